@@ -1,0 +1,3 @@
+"""minigrad: an autograd tensor micro-framework in NumPy."""
+
+__version__ = "0.1.0"
