@@ -1,0 +1,385 @@
+"""Data sets: CIFAR-10 from its own files, and small handwritten digits that come with the package.
+
+CIFAR-10
+    60,000 colour images of 32x32 pixels in 10 classes, 50,000 of them for training. A. Krizhevsky, *Learning
+    Multiple Layers of Features from Tiny Images*, 2009, https://www.cs.toronto.edu/~kriz/cifar.html. Read
+    from ``cifar-10-batches-py``, the "python version", which `download_cifar10` fetches.
+
+Digits
+    1,797 grey images of 8x8 pixels in 10 classes, the test part of *Optical Recognition of Handwritten
+    Digits*, E. Alpaydin and C. Kaynak, 1998, UCI Machine Learning Repository,
+    https://doi.org/10.24432/C50P49, licence CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/). Stored
+    in ``data/digits.npz`` as unsigned bytes, otherwise unchanged.
+"""
+
+import codecs
+import gzip
+import os
+import pickle
+import tarfile
+import tempfile
+import zlib
+from importlib import resources
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["cifar10_folder", "download_cifar10", "get_CIFAR10_data", "get_cifar10_data", "load_digits"]
+
+Images = npt.NDArray[Any]
+Labels = npt.NDArray[np.int64]
+
+CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
+CIFAR10_SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+
+_FOLDER = "cifar-10-batches-py"
+_TRAINING_FILES = [f"data_batch_{i}" for i in range(1, 6)]
+_TEST_FILES = ["test_batch"]
+
+
+def get_cifar10_data(
+    root: str | os.PathLike[str] | None = None,
+    num_training: int = 49000,
+    num_validation: int = 1000,
+    num_test: int = 1000,
+    subtract_mean: bool = True,
+    dtype: npt.DTypeLike = np.float64,
+) -> dict[str, npt.NDArray[Any]]:
+    """Read CIFAR-10, split and centred as in the course CS231n.
+
+    Only the files that hold the images asked for are read.
+
+    Parameters
+    ----------
+    root
+        Folder ``cifar-10-batches-py`` or its parent; see `cifar10_folder` for the default.
+    num_training
+        The first `num_training` training images are the training part, at least 1.
+    num_validation
+        The `num_validation` training images that follow them are the validation part.
+    num_test
+        The first `num_test` test images are the test part.
+    subtract_mean
+        Subtract the mean image of the training part from all three parts.
+    dtype
+        Floating dtype of the images. The mean is taken and subtracted in float64, then rounded to `dtype`.
+
+    Returns
+    -------
+    dict
+        ``X_train``, ``X_val`` and ``X_test``: images of shape (N, 3, 32, 32) and type `dtype`, with pixels in
+        0 to 255 before the mean is subtracted; ``y_train``, ``y_val`` and ``y_test``: classes 0 to 9 of
+        shape (N,), int64.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the data set is not there.
+    TypeError
+        If a count is not an integer, or `dtype` is not a floating dtype.
+    ValueError
+        If a count is too small or larger than the data set, or a file is not a CIFAR-10 batch.
+    """
+    dtype = _floating(dtype)
+    num_training = _count("num_training", num_training, least=1)
+    num_validation = _count("num_validation", num_validation, least=0)
+    num_test = _count("num_test", num_test, least=0)
+    folder = cifar10_folder(root)
+    test = _read_batches(folder, _TEST_FILES, num_test, "num_test")
+    images, labels = _read_batches(
+        folder, _TRAINING_FILES, num_training + num_validation, "num_training + num_validation"
+    )
+    return _centred(
+        train=(images[:num_training], labels[:num_training]),
+        val=(images[num_training:], labels[num_training:]),
+        test=test,
+        subtract_mean=subtract_mean,
+        dtype=dtype,
+    )
+
+
+get_CIFAR10_data = get_cifar10_data  # the course's spelling
+
+
+def load_digits(dtype: npt.DTypeLike = np.float64, num_training: int = 1297) -> dict[str, npt.NDArray[Any]]:
+    """Load the 8x8 handwritten digits that come with the package.
+
+    The images are shuffled once and for all, as they come writer by writer: the last 250 are the test part,
+    the 250 before them the validation part, the first `num_training` the training part. The 13 writers are
+    thus in all three parts.
+
+    Parameters
+    ----------
+    dtype
+        Floating dtype of the images. The mean is taken and subtracted in float64, then rounded to `dtype`.
+    num_training
+        Number of training images, 1 to 1297.
+
+    Returns
+    -------
+    dict
+        ``X_train``, ``X_val`` and ``X_test``: images of shape (N, 1, 8, 8) and type `dtype`, with pixels
+        scaled to 0 to 1 and the mean image of the training part subtracted; ``y_train``, ``y_val`` and
+        ``y_test``: digits 0 to 9 of shape (N,), int64.
+
+    Raises
+    ------
+    TypeError
+        If `num_training` is not an integer, or `dtype` is not a floating dtype.
+    ValueError
+        If `num_training` is not in 1 to 1297.
+    """
+    dtype = _floating(dtype)
+    num_training = _count("num_training", num_training, least=1)
+    if num_training > 1297:
+        raise ValueError(f"num_training = {num_training}, but the digits have 1297 training images")
+    with (
+        (resources.files("minigrad") / "data" / "digits.npz").open("rb") as file,
+        np.load(file, allow_pickle=False) as digits,
+    ):
+        images = digits["images"][:, np.newaxis] / 16.0  # pixels are counts from 0 to 16
+        labels = digits["labels"].astype(np.int64)
+    train, val, test = np.split(np.random.RandomState(0).permutation(1797), [1297, 1547])
+    train = train[:num_training]
+    return _centred(
+        train=(images[train], labels[train]),
+        val=(images[val], labels[val]),
+        test=(images[test], labels[test]),
+        subtract_mean=True,
+        dtype=dtype,
+    )
+
+
+def cifar10_folder(root: str | os.PathLike[str] | None = None) -> Path:
+    """Find the folder ``cifar-10-batches-py``.
+
+    Parameters
+    ----------
+    root
+        The folder itself or its parent. By default what the environment variable ``CIFAR10_DIR`` names; if it
+        is not set, the cache folder ``$XDG_CACHE_HOME/minigrad``, usually ``~/.cache/minigrad``.
+
+    Returns
+    -------
+    Path
+        The folder, with ``data_batch_1`` to ``data_batch_5`` and ``test_batch`` in it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder or a file is missing from it.
+    """
+    place, named_by = _place(root)
+    folders = [place, place / _FOLDER]
+    for folder in folders:
+        if not _missing(folder):
+            return folder
+    looked_at = "\n".join(f"  {folder} (lacks {', '.join(_missing(folder))})" for folder in folders)
+    raise FileNotFoundError(
+        f"no CIFAR-10 data set at {place} (from {named_by}); looked at\n{looked_at}\n"
+        'Either fetch it with minigrad.datasets.download_cifar10(), which needs pip install -e ".[data]", or '
+        f"put the folder {_FOLDER} (the python version, from {CIFAR10_URL}) somewhere and name it or its "
+        "parent as root, as the environment variable CIFAR10_DIR, or with --data-dir."
+    )
+
+
+def download_cifar10(
+    root: str | os.PathLike[str] | None = None, url: str = CIFAR10_URL, known_hash: str = CIFAR10_SHA256
+) -> Path:
+    """Download CIFAR-10 (170 MB) and unpack it, unless it is already there.
+
+    The folder appears complete or not at all. Needs the extra ``data``: ``pip install -e ".[data]"``.
+
+    Parameters
+    ----------
+    root
+        Where `cifar10_folder` shall find the data set; same default.
+    url
+        Address of ``cifar-10-python.tar.gz``.
+    known_hash
+        SHA-256 of that file, in hexadecimal.
+
+    Returns
+    -------
+    Path
+        The folder ``cifar-10-batches-py``.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder is there but a file is missing from it.
+    ImportError
+        If pooch is not installed.
+    OSError
+        If the file cannot be downloaded or the folder cannot be written.
+    ValueError
+        If the file has another hash, is not a tar archive, is not the data set, or has members that do not
+        belong in one: links, devices, paths that lead out of the folder.
+    """
+    place, _ = _place(root)
+    folder = place if place.name == _FOLDER or not _missing(place) else place / _FOLDER
+    if not _missing(folder):
+        return folder
+    if folder.exists():
+        lacks = ", ".join(_missing(folder))
+        raise FileExistsError(f"{folder} is there, but lacks {lacks}: move it away, then download again")
+    try:
+        import pooch
+    except ImportError as error:
+        raise ImportError('download_cifar10 needs pooch: pip install -e ".[data]"') from error
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".cifar-10-", dir=folder.parent) as temporary:
+        try:
+            archive = pooch.retrieve(url, known_hash, "cifar-10-python.tar.gz", temporary, progressbar=True)
+        except OSError as error:  # among them all errors of requests
+            raise OSError(f"{url} could not be downloaded: {error}") from error
+        unpacked = Path(temporary, "unpacked")
+        try:
+            _unpack(archive, unpacked)
+        except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+            raise ValueError(f"{url} is not a complete tar archive: {error}") from error
+        if missing := _missing(unpacked / _FOLDER):
+            raise ValueError(f"{url} is not CIFAR-10, python version: {_FOLDER} lacks {', '.join(missing)}")
+        os.replace(unpacked / _FOLDER, folder)
+    return folder
+
+
+def _place(root: str | os.PathLike[str] | None) -> tuple[Path, str]:
+    """Return the one place where CIFAR-10 is looked for, and what names that place."""
+    if root is not None:
+        return Path(root).expanduser(), "root"
+    if named := os.environ.get("CIFAR10_DIR"):
+        return Path(named).expanduser(), "the environment variable CIFAR10_DIR"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "minigrad"), "the cache folder"
+
+
+def _missing(folder: Path) -> list[str]:
+    return [name for name in _TRAINING_FILES + _TEST_FILES if not (folder / name).is_file()]
+
+
+def _unpack(archive: str, folder: Path) -> None:
+    """Unpack an archive of plain files and folders; refuse any other before the first is written."""
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            path = PurePosixPath(member.name)
+            if path.is_absolute() or ".." in path.parts or not (member.isfile() or member.isdir()):
+                raise tarfile.TarError(f"member {member.name!r} is not a plain file or folder inside of it")
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)  # Pythons before 3.10.12 have none
+        tar.extractall(folder)
+
+
+def _floating(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    floating = np.dtype(dtype)
+    if not np.issubdtype(floating, np.floating):
+        raise TypeError(f"dtype = {floating}, but images are floating: give float32 or float64")
+    return floating
+
+
+def _count(name: str, count: int, least: int) -> int:
+    if isinstance(count, bool) or not isinstance(count, (int, np.integer)):
+        raise TypeError(f"{name} = {count!r}, but it counts images: give an int")
+    if count < least:
+        raise ValueError(f"{name} = {count}, but it must be at least {least}")
+    return int(count)
+
+
+def _centred(
+    *,
+    train: tuple[Images, Labels],
+    val: tuple[Images, Labels],
+    test: tuple[Images, Labels],
+    subtract_mean: bool,
+    dtype: np.dtype[Any],
+) -> dict[str, npt.NDArray[Any]]:
+    """Subtract the mean training image, with no array in between: 49,000 float64 images take 1.2 GB."""
+    mean = train[0].mean(axis=0) if subtract_mean else np.zeros(train[0].shape[1:])
+    data: dict[str, npt.NDArray[Any]] = {}
+    for part, (images, labels) in {"train": train, "val": val, "test": test}.items():
+        data[f"X_{part}"] = np.subtract(images, mean, out=np.empty(images.shape, dtype))
+        data[f"y_{part}"] = labels
+    return data
+
+
+def _read_batches(folder: Path, names: list[str], count: int, asked_by: str) -> tuple[Images, Labels]:
+    """Read the first `count` images, (count, 3, 32, 32) uint8, and labels, (count,) int64."""
+    images, labels, read = [np.empty((0, 3072), np.uint8)], [np.empty(0, np.int64)], 0
+    for name in names:
+        if read >= count:
+            break
+        batch_images, batch_labels = _read_batch(folder / name)
+        images.append(batch_images)
+        labels.append(batch_labels)
+        read += len(batch_labels)
+    if read < count:
+        raise ValueError(f"{asked_by} = {count}, but {', '.join(names)} in {folder} hold {read} images")
+    return np.concatenate(images)[:count].reshape(count, 3, 32, 32), np.concatenate(labels)[:count]
+
+
+def _read_batch(path: Path) -> tuple[npt.NDArray[np.uint8], Labels]:
+    """Read one file: a pickled dict with images, (n, 3072) uint8, and a list of n labels, 0 to 9."""
+    with path.open("rb") as file:
+        try:
+            batch = _BatchUnpickler(file, encoding="bytes").load()
+            if not isinstance(batch, dict) or not {b"data", b"labels"} <= batch.keys():
+                raise ValueError("expected a dict with the keys b'data' and b'labels'")
+            if not isinstance(batch[b"data"], _Array):
+                raise ValueError(f"expected an array of images, found a {type(batch[b'data']).__name__}")
+            images = batch[b"data"].values
+            if images.ndim != 2 or images.shape[1] != 3072:
+                raise ValueError(f"expected images of shape (n, 3072), found {images.shape}")
+            labels = batch[b"labels"]
+            if not isinstance(labels, list) or len(labels) != len(images):
+                raise ValueError(f"expected a list of {len(images)} labels, one for each image")
+            if not all(type(label) is int and 0 <= label <= 9 for label in labels):
+                raise ValueError("expected labels that are integers from 0 to 9")
+        except Exception as error:  # a damaged pickle can raise nearly anything
+            raise ValueError(
+                f"{path} is not a CIFAR-10 batch, or is damaged ({type(error).__name__}: {error}). "
+                "Replace it by the original file"
+            ) from error
+    return images, np.array(labels, dtype=np.int64)
+
+
+class _UInt8:
+    """What a pickled ``numpy.dtype`` is read as: uint8 or an error."""
+
+    def __init__(self, name: object, *_: object) -> None:
+        if name not in ("u1", b"u1"):
+            raise pickle.UnpicklingError(f"expected an array of uint8, found dtype {name!r}")
+
+    def __setstate__(self, state: object) -> None:
+        """Ignore byte order and flags: uint8 has one form."""
+
+
+class _Array:
+    """What ``numpy.core.multiarray._reconstruct`` is read as: an array of uint8.
+
+    NumPy's own would believe the file which bytes are pointers to objects.
+    """
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __setstate__(self, state: tuple[int, tuple[int, ...], _UInt8, bool, bytes]) -> None:
+        _, shape, _, fortran_order, values = state
+        self.values = np.frombuffer(values, np.uint8).reshape(shape, order="F" if fortran_order else "C")
+
+
+_ADMITTED = {
+    ("numpy.core.multiarray", "_reconstruct"): _Array,
+    ("numpy._core.multiarray", "_reconstruct"): _Array,  # written with NumPy 2
+    ("numpy", "ndarray"): None,  # only an argument of _reconstruct
+    ("numpy", "dtype"): _UInt8,
+    ("_codecs", "encode"): codecs.encode,  # bytes in protocol 2, written with Python 3
+}
+
+
+class _BatchUnpickler(pickle.Unpickler):
+    """Admits the globals that CIFAR-10 batches name, and refuses any other before it is imported."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ADMITTED:
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which no CIFAR-10 batch does")
+        return _ADMITTED[module, name]
