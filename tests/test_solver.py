@@ -1,0 +1,686 @@
+import contextlib
+import io
+import itertools
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minigrad.solver import Solver
+
+
+class SoftmaxRegression:
+    """Scores X W + b, softmax loss; the gradients are written by hand."""
+
+    def __init__(self, num_features=4, num_classes=3, dtype=np.float64, seed=0):
+        rng = np.random.default_rng(seed)
+        self.params = {
+            "W": (0.1 * rng.standard_normal((num_features, num_classes))).astype(dtype),
+            "b": np.zeros(num_classes, dtype),
+        }
+
+    def loss(self, X, y=None):
+        scores = X @ self.params["W"] + self.params["b"]
+        if y is None:
+            return scores
+        rows = np.arange(len(X))
+        shifted = scores - scores.max(axis=1, keepdims=True)
+        log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        dscores = np.exp(log_probabilities)
+        dscores[rows, y] -= 1
+        dscores /= len(X)
+        return -log_probabilities[rows, y].mean(), {"W": X.T @ dscores, "b": dscores.sum(axis=0)}
+
+
+class Scripted(SoftmaxRegression):
+    """Its losses are the given ones, one after another; an exception among them is raised."""
+
+    def __init__(self, losses, **options):
+        super().__init__(**options)
+        self.losses = iter(losses)
+
+    def loss(self, X, y=None):
+        result = super().loss(X, y)
+        if y is None:
+            return result
+        loss = next(self.losses)
+        if isinstance(loss, BaseException):
+            raise loss
+        return loss, result[1]
+
+
+def make_data(num_train=30, num_val=20, num_features=4, num_classes=3, dtype=np.float64, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((num_train + num_val, num_features)).astype(dtype)
+    y = (X @ rng.standard_normal((num_features, num_classes))).argmax(axis=1)
+    return {
+        "X_train": X[:num_train],
+        "y_train": y[:num_train],
+        "X_val": X[num_train:],
+        "y_val": y[num_train:],
+    }
+
+
+def make_solver(model=None, data=None, **options):
+    options = {"seed": 0, "verbose": False, "progress": False, "num_epochs": 3, "batch_size": 10} | options
+    return Solver(
+        SoftmaxRegression() if model is None else model, make_data() if data is None else data, **options
+    )
+
+
+def copy_of(params):
+    return {name: w.copy() for name, w in params.items()}
+
+
+def assert_same(params, expected):
+    assert params.keys() == expected.keys()
+    for name in params:
+        np.testing.assert_array_equal(params[name], expected[name])
+
+
+def numbers_of(solver):
+    return (
+        solver.loss_history,
+        solver.train_acc_history,
+        solver.val_acc_history,
+        {name: w.tolist() for name, w in solver.model.params.items()},
+    )
+
+
+# The training loop
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    num_train=st.integers(1, 40),
+    batch_size=st.integers(1, 50),
+    num_epochs=st.integers(1, 4),
+    learning_rate=st.floats(0, 1),
+    lr_decay=st.floats(0.1, 1.5),
+    seed=st.integers(0, 2**32),
+)
+def test_train_is_minibatch_gradient_descent(
+    num_train, batch_size, num_epochs, learning_rate, lr_decay, seed
+):
+    data = make_data(num_train)
+    solver = make_solver(
+        data=data,
+        optim_config={"learning_rate": learning_rate},
+        lr_decay=lr_decay,
+        batch_size=batch_size,
+        num_epochs=num_epochs,
+        seed=seed,
+    )
+    solver.train()
+
+    model, rng, losses, snapshots = SoftmaxRegression(), np.random.default_rng(seed), [], []
+
+    def accuracy(split):
+        return np.mean(model.loss(data["X_" + split]).argmax(axis=1) == data["y_" + split])
+
+    for epoch in range(num_epochs):
+        for _ in range(max(num_train // batch_size, 1)):
+            rows = rng.integers(num_train, size=batch_size)
+            loss, grads = model.loss(data["X_train"][rows], data["y_train"][rows])
+            losses.append(loss)
+            for name in model.params:
+                model.params[name] = model.params[name] - learning_rate * grads[name]
+            if len(losses) == 1:
+                snapshots.append((accuracy("train"), accuracy("val"), copy_of(model.params)))
+        learning_rate *= lr_decay
+        snapshots.append((accuracy("train"), accuracy("val"), copy_of(model.params)))
+        assert epoch + 2 == len(snapshots)
+
+    train_accs, val_accs, _ = zip(*snapshots, strict=True)
+    best = max(snapshots, key=lambda snapshot: snapshot[1])
+    assert solver.loss_history == losses
+    assert solver.train_acc_history == pytest.approx(train_accs)
+    assert solver.val_acc_history == pytest.approx(val_accs)
+    assert solver.best_val_acc == pytest.approx(best[1])
+    assert_same(solver.model.params, best[2])
+
+
+@settings(max_examples=20, deadline=None)
+@given(num_train=st.integers(1, 40), batch_size=st.integers(1, 50), num_epochs=st.integers(1, 4))
+def test_histories_have_a_loss_an_iteration_and_an_accuracy_an_epoch(num_train, batch_size, num_epochs):
+    solver = make_solver(data=make_data(num_train), batch_size=batch_size, num_epochs=num_epochs)
+    solver.train()
+    assert solver.epoch == num_epochs
+    assert len(solver.loss_history) == num_epochs * max(num_train // batch_size, 1)
+    assert len(solver.train_acc_history) == len(solver.val_acc_history) == num_epochs + 1
+    for value in solver.loss_history + solver.train_acc_history + solver.val_acc_history:
+        assert type(value) is float
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    verbose=st.booleans(),
+    print_every=st.integers(-1, 5),
+    progress=st.booleans(),
+)
+def test_one_seed_gives_the_same_numbers_whatever_is_shown(seed, verbose, print_every, progress):
+    options = {"seed": seed, "num_train_samples": 7, "num_val_samples": 5}
+    quiet = make_solver(**options)
+    quiet.train()
+    shown = make_solver(verbose=verbose, print_every=print_every, progress=progress, **options)
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        shown.train()
+    assert numbers_of(shown) == numbers_of(quiet)
+
+
+@given(num_train_samples=st.none() | st.integers(1, 40))
+def test_measuring_accuracy_does_not_disturb_the_minibatches(num_train_samples):
+    reference, solver = make_solver(), make_solver(num_train_samples=num_train_samples)
+    reference.train()
+    solver.check_accuracy(solver.X_val, solver.y_val, num_samples=3)
+    solver.train()
+    assert solver.loss_history == reference.loss_history
+    assert solver.val_acc_history == reference.val_acc_history
+
+
+def test_other_seeds_give_other_minibatches_and_no_seed_fresh_ones():
+    solvers = [make_solver(seed=seed) for seed in (0, 1, None, None)]
+    for solver in solvers:
+        solver.train()
+    for one, other in itertools.combinations(solvers, 2):
+        assert one.loss_history != other.loss_history
+
+
+def test_numpys_global_generator_is_left_alone():
+    np.random.seed(0)
+    before = np.random.get_state()[1].copy()
+    make_solver(num_train_samples=3, seed=None).train()
+    np.testing.assert_array_equal(np.random.get_state()[1], before)
+
+
+def test_training_learns():
+    solver = make_solver(optim_config={"learning_rate": 1.0}, num_epochs=50)
+    solver.train()
+    assert solver.best_val_acc > 0.8
+    assert solver.loss_history[-1] < 0.5 * solver.loss_history[0]
+
+
+def test_every_parameters_learning_rate_decays_after_each_epoch():
+    rates = []
+
+    def rule(w, dw, config):
+        rates.append(config["learning_rate"])
+        return w, config
+
+    solver = make_solver(update_rule=rule, optim_config={"learning_rate": 1.0}, lr_decay=0.5)
+    solver.train()
+    per_epoch = 3 * 2  # iterations, parameters
+    assert rates == [1.0] * per_epoch + [0.5] * per_epoch + [0.25] * per_epoch
+    assert [config["learning_rate"] for config in solver.optim_configs.values()] == [0.125] * 2
+
+
+def test_optim_config_is_copied_for_each_parameter():
+    config = {"learning_rate": 0.5}
+    solver = make_solver(optim_config=config, lr_decay=0.5)
+    solver.train()
+    assert config == {"learning_rate": 0.5}
+    first, second = solver.optim_configs.values()
+    assert first is not second
+
+
+def test_a_rule_may_return_new_arrays_and_keep_state():
+    def rule(w, dw, config):
+        steps = config.get("steps", 0) + 1
+        return w - 0.01 * dw, {"steps": steps}
+
+    reference, solver = make_solver(), make_solver(update_rule=rule)
+    reference.train()
+    solver.train()
+    assert solver.loss_history == pytest.approx(reference.loss_history)
+    assert [config["steps"] for config in solver.optim_configs.values()] == [9, 9]
+
+
+def test_float32_stays_float32():
+    solver = make_solver(SoftmaxRegression(dtype=np.float32), make_data(dtype=np.float32), lr_decay=0.9)
+    solver.train()
+    for params in (solver.model.params, solver.best_params):
+        assert {w.dtype for w in params.values()} == {np.dtype(np.float32)}
+
+
+def test_read_only_data_are_enough():
+    data = make_data()
+    for array in data.values():
+        array.flags.writeable = False
+    make_solver(data=data).train()
+
+
+# The best parameters
+
+
+@settings(max_examples=20, deadline=None)
+@given(learning_rate=st.floats(0, 100), seed=st.integers(0, 100))
+def test_the_model_ends_with_the_parameters_best_on_validation(learning_rate, seed):
+    solver = make_solver(optim_config={"learning_rate": learning_rate}, seed=seed)
+    solver.train()
+    assert solver.best_val_acc == max(solver.val_acc_history)
+    assert solver.check_accuracy(solver.X_val, solver.y_val) == solver.best_val_acc
+    assert_same(solver.model.params, solver.best_params)
+
+
+def test_best_params_are_copies_and_the_models_arrays_stay_its_own():
+    solver = make_solver()
+    arrays = dict(solver.model.params)
+    solver.train()
+    for name, w in solver.model.params.items():
+        assert w is arrays[name]
+        assert not np.shares_memory(w, solver.best_params[name])
+
+
+def test_of_equally_good_parameters_the_first_are_kept():
+    data = make_data()
+    data["y_val"] = np.full_like(data["y_val"], 7)  # a class no score stands for: all are equally wrong
+    solver = make_solver(data=data)
+    before = copy_of(solver.model.params)
+    rows = np.random.default_rng(0).integers(30, size=10)
+    _, grads = solver.model.loss(data["X_train"][rows], data["y_train"][rows])
+    solver.train()
+    assert solver.best_val_acc == 0
+    assert_same(solver.model.params, {name: before[name] - 1e-2 * grads[name] for name in before})
+
+
+def test_training_again_goes_on_from_the_best():
+    solver = make_solver(lr_decay=0.5, optim_config={"learning_rate": 1.0})
+    solver.train()
+    losses, best = list(solver.loss_history), copy_of(solver.best_params)
+    seen = []
+    solver.update_rule = lambda w, dw, config: (
+        seen.append((w.copy(), config["learning_rate"])),
+        (w, config),
+    )[1]
+    solver.train()
+    assert solver.epoch == 6
+    assert len(solver.loss_history) == 18
+    assert len(solver.train_acc_history) == len(solver.val_acc_history) == 7
+    assert solver.loss_history[:9] == losses
+    np.testing.assert_array_equal(seen[0][0], best["W"])
+    assert seen[0][1] == 0.125
+
+
+# Accuracy
+
+
+@settings(max_examples=30, deadline=None)
+@given(num_examples=st.integers(1, 50), batch_size=st.integers(1, 60), seed=st.integers(0, 100))
+def test_accuracy_is_the_fraction_of_right_predictions(num_examples, batch_size, seed):
+    data, solver = make_data(num_examples, seed=seed), make_solver()
+    expected = np.mean(solver.model.loss(data["X_train"]).argmax(axis=1) == data["y_train"])
+    accuracy = solver.check_accuracy(data["X_train"], data["y_train"], batch_size=batch_size)
+    assert type(accuracy) is float
+    assert accuracy == pytest.approx(expected)
+
+
+@given(num_samples=st.integers(1, 40), batch_size=st.integers(1, 40))
+def test_accuracy_is_measured_on_so_many_different_examples(num_samples, batch_size):
+    X, y = np.arange(30), np.arange(30) % 2
+    solver, batches = make_solver(), []
+
+    def loss(X):
+        batches.append(X)
+        return np.stack([X % 2 == 0, X % 2 == 1], axis=1).astype(float)  # right about every example
+
+    solver.model.loss = loss
+    assert solver.check_accuracy(X, y, num_samples, batch_size) == 1
+    seen = np.concatenate(batches)
+    assert len(set(seen.tolist())) == len(seen) == min(num_samples, 30)
+    assert max(map(len, batches)) <= batch_size
+
+
+def test_samples_are_drawn_anew_from_all_examples():
+    X, y = np.arange(30), np.zeros(30, int)
+    solver, seen = make_solver(), set()
+    solver.model.loss = lambda X: (seen.update(X.tolist()), np.zeros((len(X), 2)))[1]
+    for _ in range(50):
+        solver.check_accuracy(X, y, num_samples=5)
+    assert seen == set(range(30))
+
+
+@pytest.mark.parametrize(("num_samples", "examples"), [((7, 5), 7 + 5), ((None, None), 30 + 20)])
+def test_training_measures_on_the_asked_numbers_of_samples(num_samples, examples):
+    model, predicted = SoftmaxRegression(), []
+    loss = model.loss
+
+    def counting_loss(X, y=None):
+        if y is None:
+            predicted.append(len(X))
+        return loss(X, y)
+
+    model.loss = counting_loss
+    make_solver(model, num_train_samples=num_samples[0], num_val_samples=num_samples[1]).train()
+    assert sum(predicted) == 4 * examples
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_accuracy_is_not_measured_on_scores_that_are_not_finite(bad):
+    solver = make_solver()
+    solver.model.params["b"][1] = bad
+    with pytest.raises(FloatingPointError, match="scores are NaN or infinite"):
+        solver.check_accuracy(solver.X_val, solver.y_val)
+
+
+def test_a_score_of_minus_infinity_rules_a_class_out():
+    solver = make_solver()
+    solver.model.params["b"][:] = [0, -math.inf, -math.inf]
+    assert solver.check_accuracy(solver.X_val, np.zeros(20, int)) == 1
+
+
+@pytest.mark.parametrize("shape", [(20,), (1, 3), (20, 3, 1)])
+def test_accuracy_refuses_scores_of_another_shape(shape):
+    solver = make_solver()
+    solver.model.loss = lambda X: np.zeros(shape)
+    with pytest.raises(ValueError, match=r"\(20, classes\).*got shape"):
+        solver.check_accuracy(solver.X_val, solver.y_val)
+
+
+# The log and the bar
+
+
+PUBLISHED_LOG = """\
+(Iteration 1 / 1225) loss: 2.303097
+(Epoch 0 / 5) train acc: 0.118000; val_acc: 0.116000
+(Iteration 101 / 1225) loss: 2.255838
+(Iteration 201 / 1225) loss: 2.190178
+(Epoch 1 / 5) train acc: 0.245000; val_acc: 0.254000
+(Iteration 301 / 1225) loss: 2.141584
+(Iteration 401 / 1225) loss: 2.040423
+(Epoch 2 / 5) train acc: 0.314000; val_acc: 0.303000
+(Iteration 501 / 1225) loss: 1.939235
+(Iteration 601 / 1225) loss: 1.857858
+(Iteration 701 / 1225) loss: 1.851033
+(Epoch 3 / 5) train acc: 0.302000; val_acc: 0.336000
+(Iteration 801 / 1225) loss: 1.832768
+(Iteration 901 / 1225) loss: 1.822979
+(Epoch 4 / 5) train acc: 0.366000; val_acc: 0.357000
+(Iteration 1001 / 1225) loss: 1.796848
+(Iteration 1101 / 1225) loss: 1.849404
+(Iteration 1201 / 1225) loss: 1.792433
+(Epoch 5 / 5) train acc: 0.337000; val_acc: 0.375000
+"""
+
+
+class Published:
+    """A model with the losses and accuracies of a published run; every label is 0."""
+
+    def __init__(self):
+        lines = [line.replace(";", "").split() for line in PUBLISHED_LOG.splitlines()]
+        self.params = {"W": np.zeros(1)}
+        self.losses = {int(words[1]): float(words[-1]) for words in lines if words[0] == "(Iteration"}
+        accuracies = [float(word) for words in lines if words[0] == "(Epoch" for word in (words[6], words[8])]
+        self.right = iter(
+            np.concatenate([np.arange(1000) < round(1000 * accuracy) for accuracy in accuracies])
+        )
+        self.iteration = 0
+
+    def loss(self, X, y=None):
+        if y is None:
+            right = np.array(list(itertools.islice(self.right, len(X))))
+            return np.stack([right, ~right], axis=1).astype(float)
+        self.iteration += 1
+        return self.losses.get(self.iteration, 0.0), {"W": np.zeros(1)}
+
+
+def test_the_log_is_the_courses_to_the_letter(capsys):
+    data = {
+        "X_train": np.zeros((49000, 1)),
+        "y_train": np.zeros(49000, int),
+        "X_val": np.zeros((1000, 1)),
+        "y_val": np.zeros(1000, int),
+    }
+    Solver(Published(), data, lr_decay=0.95, num_epochs=5, batch_size=200, print_every=100).train()
+    assert capsys.readouterr().out == PUBLISHED_LOG
+
+
+@pytest.mark.parametrize("print_every", [0, -1])
+def test_no_losses_are_logged_when_print_every_is_not_positive(capsys, print_every):
+    make_solver(verbose=True, print_every=print_every).train()
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["(Epoch"] * 4
+
+
+def test_nothing_is_written_when_not_verbose(capsys):
+    make_solver(print_every=1, progress=None).train()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_training_again_goes_on_counting_in_the_log(capsys):
+    solver = make_solver(verbose=True, print_every=3)
+    solver.train()
+    capsys.readouterr()
+    solver.train()
+    places = [line.split(")")[0] for line in capsys.readouterr().out.splitlines()]
+    iterations, epochs = (10, 13, 16), (4, 5, 6)
+    expected = zip(iterations, epochs, strict=True)
+    assert places == [line for i, e in expected for line in (f"(Iteration {i} / 18", f"(Epoch {e} / 6")]
+
+
+def test_the_bar_goes_to_stderr_and_the_log_to_stdout(capsys):
+    quiet = make_solver(verbose=True)
+    quiet.train()
+    log, no_bar = capsys.readouterr()
+    solver = make_solver(verbose=True, progress=True)
+    solver.train()
+    out, bar = capsys.readouterr()
+    assert no_bar == ""
+    assert out == log
+    last = bar.rstrip().rsplit("\r", 1)[-1]
+    assert "9/9" in last
+    assert f"loss {solver.loss_history[-1]:.4f}" in last
+    assert f"train acc {solver.train_acc_history[-1]:.3f}" in last
+    assert f"val acc {solver.val_acc_history[-1]:.3f}" in last
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_by_default_the_bar_is_shown_on_a_terminal_only(monkeypatch, terminal):
+    stderr = io.StringIO()
+    stderr.isatty = lambda: terminal
+    monkeypatch.setattr(sys, "stderr", stderr)
+    make_solver(progress=None).train()
+    assert ("9/9" in stderr.getvalue()) == terminal
+
+
+# Divergence
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, np.float32(math.nan)])
+def test_a_loss_that_is_not_finite_stops_training_before_its_gradient_is_applied(bad):
+    solver = make_solver(Scripted([1.0, 2.0, 3.0, 4.0, bad]), optim_config={"learning_rate": 0.5})
+    updates = []
+    sgd = solver.update_rule
+    solver.update_rule = lambda w, dw, config: (updates.append(w), sgd(w, dw, config))[1]
+    with pytest.raises(
+        FloatingPointError, match=r"loss is -?(nan|inf) at iteration 5 / 9.*rate: 0.5.*weight_scale"
+    ):
+        solver.train()
+    assert solver.diverged == 5
+    assert solver.loss_history == [1.0, 2.0, 3.0, 4.0]
+    assert len(updates) == 4 * 2
+    assert_same(solver.model.params, solver.best_params)
+
+
+def test_on_divergence_stop_ends_with_the_best_so_far():
+    solver = make_solver(Scripted([1.0, 2.0, 3.0, 4.0, math.nan]), on_divergence="stop")
+    solver.train()
+    assert solver.diverged == 5
+    assert solver.epoch == 1
+    assert len(solver.val_acc_history) == 2
+    assert_same(solver.model.params, solver.best_params)
+    assert solver.check_accuracy(solver.X_val, solver.y_val) == solver.best_val_acc
+
+
+def test_divergence_in_the_first_iteration_changes_nothing():
+    solver = make_solver(Scripted([math.nan]), on_divergence="stop")
+    before = copy_of(solver.model.params)
+    solver.train()
+    assert solver.diverged == 1
+    assert (solver.loss_history, solver.val_acc_history, solver.best_params) == ([], [], {})
+    assert solver.best_val_acc == -math.inf
+    assert_same(solver.model.params, before)
+
+
+@pytest.mark.parametrize("on_divergence", ["raise", "stop"])
+def test_parameters_that_give_no_finite_scores_are_divergence_too(on_divergence):
+    def rule(w, dw, config):
+        config["steps"] = config.get("steps", 0) + 1
+        w[...] = math.nan if config["steps"] == 9 else w - dw
+        return w, config
+
+    solver = make_solver(update_rule=rule, on_divergence=on_divergence)
+    expected = contextlib.nullcontext() if on_divergence == "stop" else pytest.raises(FloatingPointError)
+    with expected:
+        solver.train()
+    assert solver.diverged == 9
+    assert len(solver.val_acc_history) == 3
+    assert_same(solver.model.params, solver.best_params)
+
+
+def test_training_can_go_on_after_divergence():
+    solver = make_solver(Scripted([1.0] * 4 + [math.nan] + [1.0] * 9), on_divergence="stop")
+    solver.train()
+    solver.train()
+    assert solver.diverged is None
+    assert solver.epoch == 4
+    assert len(solver.loss_history) == 13
+    assert len(solver.val_acc_history) == 5
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("no")])
+def test_an_interrupted_run_leaves_the_best_parameters(error):
+    solver = make_solver(Scripted([1.0] * 4 + [error]))
+    with pytest.raises(type(error)):
+        solver.train()
+    assert_same(solver.model.params, solver.best_params)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("key", ["X_train", "y_train", "X_val", "y_val"])
+def test_missing_data_are_named(key):
+    data = make_data()
+    del data[key]
+    with pytest.raises(ValueError, match=f"no '{key}'"):
+        make_solver(data=data)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "error", "message"),
+    [
+        ("y_train", np.zeros(29, int), ValueError, r"X_train.*y_train.*\(30, 4\) and \(29,\)"),
+        ("y_val", np.zeros((20, 3), int), ValueError, r"y_val.*\(20, 3\)"),
+        ("X_val", np.zeros(()), ValueError, "X_val"),
+        ("y_train", np.zeros(30), TypeError, "y_train must hold integer labels, got float64"),
+        ("y_train", np.zeros(30, bool), TypeError, "integer labels, got bool"),
+    ],
+)
+def test_unfit_data_are_refused(key, value, error, message):
+    with pytest.raises(error, match=message):
+        make_solver(data=make_data() | {key: value})
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_empty_data_are_refused(split):
+    empty = {f"X_{split}": np.zeros((0, 4)), f"y_{split}": np.zeros(0, int)}
+    with pytest.raises(ValueError, match=f"X_{split} is empty"):
+        make_solver(data=make_data() | empty)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "error"),
+    [
+        ("update_rule", "sdg", ValueError),
+        ("update_rule", None, TypeError),
+        ("optim_config", 0.1, TypeError),
+        ("lr_decay", 0.0, ValueError),
+        ("lr_decay", -0.5, ValueError),
+        ("lr_decay", math.nan, ValueError),
+        ("lr_decay", math.inf, ValueError),
+        ("batch_size", 0, ValueError),
+        ("batch_size", 1.5, ValueError),
+        ("batch_size", True, ValueError),
+        ("num_epochs", 0, ValueError),
+        ("num_epochs", -1, ValueError),
+        ("num_epochs", "5", ValueError),
+        ("print_every", None, TypeError),
+        ("num_train_samples", 0, ValueError),
+        ("num_val_samples", -3, ValueError),
+        ("on_divergence", "ignore", ValueError),
+    ],
+)
+def test_unfit_options_are_refused_with_the_value_given(option, value, error):
+    with pytest.raises(error, match=repr(value)):
+        make_solver(**{option: value})
+
+
+def test_numpy_integers_are_integers():
+    make_solver(batch_size=np.int64(10), num_epochs=np.int32(1), num_val_samples=np.int64(5)).train()
+
+
+class WithoutLoss:
+    def __init__(self, params):
+        self.params = params
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (object(), "object.params must be a dict"),
+        (WithoutLoss([np.ones(1)]), "WithoutLoss.params must be a dict"),
+        (WithoutLoss({}), "WithoutLoss.params must be a dict"),
+        (WithoutLoss({"W": [1.0]}), r"params\['W'\] must be a NumPy array, got list"),
+        (WithoutLoss({"W": np.ones(1)}), r"must have a method loss\(X, y=None\)"),
+    ],
+)
+def test_a_model_without_params_or_loss_is_refused(model, message):
+    with pytest.raises(TypeError, match=message):
+        make_solver(model)
+
+
+@pytest.mark.parametrize(
+    ("unfit", "message"),
+    [
+        (lambda grads: grads.pop("b"), "no gradient for parameter 'b'"),
+        (lambda grads: grads.update(b=np.zeros(4)), r"gradient of 'b'.*\(4,\).*\(3,\)"),
+        (lambda grads: grads.update(b=np.zeros(3, np.float32)), "gradient of 'b' is float32.*float64"),
+    ],
+)
+def test_unfit_gradients_are_refused_before_any_parameter_changes(unfit, message):
+    class Unfit(SoftmaxRegression):
+        def loss(self, X, y=None):
+            result = super().loss(X, y)
+            if y is not None:
+                unfit(result[1])
+            return result
+
+    solver = make_solver(Unfit())
+    before = copy_of(solver.model.params)
+    with pytest.raises(ValueError, match=message):
+        solver.train()
+    assert_same(solver.model.params, before)
+
+
+@pytest.mark.parametrize("config", [{"learning_rate": -1.0}, {"lr": 0.1}])
+def test_an_unfit_optim_config_is_refused_before_any_parameter_changes(config):
+    solver = make_solver(optim_config=config)
+    before = copy_of(solver.model.params)
+    with pytest.raises(ValueError, match="learning_rate"):
+        solver.train()
+    assert_same(solver.model.params, before)
+
+
+def test_decay_needs_a_learning_rate():
+    solver = make_solver(update_rule=lambda w, dw, config: (w, config), lr_decay=0.5)
+    with pytest.raises(ValueError, match="no 'learning_rate'"):
+        solver.train()
+
+
+def test_importing_the_solver_does_not_import_tqdm():
+    program = "import sys, minigrad.solver; sys.exit('tqdm' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
