@@ -1,0 +1,168 @@
+"""Pictures of a training run: images in a grid, first-layer weights, learning curves.
+
+Drawing needs matplotlib, which is imported when something is drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class History(Protocol):
+    """What `plot_history` draws, such as a `minigrad.solver.Solver`."""
+
+    @property
+    def loss_history(self) -> Sequence[float]:
+        """The loss of every iteration."""
+
+    @property
+    def train_acc_history(self) -> Sequence[float]:
+        """The training accuracy of every epoch."""
+
+    @property
+    def val_acc_history(self) -> Sequence[float]:
+        """The validation accuracy of every epoch."""
+
+
+class Network(Protocol):
+    """What `show_net_weights` draws."""
+
+    @property
+    def params(self) -> dict[str, NDArray[Any]]:
+        """The parameters by name; ``W1`` is the first layer's weight matrix."""
+
+
+def visualize_grid(Xs: NDArray[Any], ubound: float = 255.0, padding: int = 1) -> NDArray[np.float64]:
+    """Lay images out in a square grid, each scaled to [0, ubound] by its own minimum and maximum.
+
+    Parameters
+    ----------
+    Xs : ndarray of shape (N, H, W, C)
+        The images; they fill the grid row by row.
+    ubound : float
+        What each image's maximum becomes; its minimum becomes 0, and so does an image of one value.
+    padding : int
+        Pixels of zeros between neighbouring images.
+
+    Returns
+    -------
+    ndarray of shape (side * (H + padding) - padding, side * (W + padding) - padding, C), float64
+        Where ``side = ceil(sqrt(N))``; places without an image are zero.
+
+    Raises
+    ------
+    ValueError
+        When Xs is not four-dimensional, is empty or holds NaN or infinity, or padding is negative.
+    """
+    Xs = np.asarray(Xs, dtype=np.float64)
+    if Xs.ndim != 4 or Xs.size == 0:
+        raise ValueError(f"Xs must be a non-empty array of shape (N, H, W, C), got shape {Xs.shape}")
+    if not np.isfinite(Xs).all():
+        raise ValueError("Xs holds NaN or infinity; such images cannot be scaled")
+    if padding < 0:
+        raise ValueError(f"padding must be >= 0, got {padding}")
+    N, H, W, C = Xs.shape
+    side = math.isqrt(N - 1) + 1
+    low, high = Xs.min(axis=(1, 2, 3), keepdims=True), Xs.max(axis=(1, 2, 3), keepdims=True)
+    tiles = np.zeros((side * side, H + padding, W + padding, C))
+    tiles[:N, :H, :W] = ubound * ((Xs - low) / np.where(high > low, high - low, 1))
+    grid = tiles.reshape(side, side, H + padding, W + padding, C).swapaxes(1, 2)
+    height, width = side * (H + padding), side * (W + padding)
+    return grid.reshape(height, width, C)[: height - padding, : width - padding]
+
+
+def show_net_weights(net: Network, ax: Axes | None = None) -> Axes:
+    """Draw the first layer's weights, each hidden unit's as the image it responds to.
+
+    Parameters
+    ----------
+    net : object with a dict ``params``
+        ``net.params["W1"]`` has shape (D, units). A D of 3 * side * side, such as CIFAR-10's 3 * 32 * 32, is
+        drawn in colour, channels first; a D of side * side, such as 8 * 8 digits, in grey.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        When W1 is not a matrix, D is neither, or a weight is NaN or infinite.
+    ImportError
+        When matplotlib is missing.
+    """
+    grid = visualize_grid(_as_images(net.params["W1"]), padding=3).astype(np.uint8)
+    if ax is None:
+        (ax,) = _new_axes(1)
+    ax.imshow(grid, cmap="gray", vmin=0, vmax=255)
+    ax.axis("off")
+    return ax
+
+
+def plot_history(solver: History, axes: Sequence[Axes] | None = None) -> tuple[Axes, Axes]:
+    """Plot the loss of every iteration above the accuracies of every epoch.
+
+    Parameters
+    ----------
+    solver : object with ``loss_history``, ``train_acc_history`` and ``val_acc_history``
+        Such as a trained `minigrad.solver.Solver`.
+    axes : two matplotlib Axes, optional
+        Where to plot; a new figure by default.
+
+    Returns
+    -------
+    tuple of two matplotlib Axes
+        The loss's and the accuracies'.
+
+    Raises
+    ------
+    ImportError
+        When matplotlib is missing.
+    """
+    loss_axes, accuracy_axes = _new_axes(2) if axes is None else axes
+
+    loss_axes.plot(solver.loss_history, "o", markersize=2)
+    loss_axes.set(title="Training loss", xlabel="Iteration")
+
+    accuracy_axes.plot(solver.train_acc_history, "-o", label="train")
+    accuracy_axes.plot(solver.val_acc_history, "-o", label="val")
+    accuracy_axes.axhline(0.5, color="black", linestyle="--")
+    accuracy_axes.set(title="Accuracy", xlabel="Epoch")
+    accuracy_axes.locator_params(axis="x", integer=True)
+    accuracy_axes.legend(loc="lower right")
+    return loss_axes, accuracy_axes
+
+
+def _as_images(W1: NDArray[Any]) -> NDArray[Any]:
+    """Turn the columns of W1, (D, units), into images (units, side, side, channels)."""
+    if np.ndim(W1) != 2:
+        raise ValueError(f"W1 must be a matrix of shape (D, units), got shape {np.shape(W1)}")
+    D, units = W1.shape
+    for channels in (3, 1):
+        side = math.isqrt(D // channels)
+        if channels * side * side == D:
+            return W1.reshape(channels, side, side, units).transpose(3, 1, 2, 0)
+    raise ValueError(
+        f"W1 has {D} rows, which make no square image: expected 3 * side * side for colour, "
+        "such as 3072 = 3 * 32 * 32, or side * side for grey, such as 64 = 8 * 8"
+    )
+
+
+def _new_axes(rows: int) -> Sequence[Axes]:
+    """Return the axes, one below the other, of a new figure."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError('drawing needs matplotlib; install it with: pip install -e ".[plot]"') from error
+    _, axes = plt.subplots(rows, layout="constrained", squeeze=False)
+    return list(axes[:, 0])

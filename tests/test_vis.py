@@ -1,0 +1,225 @@
+import math
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from minigrad.vis import plot_history, show_net_weights, visualize_grid
+
+IMAGES = hnp.arrays(
+    st.sampled_from([np.float64, np.float32]),
+    hnp.array_shapes(min_dims=4, max_dims=4, min_side=1, max_side=6),
+    elements=st.floats(-100, 100, width=16),
+)
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def net(D, units, seed=0):
+    return SimpleNamespace(params={"W1": np.random.default_rng(seed).standard_normal((D, units))})
+
+
+def history(num_epochs=5):
+    return SimpleNamespace(
+        loss_history=[2.3, 2.2, 2.25, 2.1],
+        train_acc_history=[0.1 + 0.05 * epoch for epoch in range(num_epochs + 1)],
+        val_acc_history=[0.12 + 0.04 * epoch for epoch in range(num_epochs + 1)],
+    )
+
+
+# visualize_grid
+
+
+@settings(deadline=None)
+@given(Xs=IMAGES, ubound=st.floats(0.5, 300), padding=st.integers(0, 3))
+def test_grid_holds_every_image_in_its_place_and_zeros_elsewhere(Xs, ubound, padding):
+    N, H, W, C = Xs.shape
+    side = math.ceil(math.sqrt(N))
+    grid = visualize_grid(Xs, ubound, padding)
+    assert grid.dtype == np.float64
+    assert grid.shape == (side * H + (side - 1) * padding, side * W + (side - 1) * padding, C)
+    for i, image in enumerate(Xs.astype(np.float64)):
+        top, left = (i // side) * (H + padding), (i % side) * (W + padding)
+        tile = grid[top : top + H, left : left + W]
+        extent = image.max() - image.min()
+        expected = ubound * (image - image.min()) / extent if extent else np.zeros_like(image)
+        np.testing.assert_allclose(tile, expected, rtol=1e-12)
+        tile[...] = 0
+    assert not grid.any()
+
+
+@settings(deadline=None)
+@given(Xs=IMAGES, ubound=st.floats(0.5, 300))
+def test_grid_fills_the_range_from_zero_to_ubound_and_no_more(Xs, ubound):
+    grid = visualize_grid(Xs, ubound)
+    constant = all(image.min() == image.max() for image in Xs)
+    assert grid.min() >= 0
+    assert grid.max() == (0 if constant else ubound)
+
+
+@settings(deadline=None)
+@given(Xs=IMAGES, scale=st.sampled_from([0.5, 2.0, 1024.0]))
+def test_grid_does_not_depend_on_the_images_scale_and_leaves_them_alone(Xs, scale):
+    before = Xs.copy()
+    np.testing.assert_array_equal(visualize_grid(Xs), visualize_grid(Xs.astype(np.float64) * scale))
+    np.testing.assert_array_equal(Xs, before)
+
+
+def test_grid_by_hand():
+    Xs = np.array([[[[1.0], [3.0]]], [[[5.0], [5.0]]], [[[-2.0], [-6.0]]]])  # three images of 1 x 2 pixels
+    expected = [[0, 255, 0, 0, 0], [0, 0, 0, 0, 0], [255, 0, 0, 0, 0]]
+    np.testing.assert_array_equal(visualize_grid(Xs)[..., 0], expected)
+
+
+def test_grid_of_bytes_does_not_wrap_around():
+    Xs = np.array([0, 200, 255], np.uint8).reshape(1, 1, 3, 1)
+    np.testing.assert_allclose(visualize_grid(Xs).ravel(), [0, 200, 255])
+
+
+@pytest.mark.parametrize(
+    ("Xs", "padding", "message"),
+    [
+        (np.zeros((4, 32, 32)), 1, r"\(N, H, W, C\), got shape \(4, 32, 32\)"),
+        (np.zeros((0, 32, 32, 3)), 1, "non-empty"),
+        (np.full((1, 2, 2, 1), np.nan), 1, "NaN or infinity"),
+        (np.full((1, 2, 2, 1), np.inf), 1, "NaN or infinity"),
+        (np.zeros((1, 2, 2, 1)), -1, "padding must be >= 0, got -1"),
+    ],
+)
+def test_grid_refuses_what_is_no_image(Xs, padding, message):
+    with pytest.raises(ValueError, match=message):
+        visualize_grid(Xs, padding=padding)
+
+
+# show_net_weights
+
+
+def test_weights_of_3072_rows_are_colour_images_channels_first():
+    two_layer_net = net(3 * 32 * 32, 50)
+    images = np.stack([column.reshape(3, 32, 32) for column in two_layer_net.params["W1"].T])
+    expected = visualize_grid(np.moveaxis(images, 1, -1), padding=3).astype(np.uint8)
+    (picture,) = show_net_weights(two_layer_net).images
+    assert expected.shape == (8 * 32 + 7 * 3, 8 * 32 + 7 * 3, 3)
+    np.testing.assert_array_equal(picture.get_array(), expected)
+
+
+def test_weights_of_64_rows_are_grey_images():
+    two_layer_net = net(8 * 8, 10)
+    images = two_layer_net.params["W1"].T.reshape(10, 8, 8, 1)
+    (picture,) = show_net_weights(two_layer_net).images
+    np.testing.assert_array_equal(
+        picture.get_array(), visualize_grid(images, padding=3).astype(np.uint8)[..., 0]
+    )
+    assert picture.get_cmap().name == "gray"
+    assert picture.get_clim() == (0, 255)
+
+
+@settings(deadline=None)
+@given(side=st.integers(1, 9), channels=st.sampled_from([1, 3]), units=st.integers(1, 5))
+def test_weights_of_any_square_image_are_shown(side, channels, units):
+    ax = show_net_weights(net(channels * side * side, units))
+    width = math.ceil(math.sqrt(units)) * (side + 3) - 3
+    assert ax.images[0].get_array().shape == ((width, width, 3) if channels == 3 else (width, width))
+    plt.close(ax.figure)
+
+
+def test_weights_are_drawn_where_they_are_asked_for():
+    _, (left, right) = plt.subplots(1, 2)
+    assert show_net_weights(net(64, 4), ax=right) is right
+    assert not right.axison
+    assert (len(left.images), len(right.images)) == (0, 1)
+    assert len(plt.get_fignums()) == 1
+
+
+@pytest.mark.parametrize("shape", [(13, 4), (2 * 8 * 8, 4), (64,)])
+def test_weights_that_are_no_images_are_refused_before_a_figure_is_made(shape):
+    with pytest.raises(ValueError, match="W1"):
+        show_net_weights(SimpleNamespace(params={"W1": np.zeros(shape)}))
+    assert plt.get_fignums() == []
+
+
+# plot_history
+
+
+def test_history_is_plotted_as_dots_above_and_lines_below():
+    solver = history()
+    loss_axes, accuracy_axes = plot_history(solver)
+
+    (losses,) = loss_axes.lines
+    np.testing.assert_array_equal(losses.get_ydata(), solver.loss_history)
+    assert (losses.get_marker(), losses.get_linestyle()) == ("o", "None")
+
+    train, val, half = accuracy_axes.lines
+    np.testing.assert_array_equal(train.get_xdata(), range(6))
+    np.testing.assert_array_equal(train.get_ydata(), solver.train_acc_history)
+    np.testing.assert_array_equal(val.get_ydata(), solver.val_acc_history)
+    assert {(line.get_marker(), line.get_linestyle()) for line in (train, val)} == {("o", "-")}
+    assert set(half.get_ydata()) == {0.5}
+    assert half.get_linestyle() == "--"
+
+
+def test_history_is_labelled():
+    loss_axes, accuracy_axes = plot_history(history())
+    assert (loss_axes.get_title(), loss_axes.get_xlabel()) == ("Training loss", "Iteration")
+    assert (accuracy_axes.get_title(), accuracy_axes.get_xlabel()) == ("Accuracy", "Epoch")
+    legend = accuracy_axes.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["train", "val"]
+    assert legend._loc == 4  # matplotlib's code of "lower right"
+
+
+@pytest.mark.parametrize("num_epochs", [1, 2, 5, 20])
+def test_epochs_are_whole_numbers_on_the_axis(num_epochs):
+    _, accuracy_axes = plot_history(history(num_epochs))
+    assert all(tick == int(tick) for tick in accuracy_axes.get_xticks())
+
+
+def test_loss_lies_above_accuracy_and_nothing_is_cut():
+    loss_axes, accuracy_axes = plot_history(history())
+    figure = loss_axes.figure
+    figure.canvas.draw()
+    above, below = loss_axes.get_tightbbox(), accuracy_axes.get_tightbbox()
+    assert above.y0 >= below.y1
+    for box in (above, below):
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.x1 <= figure.bbox.width
+        assert box.y1 <= figure.bbox.height
+
+
+def test_history_is_plotted_where_it_is_asked_for():
+    _, axes = plt.subplots(1, 2)
+    assert plot_history(history(), axes) == tuple(axes)
+    assert len(plt.get_fignums()) == 1
+
+
+def test_an_empty_history_is_an_empty_plot():
+    plot_history(SimpleNamespace(loss_history=[], train_acc_history=[], val_acc_history=[]))
+
+
+# matplotlib
+
+
+@pytest.mark.parametrize("draw", [lambda: show_net_weights(net(64, 4)), lambda: plot_history(history())])
+def test_without_matplotlib_the_extra_is_named(monkeypatch, draw):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r'pip install -e "\.\[plot\]"'):
+        draw()
+
+
+def test_importing_vis_does_not_import_matplotlib():
+    program = "import sys, minigrad.vis; sys.exit('matplotlib' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
