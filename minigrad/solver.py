@@ -288,16 +288,13 @@ class Solver:
             config["learning_rate"] *= self.lr_decay
 
     def _show(self, bar: Any) -> None:
-        if not bar.disable:
-            loss, train_acc, val_acc = (
-                self.loss_history[-1],
-                self.train_acc_history[-1],
-                self.val_acc_history[-1],
-            )
-            bar.set_postfix_str(
-                f"loss {loss:.4f}, train acc {train_acc:.3f}, val acc {val_acc:.3f}", refresh=False
-            )
-            bar.update()
+        if bar.disable:
+            return
+        loss, train_acc, val_acc = self.loss_history[-1], self.train_acc_history[-1], self.val_acc_history[-1]
+        bar.set_postfix_str(
+            f"loss {loss:.4f}, train acc {train_acc:.3f}, val acc {val_acc:.3f}", refresh=False
+        )
+        bar.update()
 
     def _log(self, line: str) -> None:
         from tqdm import tqdm

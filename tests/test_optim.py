@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -22,6 +22,7 @@ def steps(draw):
     return draw(hnp.arrays(dtype, shape, elements=values)), draw(hnp.arrays(dtype, shape, elements=values))
 
 
+@settings(deadline=None)
 @given(steps(), RATES)
 def test_sgd_moves_against_the_gradient_by_the_learning_rate(step, rate):
     w, dw = step
@@ -30,6 +31,7 @@ def test_sgd_moves_against_the_gradient_by_the_learning_rate(step, rate):
     np.testing.assert_allclose(new_w, expected, rtol=1e-6, atol=1e-6)
 
 
+@settings(deadline=None)
 @given(steps(), RATES)
 def test_sgd_updates_in_place_and_keeps_dtype_and_gradient(step, rate):
     w, dw = step
@@ -40,6 +42,7 @@ def test_sgd_updates_in_place_and_keeps_dtype_and_gradient(step, rate):
     np.testing.assert_array_equal(dw, gradient)
 
 
+@settings(deadline=None)
 @given(steps())
 def test_sgd_with_learning_rate_zero_changes_nothing(step):
     w, dw = step
@@ -48,6 +51,7 @@ def test_sgd_with_learning_rate_zero_changes_nothing(step):
     np.testing.assert_array_equal(w, before)
 
 
+@settings(deadline=None)
 @given(steps(), RATES)
 def test_sgd_undoes_itself_with_the_opposite_gradient(step, rate):
     w, dw = (array.astype(np.float64) for array in step)

@@ -173,6 +173,7 @@ def test_one_seed_gives_the_same_numbers_whatever_is_shown(seed, verbose, print_
     assert numbers_of(shown) == numbers_of(quiet)
 
 
+@settings(deadline=None)
 @given(num_train_samples=st.none() | st.integers(1, 40))
 def test_measuring_accuracy_does_not_disturb_the_minibatches(num_train_samples):
     reference, solver = make_solver(), make_solver(num_train_samples=num_train_samples)
@@ -319,6 +320,7 @@ def test_accuracy_is_the_fraction_of_right_predictions(num_examples, batch_size,
     assert accuracy == pytest.approx(expected)
 
 
+@settings(deadline=None)
 @given(num_samples=st.integers(1, 40), batch_size=st.integers(1, 40))
 def test_accuracy_is_measured_on_so_many_different_examples(num_samples, batch_size):
     X, y = np.arange(30), np.arange(30) % 2
