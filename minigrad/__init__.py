@@ -1,3 +1,29 @@
-"""minigrad: an autograd tensor micro-framework in NumPy."""
+"""minigrad: an autograd tensor micro-framework in NumPy. The tape is a NumPy program."""
 
+from .functional import grad, value_and_grad
+from .layers import affine, affine_relu, layer, multiclass_hinge, relu, softmax_cross_entropy
+from .rules.elementwise import sigmoid
+from .rules.reductions import log_softmax, logsumexp, softmax
+from .tape import detect_anomaly, no_grad
+from .tensor import Tensor, tape, tensor
+
+__all__ = [
+    "Tensor",
+    "affine",
+    "affine_relu",
+    "detect_anomaly",
+    "grad",
+    "layer",
+    "log_softmax",
+    "logsumexp",
+    "multiclass_hinge",
+    "no_grad",
+    "relu",
+    "sigmoid",
+    "softmax",
+    "softmax_cross_entropy",
+    "tape",
+    "tensor",
+    "value_and_grad",
+]
 __version__ = "0.1.0"

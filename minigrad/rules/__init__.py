@@ -1,0 +1,11 @@
+"""The rules: one file a family of NumPy functions, all entered into one table.
+
+A rule is ``rule(g, out, *operands, **options)``, a pure function written in NumPy that stands beside the
+function it belongs to. Declaring it is all it takes: tensors, the property tests and the printed tape find
+it through the table.
+"""
+
+from . import elementwise, indexing, linalg, reductions, shaping
+from .table import CONSTANT, OPS, Composite, Op
+
+__all__ = ["CONSTANT", "OPS", "Composite", "Op", "elementwise", "indexing", "linalg", "reductions", "shaping"]

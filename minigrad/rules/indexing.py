@@ -1,0 +1,94 @@
+"""Rules of reading and writing parts of an array."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .table import Call, Draw, declare, dispatched
+
+
+def _index(draw: Draw, shape: tuple[int, ...]) -> Any:
+    """Draw an index into an array of this shape, of two axes of three or more entries."""
+    rows = np.array([0, 2, 2, -1])
+    return draw.choice(
+        [
+            1,
+            (slice(None), -1),
+            (Ellipsis, None, slice(None, None, -2)),
+            (slice(1, 1),),
+            rows,
+            (rows, np.array([1, 0, 0, 2])),
+            (slice(None), rows),
+            (rows[:, None], np.array([0, 0])),
+            np.arange(shape[0]) % 2 == 0,
+            np.add.outer(np.arange(shape[0]), np.arange(shape[1])) % 2 == 0,
+        ]
+    )
+
+
+def _getitem_inputs(draw: Draw) -> Call:
+    x = draw.array((draw.integer(3, 4), draw.integer(3, 4)))
+    return (x, _index(draw, x.shape)), {}
+
+
+def _repeats(index: Any) -> bool:
+    """Tell whether an index may name one entry twice: it holds integer arrays or lists."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(isinstance(part, list) or (np.ndim(part) > 0 and part.dtype != bool) for part in parts)
+
+
+@dispatched
+def getitem(a: Any, index: Any) -> Any:
+    """Return a[index]."""
+    return a[index]
+
+
+@dispatched
+def scatter(part: Any, index: Any, shape: tuple[int, ...]) -> Any:
+    """Return zeros of this shape with part added at index; where index repeats, all is added."""
+    out = np.zeros(shape, part.dtype)
+    if _repeats(index):
+        np.add.at(out, index, part)
+    else:
+        out[index] = part
+    return out
+
+
+@dispatched
+def setitem(a: Any, value: Any, index: Any) -> Any:
+    """Return a copy of a with value written at index; where index repeats, NumPy keeps the last."""
+    out = np.array(a)
+    out[index] = value
+    return out
+
+
+def _overwritten(g: Any, out: Any, a: Any, value: Any, index: Any) -> Any:
+    """What was written over has no gradient."""
+    return setitem(g, 0, index)
+
+
+def _written(g: Any, out: Any, a: Any, value: Any, index: Any) -> Any:
+    """Read the gradient where value was written; of a repeated entry's values only the last has one."""
+    if not _repeats(index):
+        return g[index]
+    writer = np.zeros(g.shape, int)
+    order = np.arange(writer[index].size).reshape(writer[index].shape)
+    writer[index] = order
+    return g[index] * (writer[index] == order)
+
+
+def _setitem_inputs(draw: Draw) -> Call:
+    (a, index), _ = _getitem_inputs(draw)
+    return (a, draw.array(draw.choice([(), np.shape(a[index])])), index), {}
+
+
+def _scatter_inputs(draw: Draw) -> Call:
+    (a, index), _ = _getitem_inputs(draw)
+    return (draw.array(np.shape(a[index])), index, a.shape), {}
+
+
+GETITEM = declare(getitem, lambda g, out, a, index: scatter(g, index, a.shape), inputs=_getitem_inputs)
+SETITEM = declare(setitem, _overwritten, _written, inputs=_setitem_inputs)
+declare(scatter, lambda g, out, part, index, shape: g[index], inputs=_scatter_inputs)

@@ -1,0 +1,169 @@
+"""The table of rules: for a NumPy function, how each operand's gradient follows from the output's."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
+from typing import Any, Protocol
+
+import numpy as np
+
+Rule = Callable[..., Any]
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+"""Operands and options."""
+
+
+class Draw(Protocol):
+    """The source of the arrays and options an op is tested with: what its ``inputs`` may ask for."""
+
+    def array(self, shape: tuple[int, ...] | None = None, low: float = -2.0, high: float = 2.0) -> Any:
+        """Return a float array with entries in [low, high]; of any shape, if none is given."""
+
+    def shape(self, min_ndim: int = 0, max_ndim: int = 3, min_side: int = 0) -> tuple[int, ...]:
+        """Return any shape; empty ones too, unless ``min_side`` forbids them."""
+
+    def broadcastable(self, count: int) -> list[tuple[int, ...]]:
+        """Return ``count`` shapes that broadcast together."""
+
+    def integer(self, low: int, high: int) -> int:
+        """Return an integer in [low, high]."""
+
+    def choice(self, values: Sequence[Any]) -> Any:
+        """Return one of ``values``."""
+
+
+class Op:
+    """A differentiable call: its forward and, side by side, the rule of each operand.
+
+    Parameters
+    ----------
+    function
+        What a person calls; the key of the table.
+    rules
+        ``rule(g, out, *operands, **options)`` for each operand: the operand's gradient, given the gradient
+        ``g`` of the output ``out``; None for an operand that has none. Its shape may be any that broadcasts
+        against the operand's and its dtype any float: the tape sums, spreads and casts. A rule is pure NumPy:
+        it runs on arrays, and on tensors for higher derivatives. What follows ``out`` is named as in NumPy.
+    each
+        In place of ``rules``, for a call with any number of operands: ``each(index, g, out, *operands,
+        **options)``, the gradient of operand ``index``.
+    bind
+        With ``each``: ``bind(*args, **kwargs) -> (operands, options)``.
+    forward
+        How the recorded call is computed, where that is not ``function(*operands, **options)``.
+    inputs
+        Draws ``(operands, options)`` for the property tests.
+    """
+
+    __slots__ = ("arity", "bind", "forward", "function", "inputs", "name", "names", "rules")
+    joint = None
+    """A layer's gradients come all at once: see `minigrad.layer`."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        rules: Sequence[Rule | None],
+        inputs: Callable[[Draw], Call],
+        *,
+        each: Rule | None = None,
+        bind: Callable[..., Call] | None = None,
+        forward: Callable[..., Any] | None = None,
+    ) -> None:
+        self.function = function
+        self.name: str = function.__name__
+        self.inputs = inputs
+        self.forward = forward or function
+        self.rules = Each(each) if each else rules
+        self.arity = len(rules)
+        self.names = [
+            name for rule in rules[-1:] if rule for name in list(inspect.signature(rule).parameters)[2:]
+        ]
+        self.bind = bind or self._bind
+
+    def _bind(self, *args: Any, **kwargs: Any) -> Call:
+        given = dict(zip(self.names, args, strict=False), **kwargs)
+        unknown = [*args[len(self.names) :], *(name for name in given if name not in self.names)]
+        if unknown:
+            raise TypeError(
+                f"{self.name}: no backward rule with {unknown[0]!r}; it knows {', '.join(self.names)}"
+            )
+        missing = [name for name in self.names[: self.arity] if name not in given]
+        if missing:
+            raise TypeError(f"{self.name}: no backward rule without {missing[0]!r}")
+        return tuple([given.pop(name) for name in self.names[: self.arity]]), given
+
+    def __repr__(self) -> str:
+        return f"Op({self.name})"
+
+
+class Each:
+    """The rules of a call with any number of operands: one function, told which operand is asked for."""
+
+    __slots__ = ("rule",)
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+
+    def __getitem__(self, index: int) -> Rule:
+        return partial(self.rule, index)
+
+
+class Composite:
+    """A call that the tape records as the NumPy calls it is made of."""
+
+    __slots__ = ("forward", "function", "inputs", "name")
+
+    def __init__(
+        self, function: Callable[..., Any], forward: Callable[..., Any], inputs: Callable[[Draw], Call]
+    ) -> None:
+        self.function = function
+        self.name: str = function.__name__
+        self.forward = forward
+        self.inputs = inputs
+
+    def __repr__(self) -> str:
+        return f"Composite({self.name})"
+
+
+OPS: dict[Callable[..., Any], Op | Composite] = {}
+"""Every function with a rule, by the function a person calls."""
+
+CONSTANT: set[Callable[..., Any]] = set()
+"""Functions whose float results carry no gradient: piecewise constant, or a reading of shape and dtype alone."""
+
+
+def declare(
+    function: Callable[..., Any],
+    *rules: Rule | None,
+    inputs: Callable[[Draw], Call],
+    each: Rule | None = None,
+    bind: Callable[..., Call] | None = None,
+    forward: Callable[..., Any] | None = None,
+) -> Op:
+    """Enter a function and its rules into the table; the parameters are those of `Op`."""
+    op = OPS[function] = Op(function, rules, inputs, each=each, bind=bind, forward=forward)
+    return op
+
+
+def compose(function: Callable[..., Any], inputs: Callable[[Draw], Call]) -> Callable[[Rule], Rule]:
+    """Enter a function as the NumPy calls that the decorated one makes."""
+
+    def enter(forward: Rule) -> Rule:
+        OPS[function] = Composite(function, forward, inputs)
+        return forward
+
+    return enter
+
+
+def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function of ours be overridden by its first argument, as NumPy's are (NEP 18)."""
+
+    @wraps(function)
+    def dispatcher(x: Any, *args: Any, **kwargs: Any) -> Any:
+        override = getattr(type(x), "__array_function__", None)
+        if override is None or type(x) is np.ndarray:
+            return function(x, *args, **kwargs)
+        return override(x, dispatcher, (type(x),), (x, *args), kwargs)
+
+    return dispatcher

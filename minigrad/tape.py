@@ -1,0 +1,328 @@
+"""The tape: the calls behind a tensor, how they are recorded, walked back and printed.
+
+A recorded call is a plain tuple ``(number, op, operands, parents, options, out)``: nothing in Python is made
+or taken apart faster. Calls are numbered as they happen, so a call's number is higher than its parents', and
+walking numbers downwards is a topological order: no recursion, however deep the tape.
+"""
+
+from __future__ import annotations
+
+import weakref
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import count
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
+Parent: TypeAlias = "Call | Tensor | None"
+"""Where an operand came from: the call that made it, a leaf that requires a gradient, or neither."""
+Call: TypeAlias = tuple[int, Any, list[Any], list[Any], dict[str, Any], Any]
+
+next_number = count(1).__next__
+
+
+class Recording:
+    """Whether calls are recorded; one that watches them as well is an `Anomaly`."""
+
+    __slots__ = ()
+    watches = False
+
+    def called(self, call: Call) -> None:
+        """Take note of a call, where ``watches``."""
+
+
+class Anomaly(Recording):
+    """Watches every call: for the first NaN, and for raw arrays that change before the backward pass."""
+
+    __slots__ = ("prints",)
+    watches = True
+
+    def __init__(self) -> None:
+        self.prints: dict[int, list[int | None]] = {}
+
+    def called(self, call: Call) -> None:
+        """Refuse a call that made a NaN of numbers; remember what its arrays held."""
+        number, op, operands, _, _, out = call
+        if _has_nan(out) and not any(_has_nan(x) for x in operands):
+            shapes = ", ".join(str(np.shape(x)) for x in operands)
+            raise FloatingPointError(
+                f"{op.name}: made a NaN of operands of shape {shapes}, none of which has one"
+            )
+        self.prints[number] = [_fingerprint(x) for x in (*operands, out)]
+
+    def check(self, call: Call) -> None:
+        """Refuse to walk back through a call whose arrays have changed since."""
+        number, op, operands, _, _, out = call
+        for i, (array, before) in enumerate(zip((*operands, out), self.prints.get(number, ()), strict=False)):
+            if before != _fingerprint(array):
+                raise _changed(op, i, array, operands)
+
+    def differentiated(self, call: Call, index: int, g: Any, gradient: Any) -> None:
+        """Refuse a gradient that made a NaN of numbers."""
+        if _has_nan(gradient) and not _has_nan(g):
+            raise FloatingPointError(
+                f"{call[1].name}: its backward rule made a NaN, in the gradient of operand {index}"
+            )
+
+
+def _has_nan(x: Any) -> bool:
+    array = np.asarray(x) if isinstance(x, (np.ndarray, np.generic, float)) else None
+    return array is not None and array.dtype.kind == "f" and bool(np.isnan(array).any())
+
+
+def _fingerprint(x: Any) -> int | None:
+    return zlib.crc32(np.ascontiguousarray(x).tobytes()) if isinstance(x, np.ndarray) else None
+
+
+RECORD = Recording()
+recording: ContextVar[Recording | None] = ContextVar("recording", default=RECORD)
+"""How calls are recorded in this thread; None: not at all."""
+tracing: ContextVar[int] = ContextVar("tracing", default=0)
+"""How many of `grad` and its kin this thread is inside of."""
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Record nothing inside: results are constants, and tensors may be updated in place.
+
+    A context manager and a decorator; per thread.
+    """
+    before = recording.set(None)
+    try:
+        yield
+    finally:
+        recording.reset(before)
+
+
+@contextmanager
+def detect_anomaly() -> Iterator[None]:
+    """Name the call that made the first NaN, forward or backward, and notice raw arrays that change.
+
+    Both the forward and the backward pass belong inside. Every array is read once more at each call: for
+    debugging, not for training.
+
+    Raises
+    ------
+    FloatingPointError
+        At the call whose result has a NaN though its operands have none.
+    RuntimeError
+        At the backward pass, for a call whose operands or result changed since.
+    """
+    before = recording.set(Anomaly())
+    try:
+        yield
+    finally:
+        recording.reset(before)
+
+
+_written: dict[int, int] = {}
+_last_write = 0
+
+
+def wrote(array: Array) -> None:
+    """Remember that an array was written to in place, for calls that had read it before."""
+    global _last_write
+    owner = _owner(array)
+    key = id(owner)
+    if key not in _written:
+        weakref.finalize(owner, _written.pop, key, None).atexit = False
+    _written[key] = _last_write = next_number()
+
+
+def _owner(array: Array) -> Array:
+    """Return the array whose memory this one views."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def _check_unwritten(call: Call) -> None:
+    number, op, operands, _, _, out = call
+    for i, x in enumerate((*operands, out)):
+        if isinstance(x, np.ndarray) and _written.get(id(_owner(x)), 0) > number:
+            raise _changed(op, i, x, operands)
+
+
+def _changed(op: Any, i: int, array: Array, operands: list[Any]) -> RuntimeError:
+    which = f"its operand {i}" if i < len(operands) else "its result"
+    return RuntimeError(
+        f"{op.name}: {which}, of shape {array.shape}, was changed in place after the call and before the backward "
+        "pass, which needs what it held; call backward first, or change a copy"
+    )
+
+
+def ancestors(call: Call, since: int = 0) -> dict[int, Call]:
+    """Return the calls behind a call, itself included, by number; none older than ``since``."""
+    found = {call[0]: call}
+    waiting = [call]
+    while waiting:
+        for parent in waiting.pop()[3]:
+            if type(parent) is tuple and parent[0] not in found and parent[0] >= since:
+                found[parent[0]] = parent
+                waiting.append(parent)
+    return found
+
+
+def _leading_to(targets: set[int], calls: dict[int, Call]) -> dict[int, Call]:
+    """Return those of the calls through which a gradient reaches a target."""
+    leading: dict[int, Call] = {}
+    for number in sorted(calls):
+        call = calls[number]
+        if number in targets or any(type(p) is tuple and p[0] in leading for p in call[3]):
+            leading[number] = call
+    return leading
+
+
+def walk_back(
+    call: Call, g: Any, targets: set[int] | None = None, lift: Callable[[Any, Parent], Any] | None = None
+) -> dict[int, tuple[Any, Any]]:
+    """Walk a tape backwards from a call whose result has the gradient g.
+
+    Parameters
+    ----------
+    targets
+        The numbers of the calls whose gradients are wanted; None: those of the leaves are.
+    lift
+        Makes a tensor of an array and its parent. When given, the rules run on tensors, which record them.
+
+    Returns
+    -------
+    dict
+        The gradients that there are, each its receiver's alone, as pairs (receiver, gradient): by number,
+        the calls asked for, or by minus ``id``, the leaves.
+    """
+    calls = ancestors(call, min(targets) if targets else 0)
+    if targets is not None:
+        calls = _leading_to(targets, calls)
+    mode = recording.get()
+    anomaly = mode if isinstance(mode, Anomaly) else None
+    gradients = {call[0]: g}
+    ours: set[int] = set()  # whose gradient no one else holds, so that it may be added to in place
+    found: dict[int, Any] = {}
+    ends = targets or ()
+    for number in sorted(calls, reverse=True):
+        call = calls[number]
+        if number in ends:
+            found[number] = call
+            continue
+        g = gradients.pop(number, None)
+        if g is None:
+            continue
+        if number < _last_write:
+            _check_unwritten(call)
+        if anomaly is not None:
+            anomaly.check(call)
+        _, op, operands, parents, options, out = call
+        if lift is not None:
+            operands = [x if p is None else lift(x, p) for x, p in zip(operands, parents, strict=True)]
+            out = lift(out, call)
+        rules = op.rules
+        if op.joint is not None:
+            needed = [
+                p[0] in calls if type(p) is tuple else p is not None and targets is None for p in parents
+            ]
+            rules = op.joint(needed, g, operands, options)
+        i = -1
+        for parent in parents:
+            i += 1
+            if parent is None:
+                continue
+            if type(parent) is tuple:
+                key = parent[0]
+                if key not in calls:
+                    continue
+            elif targets is None:
+                key = -id(parent)
+                found[key] = parent
+            else:
+                continue
+            rule = rules[i]
+            if rule is None:
+                continue
+            dx = rule(g, out, *operands, **options) if options else rule(g, out, *operands)
+            x = operands[i]
+            if dx.shape != x.shape:
+                dx = _fit(dx, x.shape)
+            if dx.dtype is not x.dtype and dx.dtype != x.dtype:
+                dx = dx.astype(x.dtype, casting="same_kind")
+            if anomaly is not None:
+                anomaly.differentiated(call, i, g, dx)
+            if key not in gradients:
+                gradients[key] = dx
+                if (key < 0 or key in ends) and lift is None and not _holds((g, out, operands, options), dx):
+                    ours.add(key)
+            elif key in ours:
+                gradients[key] += dx
+            else:
+                gradients[key] = gradients[key] + dx
+                if lift is None:
+                    ours.add(key)
+    results = {key: (receiver, gradients[key]) for key, receiver in found.items() if key in gradients}
+    if lift is not None:
+        return results
+    return {key: (to, np.asarray(g) if key in ours else np.array(g)) for key, (to, g) in results.items()}
+
+
+def _fit(g: Any, shape: tuple[int, ...]) -> Any:
+    """Sum g over the axes along which an operand of this shape was broadcast, or spread it over the shape."""
+    lead = g.ndim - len(shape)
+    axes = tuple(i for i in range(g.ndim) if i < lead or (shape[i - lead] == 1 and g.shape[i] != 1))
+    if axes:
+        g = np.reshape(
+            np.sum(g, axis=axes, keepdims=True),
+            g.shape[lead:] and [1 if i in axes else n for i, n in enumerate(g.shape)][lead:],
+        )
+    return g if g.shape == shape else np.broadcast_to(g, shape)
+
+
+def _holds(things: Any, array: Any) -> bool:
+    """Tell whether an array is one of nested things, or is a view and so may share memory with one."""
+    if type(things) in (tuple, list):
+        return any(_holds(thing, array) for thing in things)
+    if type(things) is dict:
+        return _holds(list(things.values()), array)
+    return array is things or array.base is not None
+
+
+class Tape:
+    """The calls behind a tensor, oldest first; ``print`` it to see them, one a line."""
+
+    def __init__(self, calls: list[Call], names: dict[int, str]) -> None:
+        self.calls = calls
+        self._names = names
+
+    def __len__(self) -> int:
+        return len(self.calls)
+
+    def __iter__(self) -> Iterator[Call]:
+        return iter(self.calls)
+
+    def __str__(self) -> str:
+        places = {call[0]: f"%{i}" for i, call in enumerate(self.calls)}
+        rows = [("", "op", "operands", "shape", "dtype")]
+        for number, op, operands, parents, options, out in self.calls:
+            shown = [self._show(x, p, places) for x, p in zip(operands, parents, strict=True)]
+            shown += [f"{name}={value!r}" for name, value in options.items() if name != "cache"]
+            rows.append((places[number], op.name, ", ".join(shown), str(out.shape), str(out.dtype)))
+        widths = [max(len(row[i]) for row in rows) for i in range(5)]
+        return "\n".join(
+            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
+        )
+
+    __repr__ = __str__
+
+    def _show(self, operand: Any, parent: Parent, places: dict[int, str]) -> str:
+        if isinstance(parent, tuple):
+            return places[parent[0]]
+        if parent is not None:
+            return self._names[id(parent)]
+        if isinstance(operand, np.ndarray) and operand.size != 1:
+            return f"{operand.dtype}{list(operand.shape)}"
+        return str(operand)

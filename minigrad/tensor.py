@@ -1,0 +1,671 @@
+"""Tensor: an ndarray that writes down the NumPy calls made on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from .rules import CONSTANT, OPS, Composite
+from .rules.elementwise import (
+    ABSOLUTE,
+    ADD,
+    DIVIDE,
+    MULTIPLY,
+    NEGATIVE,
+    POSITIVE,
+    POWER,
+    REMAINDER,
+    SQUARE,
+    SUBTRACT,
+    astype,
+)
+from .rules.indexing import GETITEM, SETITEM
+from .rules.linalg import MATMUL
+from .tape import Array, Call, Parent, Tape, ancestors, next_number, recording, tracing, walk_back, wrote
+
+NO_OPTIONS: dict[str, Any] = {}
+
+
+class Tensor:
+    """An ndarray with a gradient, and the call that made it. Make one with `tensor`.
+
+    NumPy's functions and Python's operators work on tensors as on arrays, with NumPy's shapes, broadcasting,
+    dtypes and errors. Comparisons give plain boolean arrays.
+
+    Attributes
+    ----------
+    data : ndarray
+        The values.
+    grad : ndarray or None
+        On a leaf, what `backward` has summed up so far; of ``data``'s shape and dtype. None elsewhere.
+    requires_grad : bool
+        Whether gradients reach this tensor: a leaf made so, or the result of a call on one.
+    """
+
+    __slots__ = ("__weakref__", "_call", "data", "grad", "requires_grad")
+
+    data: Array
+    grad: Array | None
+    requires_grad: bool
+    _call: Call | None
+
+    def __init__(self, data: Array, requires_grad: bool = False, call: Call | None = None) -> None:
+        self.data = data
+        self.requires_grad = requires_grad
+        self.grad = None
+        self._call = call
+
+    # -- what an array has ---------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        shape: tuple[int, ...] = self.data.shape
+        return shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of entries."""
+        return self.data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the entries."""
+        return self.data.dtype
+
+    @property
+    def T(self) -> Tensor:
+        """The tensor with its axes in reverse."""
+        return self.transpose()
+
+    def item(self) -> Any:
+        """Return the one entry as a Python number, off the tape."""
+        return self.data.item()
+
+    def numpy(self) -> Array:
+        """Return the values as an array, off the tape: ``data`` itself."""
+        return self.data
+
+    def detach(self) -> Tensor:
+        """Return a constant tensor of the same ``data``, off the tape."""
+        return Tensor(self.data)
+
+    def tolist(self) -> Any:
+        """Return the values as nested lists of Python numbers, off the tape."""
+        return self.data.tolist()
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((self == value).any())
+
+    def __repr__(self) -> str:
+        text = np.array2string(self.data, separator=", ", prefix="tensor(")
+        if self.data.dtype not in (np.float64, np.int64, np.bool_):
+            text += f", dtype={self.data.dtype}"
+        if self._call is not None:
+            text += f", op={self._call[1].name}"
+        elif self.requires_grad:
+            text += ", requires_grad=True"
+        return f"tensor({text})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.data, spec) if self.ndim else format(self.data.item(), spec)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the numbers: a leaf stays a leaf, a result becomes a constant, since a tape is not stored."""
+        return _restore, (self.data, self.requires_grad and self._call is None, self.grad)
+
+    def __copy__(self) -> Tensor:
+        return self.copy() if self._call is not None else _restore(self.data, self.requires_grad, self.grad)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        """Copy a leaf with its gradient; a result's copy stays on the tape."""
+        if self._call is not None:
+            return self.copy()
+        return _restore(self.data.copy(), self.requires_grad, None if self.grad is None else self.grad.copy())
+
+    # -- leaving the tape: explicitly, or not at all -------------------------------------------------------
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if self.requires_grad and recording.get() is not None:
+            raise TypeError(
+                "a tensor that requires a gradient became a plain array, which would cut it off from the tape; "
+                "fill a tensor instead of an array (a = mg.tensor(a); a[i] = t), join tensors by np.stack, or "
+                "leave the tape in so many words: t.numpy(), t.detach()"
+            )
+        return np.array(self.data, dtype=dtype) if copy else np.asarray(self.data, dtype=dtype)
+
+    def _number(self, kind: str) -> Any:
+        if self.requires_grad and tracing.get() and recording.get() is not None:
+            raise TypeError(
+                f"{kind}() of a tensor inside grad would cut it off from the tape; keep the tensor, or leave the "
+                "tape in so many words: t.item()"
+            )
+        return self.data if self.ndim == 0 else self.item()
+
+    def __float__(self) -> float:
+        return float(self._number("float"))
+
+    def __int__(self) -> int:
+        return int(self._number("int"))
+
+    def __complex__(self) -> complex:
+        return complex(self._number("complex"))
+
+    def __bool__(self) -> bool:
+        return bool(self.data)
+
+    def __index__(self) -> int:
+        return self.data.__index__()
+
+    # -- operators -----------------------------------------------------------------------------------------
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: Any) -> Any:
+        return np.equal(self.data, _bare(other))
+
+    def __ne__(self, other: Any) -> Any:
+        return np.not_equal(self.data, _bare(other))
+
+    def __lt__(self, other: Any) -> Any:
+        return np.less(self.data, _bare(other))
+
+    def __le__(self, other: Any) -> Any:
+        return np.less_equal(self.data, _bare(other))
+
+    def __gt__(self, other: Any) -> Any:
+        return np.greater(self.data, _bare(other))
+
+    def __ge__(self, other: Any) -> Any:
+        return np.greater_equal(self.data, _bare(other))
+
+    def __add__(self, other: Any) -> Tensor:
+        return apply(ADD, (self, other))
+
+    def __radd__(self, other: Any) -> Tensor:
+        return apply(ADD, (other, self))
+
+    def __sub__(self, other: Any) -> Tensor:
+        return apply(SUBTRACT, (self, other))
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return apply(SUBTRACT, (other, self))
+
+    def __mul__(self, other: Any) -> Tensor:
+        return apply(MULTIPLY, (self, other))
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return apply(MULTIPLY, (other, self))
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return apply(DIVIDE, (self, other))
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return apply(DIVIDE, (other, self))
+
+    def __floordiv__(self, other: Any) -> Any:
+        return np.floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return np.floor_divide(other, self)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return apply(REMAINDER, (self, other))
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return apply(REMAINDER, (other, self))
+
+    def __pow__(self, other: Any) -> Tensor:
+        if type(other) in (int, float) and other == 2:
+            return apply(SQUARE, (self,))
+        return apply(POWER, (self, other))
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return apply(POWER, (other, self))
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return apply(MATMUL, (self, other))
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return apply(MATMUL, (other, self))
+
+    def __neg__(self) -> Tensor:
+        return apply(NEGATIVE, (self,))
+
+    def __pos__(self) -> Tensor:
+        return apply(POSITIVE, (self,))
+
+    def __abs__(self) -> Tensor:
+        return apply(ABSOLUTE, (self,))
+
+    # -- writing: recorded, a tensor gets a new value, and whoever read the old one keeps it ----------------
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return apply(GETITEM, (self,), {"index": _bare(index)})
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        index = _bare(index)
+        if (mode := recording.get()) is None:
+            self.data[index] = _bare(value)
+            wrote(self.data)
+            return
+        written = apply(SETITEM, (self, value), {"index": index})
+        if written._call is not None:
+            # The rules read no values of the two whole arrays: a loop that fills an array keeps one, not all.
+            number, op, (old, new_part), parents, options, new = written._call
+            written._call = call = (number, op, [_outline(old), new_part], parents, options, _outline(new))
+            if mode.watches:
+                mode.called(call)
+        self._become(written)
+
+    def _augment(self, ufunc: Any, other: Any) -> Tensor:
+        if recording.get() is None:
+            ufunc(self.data, _bare(other), out=self.data)
+            wrote(self.data)
+        else:
+            self._become(_like_out(ufunc(self, other), self.data))
+        return self
+
+    def _become(self, value: Tensor) -> None:
+        if self._call is None and self.requires_grad:
+            raise RuntimeError(
+                "in-place change of a leaf that requires a gradient; to update a parameter use `with mg.no_grad():`, "
+                "to compute with a changed value change a copy, t.copy()"
+            )
+        if value.requires_grad and value.dtype.kind != "f":
+            raise TypeError(f"a tensor of dtype {self.dtype} cannot hold values that require a gradient")
+        self.data, self._call, self.requires_grad = value.data, value._call, value.requires_grad
+
+    def __iadd__(self, other: Any) -> Tensor:
+        return self._augment(np.add, other)
+
+    def __isub__(self, other: Any) -> Tensor:
+        return self._augment(np.subtract, other)
+
+    def __imul__(self, other: Any) -> Tensor:
+        return self._augment(np.multiply, other)
+
+    def __itruediv__(self, other: Any) -> Tensor:
+        return self._augment(np.divide, other)
+
+    def __ifloordiv__(self, other: Any) -> Tensor:
+        return self._augment(np.floor_divide, other)
+
+    def __imod__(self, other: Any) -> Tensor:
+        return self._augment(np.remainder, other)
+
+    def __ipow__(self, other: Any) -> Tensor:
+        return self._augment(np.power, other)
+
+    def __imatmul__(self, other: Any) -> Tensor:
+        return self._augment(np.matmul, other)
+
+    # -- NumPy's protocols ---------------------------------------------------------------------------------
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
+        if out is not None:
+            return _call_into(out, ufunc, method, inputs, kwargs)
+        if not kwargs and method == "__call__":
+            op = OPS.get(ufunc)
+            if op is not None:
+                return apply(op, inputs)
+        if method == "__call__":
+            return _call(ufunc, inputs, kwargs)
+        return _call(getattr(ufunc, method), inputs, kwargs, f"{ufunc.__name__}.{method}")
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return _call(function, args, kwargs)
+
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """`numpy.sum`."""
+        return _numpy("sum", self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """`numpy.mean`."""
+        return _numpy("mean", self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """`numpy.max`."""
+        return _numpy("max", self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """`numpy.min`."""
+        return _numpy("min", self, axis=axis, keepdims=keepdims)
+
+    def prod(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """`numpy.prod`."""
+        return _numpy("prod", self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+        """`numpy.var`."""
+        return _numpy("var", self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def std(self, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+        """`numpy.std`."""
+        return _numpy("std", self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def cumsum(self, axis: int | None = None) -> Tensor:
+        """`numpy.cumsum`."""
+        return _numpy("cumsum", self, axis=axis)
+
+    def ravel(self) -> Tensor:
+        """`numpy.ravel`."""
+        return _numpy("ravel", self)
+
+    def squeeze(self, axis: Axis = None) -> Tensor:
+        """`numpy.squeeze`."""
+        return _numpy("squeeze", self, axis=axis)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
+        """`numpy.swapaxes`."""
+        return _numpy("swapaxes", self, axis1, axis2)
+
+    def clip(self, min: Any = None, max: Any = None) -> Tensor:
+        """`numpy.clip`."""
+        return _numpy("clip", self, min, max)
+
+    def dot(self, other: Any) -> Tensor:
+        """`numpy.dot`."""
+        return _numpy("dot", self, other)
+
+    def copy(self) -> Tensor:
+        """`numpy.copy`."""
+        return _numpy("copy", self)
+
+    def argmax(self, axis: int | None = None) -> Any:
+        """`numpy.argmax`: plain integers."""
+        return np.argmax(self.data, axis=axis)
+
+    def argmin(self, axis: int | None = None) -> Any:
+        """`numpy.argmin`: plain integers."""
+        return np.argmin(self.data, axis=axis)
+
+    def any(self, axis: Axis = None) -> Any:
+        """`numpy.any`: plain booleans."""
+        return np.any(self.data, axis=axis)
+
+    def all(self, axis: Axis = None) -> Any:
+        """`numpy.all`: plain booleans."""
+        return np.all(self.data, axis=axis)
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """`numpy.reshape`, to a tuple or to as many lengths."""
+        return _numpy("reshape", self, shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: Any) -> Tensor:
+        """`numpy.transpose`, by a tuple or by as many axes; reversed, if none is given."""
+        return _numpy("transpose", self, (axes[0] if len(axes) == 1 else axes) or None)
+
+    def flatten(self) -> Tensor:
+        """Return a copy with one axis."""
+        return self.copy().ravel()
+
+    def astype(self, dtype: Any) -> Tensor:
+        """Return a copy in another dtype; off the tape where that is no float."""
+        if np.dtype(dtype).kind != "f":
+            return Tensor(self.data.astype(dtype))
+        result: Tensor = astype(self, dtype)
+        return result
+
+    # -- the backward pass ---------------------------------------------------------------------------------
+
+    def backward(self, gradient: Any = None) -> None:
+        """Add the gradient of this tensor with respect to every leaf behind it to the leaf's ``grad``.
+
+        Parameters
+        ----------
+        gradient
+            The gradient of whatever is differentiated with respect to this tensor, of its shape. It may be
+            left out for a tensor of one entry: 1.
+
+        Raises
+        ------
+        RuntimeError
+            If no leaf requires a gradient, or data was changed in place since the forward pass.
+        ValueError
+            If ``gradient`` is missing where the tensor has not one entry, or has another shape.
+        """
+        if not self.requires_grad:
+            raise RuntimeError(
+                "backward: nothing behind this tensor requires a gradient; make a leaf with "
+                "mg.tensor(data, requires_grad=True), outside of no_grad"
+            )
+        g = _seed(self, gradient)
+        if self._call is None:
+            pairs: Any = [(self, np.array(g))]
+        else:
+            pairs = walk_back(self._call, g).values()
+        for leaf, g in pairs:
+            leaf.grad = g if leaf.grad is None else np.asarray(leaf.grad + g)
+
+
+Axis: TypeAlias = int | tuple[int, ...] | None
+
+
+def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
+    """Make a tensor that holds a copy of data: a leaf.
+
+    Parameters
+    ----------
+    data : array_like
+        Real numbers, of any shape.
+    requires_grad : bool
+        Whether `Tensor.backward` shall compute its gradient; floats only.
+    dtype : optional
+        The dtype wanted; data's own, if none is given.
+
+    Raises
+    ------
+    TypeError
+        If data is not numeric, an integer or boolean tensor is to require a gradient, or data is a tensor on
+        the tape.
+    """
+    array = np.array(data, dtype=dtype)
+    if array.dtype.kind not in "fiubc":
+        raise TypeError(f"tensor: data has dtype {array.dtype}; expected numbers or booleans")
+    if requires_grad and array.dtype.kind != "f":
+        raise TypeError(
+            f"tensor: data has dtype {array.dtype}, which cannot require a gradient; give real floats, as by "
+            "dtype=np.float64"
+        )
+    return Tensor(array, bool(requires_grad))
+
+
+def tape(result: Tensor, **leaves: Tensor) -> Tape:
+    """Return the calls behind a tensor, oldest first: ``print(mg.tape(loss, W=W, b=b))``.
+
+    Parameters
+    ----------
+    result : Tensor
+        The tensor whose making is to be seen.
+    **leaves : Tensor
+        Names for leaves; others are called leaf0, leaf1, … in the order of their use.
+
+    Returns
+    -------
+    Tape
+        One line a call: its number, the op, its operands (``%3`` is the result of call 3; a leaf's name; the
+        value or the dtype and shape of a constant) and options, the shape and the dtype of its result.
+    """
+    calls = [] if result._call is None else [call for _, call in sorted(ancestors(result._call).items())]
+    return Tape(calls, {id(leaf): name for name, leaf in leaves.items()})
+
+
+def lift(array: Any, parent: Parent) -> Tensor:
+    """Return the tensor of an array that came from parent: a call, or a leaf."""
+    return parent if isinstance(parent, Tensor) else Tensor(array, True, parent)
+
+
+def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS) -> Tensor:
+    """Call an op on tensors and arrays; record it where an operand requires a gradient."""
+    args: list[Any] = []
+    parents: list[Parent] = []
+    needed = False
+    for x in operands:
+        if type(x) is Tensor:
+            args.append(x.data)
+            if x.requires_grad:
+                needed = True
+                parents.append(x._call or x)
+                continue
+        else:
+            args.append(x if type(x) in PLAIN else np.asarray(x))
+        parents.append(None)
+    out = op.forward(*args, **options)
+    if op.joint is not None:
+        out, cache = out
+        options = {**options, "cache": cache}
+    if type(out) is not np.ndarray:
+        out = np.asarray(out)
+    result = _new(Tensor)
+    result.data = out
+    result.grad = None
+    if needed and (mode := recording.get()) is not None:
+        result.requires_grad = True
+        result._call = call = (next_number(), op, args, parents, options, out)
+        if mode.watches:
+            mode.called(call)
+    else:
+        result.requires_grad = False
+        result._call = None
+    return result
+
+
+PLAIN = frozenset({np.ndarray, float, int, bool, np.float64, np.float32})
+_new = Tensor.__new__
+
+
+# Functions that write into an argument: on arrays their result has no name that the tape could follow.
+IN_PLACE = frozenset({np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis})
+
+
+def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: str | None = None) -> Any:
+    """Call any NumPy function, some of whose arguments are tensors."""
+    op = OPS.get(function)
+    if recording.get() is None or not _requires_grad((args, kwargs)):
+        return _tensors(function(*_bare(args), **_bare(kwargs)), op is not None)
+    if isinstance(op, Composite):
+        return op.forward(*args, **kwargs)
+    if op is not None:
+        operands, options = op.bind(*args, **kwargs)
+        return apply(op, operands, _bare(options))
+    if function not in IN_PLACE:
+        out = function(*_bare(args), **_bare(kwargs))
+        if function in CONSTANT:
+            return _tensors(out, False)
+        if not _has_floats(out):
+            return out
+    raise TypeError(
+        f"numpy.{name or function.__name__} has no backward rule; write it with functions that have one, wrap a "
+        "hand-derived pair as mg.layer(forward, backward), or leave the tape in so many words: t.detach(), t.numpy()"
+    )
+
+
+def _call_into(
+    out: tuple[Any, ...], ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Call a ufunc with ``out``: NumPy's way where no gradient is needed; recorded, for ``array += tensor``."""
+    if recording.get() is None or not _requires_grad((inputs, out)):
+        getattr(ufunc, method)(*_bare(inputs), out=_bare(out), **kwargs)
+        for array in _bare(out):
+            wrote(array)
+        return out[0] if len(out) == 1 else out
+    if method == "__call__" and out[0] is inputs[0] and type(out[0]) is np.ndarray:
+        return _like_out(ufunc(*inputs, **kwargs), out[0])
+    raise TypeError(
+        f"numpy.{ufunc.__name__}: out= would cut the result off from the tape; write t = np.{ufunc.__name__}(...)"
+    )
+
+
+def _like_out(value: Any, out: Array) -> Any:
+    """Return a value as NumPy would have put it into ``out``: of its dtype, if that may be, and its shape."""
+    if value.shape != out.shape:
+        raise ValueError(
+            f"in-place change: a result of shape {value.shape} does not fit into shape {out.shape}"
+        )
+    if not np.can_cast(value.dtype, out.dtype, "same_kind"):
+        raise TypeError(
+            f"in-place change: a result of dtype {value.dtype} does not fit into dtype {out.dtype}"
+        )
+    return value if value.dtype == out.dtype else value.astype(out.dtype)
+
+
+def _numpy(name: str, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    result: Tensor = _call(getattr(np, name), (x, *args), kwargs)
+    return result
+
+
+def _bare(x: Any) -> Any:
+    """Return arguments with each tensor's array in its place, however nested."""
+    if type(x) is Tensor:
+        return x.data
+    if type(x) in (tuple, list):
+        return type(x)([_bare(each) for each in x])
+    if type(x) is dict:
+        return {key: _bare(each) for key, each in x.items()}
+    return x
+
+
+def _requires_grad(x: Any) -> bool:
+    """Tell whether a tensor among nested arguments requires a gradient."""
+    if type(x) is Tensor:
+        return x.requires_grad
+    if type(x) is dict:
+        x = x.values()
+    elif type(x) not in (tuple, list):
+        return False
+    return any(_requires_grad(each) for each in x)
+
+
+def _has_floats(x: Any) -> bool:
+    if isinstance(x, (tuple, list)):
+        return any(_has_floats(each) for each in x)
+    return isinstance(x, (np.ndarray, np.generic, float)) and np.asarray(x).dtype.kind in "fc"
+
+
+def _tensors(x: Any, all_arrays: bool) -> Any:
+    """Make constant tensors of float arrays, or of all arrays, in a function's result."""
+    if type(x) in (tuple, list):
+        return type(x)([_tensors(each, all_arrays) for each in x])
+    if isinstance(x, (np.ndarray, np.generic)) and (all_arrays or x.dtype.kind == "f"):
+        return Tensor(np.asarray(x))
+    return x
+
+
+def _outline(array: Array) -> Array:
+    """Return an array of the same shape and dtype that takes no memory."""
+    return np.broadcast_to(np.zeros((), array.dtype), array.shape)
+
+
+def _restore(data: Array, requires_grad: bool, grad: Array | None) -> Tensor:
+    leaf = Tensor(data, requires_grad)
+    leaf.grad = grad
+    return leaf
+
+
+def _seed(result: Tensor, gradient: Any) -> Array:
+    """Check the gradient that a backward pass starts from; 1, if none is given for one entry."""
+    if gradient is None:
+        if result.size != 1:
+            raise ValueError(
+                f"backward: the tensor has shape {result.shape}, not one entry; reduce it (t.sum()) or give "
+                "the gradient of your result with respect to it, backward(gradient)"
+            )
+        return np.ones(result.shape, result.dtype)
+    g = np.asarray(gradient)
+    if g.shape != result.shape:
+        raise ValueError(f"backward: the gradient has shape {g.shape}; the tensor's is {result.shape}")
+    return g.astype(result.dtype, casting="same_kind", copy=False)
