@@ -282,7 +282,7 @@ def softmax_loss(x: Array, y: Array) -> tuple[Any, Array]:
     shifted = x - x.max(axis=1, keepdims=True)
     exps = np.exp(shifted)
     sums = exps.sum(axis=1, keepdims=True)
-    loss = (np.log(sums).sum() - shifted[correct].sum()) / n
+    loss = np.mean(np.log(sums[:, 0]) - shifted[correct])
     dx = exps / (n * sums)
     dx[correct] -= 1 / n
     return loss, dx
@@ -317,7 +317,7 @@ def svm_loss(x: Array, y: Array) -> tuple[Any, Array]:
     margins[correct] = 0
     dx = (margins > 0).astype(x.dtype)
     dx[correct] = -dx.sum(axis=1)
-    return margins.sum() / n, dx / n
+    return margins.sum(axis=1).mean(), dx / n
 
 
 def loss_backward(dout: Array, dx: Array) -> Array:
