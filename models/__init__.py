@@ -1,0 +1,1 @@
+"""What one builds with minigrad, to read and to copy."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,11 +17,11 @@ from minigrad.layers import (
 
 from . import two_layer_net
 
-LOSSES = {"softmax": softmax_loss, "svm": svm_loss}
-
 
 class TwoLayerNet(two_layer_net.TwoLayerNet):
     """The same net, with its backward pass written out."""
+
+    losses: ClassVar[dict[str, Any]] = {"softmax": softmax_loss, "svm": svm_loss}
 
     def loss(self, X: np.ndarray, y: np.ndarray | None = None) -> Any:
         """Return the scores of X; given labels y, ``(loss, grads)``, grads a dict like ``params``."""

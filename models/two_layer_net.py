@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 import minigrad as mg
-
-LOSSES = {"softmax": mg.softmax_cross_entropy, "svm": mg.multiclass_hinge}
 
 
 class TwoLayerNet:
@@ -35,6 +33,8 @@ class TwoLayerNet:
         W1 (D, H), b1 (H,), W2 (H, C), b2 (C,).
     """
 
+    losses: ClassVar[dict[str, Any]] = {"softmax": mg.softmax_cross_entropy, "svm": mg.multiclass_hinge}
+
     def __init__(
         self,
         input_dim: int = 3 * 32 * 32,
@@ -46,11 +46,11 @@ class TwoLayerNet:
         seed: int | None = None,
         loss: str = "softmax",
     ) -> None:
-        if loss not in LOSSES:
-            raise ValueError(f"TwoLayerNet: loss is {loss!r}; expected one of {', '.join(LOSSES)}")
+        if loss not in self.losses:
+            raise ValueError(f"TwoLayerNet: loss is {loss!r}; expected one of {', '.join(self.losses)}")
         rng = np.random.default_rng(seed)
         self.reg = reg
-        self.data_loss = LOSSES[loss]
+        self.data_loss = self.losses[loss]
         self.params = {
             "W1": (weight_scale * rng.standard_normal((input_dim, hidden_dim))).astype(dtype),
             "b1": np.zeros(hidden_dim, dtype),
