@@ -1,0 +1,53 @@
+"""The figures as a table, and where they come from."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from typing import Any
+
+import numpy as np
+
+
+def table(figures: dict[str, Any]) -> str:
+    """Return the figures of one case, as `measure.measure` gives them, a contestant a line."""
+    contestants = figures["contestants"]
+    against = next(iter(contestants.values()))["ratios"]
+    header = ["µs", "median", "25 %", "75 %", *(f"× {other}" for other in against)]
+    rows = [
+        [
+            name,
+            *(f"{time:,.2f}" for time in (row["median"], *row["quartiles"])),
+            *(f"{ratio:.2f}" for ratio in row["ratios"].values()),
+        ]
+        for name, row in contestants.items()
+    ]
+    lines = [f"{first:<10}" + "".join(f"{cell:>12}" for cell in rest) for first, *rest in [header, *rows]]
+    return "\n".join([f"{figures['case']} ({figures['rounds']} rounds)", *lines])
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on: the processor, Python, NumPy and its BLAS."""
+    return {
+        "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "blas": blas(),
+    }
+
+
+def blas() -> list[dict[str, Any]]:
+    """Return each BLAS in use: its name and version and, where threadpoolctl is installed, its threads."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+        return [{"name": built["name"], "version": built["version"]}]
+    return [
+        {"name": pool["internal_api"], "version": pool["version"], "threads": pool["num_threads"]}
+        for pool in threadpool_info()
+        if pool["user_api"] == "blas"
+    ]
