@@ -501,7 +501,12 @@ def tape(result: Tensor, **leaves: Tensor) -> Tape:
         value or the dtype and shape of a constant) and options, the shape and the dtype of its result.
     """
     calls = [] if result._call is None else [call for _, call in sorted(ancestors(result._call).items())]
-    return Tape(calls, {id(leaf): name for name, leaf in leaves.items()})
+    names = {id(leaf): name for name, leaf in leaves.items()}
+    for call in calls:
+        for parent in call[3]:
+            if isinstance(parent, Tensor):
+                names.setdefault(id(parent), f"leaf{len(names) - len(leaves)}")
+    return Tape(calls, names)
 
 
 def lift(array: Any, parent: Parent) -> Tensor:

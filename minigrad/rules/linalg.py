@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from string import ascii_letters
 from typing import Any
 
@@ -38,8 +39,9 @@ def _matmul_right(g: Any, out: Any, x1: Any, x2: Any) -> Any:
         return x1 * g if x2.ndim == 1 else np.expand_dims(x1, -1) * np.expand_dims(g, -2)
     if x2.ndim == 1:
         return (np.swapaxes(x1, -1, -2) @ np.expand_dims(g, -1))[..., 0]
-    if x1.ndim > 2 and x2.ndim == 2 and g.size:
-        x1, g = np.reshape(x1, (-1, x1.shape[-1])), np.reshape(g, (-1, g.shape[-1]))
+    if x1.ndim > 2 and x2.ndim == 2:
+        rows = math.prod(x1.shape[:-1])
+        x1, g = np.reshape(x1, (rows, x1.shape[-1])), np.reshape(g, (rows, g.shape[-1]))
     return np.swapaxes(x1, -1, -2) @ _dense(g)
 
 

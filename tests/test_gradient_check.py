@@ -1,0 +1,160 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import minigrad as mg
+from minigrad.gradient_check import (
+    GradientMismatch,
+    check_grads,
+    check_layer,
+    eval_numerical_gradient,
+    eval_numerical_gradient_array,
+    rel_error,
+)
+from minigrad.layers import affine_backward, affine_forward, relu_forward
+
+FLOATS = st.floats(-1e3, 1e3)
+
+
+def affine_inputs():
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((4, 2, 3)), rng.standard_normal((6, 5)), rng.standard_normal(5)
+
+
+@given(
+    hnp.arrays(np.float64, hnp.array_shapes(min_dims=0, min_side=0, max_dims=2, max_side=3), elements=FLOATS)
+)
+def test_numerical_gradient_of_a_quadratic(x):
+    kept = x.copy()
+    gradient = eval_numerical_gradient(lambda x: (x * x).sum(), x, verbose=False)
+    np.testing.assert_allclose(gradient, 2 * kept, rtol=1e-5, atol=1e-3)
+    np.testing.assert_array_equal(x, kept)
+    df = np.cos(np.arange(x.size)).reshape(x.shape)
+    gradient = eval_numerical_gradient_array(lambda x: 3 * x, x, df)
+    np.testing.assert_allclose(gradient, 3 * df, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(x, kept)
+
+
+def test_verbose_prints_each_entry(capsys):
+    eval_numerical_gradient(lambda x: 2 * x.sum(), np.zeros((1, 2)))
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()] == [
+        ["(0,", "0)"],
+        ["(0,", "1)"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "evaluate", [eval_numerical_gradient, lambda f, x: eval_numerical_gradient_array(f, x, 1.0)]
+)
+def test_x_is_restored_exactly_when_f_raises(evaluate):
+    x = np.array([0.1, 0.7])
+    kept = x.copy()
+
+    def f(x):
+        if x[1] != kept[1]:
+            raise KeyError("no")
+        return x.sum()
+
+    with pytest.raises(KeyError):
+        evaluate(f, x)
+    np.testing.assert_array_equal(x, kept)
+
+
+@pytest.mark.parametrize("x", [np.array([1, 2]), [1.0, 2.0], np.broadcast_to(1.0, 3)])
+def test_what_cannot_be_nudged_is_refused(x):
+    with pytest.raises(TypeError, match="expected a writable array of floats"):
+        eval_numerical_gradient(lambda x: 0.0, x)
+
+
+def test_rel_error():
+    assert rel_error(np.array([1.0, 2.0]), np.array([1.0, 2.0])) == 0
+    assert rel_error(np.array([1.0, 3.0]), np.array([1.0, 1.0])) == 0.5
+    assert rel_error(np.zeros(2), np.full(2, 1e-9)) == pytest.approx(0.1)
+    assert rel_error(np.zeros((0, 2)), np.zeros((0, 2))) == 0
+
+
+def test_a_right_layer_passes_in_all_ways():
+    report = check_layer((affine_forward, affine_backward), *affine_inputs())
+    assert report.ways == ("hand-derived", "tape", "finite differences", "complex step")
+    assert report.error < 1e-8
+
+
+@pytest.mark.parametrize(
+    ("wrong", "number"),
+    [
+        (lambda dx, dw, db: (-dx, dw, db), 0),
+        (lambda dx, dw, db: (dx, dw / 4, db), 1),
+        (lambda dx, dw, db: (dx, dw, db * (1 + 1e-5)), 2),
+        (lambda dx, dw, db: (dx[::-1], dw, db), 0),
+    ],
+)
+def test_a_wrong_gradient_is_named(wrong, number):
+    def backward(dout, cache):
+        return wrong(*affine_backward(dout, cache))
+
+    with pytest.raises(GradientMismatch) as error:
+        check_layer((affine_forward, backward), *affine_inputs())
+    message = str(error.value)
+    assert f"input {number} is wrong at index (" in message
+    assert all(way in message for way in ("hand-derived", "tape", "finite differences", "relative error"))
+
+
+def test_one_wrong_element_is_found_at_its_index():
+    def backward(dout, cache):
+        dx, dw, db = affine_backward(dout, cache)
+        dw[3, 2] += 1e-3
+        return dx, dw, db
+
+    with pytest.raises(GradientMismatch, match=r"input 1 is wrong at index \(3, 2\)"):
+        check_layer((affine_forward, backward), *affine_inputs())
+
+
+def test_wrong_shapes_missing_gradients_and_nan_are_mismatches():
+    for db in (lambda dout: dout, lambda dout: None, lambda dout: np.full(5, np.nan)):
+
+        def backward(dout, cache, db=db):
+            return (*affine_backward(dout, cache)[:2], db(dout))
+
+        with pytest.raises(GradientMismatch, match="input 2"):
+            check_layer((affine_forward, backward), *affine_inputs())
+
+
+def test_a_layer_that_changes_its_input_is_refused():
+    def forward(x):
+        x *= 2
+        return x.copy(), None
+
+    with pytest.raises(GradientMismatch, match="changed its input 0"):
+        check_layer((forward, lambda dout, cache: 2 * dout), np.ones(3))
+
+
+def test_a_kink_is_no_mismatch_but_a_wrong_slope_there_is():
+    x = np.array([-1.0, 0.0, 2.0])
+    check_layer(mg.relu, x)
+    check_layer((relu_forward, lambda dout, out: dout * (out >= 0) * np.where(x < 0, 0, 1)), x)
+    with pytest.raises(GradientMismatch, match=r"index \(1,\)"):
+        check_layer((relu_forward, lambda dout, out: dout * (out > 0) - 0.5 * dout * (x == 0)), x)
+
+
+def test_without_a_rule_the_tape_is_left_out():
+    def forward(x):
+        return np.arcsinh(x), x
+
+    report = check_layer((forward, lambda dout, x: dout / np.sqrt(x * x + 1)), np.array([0.3, 1.0]))
+    assert "tape" not in report.ways
+
+
+def test_check_grads_sees_second_derivatives():
+    assert (
+        check_grads(lambda x, y: np.sin(x) * y**3, np.array([0.3, 0.5]), np.array(1.2), order=2).error < 1e-8
+    )
+    wrong = mg.layer(
+        lambda x: (x**3, x),
+        lambda dout, x: dout * 3 * x.data**2 if isinstance(x, mg.Tensor) else dout * 3 * x**2,
+    )
+    x = np.array([0.3, 0.5])
+    check_grads(wrong, x)
+    with pytest.raises(GradientMismatch, match="gradient of"):
+        check_grads(wrong, x, order=2)

@@ -1,0 +1,258 @@
+"""Every layer with drawn inputs, found through the registry; and the numbers that the course publishes."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import minigrad as mg
+from minigrad.gradient_check import (
+    check_grads,
+    check_layer,
+    eval_numerical_gradient,
+    eval_numerical_gradient_array,
+    rel_error,
+)
+from minigrad.layers import (
+    LAYERS,
+    affine_backward,
+    affine_forward,
+    affine_relu_backward,
+    affine_relu_forward,
+    relu_backward,
+    relu_forward,
+    softmax_loss,
+    svm_loss,
+)
+from minigrad.testing import calls
+
+EVERY_LAYER = pytest.mark.parametrize("layer", LAYERS.values(), ids=lambda layer: layer.name)
+LOSSES = pytest.mark.parametrize("loss", [softmax_loss, svm_loss])
+
+
+@EVERY_LAYER
+@given(st.data())
+def test_hand_derived_tape_and_differences_agree(layer, data):
+    inputs, options = data.draw(calls(layer.inputs))
+    report = check_layer(layer, *inputs, **options)
+    assert report.ways[:3] == ("hand-derived", "tape", "finite differences")
+
+
+@EVERY_LAYER
+@given(st.data())
+def test_as_one_node_it_has_first_and_second_derivatives(layer, data):
+    inputs, options = data.draw(calls(layer.inputs))
+    floats = [i for i, x in enumerate(inputs) if x.dtype.kind == "f"]
+
+    def f(*moving):
+        full = list(inputs)
+        for i, x in zip(floats, moving, strict=True):
+            full[i] = x
+        return layer(*full, **options)
+
+    check_grads(f, *(inputs[i] for i in floats), order=2)
+
+
+@EVERY_LAYER
+@given(st.data())
+def test_float32_stays_float32_and_nothing_is_changed(layer, data):
+    inputs, options = data.draw(calls(layer.inputs, np.float32))
+    before = [x.copy() for x in inputs]
+    out, cache = layer.forward(*inputs, **options)
+    dout = np.ones(np.shape(out), np.float32)
+    gradients = layer.backward(dout, cache)
+    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+    assert out.dtype == np.float32
+    for x, kept, g in zip(inputs, before, gradients, strict=False):
+        assert (g.shape, g.dtype) == (x.shape, np.float32)
+        np.testing.assert_array_equal(x, kept)
+    np.testing.assert_array_equal(dout, 1)
+
+
+@EVERY_LAYER
+@given(st.data())
+def test_on_arrays_it_is_its_forward(layer, data):
+    inputs, options = data.draw(calls(layer.inputs))
+    out = layer(*inputs, **options)
+    assert not isinstance(out, mg.Tensor)
+    np.testing.assert_array_equal(out, layer.forward(*inputs, **options)[0])
+
+
+def test_backward_skips_what_is_not_needed():
+    x, w, b = np.ones((2, 3)), np.ones((3, 4)), np.ones(4)
+    _, cache = affine_forward(x, w, b)
+    dx, dw, db = affine_backward(np.ones((2, 4)), cache, needs=(False, True, False))
+    assert dx is None
+    assert db is None
+    assert dw.shape == w.shape
+
+
+# -- what the course's notebook prints -----------------------------------------------------------------------
+
+
+def test_affine_forward_of_the_notebook():
+    x = np.linspace(-0.1, 0.5, num=240).reshape(2, 4, 5, 6)
+    w = np.linspace(-0.2, 0.3, num=360).reshape(120, 3)
+    b = np.linspace(-0.3, 0.1, num=3)
+    out, cache = affine_forward(x, w, b)
+    correct = np.array([[1.49834967, 1.70660132, 1.91485297], [3.25553199, 3.5141327, 3.77273342]])
+    assert rel_error(out, correct) < 1e-9
+    assert all(a is b for a, b in zip(cache, (x, w, b), strict=True))
+
+
+def test_relu_forward_of_the_notebook():
+    out, _ = relu_forward(np.linspace(-0.5, 0.5, num=12).reshape(3, 4))
+    correct = [[0, 0, 0, 0], [0, 0, 0.04545455, 0.13636364], [0.22727273, 0.31818182, 0.40909091, 0.5]]
+    assert rel_error(out, np.array(correct)) < 5.1e-8
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward", "x_shape", "d", "m"),
+    [
+        (affine_forward, affine_backward, (10, 2, 3), 6, 5),
+        (affine_relu_forward, affine_relu_backward, (2, 3, 4), 12, 10),
+    ],
+)
+def test_affine_gradients_of_the_notebook(forward, backward, x_shape, d, m):
+    np.random.seed(231)
+    x, w, b = np.random.randn(*x_shape), np.random.randn(d, m), np.random.randn(m)
+    dout = np.random.randn(x_shape[0], m)
+    _, cache = forward(x, w, b)
+    numeric = (
+        eval_numerical_gradient_array(lambda x: forward(x, w, b)[0], x, dout),
+        eval_numerical_gradient_array(lambda w: forward(x, w, b)[0], w, dout),
+        eval_numerical_gradient_array(lambda b: forward(x, w, b)[0], b, dout),
+    )
+    for ours, theirs in zip(backward(dout, cache), numeric, strict=True):
+        assert rel_error(theirs, ours) <= 1e-9
+
+
+def test_relu_gradient_of_the_notebook():
+    np.random.seed(231)
+    x = np.random.randn(10, 10)
+    dout = np.random.randn(*x.shape)
+    numeric = eval_numerical_gradient_array(lambda x: relu_forward(x)[0], x, dout)
+    assert rel_error(numeric, relu_backward(dout, relu_forward(x)[1])) <= 1e-11
+    np.testing.assert_array_equal(relu_backward(dout, x), relu_backward(dout, relu_forward(x)[1]))
+
+
+def test_losses_of_the_notebook():
+    np.random.seed(231)
+    x = 0.001 * np.random.randn(50, 10)
+    y = np.random.randint(10, size=50)
+    for loss, published, error in (
+        (svm_loss, 8.999602749096233, 1e-8),
+        (softmax_loss, 2.302545844500738, 1e-7),
+    ):
+        value, dx = loss(x, y)
+        assert abs(value - published) < 1e-9
+        assert (
+            rel_error(eval_numerical_gradient(lambda x, loss=loss: loss(x, y)[0], x, verbose=False), dx)
+            < error
+        )
+
+
+# -- subgradients, huge scores, bad input --------------------------------------------------------------------
+
+
+def test_subgradients():
+    assert relu_backward(np.ones(1), relu_forward(np.zeros(1))[1]) == 0
+    assert relu_backward(np.ones(1), np.zeros(1)) == 0
+    _, dx = svm_loss(np.array([[1.0, 0.0]]), np.array([0]))
+    np.testing.assert_array_equal(dx, 0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("scale", [1e4, -1e4, 1e30])
+def test_softmax_loss_of_huge_scores(dtype, scale):
+    x = np.array([[scale, 0, 0], [0, scale, -scale]], dtype)
+    y = np.array([0, 2])
+    loss, dx = softmax_loss(x, y)
+    assert np.isfinite(loss)
+    assert np.isfinite(dx).all()
+    assert dx.dtype == dtype
+    top = x.max(axis=1)
+    assert loss == pytest.approx(
+        (top - x[[0, 1], y] + np.log((x == top[:, None]).sum(axis=1))).mean(), rel=1e-6
+    )
+
+
+@LOSSES
+@given(data=st.data())
+def test_losses_leave_their_input_alone(loss, data):
+    n, classes = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    x = data.draw(hnp.arrays(np.float64, (n, classes), elements=st.floats(-1e4, 1e4)))
+    y = data.draw(hnp.arrays(np.int64, n, elements=st.integers(0, classes - 1)))
+    kept = x.copy(), y.copy()
+    x.flags.writeable = y.flags.writeable = False
+    loss(x, y)
+    np.testing.assert_array_equal(x, kept[0])
+    np.testing.assert_array_equal(y, kept[1])
+
+
+@LOSSES
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([0, 3, 1], r"y\[1\] = 3 .*\[0, 3\)"),
+        ([0, 1, -1], r"y\[2\] = -1 "),
+        ([0, 1], r"shape \(2,\).*3 rows"),
+        ([[0, 1, 2]], r"shape \(1, 3\)"),
+        ([0.0, 1.0, 2.0], "dtype float64"),
+        ([True, False, True], "dtype bool"),
+    ],
+)
+def test_bad_labels_are_refused(loss, y, message):
+    with pytest.raises(ValueError, match=message):
+        loss(np.zeros((3, 3)), np.array(y))
+
+
+@LOSSES
+def test_scores_that_are_no_matrix_are_refused(loss):
+    with pytest.raises(ValueError, match=r"shape \(3,\)"):
+        loss(np.zeros(3), np.array([0]))
+    with pytest.raises(ValueError, match="no examples"):
+        loss(np.zeros((0, 3)), np.array([], int))
+
+
+def test_affine_names_the_shapes_that_do_not_fit():
+    with pytest.raises(
+        ValueError, match=r"x flattens to \(32, 3072\) but w has shape \(3000, 100\).*must be 3072"
+    ):
+        affine_forward(np.zeros((32, 3, 32, 32)), np.zeros((3000, 100)), np.zeros(100))
+    with pytest.raises(ValueError, match=r"b has shape \(3,\) but w has shape \(2, 4\)"):
+        affine_forward(np.zeros((1, 2)), np.zeros((2, 4)), np.zeros(3))
+
+
+# -- a layer of one's own ------------------------------------------------------------------------------------
+
+
+def leaky_forward(x, slope=0.1):
+    return np.where(x > 0, x, slope * x), (x, slope)
+
+
+def leaky_backward(dout, cache):
+    x, slope = cache
+    return dout * np.where(x > 0, 1, slope)
+
+
+def test_a_layer_of_ones_own():
+    leaky = mg.layer(leaky_forward, leaky_backward)
+    check_layer(leaky, np.array([-1.0, 2.0]), slope=0.3)
+    x = mg.tensor([-1.0, 2.0], requires_grad=True)
+    leaky(x, slope=0.5).sum().backward()
+    np.testing.assert_array_equal(x.grad, [0.5, 1.0])
+    assert "leaky" in str(mg.tape(leaky(x)))
+    assert "leaky" not in LAYERS
+
+
+def test_a_backward_of_another_shape_is_refused():
+    forgetful = mg.layer(affine_forward, lambda dout, cache: (dout @ cache[1].T, cache[0].T @ dout, dout))
+    b = mg.tensor(np.zeros(4), requires_grad=True)
+    out = forgetful(np.ones((2, 3)), np.ones((3, 4)), b)
+    with pytest.raises(ValueError, match=r"shape \(2, 4\) as the gradient of input 2, whose shape is \(4,\)"):
+        out.sum().backward()
+    missing = mg.layer(affine_forward, lambda dout, cache: (dout @ cache[1].T,), name="missing")
+    with pytest.raises(ValueError, match="missing: backward returned no gradient for input 2"):
+        missing(np.ones((2, 3)), np.ones((3, 4)), b).sum().backward()
