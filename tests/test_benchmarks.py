@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+
 from benchmarks import __main__ as command
 from benchmarks import cases, measure, report
 
