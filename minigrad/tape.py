@@ -291,6 +291,10 @@ def _holds(things: Any, array: Any) -> bool:
     return array is things or array.base is not None
 
 
+UNSAID = (("axis", None), ("keepdims", False))
+"""Options at NumPy's default, which a printed tape leaves out."""
+
+
 class Tape:
     """The calls behind a tensor, oldest first; ``print`` it to see them, one a line."""
 
@@ -309,7 +313,11 @@ class Tape:
         rows = [("", "op", "operands", "shape", "dtype")]
         for number, op, operands, parents, options, out in self.calls:
             shown = [self._show(x, p, places) for x, p in zip(operands, parents, strict=True)]
-            shown += [f"{name}={value!r}" for name, value in options.items() if name != "cache"]
+            shown += [
+                f"{name}={value!r}"
+                for name, value in options.items()
+                if name != "cache" and (name, value) not in UNSAID
+            ]
             rows.append((places[number], op.name, ", ".join(shown), str(out.shape), str(out.dtype)))
         widths = [max(len(row[i]) for row in rows) for i in range(5)]
         return "\n".join(

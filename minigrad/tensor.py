@@ -561,7 +561,7 @@ def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: st
     """Call any NumPy function, some of whose arguments are tensors."""
     op = OPS.get(function)
     if recording.get() is None or not _requires_grad((args, kwargs)):
-        return _tensors(function(*_bare(args), **_bare(kwargs)), op is not None)
+        return _tensors(function(*_bare(args), **_bare(kwargs)), op is not None or function in CONSTANT)
     if isinstance(op, Composite):
         return op.forward(*args, **kwargs)
     if op is not None:
@@ -570,7 +570,7 @@ def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: st
     if function not in IN_PLACE:
         out = function(*_bare(args), **_bare(kwargs))
         if function in CONSTANT:
-            return _tensors(out, False)
+            return _tensors(out, True)
         if not _has_floats(out):
             return out
     raise TypeError(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .table import CONSTANT, OPS, Call, Draw, declare, dispatched
+from .table import OPS, Call, Draw, declare, dispatched
 
 
 def _keep(g: Any, axis: Any, keepdims: bool) -> Any:
@@ -84,7 +84,6 @@ def _extremum(g: Any, out: Any, a: Any, axis: Any = None, keepdims: bool = False
 declare(np.max, _extremum, inputs=_reduction)
 declare(np.min, _extremum, inputs=_reduction)
 OPS[np.amax], OPS[np.amin] = OPS[np.max], OPS[np.min]
-CONSTANT |= {np.argmax, np.argmin}
 
 
 @dispatched

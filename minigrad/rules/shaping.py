@@ -16,7 +16,12 @@ def _reshape_inputs(draw: Draw) -> Call:
     return (x, draw.choice([x.shape[::-1], (x.size,), (1, *x.shape), *([-1] if x.size else [])])), {}
 
 
-declare(np.reshape, lambda g, out, a, shape: np.reshape(g, a.shape), inputs=_reshape_inputs)
+declare(
+    np.reshape,
+    lambda g, out, a, shape: np.reshape(g, a.shape),
+    forward=lambda a, shape: np.reshape(a, shape),  # NumPy 1.26 has another name for shape
+    inputs=_reshape_inputs,
+)
 declare(np.ravel, lambda g, out, a: np.reshape(g, a.shape), inputs=lambda draw: ((draw.array(),), {}))
 
 

@@ -1,0 +1,145 @@
+import collections
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad as mg
+
+
+def trees(leaves):
+    return st.recursive(
+        leaves,
+        lambda inner: st.one_of(
+            st.dictionaries(st.sampled_from("abc"), inner, max_size=2),
+            st.lists(inner, max_size=2),
+            st.tuples(inner, inner),
+        ),
+        max_leaves=5,
+    )
+
+
+def flat(tree):
+    if isinstance(tree, (dict, list, tuple)):
+        return [x for each in (tree.values() if isinstance(tree, dict) else tree) for x in flat(each)]
+    return [tree]
+
+
+def same_structure(a, b):
+    if isinstance(a, dict):
+        return type(a) is type(b) and list(a) == list(b) and all(same_structure(a[k], b[k]) for k in a)
+    if isinstance(a, (list, tuple)):
+        return type(a) is type(b) and len(a) == len(b) and all(map(same_structure, a, b))
+    return isinstance(b, np.ndarray) and np.shape(a) == b.shape
+
+
+@given(trees(st.sampled_from([1.5, np.ones((2, 3)), np.zeros(0), np.float32(2)])))
+def test_the_gradient_has_the_arguments_structure(tree):
+    value, gradient = mg.value_and_grad(lambda p, scale: sum((x * x).sum() * scale for x in flat(p)) + 0.0)(
+        tree, 3.0
+    )
+    assert same_structure(tree, gradient)
+    for x, g in zip(flat(tree), flat(gradient), strict=True):
+        np.testing.assert_allclose(g, 6 * np.asarray(x))
+    assert value == pytest.approx(3 * sum(np.sum(np.square(x)) for x in flat(tree)))
+
+
+def test_named_tuples_and_several_arguments():
+    Point = collections.namedtuple("Point", "x y")
+    gp, gz = mg.grad(lambda p, k, z: p.x * p.y * k * z, (0, -1))(Point(2.0, 3.0), 2, 5.0)
+    assert gp == Point(30, 20)
+    assert gz == 12
+    assert isinstance(gp, Point)
+
+
+def test_arguments_are_not_changed_and_gradients_are_ones_own():
+    x, y = np.ones(2), np.ones(2)
+    gx, gy = mg.grad(lambda x, y: (x + y).sum(), (0, 1))(x, y)
+    gx[0] = 7
+    assert gy[0] == 1
+    identity = mg.grad(lambda x: x)(2.0)
+    assert identity == 1
+
+
+def test_higher_derivatives():
+    f = lambda x: np.sin(x) * x**3  # noqa: E731
+    second, third = mg.grad(mg.grad(f)), mg.grad(mg.grad(mg.grad(f)))
+    x = 1.3
+    assert mg.grad(f)(x) == pytest.approx(np.cos(x) * x**3 + 3 * x**2 * np.sin(x), rel=1e-14)
+    assert second(x) == pytest.approx((6 * x - x**3) * np.sin(x) + 6 * x**2 * np.cos(x), rel=1e-14)
+    assert third(x) == pytest.approx((6 - 9 * x**2) * np.sin(x) + (18 * x - x**3) * np.cos(x), rel=1e-13)
+
+
+def test_no_perturbation_is_confused_with_another():
+    assert mg.grad(lambda x: x * mg.grad(lambda y: x + y)(1.0))(2.0) == 1
+    assert mg.grad(lambda x: x * mg.grad(lambda y: x * y)(1.0))(2.0) == 4
+    assert mg.grad(lambda x: mg.grad(lambda y: mg.grad(lambda z: x * y * z * z)(y))(x))(2.0) == pytest.approx(
+        16
+    )
+
+
+def test_a_hessian_vector_product_of_the_net():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((5, 4)), np.array([0, 1, 2, 0, 1])
+    W, v = rng.standard_normal((4, 3)), rng.standard_normal((4, 3))
+
+    def loss(W):
+        return mg.softmax_cross_entropy(X @ W, y)
+
+    product = mg.grad(lambda W: (mg.grad(loss)(W) * v).sum())(W)
+    h = 1e-5
+    np.testing.assert_allclose(
+        product, (mg.grad(loss)(W + h * v) - mg.grad(loss)(W - h * v)) / (2 * h), atol=1e-9
+    )
+
+
+def test_tensors_that_require_a_gradient_give_gradients_on_the_tape():
+    x = mg.tensor(2.0, requires_grad=True)
+    value, g = mg.value_and_grad(lambda x: x**3)(x)
+    (g * value).backward()
+    assert x.grad == 5 * 3 * 2.0**4
+    plain = mg.grad(lambda x: x**3)(mg.tensor(2.0))
+    assert isinstance(plain, np.ndarray)
+
+
+def test_what_f_does_not_depend_on_has_gradient_zero():
+    gx, gy = mg.grad(lambda x, y: (x * 2).sum(), (0, 1))(np.ones(2), np.ones((2, 1), np.float32))
+    np.testing.assert_array_equal(gx, 2)
+    np.testing.assert_array_equal(gy, np.zeros((2, 1), np.float32), strict=True)
+    assert mg.grad(lambda x: 5.0)(1.0) == 0
+    assert mg.grad(lambda x: np.sign(x))(1.0) == 0
+
+
+def test_it_works_under_no_grad():
+    with mg.no_grad():
+        assert mg.grad(lambda x: x * x)(3.0) == 6
+
+
+def test_bad_calls():
+    with pytest.raises(TypeError, match="argument 0 holds dtype int64"):
+        mg.grad(lambda x: x)(3)
+    with pytest.raises(TypeError, match="argument 1 holds dtype bool"):
+        mg.grad(lambda x, p: x, (0, 1))(3.0, {"a": [True]})
+    with pytest.raises(TypeError, match="argnums has 2, but f was called with 1"):
+        mg.grad(lambda x: x, 2)(3.0)
+    with pytest.raises(ValueError, match=r"shape \(2,\); expected one entry"):
+        mg.grad(lambda x: x)(np.ones(2))
+    with pytest.raises(TypeError, match="f returned NoneType"):
+        mg.grad(lambda x: None)(1.0)
+
+
+def test_an_error_in_f_leaves_nothing_behind():
+    with pytest.raises(ZeroDivisionError):
+        mg.grad(lambda x: 1 / 0)(1.0)
+    t = mg.tensor(1.0, requires_grad=True)
+    assert float(t * 2) == 2
+
+
+def test_the_functions_name_and_text_are_kept():
+    def cube(x):
+        """Cube."""
+        return x**3
+
+    assert mg.grad(cube).__name__ == "cube"
+    assert mg.value_and_grad(cube).__doc__ == "Cube."

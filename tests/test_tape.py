@@ -1,0 +1,343 @@
+"""The tape's contracts: depth, memory, threads, changes in place, what is computed and what is not."""
+
+import gc
+import threading
+import tracemalloc
+import weakref
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad.layers import affine_backward, affine_forward
+
+
+def leaf(data):
+    return mg.tensor(data, requires_grad=True)
+
+
+# -- gradients -------------------------------------------------------------------------------------------------
+
+
+def test_a_tensor_used_twice_and_views_of_views():
+    t = leaf(np.arange(6.0).reshape(2, 3))
+    view = t.T[1:][::-1].reshape(4)
+    (view * view + view[0] * t.sum()).sum().backward()
+    x = np.arange(6.0).reshape(2, 3)
+    expected = np.zeros((2, 3))
+    expected[:, 1:] = 2 * x[:, 1:]
+    expected[0, 2] += 4 * 15
+    expected += 4 * 2.0
+    np.testing.assert_allclose(t.grad, expected)
+
+
+def test_scalars_and_empty_arrays():
+    t = leaf(3.0)
+    (t * t).backward()
+    assert t.grad == 6
+    assert isinstance(t.grad, np.ndarray)
+    assert t.grad.shape == ()
+    empty = leaf(np.zeros((0, 3)))
+    (empty * 2).sum().backward()
+    assert empty.grad.shape == (0, 3)
+
+
+@given(st.integers(0, 2), st.integers(0, 2))
+def test_the_gradient_of_a_broadcast_operand_has_its_shape(i, j):
+    shapes = [(), (3,), (2, 1)]
+    a, b = leaf(np.ones(shapes[i])), leaf(np.ones(shapes[j], np.float32))
+    out = a * b + np.ones((2, 3))
+    out.sum().backward()
+    assert (a.grad.shape, a.grad.dtype) == (a.shape, np.float64)
+    assert (b.grad.shape, b.grad.dtype) == (b.shape, np.float32)
+    assert a.grad.sum() == b.grad.sum() == 6
+
+
+def test_backward_accumulates_and_grads_are_ones_own():
+    a, b = leaf([1.0, 2.0]), leaf([3.0, 4.0])
+    seed = np.ones(2)
+    out = a + b
+    out.backward(seed)
+    a.grad[0] = 100
+    np.testing.assert_array_equal(seed, 1)
+    np.testing.assert_array_equal(b.grad, 1)
+    held = b.grad
+    out.backward(seed)
+    np.testing.assert_array_equal(b.grad, 2)
+    np.testing.assert_array_equal(held, 1)
+    x = leaf(1.0)
+    x.backward()
+    x.backward(np.array(2.0))
+    assert x.grad == 3
+
+
+def test_a_gradient_that_a_layer_keeps_is_copied():
+    kept = np.ones(3)
+    hoarder = mg.layer(lambda x: (x.sum(), [kept]), lambda dout, cache: cache[0], name="hoarder")
+    t = leaf(np.zeros(3))
+    hoarder(t).backward()
+    t.grad[:] = 5
+    np.testing.assert_array_equal(kept, 1)
+
+
+def test_bad_calls_of_backward():
+    t = leaf([1.0, 2.0])
+    with pytest.raises(ValueError, match=r"shape \(2,\), not one entry"):
+        (t * 2).backward()
+    with pytest.raises(ValueError, match=r"gradient has shape \(3,\); the tensor's is \(2,\)"):
+        (t * 2).backward(np.ones(3))
+    with pytest.raises(TypeError, match="Cannot cast"):
+        (t * 2).backward(np.ones(2, complex))
+    with pytest.raises(RuntimeError, match="nothing behind this tensor requires a gradient"):
+        mg.tensor(1.0).backward()
+    assert t.grad is None
+
+
+def test_nothing_is_computed_for_operands_that_need_no_gradient():
+    asked = []
+
+    def backward(dout, cache, needs=None):
+        asked.append(tuple(needs))
+        return affine_backward(dout, cache, needs)
+
+    op = mg.layer(affine_forward, backward)
+    X, w, b = np.ones((2, 3)), leaf(np.ones((3, 4))), leaf(np.ones(4))
+    op(X, w, b).sum().backward()
+    assert asked == [(False, True, True)]
+    mg.grad(lambda w: op(leaf(X), w, b).sum())(w.data)
+    assert asked[1:] == [(False, True, False)]
+
+
+def test_grad_leaves_no_trace():
+    w = leaf(2.0)
+    assert mg.grad(lambda x: x * x * w)(3.0) == 12
+    assert w.grad is None
+
+
+def test_no_grad_records_nothing():
+    t = leaf([1.0])
+    with mg.no_grad():
+        assert not (t * 2).requires_grad
+
+        @mg.no_grad()
+        def inner():
+            return t * 2
+
+        assert not inner().requires_grad
+    assert (t * 2).requires_grad
+    assert not inner().requires_grad
+
+
+# -- depth and memory ------------------------------------------------------------------------------------------
+
+
+def test_a_million_calls_deep():
+    t = leaf(np.ones(1))
+    out = t
+    for _ in range(1_000_000):
+        out = out + 1.0
+    out.backward()
+    np.testing.assert_array_equal(t.grad, 1)
+    del out
+
+
+def test_memory_goes_by_reference_counting():
+    gc.collect()
+    gc.disable()
+    try:
+        t = leaf(np.ones((10, 10)))
+        held = []
+        for _ in range(3):
+            a = (t @ t).sum(axis=0)
+            a[0] = a[1] * 2
+            loss = mg.affine(mg.relu(a.reshape(1, 10)), t, np.zeros(10)).mean()
+            held += [weakref.ref(x) for x in (a, loss, a.data, loss.data)]
+            loss.backward()
+            mg.grad(mg.grad(lambda x: (x**3).sum()))(2.0)
+            t.grad = None
+        del a, loss
+        assert [ref() for ref in held] == [None] * len(held)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_a_training_loop_holds_no_more_memory_later():
+    w = leaf(np.ones((20, 20)))
+    X = np.ones((5, 20))
+
+    def step():
+        w.grad = None
+        ((X @ w) ** 2).mean().backward()
+        with mg.no_grad():
+            w.__isub__(1e-6 * w.grad)
+
+    tracemalloc.start()
+    try:
+        for _ in range(100):
+            step()
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(1000):
+            step()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 10 * w.data.nbytes
+
+
+def test_a_loop_that_fills_an_array_does_not_keep_every_state():
+    tracemalloc.start()
+    try:
+        v = leaf(np.ones(1000))
+        t = mg.tensor(np.zeros((100, 1000)))
+        before, _ = tracemalloc.get_traced_memory()
+        for i in range(100):
+            t[i] = v
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 4 * t.data.nbytes
+    t.sum().backward()
+    np.testing.assert_array_equal(v.grad, 100)
+
+
+def test_threads_do_not_disturb_each_other():
+    def work(seed, results):
+        rng = np.random.default_rng(seed)
+        w = leaf(rng.standard_normal((4, 4)))
+        for _ in range(200):
+            with mg.no_grad():
+                assert not (w * 1).requires_grad
+                w *= 0.999
+            loss = np.tanh(w @ w).sum() + mg.grad(lambda x: (x**3).sum())(w.data).sum()
+            loss.backward()
+        results[seed] = w.grad
+
+    alone, together = {}, {}
+    for seed in range(2):
+        work(seed, alone)
+    threads = [threading.Thread(target=work, args=(seed, together)) for seed in range(2)]
+    with mg.no_grad():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    for seed in range(2):
+        np.testing.assert_array_equal(alone[seed], together[seed])
+
+
+# -- changes in place ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "write", [lambda t: t.__isub__(1.0), lambda t: t.__setitem__(0, 5.0)], ids=["-=", "[0] ="]
+)
+def test_a_change_through_a_tensor_is_noticed_and_the_call_named(write):
+    w = leaf([1.0, 2.0])
+    out = np.exp(w * 3).sum()
+    with mg.no_grad():
+        write(w)
+    with pytest.raises(RuntimeError, match=r"multiply: its operand 0, of shape \(2,\), was changed in place"):
+        out.backward()
+    assert w.grad is None
+    (w * 3).sum().backward()
+    np.testing.assert_array_equal(w.grad, 3)
+
+
+def test_a_change_of_a_result_or_through_a_view_or_by_out_is_noticed():
+    w = leaf([1.0, 2.0])
+    result = np.exp(w)
+    with mg.no_grad():
+        result[0] = 5.0
+    with pytest.raises(RuntimeError, match="exp: its result"):
+        result.backward(np.ones(2))
+    for change in (lambda: w[:1].__imul__(2.0), lambda: np.add(w, 1, out=w)):
+        loss = (w * w).sum()
+        with mg.no_grad():
+            change()
+        with pytest.raises(RuntimeError, match="multiply: its operand 0"):
+            loss.backward()
+
+
+def test_what_was_changed_before_the_call_or_is_another_array_does_not_matter():
+    w, v = leaf([1.0, 2.0]), leaf([3.0])
+    for _ in range(3):
+        loss = (w * w).sum()
+        with mg.no_grad():
+            v -= 1.0
+        loss.backward()
+        with mg.no_grad():
+            w -= w.grad
+        w.grad = None
+
+
+def test_a_change_of_the_raw_array_is_noticed_under_detect_anomaly():
+    w = leaf([1.0, 2.0])
+    with mg.detect_anomaly():
+        loss = (w * w).sum()
+        w.data[0] = 5.0
+        with pytest.raises(RuntimeError, match="multiply: its operand 0"):
+            loss.backward()
+        t = mg.tensor(np.zeros(2))
+        t[0] = (w * w)[0]
+        t.sum().backward()
+
+
+def test_the_first_nan_is_named():
+    w = leaf([-1.0, 4.0])
+    with mg.detect_anomaly(), np.errstate(all="ignore"):
+        with pytest.raises(FloatingPointError, match=r"log: made a NaN of operands of shape \(2,\)"):
+            (np.log(w) * 2).sum()
+        root = np.sqrt(w * np.array([0.0, 1.0]))
+        with pytest.raises(
+            FloatingPointError, match="multiply: its backward rule made a NaN, in the gradient of operand 0"
+        ):
+            (root * np.array([1.0, 1.0])).sum().backward()
+    with np.errstate(all="ignore"):
+        assert np.isnan((np.log(w) * 2).sum().item())
+
+
+# -- subgradients, as stated -----------------------------------------------------------------------------------
+
+
+def test_subgradients():
+    zero = np.zeros(1)
+    assert mg.grad(lambda x: mg.relu(x).sum())(zero) == 0
+    assert mg.grad(lambda x: np.abs(x).sum())(zero) == 0
+    for extremum in (np.maximum, np.minimum):
+        assert mg.grad(lambda x, e=extremum: e(x, 0).sum())(zero) == 0.5
+        gx, gy = mg.grad(lambda x, y, e=extremum: e(x, y).sum(), (0, 1))(zero, zero)
+        assert gx == gy == 0.5
+    for reduction in (np.max, np.min):
+        np.testing.assert_allclose(mg.grad(lambda x, r=reduction: r(x))(np.ones(4)), 0.25)
+        np.testing.assert_allclose(mg.grad(lambda x, r=reduction: r(x, axis=0).sum())(np.ones((2, 3))), 0.5)
+    np.testing.assert_array_equal(mg.grad(lambda x: np.std(x))(np.ones(3)), 0)
+    np.testing.assert_array_equal(mg.grad(lambda x: np.prod(x))(np.array([0.0, 2.0, 3.0])), [6, 0, 0])
+    np.testing.assert_array_equal(mg.grad(lambda x: np.prod(x))(np.array([0.0, 2.0, 0.0])), 0)
+    assert mg.grad(lambda x: x**0)(0.0) == 0
+    assert mg.grad(lambda y: np.power(0.0, y))(2.0) == 0
+    assert mg.grad(lambda x: np.clip(x, 0, 1))(0.0) == 0.5
+
+
+# -- the printed tape ------------------------------------------------------------------------------------------
+
+
+def test_the_tape_is_a_table():
+    W, b = leaf(np.ones((3, 2))), leaf(np.zeros(2, np.float32))
+    hidden = np.maximum(np.ones((4, 3)) @ W + b, 0)
+    loss = (hidden**2).mean(axis=0)[1]
+    tape = mg.tape(loss, W=W)
+    assert len(tape) == 6
+    assert [call[1].name for call in tape] == ["matmul", "add", "maximum", "square", "mean", "getitem"]
+    assert str(tape).splitlines() == [
+        "    op       operands          shape   dtype",
+        "%0  matmul   float64[4, 3], W  (4, 2)  float64",
+        "%1  add      %0, leaf0         (4, 2)  float64",
+        "%2  maximum  %1, 0             (4, 2)  float64",
+        "%3  square   %2                (4, 2)  float64",
+        "%4  mean     %3, axis=0        (2,)    float64",
+        "%5  getitem  %4, index=1       ()      float64",
+    ]
+    assert str(mg.tape(W)).split() == ["op", "operands", "shape", "dtype"]

@@ -1,0 +1,449 @@
+"""What a tensor does: as NumPy does, and where that would cut the tape, says so."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import minigrad as mg
+
+
+def leaf(data):
+    return mg.tensor(data, requires_grad=True)
+
+
+BINARY = {
+    "+": lambda x, y: x + y,
+    "-": lambda x, y: x - y,
+    "*": lambda x, y: x * y,
+    "/": lambda x, y: x / y,
+    "//": lambda x, y: x // y,
+    "%": lambda x, y: x % y,
+    "**": lambda x, y: x**y,
+    "<": lambda x, y: x < y,
+    "<=": lambda x, y: x <= y,
+    ">": lambda x, y: x > y,
+    ">=": lambda x, y: x >= y,
+    "==": lambda x, y: x == y,
+    "!=": lambda x, y: x != y,
+}
+
+
+@pytest.mark.parametrize("operator", BINARY.values(), ids=BINARY)
+@given(
+    hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=2, max_side=3),
+    st.sampled_from([np.float32, np.float64, np.int64]),
+    st.sampled_from([np.float32, np.float64, np.int64]),
+)
+def test_operators_are_numpys_in_both_orders(operator, shapes, x_dtype, y_dtype):
+    x, y = (
+        np.asarray(1 + np.arange(int(np.prod(shape)))).reshape(shape).astype(dtype)
+        for shape, dtype in zip(shapes.input_shapes, (x_dtype, y_dtype), strict=True)
+    )
+    expected = operator(x, y)
+    t, u = (mg.tensor(a, requires_grad=a.dtype.kind == "f") for a in (x, y))
+    for left, right in ((t, u), (t, y), (x, u)):
+        got = operator(left, right)
+        if expected.dtype == bool:
+            assert isinstance(got, (np.ndarray, np.bool_))
+        else:
+            assert isinstance(got, mg.Tensor)
+            got = got.data
+        np.testing.assert_array_equal(got, expected)
+        assert got.dtype == expected.dtype
+
+
+@pytest.mark.parametrize("scalar", [2, 2.5, np.float64(2.5), np.float32(2.5), np.int64(2)])
+def test_scalars_in_both_orders(scalar):
+    for operator in (lambda x, y: x * y, lambda x, y: x / y, lambda x, y: x**y, lambda x, y: x - y):
+        x = np.array([1.0, 2.0], np.float32)
+        t = leaf(x)
+        for got, expected in (
+            (operator(t, scalar), operator(x, scalar)),
+            (operator(scalar, t), operator(scalar, x)),
+        ):
+            assert got.requires_grad
+            np.testing.assert_array_equal(got.numpy(), expected, strict=True)
+
+
+def test_unary_operators_and_abs():
+    t = leaf([-1.0, 0.0, 2.0])
+    (-t + abs(t) * 3 + (+t) * 5).sum().backward()
+    np.testing.assert_array_equal(t.grad, [-1 - 3 + 5, -1 + 0 + 5, -1 + 3 + 5])
+
+
+def test_attributes():
+    t = mg.tensor(np.arange(6.0).reshape(2, 3), dtype=np.float32)
+    assert (t.shape, t.ndim, t.size, t.dtype, len(t)) == ((2, 3), 2, 6, np.float32, 2)
+    assert t.T.shape == (3, 2)
+    assert t.grad is None
+    assert not t.requires_grad
+    assert t.numpy() is t.data
+    assert mg.tensor(2.5).item() == 2.5
+    assert mg.tensor([[1, 2]]).tolist() == [[1, 2]]
+    assert [row.shape for row in t] == [(3,), (3,)]
+    assert 5.0 in t
+    assert 7.0 not in t
+
+
+def test_iteration_keeps_the_tape():
+    t = leaf([1.0, 2.0, 3.0])
+    total = sum(x * i for i, x in enumerate(t))
+    total.backward()
+    np.testing.assert_array_equal(t.grad, [0, 1, 2])
+    with pytest.raises(TypeError):
+        iter(mg.tensor(1.0)).__next__()
+    with pytest.raises(TypeError):
+        len(mg.tensor(1.0))
+
+
+METHODS = [
+    ("sum", (), {"axis": 0}),
+    ("mean", (), {"axis": 1, "keepdims": True}),
+    ("max", (), {}),
+    ("min", (), {"axis": (0, 1)}),
+    ("prod", (), {"axis": -1}),
+    ("var", (), {"ddof": 1}),
+    ("std", (), {"axis": 0}),
+    ("cumsum", (), {"axis": 1}),
+    ("ravel", (), {}),
+    ("squeeze", (), {}),
+    ("swapaxes", (0, 1), {}),
+    ("clip", (0.2, 0.7), {}),
+    ("dot", (np.arange(3.0),), {}),
+    ("copy", (), {}),
+    ("reshape", ((3, 2),), {}),
+    ("transpose", (), {}),
+    ("argmax", (), {"axis": 0}),
+    ("argmin", (), {}),
+    ("any", (), {}),
+    ("all", (), {"axis": 1}),
+]
+
+
+@pytest.mark.parametrize(("name", "args", "kwargs"), METHODS, ids=[method[0] for method in METHODS])
+def test_the_method_is_numpys_function(name, args, kwargs):
+    x = np.random.default_rng(0).random((2, 3))
+    expected = getattr(np, name)(x, *args, **kwargs)
+    for t in (mg.tensor(x), leaf(x)):
+        for got in (getattr(t, name)(*args, **kwargs), getattr(np, name)(t, *args, **kwargs)):
+            np.testing.assert_allclose(
+                got.numpy() if isinstance(got, mg.Tensor) else got, expected, rtol=1e-15
+            )
+    if np.asarray(expected).dtype.kind == "f":
+        gradients = []
+        for call in (
+            lambda t: getattr(t, name)(*args, **kwargs),
+            lambda t: getattr(np, name)(t, *args, **kwargs),
+        ):
+            t = leaf(x)
+            out = call(t)
+            out.backward(np.ones(out.shape))
+            gradients.append(t.grad)
+        np.testing.assert_array_equal(*gradients)
+
+
+def test_reshape_and_transpose_take_loose_arguments():
+    t = mg.tensor(np.zeros((2, 3, 4)))
+    assert t.reshape(4, -1).shape == (4, 6)
+    assert t.reshape(-1).shape == (24,)
+    assert t.transpose(2, 0, 1).shape == (4, 2, 3)
+    assert t.transpose((1, 0, 2)).shape == (3, 2, 4)
+    assert t.flatten().shape == (24,)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        0,
+        -1,
+        slice(1, None),
+        (slice(None), 1),
+        None,
+        Ellipsis,
+        (0, Ellipsis),
+        [0, 0, 2],
+        np.array([2, 2]),
+        (2, 1),
+    ],
+    ids=str,
+)
+def test_indexing(index):
+    x = np.arange(12.0).reshape(3, 4)
+    t = leaf(x)
+    out = t[index]
+    np.testing.assert_array_equal(out.numpy(), x[index])
+    (out * 2).backward(np.ones(out.shape))
+    expected = np.zeros_like(x)
+    np.add.at(expected, index if not isinstance(index, list) else np.array(index), 2.0)
+    np.testing.assert_array_equal(t.grad, expected)
+
+
+def test_index_by_a_tensor_and_by_a_condition():
+    t = leaf([1.0, -2.0, 3.0])
+    i = mg.tensor([0, 0, 2])
+    (t[i].sum() + t[t > 0].sum()).backward()
+    np.testing.assert_array_equal(t.grad, [3, 0, 2])
+    assert "abc"[mg.tensor(1)] == "b"
+    assert np.arange(4)[i].tolist() == [0, 0, 2]
+
+
+# -- filling an array piece by piece ---------------------------------------------------------------------------
+
+
+def test_writes_are_recorded():
+    a, b = leaf(np.full((2, 2), 3.0)), leaf(5.0)
+    t = mg.tensor(np.zeros((4, 4)))
+    t[:2, :2] = a
+    before = t * 1.0
+    for i in range(3):
+        t[i] += b
+        t[i, 0] = t[i, 1] * b
+    (t * np.arange(16).reshape(4, 4)).sum().backward()
+    expected = mg.grad(_filled, (0, 1))(a.data, b.data)
+    np.testing.assert_allclose(a.grad, expected[0])
+    np.testing.assert_allclose(b.grad, expected[1])
+    np.testing.assert_array_equal(before.numpy()[:2, :2], 3)
+
+
+def _filled(a, b):
+    """The same without writes."""
+    top = np.concatenate([a, np.zeros((2, 2))], axis=1)
+    rows = [top[0] + b, top[1] + b, np.zeros(4) + b, np.zeros(4)]
+    rows = [
+        np.concatenate([(row[1] * b).reshape(1), row[1:]]) if i < 3 else row for i, row in enumerate(rows)
+    ]
+    return (np.stack(rows) * np.arange(16).reshape(4, 4)).sum()
+
+
+def test_earlier_readers_keep_what_they_read():
+    w = leaf([1.0, 2.0])
+    t = w * 1.0
+    early = t * t
+    t[0] = 10.0
+    t += 1
+    (early.sum() + t.sum()).backward()
+    np.testing.assert_array_equal(early.numpy(), [1, 4])
+    np.testing.assert_array_equal(t.numpy(), [11, 3])
+    np.testing.assert_array_equal(w.grad, [2, 4 + 1])
+
+
+def test_a_constant_written_between_is_not_seen_by_earlier_readers():
+    w = leaf([1.0, 2.0])
+    c = mg.tensor([3.0, 4.0])
+    out = (w * c).sum()
+    c[0] = 100.0
+    out.backward()
+    np.testing.assert_array_equal(w.grad, [3, 4])
+
+
+def test_writes_to_an_argument_of_grad():
+    def f(t, a):
+        t[0] = a
+        t[1:] *= 3
+        return (t * t).sum()
+
+    t, a = np.array([1.0, 2.0, 3.0]), np.array(4.0)
+    gt, ga = mg.grad(f, (0, 1))(t, a)
+    np.testing.assert_array_equal(gt, [0, 18 * 2, 18 * 3])
+    assert ga == 8
+    np.testing.assert_array_equal(t, [1, 2, 3])
+
+
+def test_of_repeated_indices_numpy_keeps_the_last_and_so_does_the_gradient():
+    v = leaf([1.0, 2.0, 3.0])
+    t = mg.tensor(np.zeros(2))
+    t[[0, 1, 0]] = v
+    np.testing.assert_array_equal(t.numpy(), [3, 2])
+    t.sum().backward()
+    np.testing.assert_array_equal(v.grad, [0, 1, 1])
+
+
+def test_augmented_assignment_is_numpys():
+    for name in ("__iadd__", "__isub__", "__imul__", "__itruediv__", "__ifloordiv__", "__imod__", "__ipow__"):
+        x, t = np.array([3.0, 7.0]), mg.tensor([3.0, 7.0])
+        same = t
+        t = getattr(t, name)(2.0)
+        np.testing.assert_array_equal(t.numpy(), getattr(x, name)(2.0))
+        assert t is same
+    t = mg.tensor(np.zeros(2, np.float32))
+    t += leaf(np.ones(2))
+    assert t.dtype == np.float32
+    t @= np.eye(2)
+    assert t.requires_grad
+    with pytest.raises(ValueError, match="does not fit into shape"):
+        t += np.zeros((3, 2))
+    i = mg.tensor([1, 2])
+    with pytest.raises(TypeError, match="does not fit into dtype int64"):
+        i += 0.5
+    with pytest.raises(TypeError, match="dtype int64 cannot hold values that require a gradient"):
+        i[0] = leaf(1.0)
+
+
+def test_a_leaf_is_not_written_to_except_under_no_grad():
+    w = leaf([1.0, 2.0])
+    for write in (lambda: w.__setitem__(0, 5.0), lambda: w.__iadd__(1.0)):
+        with pytest.raises(RuntimeError, match="no_grad"):
+            write()
+    np.testing.assert_array_equal(w.numpy(), [1, 2])
+    array = w.data
+    with mg.no_grad():
+        w[0] = 5.0
+        w -= 1
+    np.testing.assert_array_equal(array, [4, 1])
+    assert w.requires_grad
+
+
+# -- where the tape would be cut -------------------------------------------------------------------------------
+
+
+def test_silent_cuts_are_errors():
+    t = leaf([1.0, 2.0])
+    x = np.zeros(2)
+    for cut in (
+        lambda: np.asarray(t),
+        lambda: np.array([t[0], t[1]]),
+        lambda: x.__setitem__(slice(None), t),
+        lambda: np.copyto(x, t),
+        lambda: np.add(t, 1, out=x),
+        lambda: np.add(x, 1, out=t * 1),
+        lambda: mg.tensor(t),
+    ):
+        with pytest.raises(TypeError):
+            cut()
+    with pytest.raises((TypeError, ValueError)):
+        mg.grad(lambda t: x.__setitem__(0, t[0]))(t.data)
+    np.testing.assert_array_equal(x, 0)
+    with pytest.raises(TypeError, match=r"mg.tensor\(a\).*np.stack.*t.numpy\(\), t.detach\(\)"):
+        x[:] = t
+
+
+def test_python_numbers():
+    t = leaf(2.5)
+    assert (float(t), int(t), bool(t), complex(t)) == (2.5, 2, True, 2.5)
+    assert float(leaf([2.5])) == 2.5
+    assert f"{t:.2f}" == "2.50"
+    with pytest.raises(ValueError, match="ambiguous"):
+        bool(leaf([1.0, 2.0]))
+    for kind in (float, int, complex):
+        with pytest.raises(TypeError, match=rf"{kind.__name__}\(\) of a tensor inside grad.*t.item\(\)"):
+            mg.grad(lambda x, kind=kind: x * kind(x))(2.0)
+    assert mg.grad(lambda x: x * x.item())(2.0) == 2.0
+    assert mg.grad(lambda x: x * x.detach() if x > 1 else x)(2.0) == 2.0
+
+
+def test_arrays_meeting_tensors_keep_the_tape():
+    t = leaf([1.0, 2.0])
+    x = np.ones(2)
+    same = x
+    x += t
+    assert isinstance(x, mg.Tensor)
+    np.testing.assert_array_equal(same, 1)
+    (np.eye(2) @ x + np.float64(3) * t + np.ones((3, 2)) @ t[:, None]).sum().backward()
+    np.testing.assert_array_equal(t.grad, [3 + 9 + 6, 3 + 9 + 6])
+    y = np.ones(2)
+    y += mg.tensor([1.0, 2.0])
+    assert isinstance(y, np.ndarray)
+    np.testing.assert_array_equal(y, [2, 3])
+
+
+def test_without_a_rule():
+    t = leaf([1.0, 2.0])
+    with pytest.raises(TypeError, match=r"numpy\.median has no backward rule; .*mg\.layer"):
+        np.median(t)
+    with pytest.raises(TypeError, match=r"numpy\.arcsinh has no backward rule"):
+        np.arcsinh(t)
+    with pytest.raises(TypeError, match=r"numpy\.add\.reduce has no backward rule"):
+        np.add.reduce(t)
+    with pytest.raises(TypeError, match="sum: no backward rule with 'where'"):
+        np.sum(t, where=np.array([True, False]))
+    with pytest.raises(TypeError, match="mode='edge'"):
+        np.pad(t, 1, mode="edge")
+    for computed in (
+        np.median(t.detach()),
+        np.add.reduce(t.detach()),
+        np.sum(t.detach(), where=[True, True]),
+    ):
+        assert isinstance(computed, mg.Tensor)
+    with mg.no_grad():
+        assert np.median(t).item() == 1.5
+    assert np.argsort(t).tolist() == [0, 1]
+    assert np.isfinite(t).all()
+    assert np.shape(t) == (2,)
+    assert np.allclose(t, [1, 2])
+    for constant in (np.sign(t), np.floor(t), np.zeros_like(t), t // 2):
+        assert not constant.requires_grad
+
+
+@pytest.mark.parametrize("data", [[1, 2], [True, False], 3, np.array([], int), [1j]])
+def test_only_real_floats_require_a_gradient(data):
+    with pytest.raises(TypeError, match="cannot require a gradient"):
+        mg.tensor(data, requires_grad=True)
+    assert mg.tensor(data).dtype.kind in "ibc"
+
+
+def test_what_is_no_number_is_refused():
+    for data in ("abc", [None], [object()]):
+        with pytest.raises(TypeError, match="expected numbers"):
+            mg.tensor(data)
+
+
+def test_astype():
+    t = leaf([1.5, 2.5])
+    out = t.astype(np.float32)
+    assert out.dtype == np.float32
+    out.sum().backward()
+    assert t.grad.dtype == np.float64
+    assert not t.astype(int).requires_grad
+    assert t.astype(int).dtype == np.int64
+
+
+# -- copies ----------------------------------------------------------------------------------------------------
+
+
+def test_tensor_copies_its_data():
+    x = np.ones(2)
+    t = mg.tensor(x)
+    x[0] = 5
+    np.testing.assert_array_equal(t.numpy(), 1)
+
+
+@pytest.mark.parametrize("copied", [lambda t: pickle.loads(pickle.dumps(t)), copy.deepcopy, copy.copy])
+def test_leaves_are_copied_with_their_gradient(copied):
+    t = leaf([1.0, 2.0])
+    (t * t).sum().backward()
+    u = copied(t)
+    np.testing.assert_array_equal(u.numpy(), t.numpy())
+    np.testing.assert_array_equal(u.grad, t.grad)
+    assert u.requires_grad
+    assert u is not t
+    assert not copied(mg.tensor(1.0)).requires_grad
+
+
+def test_results_are_copied_on_the_tape_and_pickled_as_numbers():
+    t = leaf([1.0, 2.0])
+    for copied in (copy.deepcopy, copy.copy):
+        out = copied(t * 2)
+        out.sum().backward()
+    np.testing.assert_array_equal(t.grad, [4, 4])
+    stored = pickle.loads(pickle.dumps(t * 2))
+    assert not stored.requires_grad
+    np.testing.assert_array_equal(stored.numpy(), [2, 4])
+
+
+def test_repr():
+    assert repr(mg.tensor([1.0, 2.0])) == "tensor([1., 2.])"
+    assert repr(leaf([1.0])) == "tensor([1.], requires_grad=True)"
+    assert repr(leaf([1.0]) * 2) == "tensor([2.], op=multiply)"
+    assert repr(mg.tensor([1], dtype=np.int8)) == "tensor([1], dtype=int8)"
+    assert repr(mg.tensor(1.0)) == "tensor(1.)"
+
+
+def test_tensors_are_hashed_by_identity():
+    t, u = leaf(1.0), leaf(1.0)
+    assert len({t, u, t}) == 2
+    assert {t: 1}[t] == 1
