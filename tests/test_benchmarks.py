@@ -78,6 +78,7 @@ def test_figures_are_per_operation_and_ratios_within_rounds(monkeypatch):
 
 
 def test_the_command_prints_tables_and_writes_json(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(measure, "LEAST_SAMPLE", 100_000)
     monkeypatch.setattr(command, "cases", lambda: [cases.training_step(*TINY, "float32"), cases.chain(5)])
     path = tmp_path / "figures.json"
     command.main(["--seconds", "0", "--json", str(path)])
