@@ -1,13 +1,15 @@
 """Every rule in the table, found through the table alone."""
 
+import importlib
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad.gradient_check import check_grads
-from minigrad.rules import OPS
+from minigrad.gradient_check import GradientMismatch, check_grads
+from minigrad.rules import OPS, Op
 from minigrad.testing import calls
 
 EVERY_OP = pytest.mark.parametrize(
@@ -112,3 +114,62 @@ def test_nothing_is_computed_for_operands_that_need_no_gradient(op, data):
     assert [leaf.grad is None for i, leaf in enumerate(mixed) if i != which] == [True] * (len(mixed) - 1)
     if every[which].grad is not None:
         np.testing.assert_array_equal(mixed[which].grad, every[which].grad)
+
+
+# -- these tests can fail ----------------------------------------------------------------------------------------
+
+BREAKS = {
+    "sign": lambda g: -g,
+    "factor": lambda g: 2 * g,
+    "constant": lambda g: g + 1e-4,
+}
+
+
+def is_caught(op):
+    """Whether the property above fails for an op as it now is."""
+
+    @settings(phases=[Phase.generate], max_examples=50, database=None)
+    @given(calls(op.inputs))
+    def gradient_is_right(call):
+        f, arrays = as_function(op, *call)
+        check_grads(f, *arrays)
+
+    try:
+        gradient_is_right()
+    except GradientMismatch:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("break_it", BREAKS.values(), ids=BREAKS)
+@pytest.mark.parametrize(
+    "op", sorted({op for op in OPS.values() if isinstance(op, Op)}, key=lambda op: op.name), ids=repr
+)
+def test_a_broken_rule_is_caught(op, break_it, monkeypatch):
+    rules = op.rules
+    for i in range(max(op.arity, 1)):
+        if rules[i] is None:
+            continue
+
+        class Broken:
+            def __getitem__(self, j, i=i):
+                rule = rules[j]
+                return rule if i != j else lambda *args, **kwargs: break_it(rule(*args, **kwargs))
+
+        monkeypatch.setattr(op, "rules", Broken())
+        assert is_caught(op)
+
+
+@pytest.mark.parametrize("op", [op for op in OPS.values() if isinstance(op, Op) and op.arity == 2], ids=repr)
+def test_a_missing_unbroadcast_is_caught(op, monkeypatch):
+    def cut(g, shape):
+        """Keep the first of the entries that belong together, instead of their sum."""
+        g = np.asarray(g[(0,) * (g.ndim - len(shape))] if 0 not in g.shape else np.zeros(shape))
+        return np.broadcast_to(g[tuple(slice(n) for n in shape)], shape)
+
+    fits = []
+    monkeypatch.setattr(
+        importlib.import_module("minigrad.tape"), "_fit", lambda g, shape: fits.append(1) or cut(g, shape)
+    )
+    caught = is_caught(op)
+    assert caught == bool(fits)

@@ -13,7 +13,7 @@ from .table import Call, Draw, compose, declare
 
 def _matmul_inputs(draw: Draw) -> Call:
     n, k, m = (draw.integer(0, 3) for _ in range(3))
-    x_batch, y_batch = draw.broadcastable(2)
+    x_batch, y_batch = draw.choice([((2,), ()), ((), (2,)), ((2, 1), (3,)), ((2, 3), (1, 3)), ((0,), (1,))])
     x_shape = draw.choice([(k,), (n, k), (*x_batch, n, k)])
     y_shape = draw.choice([(k,), (k, m), (*y_batch, k, m)])
     return (draw.array(x_shape), draw.array(y_shape)), {}

@@ -1,0 +1,105 @@
+"""The declarative net and the hand-written one, side by side; and what the notebook publishes of them."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigrad.gradient_check import eval_numerical_gradient, rel_error
+from models import hand_written, two_layer_net
+
+BACKENDS = pytest.mark.parametrize(
+    "Net", [two_layer_net.TwoLayerNet, hand_written.TwoLayerNet], ids=["tape", "hand"]
+)
+
+
+@given(
+    st.integers(1, 5),
+    st.lists(st.integers(1, 3), min_size=1, max_size=3),
+    st.integers(1, 6),
+    st.integers(1, 4),
+    st.integers(0, 2**16),
+    st.floats(0, 10),
+    st.sampled_from(["softmax", "svm"]),
+)
+def test_both_nets_have_equal_scores_losses_and_gradients(n, example, hidden, classes, seed, reg, loss):
+    d = int(np.prod(example))
+    tape, hand = (
+        Net(d, hidden, classes, weight_scale=1.0, reg=reg, seed=seed, loss=loss)
+        for Net in (two_layer_net.TwoLayerNet, hand_written.TwoLayerNet)
+    )
+    rng = np.random.default_rng(seed)
+    X, y = rng.standard_normal((n, *example)), rng.integers(classes, size=n)
+    np.testing.assert_allclose(tape.loss(X), hand.loss(X), rtol=1e-12, atol=1e-12)
+    (tape_loss, tape_grads), (hand_loss, hand_grads) = tape.loss(X, y), hand.loss(X, y)
+    assert tape_loss == pytest.approx(hand_loss, rel=1e-12, abs=1e-12)
+    assert tape_grads.keys() == hand_grads.keys() == tape.params.keys()
+    for name, g in tape_grads.items():
+        assert type(g) is np.ndarray
+        np.testing.assert_allclose(g, hand_grads[name], rtol=1e-12, atol=1e-12)
+
+
+@BACKENDS
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dtype_and_seed(Net, dtype):
+    net, same, other = (Net(4, 3, 2, dtype=dtype, seed=seed) for seed in (0, 0, 1))
+    _, grads = net.loss(np.ones((5, 4), dtype), np.array([0, 1, 1, 0, 1]))
+    for name, w in net.params.items():
+        assert w.dtype == grads[name].dtype == dtype
+        assert w.shape == grads[name].shape
+        np.testing.assert_array_equal(w, same.params[name])
+    assert not np.array_equal(net.params["W1"], other.params["W1"])
+    assert net.loss(np.ones((5, 4), dtype)).dtype == dtype
+
+
+@BACKENDS
+def test_an_unknown_loss_is_refused(Net):
+    with pytest.raises(ValueError, match="loss is 'hinge'; expected one of softmax, svm"):
+        Net(loss="hinge")
+
+
+@pytest.fixture
+def toy():
+    """The notebook's toy net, made by a Net; its data and labels."""
+
+    def make(Net):
+        N, D, H, C = 3, 5, 50, 7
+        net = Net(D, H, C, weight_scale=1e-3, seed=0)
+        assert abs(net.params["W1"].std() - 1e-3) < 1e-4
+        assert abs(net.params["W2"].std() - 1e-3) < 1e-4
+        assert not net.params["b1"].any()
+        assert not net.params["b2"].any()
+        net.params["W1"] = np.linspace(-0.7, 0.3, num=D * H).reshape(D, H)
+        net.params["b1"] = np.linspace(-0.1, 0.9, num=H)
+        net.params["W2"] = np.linspace(-0.3, 0.4, num=H * C).reshape(H, C)
+        net.params["b2"] = np.linspace(-0.9, 0.1, num=C)
+        return net, np.linspace(-5.5, 4.5, num=N * D).reshape(D, N).T, np.array([0, 5, 1])
+
+    return make
+
+
+@BACKENDS
+def test_scores_and_losses_of_the_notebook(Net, toy):
+    net, X, y = toy(Net)
+    correct = np.array(
+        [
+            [11.53165108, 12.2917344, 13.05181771, 13.81190102, 14.57198434, 15.33206765, 16.09215096],
+            [12.05769098, 12.74614105, 13.43459113, 14.1230412, 14.81149128, 15.49994135, 16.18839143],
+            [12.58373087, 13.20054771, 13.81736455, 14.43418138, 15.05099822, 15.66781506, 16.2846319],
+        ]
+    )
+    assert np.abs(net.loss(X) - correct).sum() < 1e-6
+    assert abs(net.loss(X, y)[0] - 3.4702243556) < 1e-10
+    net.reg = 1.0
+    assert abs(net.loss(X, y)[0] - 26.5948426952) < 1e-10
+
+
+@BACKENDS
+@pytest.mark.parametrize("reg", [0.0, 0.7])
+def test_gradients_of_the_notebook(Net, toy, reg):
+    net, X, y = toy(Net)
+    net.reg = reg
+    _, grads = net.loss(X, y)
+    for name, g in grads.items():
+        numeric = eval_numerical_gradient(lambda _: net.loss(X, y)[0], net.params[name], verbose=False)
+        assert rel_error(numeric, g) < 1e-6
