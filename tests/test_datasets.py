@@ -5,13 +5,13 @@ import http.server
 import io
 import os
 import pickle
-import struct
 import sys
 import tarfile
 import threading
 
 import numpy as np
 import pytest
+from cifar_files import BATCHES, FILES, PER_FILE, python2_pickle, write_cifar10
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -19,50 +19,6 @@ from numpy.testing import assert_array_equal
 from minigrad import datasets
 from minigrad.datasets import cifar10_folder, download_cifar10, get_cifar10_data, load_digits
 
-FILES = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
-PER_FILE = 6
-
-
-def python2_pickle(value, module="numpy.core.multiarray"):
-    """Pickle as Python 2 did in protocol 2, with strings of bytes."""
-
-    def write(value):
-        if isinstance(value, dict):
-            return b"}(" + b"".join(write(key) + write(item) for key, item in value.items()) + b"u"
-        if isinstance(value, list):
-            return b"](" + b"".join(map(write, value)) + b"e"
-        if isinstance(value, tuple):
-            return b"(" + b"".join(map(write, value)) + b"t"
-        if isinstance(value, bytes):
-            return b"T" + struct.pack("<i", len(value)) + value
-        if isinstance(value, bool) or value is None:
-            return {None: b"N", False: b"\x89", True: b"\x88"}[value]
-        if isinstance(value, int):
-            return b"J" + struct.pack("<i", value)
-        reconstruct = (
-            f"c{module}\n_reconstruct\n".encode() + b"(cnumpy\nndarray\n" + write((0,)) + b"U\x01btR"
-        )
-        dtype = b"cnumpy\ndtype\n" + write((value.dtype.str[1:].encode(), 0, 1)) + b"R"
-        dtype += write((3, b"|", None, None, None, -1, -1, 0)) + b"b"
-        fortran_order = not value.flags.c_contiguous
-        order = "F" if fortran_order else "C"
-        state = write(1) + write(value.shape) + dtype + write(fortran_order) + write(value.tobytes(order))
-        return reconstruct + b"(" + state + b"tb"
-
-    return b"\x80\x02" + write(value) + b"."
-
-
-def make_batch(seed, n=PER_FILE):
-    random = np.random.RandomState(seed)
-    return {
-        b"batch_label": b"a batch",
-        b"labels": random.randint(10, size=n).tolist(),
-        b"data": random.randint(256, size=(n, 3072)).astype(np.uint8),
-        b"filenames": [b"a.png"] * n,
-    }
-
-
-BATCHES = [make_batch(seed) for seed in range(6)]
 IMAGES = np.concatenate([batch[b"data"] for batch in BATCHES]).reshape(-1, 3, 32, 32)
 LABELS = np.concatenate([batch[b"labels"] for batch in BATCHES])
 TRAINING = 5 * PER_FILE
@@ -70,11 +26,7 @@ TRAINING = 5 * PER_FILE
 
 @pytest.fixture
 def folder(tmp_path):
-    folder = tmp_path / "cifar-10-batches-py"
-    folder.mkdir()
-    for name, batch in zip(FILES, BATCHES, strict=True):
-        (folder / name).write_bytes(python2_pickle(batch))
-    return folder
+    return write_cifar10(tmp_path)
 
 
 @pytest.fixture(autouse=True)
