@@ -79,3 +79,9 @@ class TwoLayerNet:
         if y is None:
             return self.scores(self.params, X)
         return mg.value_and_grad(self.objective)(self.params, X, y)
+
+
+if __name__ == "__main__":
+    from models.command_line import main
+
+    raise SystemExit(main())
