@@ -6,6 +6,7 @@ case is a function that makes its contestants, and a line in `cases`.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -116,10 +117,12 @@ def chain(length: int) -> Case:
 
 
 def start() -> Case:
-    """A fresh interpreter that imports minigrad, and one that imports NumPy alone."""
+    """A fresh interpreter that imports minigrad, compiled as after its first import, and one with NumPy alone."""
+    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
 
     def importing(module: str) -> Step:
-        return partial(subprocess.run, [sys.executable, "-c", f"import {module}"], cwd=ROOT, check=True)
+        command = [sys.executable, "-c", f"import {module}"]
+        return partial(subprocess.run, command, cwd=ROOT, env=env, check=True)
 
     return Case("import, in a fresh process", {m: importing(m) for m in ("numpy", "minigrad")}, ("numpy",))
 
