@@ -24,6 +24,7 @@ class Layer:
     """A hand-derived forward and backward as one op of the tape; made by `layer`."""
 
     rules = None
+    """No rule an operand, as an op of the table has: `gradients` finds all at once."""
 
     def __init__(
         self,
@@ -42,39 +43,34 @@ class Layer:
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Return the forward's output: a tensor, if an input is one."""
-        if any(isinstance(x, Tensor) for x in inputs):
-            return apply(self, inputs, options)
+        for x in inputs:
+            if type(x) is Tensor:
+                return apply(self, inputs, options)
         return self.forward(*inputs, **options)[0]
 
-    def joint(
-        self, needs: Sequence[bool], g: Any, operands: Sequence[Any], options: dict[str, Any]
-    ) -> list[Any]:
-        """Return a rule for each operand, from one call of the hand-derived backward.
+    def gradients(
+        self, needs: Sequence[bool], g: Any, operands: Sequence[Any], options: dict[str, Any], again: bool
+    ) -> tuple[Any, ...]:
+        """Return the operands' gradients, from one call of the hand-derived backward.
 
-        For a higher derivative the operands are tensors: the forward then runs again, through the tape.
+        For a higher derivative the forward runs ``again``, on tensors: then the cache is on the tape as well.
         """
-        options = dict(options)
-        cache = options.pop("cache")
-        if any(isinstance(x, Tensor) for x in operands):
-            _, cache = self.forward(*operands, **options)
-        gradients = self.backward(g, cache, needs=needs) if self._takes_needs else self.backward(g, cache)
-        if not isinstance(gradients, (tuple, list)):
-            gradients = (gradients,)
-        rules: list[Any] = [None] * len(operands)
-        for i, need in enumerate(needs):
-            if need:
-                rules[i] = self._checked(i, gradients[i] if i < len(gradients) else None, operands[i])
-        return rules
+        cache = options["cache"]
+        if again:
+            rest = {name: value for name, value in options.items() if name != "cache"}
+            _, cache = self.forward(*operands, **rest)
+        given = self.backward(g, cache, needs) if self._takes_needs else self.backward(g, cache)
+        gradients = tuple(given) if isinstance(given, (tuple, list)) else (given,)
+        return gradients + (None,) * (len(operands) - len(gradients))
 
-    def _checked(self, i: int, gradient: Any, operand: Any) -> Callable[..., Any]:
+    def misfit(self, i: int, gradient: Any, operand: Any) -> ValueError:
+        """Return the error of a backward whose gradient is missing, or not of its input's shape."""
         if gradient is None:
-            raise ValueError(f"{self.name}: backward returned no gradient for input {i}, which requires one")
-        if np.shape(gradient) != operand.shape:
-            raise ValueError(
-                f"{self.name}: backward returned shape {np.shape(gradient)} as the gradient of input {i}, "
-                f"whose shape is {operand.shape}"
-            )
-        return lambda *_, **__: gradient
+            return ValueError(f"{self.name}: backward returned no gradient for input {i}, which requires one")
+        return ValueError(
+            f"{self.name}: backward returned shape {gradient.shape} as the gradient of input {i}, "
+            f"whose shape is {operand.shape}"
+        )
 
     def __repr__(self) -> str:
         return f"Layer({self.name})"
@@ -243,12 +239,10 @@ def _checked_labels(loss: str, x: Array, y: Any) -> Array:
     if n == 0 or classes == 0:
         raise ValueError(f"{loss}: the scores have shape {x.shape}; the mean over no examples is not defined")
     if labels.shape != (n,):
-        raise ValueError(
-            f"{loss}: y has shape {labels.shape} but there are {n} rows of scores; expected ({n},)"
-        )
+        raise ValueError(f"{loss}: y has shape {labels.shape} but there are {n} rows of scores; expected ({n},)")
     if labels.dtype.kind not in "iu":
         raise ValueError(f"{loss}: y has dtype {labels.dtype}; expected integer labels in [0, {classes})")
-    if labels.min() < 0 or labels.max() >= classes:
+    if np.minimum.reduce(labels) < 0 or np.maximum.reduce(labels) >= classes:
         i = int(np.argmax((labels < 0) | (labels >= classes)))
         raise ValueError(f"{loss}: y[{i}] = {labels[i]} is no label; expected integers in [0, {classes})")
     return labels
@@ -340,8 +334,22 @@ def _loss_inputs(draw: Draw) -> Call:
     return (draw.array((n, classes)), np.array([draw.integer(0, classes - 1) for _ in range(n)])), {}
 
 
+def squared_norm_forward(*arrays: Array) -> tuple[Any, tuple[Array, ...]]:
+    """Compute the sum of the squares of all entries of all arrays; the cache is the arrays."""
+    return sum([np.vdot(x, x) for x in arrays]), arrays
+
+
+def squared_norm_backward(dout: Any, cache: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Compute the gradients of `squared_norm_forward`: 2 dout x."""
+    twice = 2 * dout
+    return tuple([twice * x for x in cache])
+
+
 affine = layer(affine_forward, affine_backward, inputs=_affine_inputs)
 relu = layer(relu_forward, relu_backward, inputs=lambda draw: ((draw.array(),), {}))
 affine_relu = layer(affine_relu_forward, affine_relu_backward, inputs=_affine_inputs)
 softmax_cross_entropy = layer(softmax_loss, loss_backward, name="softmax_cross_entropy", inputs=_loss_inputs)
 multiclass_hinge = layer(svm_loss, loss_backward, name="multiclass_hinge", inputs=_loss_inputs)
+squared_norm = layer(
+    squared_norm_forward, squared_norm_backward, inputs=lambda draw: ((draw.array(), draw.array()), {})
+)

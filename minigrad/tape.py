@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import weakref
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from heapq import heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -158,37 +159,29 @@ def _changed(op: Any, i: int, array: Array, operands: list[Any]) -> RuntimeError
     )
 
 
-def ancestors(call: Call, since: int = 0) -> dict[int, Call]:
-    """Return the calls behind a call, itself included, by number; none older than ``since``."""
+def ancestors(call: Call) -> list[Call]:
+    """Return the calls behind a call, itself included, oldest first."""
     found = {call[0]: call}
     waiting = [call]
     while waiting:
         for parent in waiting.pop()[3]:
-            if type(parent) is tuple and parent[0] not in found and parent[0] >= since:
+            if type(parent) is tuple and parent[0] not in found:
                 found[parent[0]] = parent
                 waiting.append(parent)
-    return found
-
-
-def _leading_to(targets: set[int], calls: dict[int, Call]) -> dict[int, Call]:
-    """Return those of the calls through which a gradient reaches a target."""
-    leading: dict[int, Call] = {}
-    for number in sorted(calls):
-        call = calls[number]
-        if number in targets or any(type(p) is tuple and p[0] in leading for p in call[3]):
-            leading[number] = call
-    return leading
+    return [found[number] for number in sorted(found)]
 
 
 def walk_back(
-    call: Call, g: Any, targets: set[int] | None = None, lift: Callable[[Any, Parent], Any] | None = None
+    call: Call, g: Any, targets: Collection[int] = (), lift: Callable[[Any, Parent], Any] | None = None
 ) -> dict[int, tuple[Any, Any]]:
     """Walk a tape backwards from a call whose result has the gradient g.
+
+    The newest call that waits for its turn has had all its gradient: those it went to are newer still.
 
     Parameters
     ----------
     targets
-        The numbers of the calls whose gradients are wanted; None: those of the leaves are.
+        The numbers of the calls whose gradients are wanted; none: those of the leaves are.
     lift
         Makes a tensor of an array and its parent. When given, the rules run on tensors, which record them.
 
@@ -198,23 +191,19 @@ def walk_back(
         The gradients that there are, each its receiver's alone, as pairs (receiver, gradient): by number,
         the calls asked for, or by minus ``id``, the leaves.
     """
-    calls = ancestors(call, min(targets) if targets else 0)
-    if targets is not None:
-        calls = _leading_to(targets, calls)
+    first = min(targets, default=0)
     mode = recording.get()
     anomaly = mode if isinstance(mode, Anomaly) else None
     gradients = {call[0]: g}
+    receivers: dict[int, Any] = {call[0]: call}
+    waiting = [-call[0]]
     ours: set[int] = set()  # whose gradient no one else holds, so that it may be added to in place
-    found: dict[int, Any] = {}
-    ends = targets or ()
-    for number in sorted(calls, reverse=True):
-        call = calls[number]
-        if number in ends:
-            found[number] = call
+    while waiting:
+        number = -heappop(waiting)
+        if number in targets:
             continue
-        g = gradients.pop(number, None)
-        if g is None:
-            continue
+        call = receivers.pop(number)
+        g = gradients.pop(number)
         if number < _last_write:
             _check_unwritten(call)
         if anomaly is not None:
@@ -224,11 +213,9 @@ def walk_back(
             operands = [x if p is None else lift(x, p) for x, p in zip(operands, parents, strict=True)]
             out = lift(out, call)
         rules = op.rules
-        if op.joint is not None:
-            needed = [
-                p[0] in calls if type(p) is tuple else p is not None and targets is None for p in parents
-            ]
-            rules = op.joint(needed, g, operands, options)
+        if rules is None:  # a layer, whose gradients come all at once
+            needs = [p is not None and (p[0] >= first if type(p) is tuple else not targets) for p in parents]
+            together = op.gradients(needs, g, operands, options, lift is not None)
         i = -1
         for parent in parents:
             i += 1
@@ -236,27 +223,34 @@ def walk_back(
                 continue
             if type(parent) is tuple:
                 key = parent[0]
-                if key not in calls:
+                if key < first:
                     continue
-            elif targets is None:
-                key = -id(parent)
-                found[key] = parent
+            elif targets:
+                continue
             else:
-                continue
-            rule = rules[i]
-            if rule is None:
-                continue
-            dx = rule(g, out, *operands, **options) if options else rule(g, out, *operands)
+                key = -id(parent)
             x = operands[i]
-            if dx.shape != x.shape:
-                dx = _fit(dx, x.shape)
+            if rules is None:
+                dx = together[i]
+                if dx is None or dx.shape != x.shape:
+                    raise op.misfit(i, dx, x)
+            else:
+                rule = rules[i]
+                if rule is None:
+                    continue
+                dx = rule(g, out, *operands, **options) if options else rule(g, out, *operands)
+                if dx.shape != x.shape:
+                    dx = _fit(dx, x.shape)
             if dx.dtype is not x.dtype and dx.dtype != x.dtype:
                 dx = dx.astype(x.dtype, casting="same_kind")
             if anomaly is not None:
                 anomaly.differentiated(call, i, g, dx)
             if key not in gradients:
                 gradients[key] = dx
-                if (key < 0 or key in ends) and lift is None and not _holds((g, out, operands, options), dx):
+                receivers[key] = parent
+                if key > 0:
+                    heappush(waiting, -key)
+                if (key < 0 or key in targets) and lift is None and not _is_held(dx, g, call):
                     ours.add(key)
             elif key in ours:
                 gradients[key] += dx
@@ -264,31 +258,37 @@ def walk_back(
                 gradients[key] = gradients[key] + dx
                 if lift is None:
                     ours.add(key)
-    results = {key: (receiver, gradients[key]) for key, receiver in found.items() if key in gradients}
-    if lift is not None:
-        return results
-    return {key: (to, np.asarray(g) if key in ours else np.array(g)) for key, (to, g) in results.items()}
+    found: dict[int, tuple[Any, Any]] = {}
+    for key, receiver in receivers.items():
+        g = gradients[key]
+        found[key] = receiver, g if lift is not None else np.asarray(g) if key in ours else np.array(g)
+    return found
 
 
 def _fit(g: Any, shape: tuple[int, ...]) -> Any:
     """Sum g over the axes along which an operand of this shape was broadcast, or spread it over the shape."""
     lead = g.ndim - len(shape)
-    axes = tuple(i for i in range(g.ndim) if i < lead or (shape[i - lead] == 1 and g.shape[i] != 1))
+    axes = tuple([i for i in range(g.ndim) if i < lead or (shape[i - lead] == 1 and g.shape[i] != 1)])
     if axes:
-        g = np.reshape(
-            np.sum(g, axis=axes, keepdims=True),
-            g.shape[lead:] and [1 if i in axes else n for i, n in enumerate(g.shape)][lead:],
-        )
+        g = np.sum(g, axis=axes, keepdims=True)
+    if lead > 0:
+        g = np.reshape(g, g.shape[lead:])
     return g if g.shape == shape else np.broadcast_to(g, shape)
 
 
-def _holds(things: Any, array: Any) -> bool:
-    """Tell whether an array is one of nested things, or is a view and so may share memory with one."""
-    if type(things) in (tuple, list):
-        return any(_holds(thing, array) for thing in things)
-    if type(things) is dict:
-        return _holds(list(things.values()), array)
-    return array is things or array.base is not None
+def _is_held(gradient: Any, g: Any, call: Call) -> bool:
+    """Tell whether a gradient may share memory with another array: it is a view, or one the call has."""
+    if gradient.base is not None or gradient is g:
+        return True
+    things = [call[5], *call[2], *call[4].values()]
+    for thing in things:
+        if thing is gradient:
+            return True
+        if type(thing) is tuple or type(thing) is list:
+            things += thing
+        elif type(thing) is dict:
+            things += thing.values()
+    return False
 
 
 UNSAID = (("axis", None), ("keepdims", False))

@@ -500,7 +500,7 @@ def tape(result: Tensor, **leaves: Tensor) -> Tape:
         One line a call: its number, the op, its operands (``%3`` is the result of call 3; a leaf's name; the
         value or the dtype and shape of a constant) and options, the shape and the dtype of its result.
     """
-    calls = [] if result._call is None else [call for _, call in sorted(ancestors(result._call).items())]
+    calls = [] if result._call is None else ancestors(result._call)
     names = {id(leaf): name for name, leaf in leaves.items()}
     for call in calls:
         for parent in call[3]:
@@ -530,7 +530,7 @@ def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS
             args.append(x if type(x) in PLAIN else np.asarray(x))
         parents.append(None)
     out = op.forward(*args, **options)
-    if op.joint is not None:
+    if op.rules is None:  # a layer
         out, cache = out
         options = {**options, "cache": cache}
     if type(out) is not np.ndarray:

@@ -66,7 +66,7 @@ class TwoLayerNet:
     def objective(self, params: dict[str, Any], X: Any, y: Any) -> Any:
         """Return the loss of X with labels y, the penalty included."""
         data_loss = self.data_loss(self.scores(params, X), y)
-        return data_loss + self.reg / 2 * (np.sum(params["W1"] ** 2) + np.sum(params["W2"] ** 2))
+        return data_loss + self.reg / 2 * mg.squared_norm(params["W1"], params["W2"])
 
     def loss(self, X: np.ndarray, y: np.ndarray | None = None) -> Any:
         """Return the scores of X; given labels y, ``(loss, grads)``, grads a dict like ``params``.

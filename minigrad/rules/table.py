@@ -57,8 +57,6 @@ class Op:
     """
 
     __slots__ = ("arity", "bind", "forward", "function", "inputs", "name", "names", "rules")
-    joint = None
-    """A layer's gradients come all at once: see `minigrad.layer`."""
 
     def __init__(
         self,
