@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial, wraps
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -60,64 +60,72 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
         for position in positions:
             if not -len(args) <= position < len(args):
                 raise TypeError(f"grad: argnums has {position}, but f was called with {len(args)} arguments")
-            inputs[position] = _map(partial(_input, position, targets), args[position])
+            inputs[position] = _map(_input, args[position], targets)
         depth = tracing.get()
-        nested = depth > 0 or any([parents[0] is not None for _, _, _, parents, _, _ in targets])
-        inside, mode = tracing.set(depth + 1), recording.set(recording.get() or RECORD)
+        nested = depth > 0
+        for target in targets:
+            if target[3][0] is not None:  # an argument that is on a tape already
+                nested = True
+        inside = tracing.set(depth + 1)
+        mode = recording.set(RECORD) if recording.get() is None else None
         try:
             result = f(*inputs, **kwargs)
-            gradients = iter(_gradients(result, targets, nested))
+            gradients = _gradients(result, targets, nested)
         finally:
             tracing.reset(inside)
-            recording.reset(mode)
-        trees = tuple([_map(lambda _: next(gradients), args[position]) for position in positions])
-        value = result if nested or not isinstance(result, Tensor) else result.data[()]
-        return value, trees if several else trees[0]
+            if mode is not None:
+                recording.reset(mode)
+        gradients.reverse()
+        trees = [_map(_taken, args[position], gradients) for position in positions]
+        value = result if nested or type(result) is not Tensor else result.data[()]
+        return value, tuple(trees) if several else trees[0]
 
     return both
 
 
-def _input(position: int, targets: list[Call], leaf: Any) -> Tensor:
+def _input(leaf: Any, targets: list[Call]) -> Tensor:
     """Make the tensor that f gets: a call's result, so that f may write to it; the walk ends at the call."""
     parent = None
-    if isinstance(leaf, Tensor):
+    if type(leaf) is Tensor:
         parent = (leaf._call or leaf) if leaf.requires_grad else None
         leaf = leaf.data
-    data = np.asarray(leaf)
+    data = leaf if type(leaf) is np.ndarray else np.asarray(leaf)
     if data.dtype.kind != "f":
         raise TypeError(
-            f"grad: argument {position} holds dtype {data.dtype}, which has no gradient; give real floats, or "
-            "leave the argument out of argnums"
+            f"grad: an argument holds dtype {data.dtype}, which has no gradient; give real floats, or leave the "
+            "argument out of argnums"
         )
     target: Call = (next_number(), POSITIVE, [data], [parent], NO_OPTIONS, data)
     targets.append(target)
     return Tensor(data, True, target)
 
 
+def _taken(_: Any, gradients: list[Any]) -> Any:
+    return gradients.pop()
+
+
 def _gradients(result: Any, targets: list[Call], nested: bool) -> list[Any]:
     """Walk back from a result of one entry to the targets; zeros, where it does not depend on one."""
-    value = result.data if isinstance(result, Tensor) else result
-    if not isinstance(value, (np.ndarray, np.generic, float, int)):
+    if not isinstance(result, (Tensor, np.ndarray, np.generic, float, int)):
         raise TypeError(f"grad: f returned {type(result).__name__}; expected a tensor with one entry")
-    if np.size(value) != 1:
-        raise ValueError(
-            f"grad: f returned shape {np.shape(value)}; expected one entry: reduce it, as by .sum()"
-        )
+    value = result.data if type(result) is Tensor else np.asarray(result)
+    if value.size != 1:
+        raise ValueError(f"grad: f returned shape {value.shape}; expected one entry: reduce it, as by .sum()")
     found: dict[int, Any] = {}
-    if isinstance(result, Tensor) and result._call is not None and targets:
-        numbers = {target[0] for target in targets}
-        found = walk_back(result._call, np.ones_like(value), numbers, lift if nested else None)
+    if type(result) is Tensor and result._call is not None and targets:
+        one = np.ones(value.shape, value.dtype) if value.ndim else value.dtype.type(1)
+        found = walk_back(result._call, one, {target[0] for target in targets}, lift if nested else None)
     gradients = [found[n][1] if n in found else np.zeros_like(data) for n, _, _, _, _, data in targets]
-    return [Tensor(g) if nested and not isinstance(g, Tensor) else g for g in gradients]
+    return [g if type(g) is Tensor else Tensor(g) for g in gradients] if nested else gradients
 
 
-def _map(function: Callable[[Any], Any], tree: Any) -> Any:
-    """Apply a function to each leaf of nested dicts, lists and tuples."""
+def _map(function: Callable[[Any, Any], Any], tree: Any, shared: Any) -> Any:
+    """Apply a function, which is given something shared as well, to each leaf of nested dicts, lists, tuples."""
     if type(tree) is np.ndarray:
-        return function(tree)
+        return function(tree, shared)
     if isinstance(tree, dict):
-        return {key: _map(function, tree[key]) for key in tree}
+        return {key: _map(function, each, shared) for key, each in tree.items()}
     if isinstance(tree, (list, tuple)):
-        mapped = [_map(function, each) for each in tree]
+        mapped = [_map(function, each, shared) for each in tree]
         return type(tree)(*mapped) if hasattr(tree, "_fields") else type(tree)(mapped)
-    return function(tree)
+    return function(tree, shared)

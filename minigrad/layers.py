@@ -17,14 +17,14 @@ import numpy as np
 
 from .rules.table import Call, Draw
 from .tape import Array
-from .tensor import Tensor, apply
+from .tensor import apply
 
 
 class Layer:
     """A hand-derived forward and backward as one op of the tape; made by `layer`."""
 
     rules = None
-    """No rule an operand, as an op of the table has: `gradients` finds all at once."""
+    """An op of the table has a rule for each operand; a layer finds all gradients at once."""
 
     def __init__(
         self,
@@ -37,31 +37,17 @@ class Layer:
         self.backward = backward
         self.name = name
         self.inputs = inputs
-        self._takes_needs = "needs" in inspect.signature(backward).parameters
+        self.takes_needs = "needs" in inspect.signature(backward).parameters
         self.__name__ = self.__qualname__ = name
         self.__doc__ = forward.__doc__
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Return the forward's output: a tensor, if an input is one."""
-        for x in inputs:
-            if type(x) is Tensor:
-                return apply(self, inputs, options)
-        return self.forward(*inputs, **options)[0]
+        return apply(self, inputs, options)
 
-    def gradients(
-        self, needs: Sequence[bool], g: Any, operands: Sequence[Any], options: dict[str, Any], again: bool
-    ) -> tuple[Any, ...]:
-        """Return the operands' gradients, from one call of the hand-derived backward.
-
-        For a higher derivative the forward runs ``again``, on tensors: then the cache is on the tape as well.
-        """
-        cache = options["cache"]
-        if again:
-            rest = {name: value for name, value in options.items() if name != "cache"}
-            _, cache = self.forward(*operands, **rest)
-        given = self.backward(g, cache, needs) if self._takes_needs else self.backward(g, cache)
-        gradients = tuple(given) if isinstance(given, (tuple, list)) else (given,)
-        return gradients + (None,) * (len(operands) - len(gradients))
+    def cache_on_tape(self, operands: Sequence[Any], options: dict[str, Any]) -> Any:
+        """Return the cache as tensors: for a higher derivative the forward runs again, through the tape."""
+        return self.forward(*operands, **{name: x for name, x in options.items() if name != "cache"})[1]
 
     def misfit(self, i: int, gradient: Any, operand: Any) -> ValueError:
         """Return the error of a backward whose gradient is missing, or not of its input's shape."""
@@ -334,15 +320,16 @@ def _loss_inputs(draw: Draw) -> Call:
     return (draw.array((n, classes)), np.array([draw.integer(0, classes - 1) for _ in range(n)])), {}
 
 
-def squared_norm_forward(*arrays: Array) -> tuple[Any, tuple[Array, ...]]:
-    """Compute the sum of the squares of all entries of all arrays; the cache is the arrays."""
-    return sum([np.vdot(x, x) for x in arrays]), arrays
+def l2_penalty_forward(*weights: Array, reg: float) -> tuple[Any, tuple[float, tuple[Array, ...]]]:
+    """Compute reg / 2 times the sum of the squares of all weights; the cache is (reg, weights)."""
+    return reg / 2 * sum([np.vdot(w, w) for w in weights]), (reg, weights)
 
 
-def squared_norm_backward(dout: Any, cache: tuple[Array, ...]) -> tuple[Array, ...]:
-    """Compute the gradients of `squared_norm_forward`: 2 dout x."""
-    twice = 2 * dout
-    return tuple([twice * x for x in cache])
+def l2_penalty_backward(dout: Any, cache: tuple[float, tuple[Array, ...]]) -> tuple[Array, ...]:
+    """Compute the gradients of `l2_penalty_forward`: reg dout w."""
+    reg, weights = cache
+    scale = reg * dout
+    return tuple([scale * w for w in weights])
 
 
 affine = layer(affine_forward, affine_backward, inputs=_affine_inputs)
@@ -350,6 +337,6 @@ relu = layer(relu_forward, relu_backward, inputs=lambda draw: ((draw.array(),), 
 affine_relu = layer(affine_relu_forward, affine_relu_backward, inputs=_affine_inputs)
 softmax_cross_entropy = layer(softmax_loss, loss_backward, name="softmax_cross_entropy", inputs=_loss_inputs)
 multiclass_hinge = layer(svm_loss, loss_backward, name="multiclass_hinge", inputs=_loss_inputs)
-squared_norm = layer(
-    squared_norm_forward, squared_norm_backward, inputs=lambda draw: ((draw.array(), draw.array()), {})
+l2_penalty = layer(
+    l2_penalty_forward, l2_penalty_backward, inputs=lambda draw: ((draw.array(), draw.array()), {"reg": 0.7})
 )

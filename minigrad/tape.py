@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from heapq import heappop, heappush
 from itertools import count
+from sys import getrefcount
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -195,16 +196,17 @@ def walk_back(
     mode = recording.get()
     anomaly = mode if isinstance(mode, Anomaly) else None
     gradients = {call[0]: g}
-    receivers: dict[int, Any] = {call[0]: call}
-    waiting = [-call[0]]
+    waiting: list[Any] = []
+    receivers: dict[int, Any] = {}
     ours: set[int] = set()  # whose gradient no one else holds, so that it may be added to in place
+    if call[0] in targets:
+        receivers[call[0]] = call
+    else:
+        waiting.append((-call[0], call))
     while waiting:
-        number = -heappop(waiting)
-        if number in targets:
-            continue
-        call = receivers.pop(number)
-        g = gradients.pop(number)
-        if number < _last_write:
+        number, call = heappop(waiting)
+        g = gradients.pop(-number)
+        if -number < _last_write:
             _check_unwritten(call)
         if anomaly is not None:
             anomaly.check(call)
@@ -214,8 +216,17 @@ def walk_back(
             out = lift(out, call)
         rules = op.rules
         if rules is None:  # a layer, whose gradients come all at once
-            needs = [p is not None and (p[0] >= first if type(p) is tuple else not targets) for p in parents]
-            together = op.gradients(needs, g, operands, options, lift is not None)
+            if lift is not None:
+                cache = op.cache_on_tape(operands, options)
+            else:
+                cache = options["cache"]
+            if op.takes_needs:
+                needs = [p is not None and (p[0] >= first if type(p) is tuple else not first) for p in parents]
+                together = op.backward(g, cache, needs)
+            else:
+                together = op.backward(g, cache)
+            if type(together) is not tuple:
+                together = tuple(together) if type(together) is list else (together,)
         i = -1
         for parent in parents:
             i += 1
@@ -225,13 +236,13 @@ def walk_back(
                 key = parent[0]
                 if key < first:
                     continue
-            elif targets:
+            elif first:
                 continue
             else:
                 key = -id(parent)
             x = operands[i]
             if rules is None:
-                dx = together[i]
+                dx = together[i] if i < len(together) else None
                 if dx is None or dx.shape != x.shape:
                     raise op.misfit(i, dx, x)
             else:
@@ -245,19 +256,21 @@ def walk_back(
                 dx = dx.astype(x.dtype, casting="same_kind")
             if anomaly is not None:
                 anomaly.differentiated(call, i, g, dx)
-            if key not in gradients:
-                gradients[key] = dx
-                receivers[key] = parent
-                if key > 0:
-                    heappush(waiting, -key)
-                if (key < 0 or key in targets) and lift is None and not _is_held(dx, g, call):
-                    ours.add(key)
-            elif key in ours:
-                gradients[key] += dx
-            else:
-                gradients[key] = gradients[key] + dx
-                if lift is None:
-                    ours.add(key)
+            if key in gradients:
+                if key in ours:
+                    gradients[key] += dx
+                else:
+                    gradients[key] = gradients[key] + dx
+                    if lift is None:
+                        ours.add(key)
+                continue
+            gradients[key] = dx
+            if key > 0 and key not in targets:
+                heappush(waiting, (-key, parent))
+                continue
+            receivers[key] = parent
+            if lift is None and dx.base is None and getrefcount(dx) <= (ALONE if rules else ALONE + 1):
+                ours.add(key)
     found: dict[int, tuple[Any, Any]] = {}
     for key, receiver in receivers.items():
         g = gradients[key]
@@ -276,19 +289,13 @@ def _fit(g: Any, shape: tuple[int, ...]) -> Any:
     return g if g.shape == shape else np.broadcast_to(g, shape)
 
 
-def _is_held(gradient: Any, g: Any, call: Call) -> bool:
-    """Tell whether a gradient may share memory with another array: it is a view, or one the call has."""
-    if gradient.base is not None or gradient is g:
-        return True
-    things = [call[5], *call[2], *call[4].values()]
-    for thing in things:
-        if thing is gradient:
-            return True
-        if type(thing) is tuple or type(thing) is list:
-            things += thing
-        elif type(thing) is dict:
-            things += thing.values()
-    return False
+def _references_of_a_new_array() -> int:
+    array = np.empty(0)
+    return getrefcount(array)
+
+
+ALONE = _references_of_a_new_array()
+"""The reference count, read as above, of an array that one local variable holds and nothing else."""
 
 
 UNSAID = (("axis", None), ("keepdims", False))

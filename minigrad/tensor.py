@@ -514,13 +514,17 @@ def lift(array: Any, parent: Parent) -> Tensor:
     return parent if isinstance(parent, Tensor) else Tensor(array, True, parent)
 
 
-def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS) -> Tensor:
-    """Call an op on tensors and arrays; record it where an operand requires a gradient."""
+def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS) -> Any:
+    """Call an op on tensors and arrays; record it where an operand requires a gradient.
+
+    The result is a tensor, if an operand is one.
+    """
     args: list[Any] = []
     parents: list[Parent] = []
-    needed = False
+    tensors = needed = False
     for x in operands:
         if type(x) is Tensor:
+            tensors = True
             args.append(x.data)
             if x.requires_grad:
                 needed = True
@@ -529,10 +533,12 @@ def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS
         else:
             args.append(x if type(x) in PLAIN else np.asarray(x))
         parents.append(None)
-    out = op.forward(*args, **options)
+    out = op.forward(*args, **options) if options else op.forward(*args)
     if op.rules is None:  # a layer
         out, cache = out
-        options = {**options, "cache": cache}
+        if not tensors:
+            return out
+        options = {**options, "cache": cache} if options else {"cache": cache}
     if type(out) is not np.ndarray:
         out = np.asarray(out)
     result = _new(Tensor)

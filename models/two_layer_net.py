@@ -58,16 +58,6 @@ class TwoLayerNet:
             "b2": np.zeros(num_classes, dtype),
         }
 
-    def scores(self, params: dict[str, Any], X: Any) -> Any:
-        """Return the class scores of X, of shape (N, C)."""
-        hidden = mg.affine_relu(X, params["W1"], params["b1"])
-        return mg.affine(hidden, params["W2"], params["b2"])
-
-    def objective(self, params: dict[str, Any], X: Any, y: Any) -> Any:
-        """Return the loss of X with labels y, the penalty included."""
-        data_loss = self.data_loss(self.scores(params, X), y)
-        return data_loss + self.reg / 2 * mg.squared_norm(params["W1"], params["W2"])
-
     def loss(self, X: np.ndarray, y: np.ndarray | None = None) -> Any:
         """Return the scores of X; given labels y, ``(loss, grads)``, grads a dict like ``params``.
 
@@ -77,8 +67,22 @@ class TwoLayerNet:
         y : ndarray of N integers in [0, C), optional
         """
         if y is None:
-            return self.scores(self.params, X)
-        return mg.value_and_grad(self.objective)(self.params, X, y)
+            return scores(self.params, X)
+        return loss_and_grads(self.params, X, y, self.reg, self.data_loss)
+
+
+def scores(params: dict[str, Any], X: Any) -> Any:
+    """Return the class scores of X, of shape (N, C)."""
+    hidden = mg.affine_relu(X, params["W1"], params["b1"])
+    return mg.affine(hidden, params["W2"], params["b2"])
+
+
+def objective(params: dict[str, Any], X: Any, y: Any, reg: float, data_loss: Any) -> Any:
+    """Return the loss of X with labels y, the penalty of the weights included."""
+    return data_loss(scores(params, X), y) + mg.l2_penalty(params["W1"], params["W2"], reg=reg)
+
+
+loss_and_grads = mg.value_and_grad(objective)
 
 
 if __name__ == "__main__":

@@ -117,9 +117,9 @@ def test_it_works_under_no_grad():
 
 
 def test_bad_calls():
-    with pytest.raises(TypeError, match="argument 0 holds dtype int64"):
+    with pytest.raises(TypeError, match="an argument holds dtype int64"):
         mg.grad(lambda x: x)(3)
-    with pytest.raises(TypeError, match="argument 1 holds dtype bool"):
+    with pytest.raises(TypeError, match="an argument holds dtype bool"):
         mg.grad(lambda x, p: x, (0, 1))(3.0, {"a": [True]})
     with pytest.raises(TypeError, match="argnums has 2, but f was called with 1"):
         mg.grad(lambda x: x, 2)(3.0)
