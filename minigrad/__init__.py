@@ -1,7 +1,7 @@
 """minigrad: an autograd tensor micro-framework in NumPy. The tape is a NumPy program."""
 
 from .functional import grad, value_and_grad
-from .layers import affine, affine_relu, l2_penalty, layer, multiclass_hinge, relu, softmax_cross_entropy
+from .layers import affine, affine_relu, l2_regularized, layer, multiclass_hinge, relu, softmax_cross_entropy
 from .rules.elementwise import sigmoid
 from .rules.reductions import log_softmax, logsumexp, softmax
 from .tape import detect_anomaly, no_grad
@@ -13,7 +13,7 @@ __all__ = [
     "affine_relu",
     "detect_anomaly",
     "grad",
-    "l2_penalty",
+    "l2_regularized",
     "layer",
     "log_softmax",
     "logsumexp",

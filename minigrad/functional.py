@@ -95,7 +95,7 @@ def _input(leaf: Any, targets: list[Call]) -> Tensor:
             f"grad: an argument holds dtype {data.dtype}, which has no gradient; give real floats, or leave the "
             "argument out of argnums"
         )
-    target: Call = (next_number(), POSITIVE, [data], [parent], NO_OPTIONS, data)
+    target: Call = (next_number(), POSITIVE, (data,), (parent,), NO_OPTIONS, data)
     targets.append(target)
     return Tensor(data, True, target)
 

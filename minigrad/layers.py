@@ -225,7 +225,9 @@ def _checked_labels(loss: str, x: Array, y: Any) -> Array:
     if n == 0 or classes == 0:
         raise ValueError(f"{loss}: the scores have shape {x.shape}; the mean over no examples is not defined")
     if labels.shape != (n,):
-        raise ValueError(f"{loss}: y has shape {labels.shape} but there are {n} rows of scores; expected ({n},)")
+        raise ValueError(
+            f"{loss}: y has shape {labels.shape} but there are {n} rows of scores; expected ({n},)"
+        )
     if labels.dtype.kind not in "iu":
         raise ValueError(f"{loss}: y has dtype {labels.dtype}; expected integer labels in [0, {classes})")
     if np.minimum.reduce(labels) < 0 or np.maximum.reduce(labels) >= classes:
@@ -320,16 +322,31 @@ def _loss_inputs(draw: Draw) -> Call:
     return (draw.array((n, classes)), np.array([draw.integer(0, classes - 1) for _ in range(n)])), {}
 
 
-def l2_penalty_forward(*weights: Array, reg: float) -> tuple[Any, tuple[float, tuple[Array, ...]]]:
-    """Compute reg / 2 times the sum of the squares of all weights; the cache is (reg, weights)."""
-    return reg / 2 * sum([np.vdot(w, w) for w in weights]), (reg, weights)
+def l2_regularized_forward(
+    loss: Any, *weights: Array, reg: float
+) -> tuple[Any, tuple[float, tuple[Array, ...]]]:
+    """Add the L2 penalty to a loss: reg / 2 times the sum of the squares of all weights.
+
+    Parameters
+    ----------
+    loss : scalar
+    *weights : ndarrays of any shape
+    reg : float
+        The strength of the regularization.
+
+    Returns
+    -------
+    out : scalar
+    cache : (reg, weights)
+    """
+    return loss + reg / 2 * sum([np.vdot(w, w) for w in weights]), (reg, weights)
 
 
-def l2_penalty_backward(dout: Any, cache: tuple[float, tuple[Array, ...]]) -> tuple[Array, ...]:
-    """Compute the gradients of `l2_penalty_forward`: reg dout w."""
+def l2_regularized_backward(dout: Any, cache: tuple[float, tuple[Array, ...]]) -> tuple[Any, ...]:
+    """Compute the gradients of `l2_regularized_forward`: dout for the loss, reg dout w for each w."""
     reg, weights = cache
     scale = reg * dout
-    return tuple([scale * w for w in weights])
+    return (dout, *[scale * w for w in weights])
 
 
 affine = layer(affine_forward, affine_backward, inputs=_affine_inputs)
@@ -337,6 +354,8 @@ relu = layer(relu_forward, relu_backward, inputs=lambda draw: ((draw.array(),), 
 affine_relu = layer(affine_relu_forward, affine_relu_backward, inputs=_affine_inputs)
 softmax_cross_entropy = layer(softmax_loss, loss_backward, name="softmax_cross_entropy", inputs=_loss_inputs)
 multiclass_hinge = layer(svm_loss, loss_backward, name="multiclass_hinge", inputs=_loss_inputs)
-l2_penalty = layer(
-    l2_penalty_forward, l2_penalty_backward, inputs=lambda draw: ((draw.array(), draw.array()), {"reg": 0.7})
+l2_regularized = layer(
+    l2_regularized_forward,
+    l2_regularized_backward,
+    inputs=lambda draw: ((draw.array(()), draw.array(), draw.array()), {"reg": 0.7}),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import weakref
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from heapq import heappop, heappush
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 Parent: TypeAlias = "Call | Tensor | None"
 """Where an operand came from: the call that made it, a leaf that requires a gradient, or neither."""
-Call: TypeAlias = tuple[int, Any, list[Any], list[Any], dict[str, Any], Any]
+Call: TypeAlias = tuple[int, Any, Sequence[Any], Sequence[Any], dict[str, Any], Any]
 
 next_number = count(1).__next__
 
@@ -152,7 +152,7 @@ def _check_unwritten(call: Call) -> None:
             raise _changed(op, i, x, operands)
 
 
-def _changed(op: Any, i: int, array: Array, operands: list[Any]) -> RuntimeError:
+def _changed(op: Any, i: int, array: Array, operands: Sequence[Any]) -> RuntimeError:
     which = f"its operand {i}" if i < len(operands) else "its result"
     return RuntimeError(
         f"{op.name}: {which}, of shape {array.shape}, was changed in place after the call and before the backward "
@@ -221,12 +221,15 @@ def walk_back(
             else:
                 cache = options["cache"]
             if op.takes_needs:
-                needs = [p is not None and (p[0] >= first if type(p) is tuple else not first) for p in parents]
+                needs = [
+                    p is not None and (p[0] >= first if type(p) is tuple else not first) for p in parents
+                ]
                 together = op.backward(g, cache, needs)
             else:
                 together = op.backward(g, cache)
             if type(together) is not tuple:
                 together = tuple(together) if type(together) is list else (together,)
+            count = len(together)
         i = -1
         for parent in parents:
             i += 1
@@ -242,14 +245,11 @@ def walk_back(
                 key = -id(parent)
             x = operands[i]
             if rules is None:
-                dx = together[i] if i < len(together) else None
+                dx = together[i] if i < count else None
                 if dx is None or dx.shape != x.shape:
                     raise op.misfit(i, dx, x)
             else:
-                rule = rules[i]
-                if rule is None:
-                    continue
-                dx = rule(g, out, *operands, **options) if options else rule(g, out, *operands)
+                dx = rules[i](g, out, *operands, **options) if options else rules[i](g, out, *operands)
                 if dx.shape != x.shape:
                     dx = _fit(dx, x.shape)
             if dx.dtype is not x.dtype and dx.dtype != x.dtype:
@@ -264,13 +264,13 @@ def walk_back(
                     if lift is None:
                         ours.add(key)
                 continue
-            gradients[key] = dx
             if key > 0 and key not in targets:
                 heappush(waiting, (-key, parent))
-                continue
-            receivers[key] = parent
-            if lift is None and dx.base is None and getrefcount(dx) <= (ALONE if rules else ALONE + 1):
-                ours.add(key)
+            else:
+                receivers[key] = parent
+                if lift is None and dx.base is None and getrefcount(dx) <= (ALONE if rules else ALONE + 1):
+                    ours.add(key)
+            gradients[key] = dx
     found: dict[int, tuple[Any, Any]] = {}
     for key, receiver in receivers.items():
         g = gradients[key]

@@ -193,28 +193,28 @@ class Tensor:
         return np.greater_equal(self.data, _bare(other))
 
     def __add__(self, other: Any) -> Tensor:
-        return apply(ADD, (self, other))
+        return _binary(ADD, self, other)
 
     def __radd__(self, other: Any) -> Tensor:
-        return apply(ADD, (other, self))
+        return _binary(ADD, other, self)
 
     def __sub__(self, other: Any) -> Tensor:
-        return apply(SUBTRACT, (self, other))
+        return _binary(SUBTRACT, self, other)
 
     def __rsub__(self, other: Any) -> Tensor:
-        return apply(SUBTRACT, (other, self))
+        return _binary(SUBTRACT, other, self)
 
     def __mul__(self, other: Any) -> Tensor:
-        return apply(MULTIPLY, (self, other))
+        return _binary(MULTIPLY, self, other)
 
     def __rmul__(self, other: Any) -> Tensor:
-        return apply(MULTIPLY, (other, self))
+        return _binary(MULTIPLY, other, self)
 
     def __truediv__(self, other: Any) -> Tensor:
-        return apply(DIVIDE, (self, other))
+        return _binary(DIVIDE, self, other)
 
     def __rtruediv__(self, other: Any) -> Tensor:
-        return apply(DIVIDE, (other, self))
+        return _binary(DIVIDE, other, self)
 
     def __floordiv__(self, other: Any) -> Any:
         return np.floor_divide(self, other)
@@ -223,38 +223,39 @@ class Tensor:
         return np.floor_divide(other, self)
 
     def __mod__(self, other: Any) -> Tensor:
-        return apply(REMAINDER, (self, other))
+        return _binary(REMAINDER, self, other)
 
     def __rmod__(self, other: Any) -> Tensor:
-        return apply(REMAINDER, (other, self))
+        return _binary(REMAINDER, other, self)
 
     def __pow__(self, other: Any) -> Tensor:
         if type(other) in (int, float) and other == 2:
-            return apply(SQUARE, (self,))
-        return apply(POWER, (self, other))
+            return _unary(SQUARE, self)
+        return _binary(POWER, self, other)
 
     def __rpow__(self, other: Any) -> Tensor:
-        return apply(POWER, (other, self))
+        return _binary(POWER, other, self)
 
     def __matmul__(self, other: Any) -> Tensor:
-        return apply(MATMUL, (self, other))
+        return _binary(MATMUL, self, other)
 
     def __rmatmul__(self, other: Any) -> Tensor:
-        return apply(MATMUL, (other, self))
+        return _binary(MATMUL, other, self)
 
     def __neg__(self) -> Tensor:
-        return apply(NEGATIVE, (self,))
+        return _unary(NEGATIVE, self)
 
     def __pos__(self) -> Tensor:
-        return apply(POSITIVE, (self,))
+        return _unary(POSITIVE, self)
 
     def __abs__(self) -> Tensor:
-        return apply(ABSOLUTE, (self,))
+        return _unary(ABSOLUTE, self)
 
     # -- writing: recorded, a tensor gets a new value, and whoever read the old one keeps it ----------------
 
     def __getitem__(self, index: Any) -> Tensor:
-        return apply(GETITEM, (self,), {"index": _bare(index)})
+        result: Tensor = apply(GETITEM, (self,), {"index": _bare(index)})
+        return result
 
     def __setitem__(self, index: Any, value: Any) -> None:
         index = _bare(index)
@@ -552,6 +553,44 @@ def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS
     else:
         result.requires_grad = False
         result._call = None
+    return result
+
+
+def _unary(op: Any, x: Tensor) -> Tensor:
+    result: Tensor = apply(op, (x,))
+    return result
+
+
+def _binary(op: Any, x: Any, y: Any) -> Tensor:
+    """Do as `apply` does, for an op of two operands, one of them a tensor, and no options: the fast path."""
+    x_parent: Parent = None
+    y_parent: Parent = None
+    if type(x) is Tensor:
+        if x.requires_grad:
+            x_parent = x._call or x
+        x = x.data
+    elif type(x) not in PLAIN:
+        x = np.asarray(x)
+    if type(y) is Tensor:
+        if y.requires_grad:
+            y_parent = y._call or y
+        y = y.data
+    elif type(y) not in PLAIN:
+        y = np.asarray(y)
+    out = op.forward(x, y)
+    if type(out) is not np.ndarray:
+        out = np.asarray(out)
+    result = _new(Tensor)
+    result.data = out
+    result.grad = None
+    if (x_parent is None and y_parent is None) or (mode := recording.get()) is None:
+        result.requires_grad = False
+        result._call = None
+    else:
+        result.requires_grad = True
+        result._call = call = (next_number(), op, (x, y), (x_parent, y_parent), NO_OPTIONS, out)
+        if mode.watches:
+            mode.called(call)
     return result
 
 

@@ -79,7 +79,8 @@ def scores(params: dict[str, Any], X: Any) -> Any:
 
 def objective(params: dict[str, Any], X: Any, y: Any, reg: float, data_loss: Any) -> Any:
     """Return the loss of X with labels y, the penalty of the weights included."""
-    return data_loss(scores(params, X), y) + mg.l2_penalty(params["W1"], params["W2"], reg=reg)
+    loss = data_loss(scores(params, X), y)
+    return mg.l2_regularized(loss, params["W1"], params["W2"], reg=reg)
 
 
 loss_and_grads = mg.value_and_grad(objective)

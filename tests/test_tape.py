@@ -82,6 +82,23 @@ def test_a_gradient_that_a_layer_keeps_is_copied():
     np.testing.assert_array_equal(kept, 1)
 
 
+def test_a_gradient_that_no_one_else_holds_is_not_copied():
+    made = []
+
+    def backward(dout, cache):
+        dx, dw = dout * cache[1], dout * cache[0]
+        made.extend([id(dx), id(dw)])
+        return dx, dw
+
+    times = mg.layer(lambda x, w: (x * w, (x, w)), backward, name="times")
+    x, w = leaf(np.ones(3)), leaf(np.ones(3))
+    times(x, w).backward(np.ones(3))
+    assert [id(x.grad), id(w.grad)] == made
+    gx, gw = mg.grad(lambda x, w: times(x, w).sum() + (w * 2.0).sum(), (0, 1))(x.data, w.data)
+    assert id(gx) == made[2]
+    np.testing.assert_array_equal(gw, 3)
+
+
 def test_bad_calls_of_backward():
     t = leaf([1.0, 2.0])
     with pytest.raises(ValueError, match=r"shape \(2,\), not one entry"):

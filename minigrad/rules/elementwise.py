@@ -139,7 +139,7 @@ def _where_inputs(draw: Draw) -> Call:
 
 declare(
     np.where,
-    None,
+    lambda g, out, condition, x, y: np.zeros_like(g),
     lambda g, out, condition, x, y: np.where(condition, g, 0),
     lambda g, out, condition, x, y: np.where(condition, 0, g),
     inputs=_where_inputs,

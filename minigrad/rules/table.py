@@ -42,9 +42,9 @@ class Op:
         What a person calls; the key of the table.
     rules
         ``rule(g, out, *operands, **options)`` for each operand: the operand's gradient, given the gradient
-        ``g`` of the output ``out``; None for an operand that has none. Its shape may be any that broadcasts
-        against the operand's and its dtype any float: the tape sums, spreads and casts. A rule is pure NumPy:
-        it runs on arrays, and on tensors for higher derivatives. What follows ``out`` is named as in NumPy.
+        ``g`` of the output ``out``. Its shape may be any that broadcasts against the operand's and its dtype
+        any float: the tape sums, spreads and casts. A rule is pure NumPy: it runs on arrays, and on tensors
+        for higher derivatives. What follows ``out`` is named as in NumPy.
     each
         In place of ``rules``, for a call with any number of operands: ``each(index, g, out, *operands,
         **options)``, the gradient of operand ``index``.
@@ -61,7 +61,7 @@ class Op:
     def __init__(
         self,
         function: Callable[..., Any],
-        rules: Sequence[Rule | None],
+        rules: Sequence[Rule],
         inputs: Callable[[Draw], Call],
         *,
         each: Rule | None = None,
@@ -72,11 +72,9 @@ class Op:
         self.name: str = function.__name__
         self.inputs = inputs
         self.forward = forward or function
-        self.rules = Each(each) if each else rules
+        self.rules = rules if each is None else Each(each)
         self.arity = len(rules)
-        self.names = [
-            name for rule in rules[-1:] if rule for name in list(inspect.signature(rule).parameters)[2:]
-        ]
+        self.names = list(inspect.signature(rules[0]).parameters)[2:] if rules else []
         self.bind = bind or self._bind
 
     def _bind(self, *args: Any, **kwargs: Any) -> Call:
@@ -133,7 +131,7 @@ CONSTANT: set[Callable[..., Any]] = set()
 
 def declare(
     function: Callable[..., Any],
-    *rules: Rule | None,
+    *rules: Rule,
     inputs: Callable[[Draw], Call],
     each: Rule | None = None,
     bind: Callable[..., Call] | None = None,
