@@ -339,7 +339,7 @@ def l2_regularized_forward(
     out : scalar
     cache : (reg, weights)
     """
-    return loss + reg / 2 * sum([np.vdot(w, w) for w in weights]), (reg, weights)
+    return loss + loss.dtype.type(reg / 2) * sum([np.vdot(w, w) for w in weights]), (reg, weights)
 
 
 def l2_regularized_backward(dout: Any, cache: tuple[float, tuple[Array, ...]]) -> tuple[Any, ...]:

@@ -216,10 +216,7 @@ def walk_back(
             out = lift(out, call)
         rules = op.rules
         if rules is None:  # a layer, whose gradients come all at once
-            if lift is not None:
-                cache = op.cache_on_tape(operands, options)
-            else:
-                cache = options["cache"]
+            cache = options["cache"] if lift is None else op.cache_on_tape(operands, options)
             if op.takes_needs:
                 needs = [
                     p is not None and (p[0] >= first if type(p) is tuple else not first) for p in parents
