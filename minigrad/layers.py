@@ -339,7 +339,8 @@ def l2_regularized_forward(
     out : scalar
     cache : (reg, weights)
     """
-    return loss + loss.dtype.type(reg / 2) * sum([np.vdot(w, w) for w in weights]), (reg, weights)
+    number = loss.dtype.type
+    return loss + number(reg / 2) * sum([np.vdot(w, w) for w in weights], number(0)), (reg, weights)
 
 
 def l2_regularized_backward(dout: Any, cache: tuple[float, tuple[Array, ...]]) -> tuple[Any, ...]:
