@@ -346,7 +346,7 @@ def l2_regularized_forward(
 def l2_regularized_backward(dout: Any, cache: tuple[float, tuple[Array, ...]]) -> tuple[Any, ...]:
     """Compute the gradients of `l2_regularized_forward`: dout for the loss, reg dout w for each w."""
     reg, weights = cache
-    scale = reg * dout
+    scale = dout.dtype.type(reg) * dout
     return (dout, *[scale * w for w in weights])
 
 
