@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,40 @@ from .rules.linalg import MATMUL
 from .tape import Array, Call, Parent, Tape, ancestors, next_number, recording, tracing, walk_back, wrote
 
 NO_OPTIONS: dict[str, Any] = {}
+
+
+def _operators(op: Any) -> tuple[Callable[[Any, Any], Tensor], Callable[[Any, Any], Tensor]]:
+    """Make the method of a binary operator, and its reflection."""
+    return (lambda self, other: _binary(op, self, other)), (lambda self, other: _binary(op, other, self))
+
+
+def _comparison(ufunc: Any) -> Callable[[Any, Any], Any]:
+    """Make the method of a comparison: it gives plain booleans."""
+    return lambda self, other: ufunc(self.data, _bare(other))
+
+
+def _augmented(ufunc: Any) -> Callable[[Any, Any], Tensor]:
+    """Make the method of an augmented assignment: in place under no_grad; recorded, a new value elsewhere."""
+
+    def method(self: Tensor, other: Any) -> Tensor:
+        if recording.get() is None:
+            ufunc(self.data, _bare(other), out=self.data)
+            wrote(self.data)
+        else:
+            self._become(_like_out(ufunc(self, other), self.data))
+        return self
+
+    return method
+
+
+def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make the method that is a NumPy function of the tensor, with its name and its documentation."""
+
+    @wraps(function)
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return _call(function, (self, *args), kwargs)
+
+    return method
 
 
 class Tensor:
@@ -174,47 +209,23 @@ class Tensor:
 
     __hash__ = object.__hash__
 
-    def __eq__(self, other: Any) -> Any:
-        return np.equal(self.data, _bare(other))
+    __eq__ = _comparison(np.equal)
+    __ne__ = _comparison(np.not_equal)
+    __lt__ = _comparison(np.less)
+    __le__ = _comparison(np.less_equal)
+    __gt__ = _comparison(np.greater)
+    __ge__ = _comparison(np.greater_equal)
 
-    def __ne__(self, other: Any) -> Any:
-        return np.not_equal(self.data, _bare(other))
+    __add__, __radd__ = _operators(ADD)
+    __sub__, __rsub__ = _operators(SUBTRACT)
+    __mul__, __rmul__ = _operators(MULTIPLY)
+    __truediv__, __rtruediv__ = _operators(DIVIDE)
+    __mod__, __rmod__ = _operators(REMAINDER)
+    __matmul__, __rmatmul__ = _operators(MATMUL)
+    _power, __rpow__ = _operators(POWER)
 
-    def __lt__(self, other: Any) -> Any:
-        return np.less(self.data, _bare(other))
-
-    def __le__(self, other: Any) -> Any:
-        return np.less_equal(self.data, _bare(other))
-
-    def __gt__(self, other: Any) -> Any:
-        return np.greater(self.data, _bare(other))
-
-    def __ge__(self, other: Any) -> Any:
-        return np.greater_equal(self.data, _bare(other))
-
-    def __add__(self, other: Any) -> Tensor:
-        return _binary(ADD, self, other)
-
-    def __radd__(self, other: Any) -> Tensor:
-        return _binary(ADD, other, self)
-
-    def __sub__(self, other: Any) -> Tensor:
-        return _binary(SUBTRACT, self, other)
-
-    def __rsub__(self, other: Any) -> Tensor:
-        return _binary(SUBTRACT, other, self)
-
-    def __mul__(self, other: Any) -> Tensor:
-        return _binary(MULTIPLY, self, other)
-
-    def __rmul__(self, other: Any) -> Tensor:
-        return _binary(MULTIPLY, other, self)
-
-    def __truediv__(self, other: Any) -> Tensor:
-        return _binary(DIVIDE, self, other)
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return _binary(DIVIDE, other, self)
+    def __pow__(self, other: Any) -> Tensor:
+        return apply(SQUARE, (self,)) if type(other) in (int, float) and other == 2 else self._power(other)
 
     def __floordiv__(self, other: Any) -> Any:
         return np.floor_divide(self, other)
@@ -222,40 +233,19 @@ class Tensor:
     def __rfloordiv__(self, other: Any) -> Any:
         return np.floor_divide(other, self)
 
-    def __mod__(self, other: Any) -> Tensor:
-        return _binary(REMAINDER, self, other)
-
-    def __rmod__(self, other: Any) -> Tensor:
-        return _binary(REMAINDER, other, self)
-
-    def __pow__(self, other: Any) -> Tensor:
-        if type(other) in (int, float) and other == 2:
-            return _unary(SQUARE, self)
-        return _binary(POWER, self, other)
-
-    def __rpow__(self, other: Any) -> Tensor:
-        return _binary(POWER, other, self)
-
-    def __matmul__(self, other: Any) -> Tensor:
-        return _binary(MATMUL, self, other)
-
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return _binary(MATMUL, other, self)
-
     def __neg__(self) -> Tensor:
-        return _unary(NEGATIVE, self)
+        return apply(NEGATIVE, (self,))
 
     def __pos__(self) -> Tensor:
-        return _unary(POSITIVE, self)
+        return apply(POSITIVE, (self,))
 
     def __abs__(self) -> Tensor:
-        return _unary(ABSOLUTE, self)
+        return apply(ABSOLUTE, (self,))
 
     # -- writing: recorded, a tensor gets a new value, and whoever read the old one keeps it ----------------
 
     def __getitem__(self, index: Any) -> Tensor:
-        result: Tensor = apply(GETITEM, (self,), {"index": _bare(index)})
-        return result
+        return apply(GETITEM, (self,), {"index": _bare(index)})
 
     def __setitem__(self, index: Any, value: Any) -> None:
         index = _bare(index)
@@ -272,14 +262,6 @@ class Tensor:
                 mode.called(call)
         self._become(written)
 
-    def _augment(self, ufunc: Any, other: Any) -> Tensor:
-        if recording.get() is None:
-            ufunc(self.data, _bare(other), out=self.data)
-            wrote(self.data)
-        else:
-            self._become(_like_out(ufunc(self, other), self.data))
-        return self
-
     def _become(self, value: Tensor) -> None:
         if self._call is None and self.requires_grad:
             raise RuntimeError(
@@ -290,29 +272,14 @@ class Tensor:
             raise TypeError(f"a tensor of dtype {self.dtype} cannot hold values that require a gradient")
         self.data, self._call, self.requires_grad = value.data, value._call, value.requires_grad
 
-    def __iadd__(self, other: Any) -> Tensor:
-        return self._augment(np.add, other)
-
-    def __isub__(self, other: Any) -> Tensor:
-        return self._augment(np.subtract, other)
-
-    def __imul__(self, other: Any) -> Tensor:
-        return self._augment(np.multiply, other)
-
-    def __itruediv__(self, other: Any) -> Tensor:
-        return self._augment(np.divide, other)
-
-    def __ifloordiv__(self, other: Any) -> Tensor:
-        return self._augment(np.floor_divide, other)
-
-    def __imod__(self, other: Any) -> Tensor:
-        return self._augment(np.remainder, other)
-
-    def __ipow__(self, other: Any) -> Tensor:
-        return self._augment(np.power, other)
-
-    def __imatmul__(self, other: Any) -> Tensor:
-        return self._augment(np.matmul, other)
+    __iadd__ = _augmented(np.add)
+    __isub__ = _augmented(np.subtract)
+    __imul__ = _augmented(np.multiply)
+    __itruediv__ = _augmented(np.divide)
+    __ifloordiv__ = _augmented(np.floor_divide)
+    __imod__ = _augmented(np.remainder)
+    __ipow__ = _augmented(np.power)
+    __imatmul__ = _augmented(np.matmul)
 
     # -- NumPy's protocols ---------------------------------------------------------------------------------
 
@@ -330,85 +297,24 @@ class Tensor:
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return _call(function, args, kwargs)
 
-    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """`numpy.sum`."""
-        return _numpy("sum", self, axis=axis, keepdims=keepdims)
+    sum, mean, prod = _method(np.sum), _method(np.mean), _method(np.prod)
+    max, min = _method(np.max), _method(np.min)
+    var, std = _method(np.var), _method(np.std)
+    cumsum, dot, copy = _method(np.cumsum), _method(np.dot), _method(np.copy)
+    ravel, squeeze, swapaxes = _method(np.ravel), _method(np.squeeze), _method(np.swapaxes)
+    argmax, argmin, any, all = _method(np.argmax), _method(np.argmin), _method(np.any), _method(np.all)
 
-    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """`numpy.mean`."""
-        return _numpy("mean", self, axis=axis, keepdims=keepdims)
-
-    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """`numpy.max`."""
-        return _numpy("max", self, axis=axis, keepdims=keepdims)
-
-    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """`numpy.min`."""
-        return _numpy("min", self, axis=axis, keepdims=keepdims)
-
-    def prod(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """`numpy.prod`."""
-        return _numpy("prod", self, axis=axis, keepdims=keepdims)
-
-    def var(self, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
-        """`numpy.var`."""
-        return _numpy("var", self, axis=axis, ddof=ddof, keepdims=keepdims)
-
-    def std(self, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
-        """`numpy.std`."""
-        return _numpy("std", self, axis=axis, ddof=ddof, keepdims=keepdims)
-
-    def cumsum(self, axis: int | None = None) -> Tensor:
-        """`numpy.cumsum`."""
-        return _numpy("cumsum", self, axis=axis)
-
-    def ravel(self) -> Tensor:
-        """`numpy.ravel`."""
-        return _numpy("ravel", self)
-
-    def squeeze(self, axis: Axis = None) -> Tensor:
-        """`numpy.squeeze`."""
-        return _numpy("squeeze", self, axis=axis)
-
-    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
-        """`numpy.swapaxes`."""
-        return _numpy("swapaxes", self, axis1, axis2)
-
-    def clip(self, min: Any = None, max: Any = None) -> Tensor:
+    def clip(self, min: Any = None, max: Any = None) -> Any:
         """`numpy.clip`."""
-        return _numpy("clip", self, min, max)
+        return np.clip(self, min, max)
 
-    def dot(self, other: Any) -> Tensor:
-        """`numpy.dot`."""
-        return _numpy("dot", self, other)
-
-    def copy(self) -> Tensor:
-        """`numpy.copy`."""
-        return _numpy("copy", self)
-
-    def argmax(self, axis: int | None = None) -> Any:
-        """`numpy.argmax`: plain integers."""
-        return np.argmax(self.data, axis=axis)
-
-    def argmin(self, axis: int | None = None) -> Any:
-        """`numpy.argmin`: plain integers."""
-        return np.argmin(self.data, axis=axis)
-
-    def any(self, axis: Axis = None) -> Any:
-        """`numpy.any`: plain booleans."""
-        return np.any(self.data, axis=axis)
-
-    def all(self, axis: Axis = None) -> Any:
-        """`numpy.all`: plain booleans."""
-        return np.all(self.data, axis=axis)
-
-    def reshape(self, *shape: Any) -> Tensor:
+    def reshape(self, *shape: Any) -> Any:
         """`numpy.reshape`, to a tuple or to as many lengths."""
-        return _numpy("reshape", self, shape[0] if len(shape) == 1 else shape)
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape)  # type: ignore[call-overload]
 
-    def transpose(self, *axes: Any) -> Tensor:
+    def transpose(self, *axes: Any) -> Any:
         """`numpy.transpose`, by a tuple or by as many axes; reversed, if none is given."""
-        return _numpy("transpose", self, (axes[0] if len(axes) == 1 else axes) or None)
+        return np.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
 
     def flatten(self) -> Tensor:
         """Return a copy with one axis."""
@@ -451,9 +357,6 @@ class Tensor:
             pairs = walk_back(self._call, g).values()
         for leaf, g in pairs:
             leaf.grad = g if leaf.grad is None else np.asarray(leaf.grad + g)
-
-
-Axis: TypeAlias = int | tuple[int, ...] | None
 
 
 def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
@@ -515,7 +418,7 @@ def lift(array: Any, parent: Parent) -> Tensor:
     return parent if isinstance(parent, Tensor) else Tensor(array, True, parent)
 
 
-def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS) -> Any:
+def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS) -> Tensor:
     """Call an op on tensors and arrays; record it where an operand requires a gradient.
 
     The result is a tensor, if an operand is one.
@@ -538,7 +441,7 @@ def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS
     if op.rules is None:  # a layer
         out, cache = out
         if not tensors:
-            return out
+            return out  # type: ignore[no-any-return]
         options = {**options, "cache": cache} if options else {"cache": cache}
     if type(out) is not np.ndarray:
         out = np.asarray(out)
@@ -553,11 +456,6 @@ def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS
     else:
         result.requires_grad = False
         result._call = None
-    return result
-
-
-def _unary(op: Any, x: Tensor) -> Tensor:
-    result: Tensor = apply(op, (x,))
     return result
 
 
@@ -651,11 +549,6 @@ def _like_out(value: Any, out: Array) -> Any:
             f"in-place change: a result of dtype {value.dtype} does not fit into dtype {out.dtype}"
         )
     return value if value.dtype == out.dtype else value.astype(out.dtype)
-
-
-def _numpy(name: str, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    result: Tensor = _call(getattr(np, name), (x, *args), kwargs)
-    return result
 
 
 def _bare(x: Any) -> Any:

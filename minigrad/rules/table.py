@@ -56,7 +56,7 @@ class Op:
         Draws ``(operands, options)`` for the property tests.
     """
 
-    __slots__ = ("arity", "bind", "forward", "function", "inputs", "name", "names", "rules")
+    __slots__ = ("arity", "bind", "forward", "function", "inputs", "known", "name", "names", "rules")
 
     def __init__(
         self,
@@ -74,23 +74,35 @@ class Op:
         self.forward = forward or function
         self.rules = rules if each is None else Each(each)
         self.arity = len(rules)
-        self.names = list(inspect.signature(rules[0]).parameters)[2:] if rules else []
+        self.known = _parameters(rules[0])[2:] if rules else []
+        self.names = _parameters(function) or self.known
         self.bind = bind or self._bind
 
     def _bind(self, *args: Any, **kwargs: Any) -> Call:
+        """Tell operands from options, as NumPy's own signature has them."""
         given = dict(zip(self.names, args, strict=False), **kwargs)
-        unknown = [*args[len(self.names) :], *(name for name in given if name not in self.names)]
-        if unknown:
-            raise TypeError(
-                f"{self.name}: no backward rule with {unknown[0]!r}; it knows {', '.join(self.names)}"
-            )
-        missing = [name for name in self.names[: self.arity] if name not in given]
-        if missing:
-            raise TypeError(f"{self.name}: no backward rule without {missing[0]!r}")
-        return tuple([given.pop(name) for name in self.names[: self.arity]]), given
+        for name, value in list(given.items()):
+            if name not in self.known:
+                if value is not None:
+                    raise TypeError(
+                        f"{self.name}: no backward rule with {name!r}; it knows {', '.join(self.known)}"
+                    )
+                del given[name]
+        missing = [name for name in self.known[: self.arity] if name not in given]
+        if missing or len(args) > len(self.names):
+            raise TypeError(f"{self.name}: no backward rule for this call; it knows {', '.join(self.known)}")
+        return tuple([given.pop(name) for name in self.known[: self.arity]]), given
 
     def __repr__(self) -> str:
         return f"Op({self.name})"
+
+
+def _parameters(function: Callable[..., Any]) -> list[str]:
+    """Name the parameters of a function; none, if it does not tell, as some of NumPy's written in C."""
+    try:
+        return list(inspect.signature(function).parameters)
+    except ValueError:
+        return []
 
 
 class Each:
