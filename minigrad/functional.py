@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from functools import wraps
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from .rules.elementwise import POSITIVE
 from .tape import RECORD, Call, next_number, recording, tracing, walk_back
-from .tensor import NO_OPTIONS, Tensor, lift
+from .tensor import NO_OPTIONS, Tensor, _requires_grad, lift
 
 
 def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
@@ -52,20 +53,21 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
     """Return the function that computes ``(f(*args), gradient)``; see `grad`."""
     several = isinstance(argnums, tuple)
     positions: tuple[int, ...] = argnums if isinstance(argnums, tuple) else (argnums,)
+    if not all(isinstance(position, int) for position in positions):
+        raise TypeError(f"grad: argnums is {argnums!r}; expected an integer, or a tuple of them")
 
     @wraps(f)
     def both(*args: Any, **kwargs: Any) -> Any:
+        depth = tracing.get()
+        nested = recording.get() is not None and (depth > 0 or _requires_grad((args, kwargs)))
+        if len({position % len(args) for position in positions if args}) < len(positions):
+            raise ValueError(f"grad: argnums {argnums} names an argument twice")
         targets: list[Call] = []
         inputs = list(args)
         for position in positions:
             if not -len(args) <= position < len(args):
                 raise TypeError(f"grad: argnums has {position}, but f was called with {len(args)} arguments")
             inputs[position] = _map(_input, args[position], targets)
-        depth = tracing.get()
-        nested = depth > 0
-        for target in targets:
-            if target[3][0] is not None:  # an argument that is on a tape already
-                nested = True
         inside = tracing.set(depth + 1)
         mode = recording.set(RECORD) if recording.get() is None else None
         try:
@@ -77,7 +79,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
                 recording.reset(mode)
         gradients.reverse()
         trees = [_map(_taken, args[position], gradients) for position in positions]
-        value = result if nested or type(result) is not Tensor else result.data[()]
+        value = result if nested or type(result) is not Tensor else result.data.copy()[()]
         return value, tuple(trees) if several else trees[0]
 
     return both
@@ -124,8 +126,16 @@ def _map(function: Callable[[Any, Any], Any], tree: Any, shared: Any) -> Any:
     if type(tree) is np.ndarray:
         return function(tree, shared)
     if isinstance(tree, dict):
-        return {key: _map(function, each, shared) for key, each in tree.items()}
+        mapped = {key: _map(function, each, shared) for key, each in tree.items()}
+        return mapped if type(tree) is dict else _like(tree, mapped)
     if isinstance(tree, (list, tuple)):
-        mapped = [_map(function, each, shared) for each in tree]
-        return type(tree)(*mapped) if hasattr(tree, "_fields") else type(tree)(mapped)
+        items = [_map(function, each, shared) for each in tree]
+        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
     return function(tree, shared)
+
+
+def _like(tree: dict[Any, Any], mapped: dict[Any, Any]) -> dict[Any, Any]:
+    """Return a dict of the tree's own kind, with other values."""
+    made = copy(tree)
+    made.update(mapped)
+    return made

@@ -17,7 +17,7 @@ import numpy as np
 
 from .rules.table import Call, Draw
 from .tape import Array
-from .tensor import apply
+from .tensor import Tensor, apply
 
 
 class Layer:
@@ -43,23 +43,43 @@ class Layer:
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Return the forward's output: a tensor, if an input is one."""
+        for name, option in options.items():
+            if isinstance(option, Tensor):
+                raise TypeError(f"{self.name}: {name} is a tensor; give it by its position, as an input")
         return apply(self, inputs, options)
 
-    def cache_on_tape(self, operands: Sequence[Any], options: dict[str, Any]) -> Any:
-        """Return the cache as tensors: for a higher derivative the forward runs again, through the tape."""
-        return self.forward(*operands, **{name: x for name, x in options.items() if name != "cache"})[1]
+    def cache_on_tape(self, operands: Sequence[Any], options: dict[str, Any], out: Any) -> Any:
+        """Return the cache as tensors: for a higher derivative the forward runs again, through the tape.
+
+        Raises
+        ------
+        RuntimeError
+            If it gives another result than the first time.
+        """
+        again, cache = self.forward(*operands, **{name: x for name, x in options.items() if name != "cache"})
+        if not np.allclose(getattr(again, "data", again), out.data, equal_nan=True):
+            raise RuntimeError(
+                f"{self.name}: for a higher derivative the forward ran again, and gave another result; draw "
+                "random numbers outside of the layer, and give them to it as an input"
+            )
+        return cache
 
     def misfit(self, i: int, gradient: Any, operand: Any) -> ValueError:
         """Return the error of a backward whose gradient is missing, or not of its input's shape."""
         if gradient is None:
             return ValueError(f"{self.name}: backward returned no gradient for input {i}, which requires one")
         return ValueError(
-            f"{self.name}: backward returned shape {gradient.shape} as the gradient of input {i}, "
+            f"{self.name}: backward returned {_described(gradient)} as the gradient of input {i}, "
             f"whose shape is {operand.shape}"
         )
 
     def __repr__(self) -> str:
         return f"Layer({self.name})"
+
+
+def _described(gradient: Any) -> str:
+    shape = getattr(gradient, "shape", None)
+    return type(gradient).__name__ if shape is None else f"shape {shape}"
 
 
 LAYERS: dict[str, Layer] = {}
@@ -136,7 +156,10 @@ def affine_forward(x: Array, w: Array, b: Array) -> tuple[Array, tuple[Array, Ar
             f"affine: b has shape {b.shape} but w has shape {w.shape}; b's must be {w.shape[1:]}"
         )
     out = rows @ w
-    out += b
+    if b.dtype == out.dtype:
+        out += b
+    else:
+        out = out + b
     return out, (x, w, b)
 
 

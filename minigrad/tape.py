@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from heapq import heappop, heappush
 from itertools import count
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -28,6 +27,10 @@ Parent: TypeAlias = "Call | Tensor | None"
 Call: TypeAlias = tuple[int, Any, Sequence[Any], Sequence[Any], dict[str, Any], Any]
 
 next_number = count(1).__next__
+
+
+class TapeError(TypeError):
+    """A call that the tape cannot follow: a function without a rule, or one that would cut a tensor off."""
 
 
 class Recording:
@@ -117,7 +120,7 @@ def detect_anomaly() -> Iterator[None]:
     RuntimeError
         At the backward pass, for a call whose operands or result changed since.
     """
-    before = recording.set(Anomaly())
+    before = recording.set(None if recording.get() is None else Anomaly())
     try:
         yield
     finally:
@@ -160,24 +163,35 @@ def _changed(op: Any, i: int, array: Array, operands: Sequence[Any]) -> RuntimeE
     )
 
 
-def ancestors(call: Call) -> list[Call]:
-    """Return the calls behind a call, itself included, oldest first."""
+def ancestors(call: Call, first: int = 0) -> list[Call]:
+    """Return the calls behind a call, itself included, oldest first; none before the one numbered ``first``."""
     found = {call[0]: call}
     waiting = [call]
     while waiting:
         for parent in waiting.pop()[3]:
-            if type(parent) is tuple and parent[0] not in found:
+            if type(parent) is tuple and parent[0] not in found and parent[0] >= first:
                 found[parent[0]] = parent
                 waiting.append(parent)
     return [found[number] for number in sorted(found)]
+
+
+def _leading_to(targets: Collection[int], calls: list[Call]) -> list[Call]:
+    """Return those of the calls, oldest first, through which a gradient reaches a target."""
+    numbers = set(targets)
+    leading = []
+    for call in calls:
+        for parent in call[3]:
+            if type(parent) is tuple and parent[0] in numbers:
+                numbers.add(call[0])
+                leading.append(call)
+                break
+    return leading
 
 
 def walk_back(
     call: Call, g: Any, targets: Collection[int] = (), lift: Callable[[Any, Parent], Any] | None = None
 ) -> dict[int, tuple[Any, Any]]:
     """Walk a tape backwards from a call whose result has the gradient g.
-
-    The newest call that waits for its turn has had all its gradient: those it went to are newer still.
 
     Parameters
     ----------
@@ -192,34 +206,33 @@ def walk_back(
         The gradients that there are, each its receiver's alone, as pairs (receiver, gradient): by number,
         the calls asked for, or by minus ``id``, the leaves.
     """
-    first = min(targets, default=0)
+    calls = ancestors(call, min(targets, default=0))
+    if targets:
+        calls = _leading_to(targets, calls)
+    wanted = {call[0] for call in calls}.union(targets)
     mode = recording.get()
     anomaly = mode if isinstance(mode, Anomaly) else None
     gradients = {call[0]: g}
-    waiting: list[Any] = []
-    receivers: dict[int, Any] = {}
     ours: set[int] = set()  # whose gradient no one else holds, so that it may be added to in place
-    if call[0] in targets:
-        receivers[call[0]] = call
-    else:
-        waiting.append((-call[0], call))
-    while waiting:
-        number, call = heappop(waiting)
-        g = gradients.pop(-number)
-        if -number < _last_write:
+    receivers: dict[int, Any] = {call[0]: call} if call[0] in targets else {}
+    for call in reversed(calls):
+        number, op, operands, parents, options, out = call
+        g = gradients.pop(number)
+        if number < _last_write:
             _check_unwritten(call)
         if anomaly is not None:
             anomaly.check(call)
-        _, op, operands, parents, options, out = call
         if lift is not None:
             operands = [x if p is None else lift(x, p) for x, p in zip(operands, parents, strict=True)]
             out = lift(out, call)
         rules = op.rules
         if rules is None:  # a layer, whose gradients come all at once
-            cache = options["cache"] if lift is None else op.cache_on_tape(operands, options)
+            cache = options["cache"] if lift is None else op.cache_on_tape(operands, options, out)
+            if op.inputs is None:  # it has not been through our tests: it may write into its dout
+                g = g.copy()
             if op.takes_needs:
                 needs = [
-                    p is not None and (p[0] >= first if type(p) is tuple else not first) for p in parents
+                    p is not None and (p[0] in wanted if type(p) is tuple else not targets) for p in parents
                 ]
                 together = op.backward(g, cache, needs)
             else:
@@ -234,16 +247,16 @@ def walk_back(
                 continue
             if type(parent) is tuple:
                 key = parent[0]
-                if key < first:
+                if key not in wanted:
                     continue
-            elif first:
+            elif targets:
                 continue
             else:
                 key = -id(parent)
             x = operands[i]
             if rules is None:
-                dx = together[i] if i < count else None
-                if dx is None or dx.shape != x.shape:
+                dx: Any = together[i] if i < count else None
+                if getattr(dx, "shape", None) != x.shape:
                     raise op.misfit(i, dx, x)
             else:
                 dx = rules[i](g, out, *operands, **options) if options else rules[i](g, out, *operands)
@@ -253,25 +266,26 @@ def walk_back(
                 dx = dx.astype(x.dtype, casting="same_kind")
             if anomaly is not None:
                 anomaly.differentiated(call, i, g, dx)
-            if key in gradients:
-                if key in ours:
-                    gradients[key] += dx
-                else:
-                    gradients[key] = gradients[key] + dx
-                    if lift is None:
+            if key not in gradients:
+                if key < 0 or key in targets:
+                    receivers[key] = parent
+                    if (
+                        lift is None
+                        and dx.base is None
+                        and getrefcount(dx) <= (ALONE if rules else ALONE + 1)
+                    ):
                         ours.add(key)
-                continue
-            if key > 0 and key not in targets:
-                heappush(waiting, (-key, parent))
+                gradients[key] = dx
+            elif key in ours:
+                gradients[key] += dx
             else:
-                receivers[key] = parent
-                if lift is None and dx.base is None and getrefcount(dx) <= (ALONE if rules else ALONE + 1):
+                gradients[key] = gradients[key] + dx
+                if lift is None:
                     ours.add(key)
-            gradients[key] = dx
     found: dict[int, tuple[Any, Any]] = {}
     for key, receiver in receivers.items():
         g = gradients[key]
-        found[key] = receiver, g if lift is not None else np.asarray(g) if key in ours else np.array(g)
+        found[key] = receiver, g.copy() if lift else np.asarray(g) if key in ours else np.array(g)
     return found
 
 
@@ -295,6 +309,8 @@ ALONE = _references_of_a_new_array()
 """The reference count, read as above, of an array that one local variable holds and nothing else."""
 
 
+INSIDE = ("cache", "starts")
+"""Options of the tape's own, which a printed tape leaves out."""
 UNSAID = (("axis", None), ("keepdims", False))
 """Options at NumPy's default, which a printed tape leaves out."""
 
@@ -320,7 +336,7 @@ class Tape:
             shown += [
                 f"{name}={value!r}"
                 for name, value in options.items()
-                if name != "cache" and (name, value) not in UNSAID
+                if name not in INSIDE and (name, value) not in UNSAID
             ]
             rows.append((places[number], op.name, ", ".join(shown), str(out.shape), str(out.dtype)))
         widths = [max(len(row[i]) for row in rows) for i in range(5)]

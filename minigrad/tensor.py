@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dis
+import operator
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -24,9 +28,33 @@ from .rules.elementwise import (
 )
 from .rules.indexing import GETITEM, SETITEM
 from .rules.linalg import MATMUL
-from .tape import Array, Call, Parent, Tape, ancestors, next_number, recording, tracing, walk_back, wrote
+from .tape import (
+    Array,
+    Call,
+    Parent,
+    Tape,
+    TapeError,
+    ancestors,
+    next_number,
+    recording,
+    tracing,
+    walk_back,
+    wrote,
+)
 
 NO_OPTIONS: dict[str, Any] = {}
+
+
+INSTEAD_OF_AN_ARRAY = (
+    "fill a tensor instead of an array (a = mg.tensor(a); a[i] = t), join tensors by np.stack, or leave the tape "
+    "in so many words: t.numpy(), t.detach(), t.item()"
+)
+STORE_SUBSCR = dis.opmap["STORE_SUBSCR"]
+
+
+def _is_stored_by(frame: FrameType) -> bool:
+    """Tell whether a frame is at ``array[i] = t``: NumPy then asks t for a float, as ``float(t)`` does."""
+    return frame.f_code.co_code[frame.f_lasti] == STORE_SUBSCR
 
 
 def _operators(op: Any) -> tuple[Callable[[Any, Any], Tensor], Callable[[Any, Any], Tensor]]:
@@ -34,9 +62,9 @@ def _operators(op: Any) -> tuple[Callable[[Any, Any], Tensor], Callable[[Any, An
     return (lambda self, other: _binary(op, self, other)), (lambda self, other: _binary(op, other, self))
 
 
-def _comparison(ufunc: Any) -> Callable[[Any, Any], Any]:
-    """Make the method of a comparison: it gives plain booleans."""
-    return lambda self, other: ufunc(self.data, _bare(other))
+def _plain(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Make the method of an operator that gives plain booleans or integers, with no gradient."""
+    return lambda self, other: compare(self.data, _bare(other))
 
 
 def _augmented(ufunc: Any) -> Callable[[Any, Any], Tensor]:
@@ -116,7 +144,7 @@ class Tensor:
         return self.data.dtype
 
     @property
-    def T(self) -> Tensor:
+    def T(self) -> Any:
         """The tensor with its axes in reverse."""
         return self.transpose()
 
@@ -162,10 +190,10 @@ class Tensor:
         """Pickle the numbers: a leaf stays a leaf, a result becomes a constant, since a tape is not stored."""
         return _restore, (self.data, self.requires_grad and self._call is None, self.grad)
 
-    def __copy__(self) -> Tensor:
+    def __copy__(self) -> Any:
         return self.copy() if self._call is not None else _restore(self.data, self.requires_grad, self.grad)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """Copy a leaf with its gradient; a result's copy stays on the tape."""
         if self._call is not None:
             return self.copy()
@@ -175,19 +203,24 @@ class Tensor:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if self.requires_grad and recording.get() is not None:
-            raise TypeError(
+            raise TapeError(
                 "a tensor that requires a gradient became a plain array, which would cut it off from the tape; "
-                "fill a tensor instead of an array (a = mg.tensor(a); a[i] = t), join tensors by np.stack, or "
-                "leave the tape in so many words: t.numpy(), t.detach()"
+                f"{INSTEAD_OF_AN_ARRAY}"
             )
         return np.array(self.data, dtype=dtype) if copy else np.asarray(self.data, dtype=dtype)
 
     def _number(self, kind: str) -> Any:
-        if self.requires_grad and tracing.get() and recording.get() is not None:
-            raise TypeError(
-                f"{kind}() of a tensor inside grad would cut it off from the tape; keep the tensor, or leave the "
-                "tape in so many words: t.item()"
-            )
+        if self.requires_grad and recording.get() is not None:
+            if tracing.get():
+                raise TapeError(
+                    f"{kind}() of a tensor inside grad would cut it off from the tape; keep the tensor, or leave "
+                    f"the tape in so many words: t.item(). If this was array[i] = t: {INSTEAD_OF_AN_ARRAY}"
+                )
+            if _is_stored_by(sys._getframe(2)):
+                raise TapeError(
+                    "array[i] = t would cut the tensor t, which requires a gradient, off from the tape; "
+                    f"{INSTEAD_OF_AN_ARRAY}"
+                )
         return self.data if self.ndim == 0 else self.item()
 
     def __float__(self) -> float:
@@ -209,12 +242,15 @@ class Tensor:
 
     __hash__ = object.__hash__
 
-    __eq__ = _comparison(np.equal)
-    __ne__ = _comparison(np.not_equal)
-    __lt__ = _comparison(np.less)
-    __le__ = _comparison(np.less_equal)
-    __gt__ = _comparison(np.greater)
-    __ge__ = _comparison(np.greater_equal)
+    __eq__ = _plain(operator.eq)
+    __ne__ = _plain(operator.ne)
+    __lt__ = _plain(operator.lt)
+    __le__ = _plain(operator.le)
+    __gt__ = _plain(operator.gt)
+    __ge__ = _plain(operator.ge)
+    __and__ = __rand__ = _plain(operator.and_)
+    __or__ = __ror__ = _plain(operator.or_)
+    __xor__ = __rxor__ = _plain(operator.xor)
 
     __add__, __radd__ = _operators(ADD)
     __sub__, __rsub__ = _operators(SUBTRACT)
@@ -225,13 +261,21 @@ class Tensor:
     _power, __rpow__ = _operators(POWER)
 
     def __pow__(self, other: Any) -> Tensor:
-        return apply(SQUARE, (self,)) if type(other) in (int, float) and other == 2 else self._power(other)
+        if type(other) is int and other == 2:
+            return apply(SQUARE, (self,))
+        return self._power(other)
 
     def __floordiv__(self, other: Any) -> Any:
         return np.floor_divide(self, other)
 
     def __rfloordiv__(self, other: Any) -> Any:
         return np.floor_divide(other, self)
+
+    def __divmod__(self, other: Any) -> tuple[Any, Tensor]:
+        return self // other, self % other
+
+    def __invert__(self) -> Any:
+        return ~self.data
 
     def __neg__(self) -> Tensor:
         return apply(NEGATIVE, (self,))
@@ -245,14 +289,19 @@ class Tensor:
     # -- writing: recorded, a tensor gets a new value, and whoever read the old one keeps it ----------------
 
     def __getitem__(self, index: Any) -> Tensor:
-        return apply(GETITEM, (self,), {"index": _bare(index)})
+        return apply(GETITEM, (self,), {"index": _kept(index)})
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        index = _bare(index)
+        index = _kept(index)
         if (mode := recording.get()) is None:
             self.data[index] = _bare(value)
             wrote(self.data)
             return
+        if self.data.base is not None and not self._is_argument():
+            raise RuntimeError(
+                "in-place change of a view: recorded, it would not reach the tensor that is viewed; write to that "
+                "one, t[0, 1] = value in place of t[0][1] = value, or change a copy, t[0].copy()"
+            )
         written = apply(SETITEM, (self, value), {"index": index})
         if written._call is not None:
             # The rules read no values of the two whole arrays: a loop that fills an array keeps one, not all.
@@ -272,6 +321,10 @@ class Tensor:
             raise TypeError(f"a tensor of dtype {self.dtype} cannot hold values that require a gradient")
         self.data, self._call, self.requires_grad = value.data, value._call, value.requires_grad
 
+    def _is_argument(self) -> bool:
+        """Tell whether this is what `grad` made of an argument: its call hands an array on as it is."""
+        return self._call is not None and self._call[5] is self._call[2][0]
+
     __iadd__ = _augmented(np.add)
     __isub__ = _augmented(np.subtract)
     __imul__ = _augmented(np.multiply)
@@ -286,13 +339,14 @@ class Tensor:
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
         if out is not None:
             return _call_into(out, ufunc, method, inputs, kwargs)
-        if not kwargs and method == "__call__":
-            op = OPS.get(ufunc)
-            if op is not None:
-                return apply(op, inputs)
         if method == "__call__":
-            return _call(ufunc, inputs, kwargs)
-        return _call(getattr(ufunc, method), inputs, kwargs, f"{ufunc.__name__}.{method}")
+            op = None if kwargs else OPS.get(ufunc)
+            return _call(ufunc, inputs, kwargs) if op is None else apply(op, inputs)
+        if recording.get() is not None and _requires_grad((inputs, kwargs)):
+            raise _no_rule(f"{ufunc.__name__}.{method}")
+        if method == "at":
+            wrote(_bare(inputs[0]))
+        return _tensors(getattr(ufunc, method)(*_bare(inputs), **_bare(kwargs)), False)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return _call(function, args, kwargs)
@@ -310,22 +364,23 @@ class Tensor:
 
     def reshape(self, *shape: Any) -> Any:
         """`numpy.reshape`, to a tuple or to as many lengths."""
-        return np.reshape(self, shape[0] if len(shape) == 1 else shape)  # type: ignore[call-overload]
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape)
 
     def transpose(self, *axes: Any) -> Any:
         """`numpy.transpose`, by a tuple or by as many axes; reversed, if none is given."""
-        return np.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
+        return np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
 
-    def flatten(self) -> Tensor:
+    def flatten(self) -> Any:
         """Return a copy with one axis."""
         return self.copy().ravel()
 
-    def astype(self, dtype: Any) -> Tensor:
-        """Return a copy in another dtype; off the tape where that is no float."""
-        if np.dtype(dtype).kind != "f":
-            return Tensor(self.data.astype(dtype))
-        result: Tensor = astype(self, dtype)
-        return result
+    def astype(self, dtype: Any, casting: Any = "unsafe", copy: bool = True) -> Any:
+        """`numpy.ndarray.astype`; a constant, where the dtype is of integers or booleans."""
+        if not copy and self.dtype == dtype:
+            return self
+        if np.dtype(dtype).kind in "iub":
+            return Tensor(self.data.astype(dtype, casting=casting))
+        return astype(self, np.dtype(dtype), casting)
 
     # -- the backward pass ---------------------------------------------------------------------------------
 
@@ -426,6 +481,7 @@ def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS
     args: list[Any] = []
     parents: list[Parent] = []
     tensors = needed = False
+    plain = PLAIN if op.rules is not None else ARRAY
     for x in operands:
         if type(x) is Tensor:
             tensors = True
@@ -435,7 +491,7 @@ def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS
                 parents.append(x._call or x)
                 continue
         else:
-            args.append(x if type(x) in PLAIN else np.asarray(x))
+            args.append(x if type(x) in plain else np.asarray(x))
         parents.append(None)
     out = op.forward(*args, **options) if options else op.forward(*args)
     if op.rules is None:  # a layer
@@ -492,7 +548,8 @@ def _binary(op: Any, x: Any, y: Any) -> Tensor:
     return result
 
 
-PLAIN = frozenset({np.ndarray, float, int, bool, np.float64, np.float32})
+ARRAY = frozenset({np.ndarray})
+PLAIN = ARRAY | {float, int, bool, np.float64, np.float32}
 _new = Tensor.__new__
 
 
@@ -500,25 +557,36 @@ _new = Tensor.__new__
 IN_PLACE = frozenset({np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis})
 
 
-def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: str | None = None) -> Any:
+def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call any NumPy function, some of whose arguments are tensors."""
     op = OPS.get(function)
+    if "out" in kwargs and kwargs["out"] is None:
+        kwargs = {name: value for name, value in kwargs.items() if name != "out"}
     if recording.get() is None or not _requires_grad((args, kwargs)):
+        written = kwargs.get("out", args[0] if function in IN_PLACE else None)
+        if written is not None:
+            wrote(_bare(written))
         return _tensors(function(*_bare(args), **_bare(kwargs)), op is not None or function in CONSTANT)
     if isinstance(op, Composite):
         return op.forward(*args, **kwargs)
     if op is not None:
         operands, options = op.bind(*args, **kwargs)
+        if _requires_grad(options):
+            raise TapeError(f"numpy.{op.name}: no backward rule for a tensor as an option; detach it")
         return apply(op, operands, _bare(options))
-    if function not in IN_PLACE:
+    if "out" not in kwargs and function not in IN_PLACE:
         out = function(*_bare(args), **_bare(kwargs))
         if function in CONSTANT:
             return _tensors(out, True)
-        if not _has_floats(out):
+        if not _has_numbers(out):
             return out
-    raise TypeError(
-        f"numpy.{name or function.__name__} has no backward rule; write it with functions that have one, wrap a "
-        "hand-derived pair as mg.layer(forward, backward), or leave the tape in so many words: t.detach(), t.numpy()"
+    raise _no_rule(function.__name__)
+
+
+def _no_rule(name: str) -> TapeError:
+    return TapeError(
+        f"numpy.{name} has no backward rule; write it with functions that have one, wrap a hand-derived pair as "
+        "mg.layer(forward, backward), or leave the tape in so many words: t.detach(), t.numpy()"
     )
 
 
@@ -526,14 +594,15 @@ def _call_into(
     out: tuple[Any, ...], ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """Call a ufunc with ``out``: NumPy's way where no gradient is needed; recorded, for ``array += tensor``."""
-    if recording.get() is None or not _requires_grad((inputs, out)):
-        getattr(ufunc, method)(*_bare(inputs), out=_bare(out), **kwargs)
+    if recording.get() is None or not _requires_grad((inputs, out, kwargs)):
+        getattr(ufunc, method)(*_bare(inputs), out=_bare(out), **_bare(kwargs))
         for array in _bare(out):
-            wrote(array)
+            if array is not None:
+                wrote(array)
         return out[0] if len(out) == 1 else out
     if method == "__call__" and out[0] is inputs[0] and type(out[0]) is np.ndarray:
         return _like_out(ufunc(*inputs, **kwargs), out[0])
-    raise TypeError(
+    raise TapeError(
         f"numpy.{ufunc.__name__}: out= would cut the result off from the tape; write t = np.{ufunc.__name__}(...)"
     )
 
@@ -562,21 +631,29 @@ def _bare(x: Any) -> Any:
     return x
 
 
+def _kept(index: Any) -> Any:
+    """Return an index as the tape may keep it: of tensors the arrays, and of arrays copies."""
+    if type(index) is tuple:
+        return tuple([_kept(each) for each in index])
+    return np.array(_bare(index)) if isinstance(index, (Tensor, np.ndarray)) else index
+
+
 def _requires_grad(x: Any) -> bool:
     """Tell whether a tensor among nested arguments requires a gradient."""
     if type(x) is Tensor:
         return x.requires_grad
-    if type(x) is dict:
+    if isinstance(x, dict):
         x = x.values()
-    elif type(x) not in (tuple, list):
+    elif not isinstance(x, (tuple, list)):
         return False
-    return any(_requires_grad(each) for each in x)
+    return any([type(each) is not np.ndarray and _requires_grad(each) for each in x])
 
 
-def _has_floats(x: Any) -> bool:
+def _has_numbers(x: Any) -> bool:
+    """Tell whether a result has entries that could have had a gradient: floats, or objects."""
     if isinstance(x, (tuple, list)):
-        return any(_has_floats(each) for each in x)
-    return isinstance(x, (np.ndarray, np.generic, float)) and np.asarray(x).dtype.kind in "fc"
+        return any(_has_numbers(each) for each in x)
+    return isinstance(x, (np.ndarray, np.generic, float, complex)) and np.asarray(x).dtype.kind in "fcO"
 
 
 def _tensors(x: Any, all_arrays: bool) -> Any:

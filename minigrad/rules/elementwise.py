@@ -44,22 +44,32 @@ declare(np.copy, lambda g, out, a: g, inputs=within(ANY))
 
 
 @dispatched
-def astype(x: Any, dtype: Any) -> Any:
-    """Return a copy of x in another dtype."""
-    return x.astype(dtype)
+def astype(x: Any, dtype: Any, casting: Any = "unsafe") -> Any:
+    """Return a copy of x in another dtype of floats."""
+    if np.dtype(dtype).kind != "f":
+        raise TypeError(f"astype: no backward rule to {np.dtype(dtype)}; detach first")
+    return x.astype(dtype, casting=casting)
 
 
-declare(astype, lambda g, out, x, dtype: g, inputs=lambda draw: ((draw.array(), np.float64), {}))
+declare(
+    astype, lambda g, out, x, dtype, casting="unsafe": g, inputs=lambda draw: ((draw.array(), np.float64), {})
+)
 
 
 def _power_base(g: Any, out: Any, x: Any, y: Any) -> Any:
-    """Gradient of x ** y for x: y x^(y-1), which is 0 where y = 0, at x = 0 too."""
-    return g * y * x ** np.where(np.equal(y, 0), 1, np.subtract(y, 1))
+    """Gradient of x ** y for x: y x^(y-1); at x = y = 0 it is 0."""
+    both_zero = np.equal(x, 0) & np.equal(y, 0)
+    if np.any(both_zero):
+        x = np.where(both_zero, np.ones_like(x), x)
+    return g * y * x ** (y - 1)
 
 
 def _power_exponent(g: Any, out: Any, x: Any, y: Any) -> Any:
-    """Gradient of x ** y for y: x^y log x, which is 0 at x = 0."""
-    return g * out * np.log(np.where(np.equal(x, 0), 1, x))
+    """Gradient of x ** y for y: x^y log x; at x = 0 it is 0."""
+    zero = np.equal(x, 0)
+    if np.any(zero):
+        x = np.where(zero, np.ones_like(x), x)
+    return g * out * np.log(x)
 
 
 POWER = declare(np.power, _power_base, _power_exponent, inputs=within(ABOVE_ZERO, ANY))
@@ -83,8 +93,8 @@ declare(np.cosh, lambda g, out, x: g * np.sinh(x), inputs=within(ANY))
 declare(np.tanh, lambda g, out, x: g * (1 - out * out), inputs=within(ANY))
 declare(
     np.logaddexp,
-    lambda g, out, x, y: g * np.exp(x - out),
-    lambda g, out, x, y: g * np.exp(y - out),
+    lambda g, out, x, y: g * sigmoid(x - y),
+    lambda g, out, x, y: g * sigmoid(y - x),
     inputs=within(ANY, ANY),
 )
 
@@ -145,5 +155,5 @@ declare(
     inputs=_where_inputs,
 )
 
-CONSTANT |= {np.sign, np.floor, np.ceil, np.rint, np.trunc, np.floor_divide, np.heaviside}
-CONSTANT |= {np.round, np.around, np.fix, np.zeros_like, np.ones_like, np.empty_like, np.full_like}
+CONSTANT |= {np.sign, np.floor, np.ceil, np.rint, np.trunc, np.floor_divide}
+CONSTANT |= {np.round, np.around, np.fix, np.zeros_like, np.ones_like, np.empty_like}

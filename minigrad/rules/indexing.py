@@ -22,6 +22,8 @@ def _index(draw: Draw, shape: tuple[int, ...]) -> Any:
             (rows, np.array([1, 0, 0, 2])),
             (slice(None), rows),
             (rows[:, None], np.array([0, 0])),
+            ((0, 2, 0), [1, 0, 1]),
+            range(2),
             np.arange(shape[0]) % 2 == 0,
             np.add.outer(np.arange(shape[0]), np.arange(shape[1])) % 2 == 0,
         ]
@@ -36,7 +38,7 @@ def _getitem_inputs(draw: Draw) -> Call:
 def _repeats(index: Any) -> bool:
     """Tell whether an index may name one entry twice: it holds integer arrays or lists."""
     parts = index if isinstance(index, tuple) else (index,)
-    return any(isinstance(part, list) or (np.ndim(part) > 0 and part.dtype != bool) for part in parts)
+    return any(np.ndim(part) > 0 and np.asarray(part).dtype != bool for part in parts)
 
 
 @dispatched

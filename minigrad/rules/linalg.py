@@ -89,7 +89,7 @@ def _tensordot_inputs(draw: Draw) -> Call:
 
 def _summed(axes: Any, a: Any, b: Any) -> tuple[list[int], list[int]]:
     """Name the axes of a and of b that tensordot sums over."""
-    if isinstance(axes, int):
+    if np.ndim(axes) == 0:
         return list(range(a.ndim - axes, a.ndim)), list(range(axes))
     a_axes, b_axes = (np.atleast_1d(one).tolist() for one in axes)
     return [axis % a.ndim for axis in a_axes], [axis % b.ndim for axis in b_axes]
@@ -155,6 +155,14 @@ def _labels(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], 
     return terms, right.replace("...", batch)
 
 
+def _einsum_call(subscripts: Any, *operands: Any, optimize: Any = False) -> Call:
+    if not isinstance(subscripts, str):
+        raise TypeError(
+            "einsum: no backward rule with lists of axes; write the subscripts as a string, 'ij,jk->ik'"
+        )
+    return operands, {"subscripts": subscripts, "optimize": optimize}
+
+
 def _einsum(index: int, g: Any, out: Any, *operands: Any, subscripts: str, optimize: Any = False) -> Any:
     """Contract g with the other operands, to the labels of the one in question.
 
@@ -176,16 +184,13 @@ def _einsum(index: int, g: Any, out: Any, *operands: Any, subscripts: str, optim
             if label not in known:
                 others.append((label, np.ones(side, g.dtype)))
     lefts = ",".join([right, *(t for t, _ in others)])
-    return np.einsum(f"{lefts}->{target}", g, *(o for _, o in others), optimize=optimize)
+    return np.einsum(f"{lefts}->{target}", g, *(o for _, o in others), optimize=bool(optimize))
 
 
 declare(
     np.einsum,
     each=_einsum,
-    bind=lambda subscripts, *operands, optimize=False: (
-        operands,
-        {"subscripts": subscripts, "optimize": optimize},
-    ),
+    bind=_einsum_call,
     forward=lambda *operands, subscripts, optimize: np.einsum(subscripts, *operands, optimize=optimize),
     inputs=_einsum_inputs,
 )

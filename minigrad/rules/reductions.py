@@ -60,14 +60,14 @@ declare(
 def _var(g: Any, out: Any, a: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
     """2 (a - mean) / (n - ddof): what a moves the mean by cancels."""
     deviation = a - np.mean(a, axis=axis, keepdims=True)
-    return _keep(g, axis, keepdims) * deviation * (2 / (_count(a, axis) - ddof))
+    return _keep(g, axis, keepdims) * deviation * np.divide(2.0, max(_count(a, axis) - ddof, 0))
 
 
 def _std(g: Any, out: Any, a: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
     """(a - mean) / ((n - ddof) std); at std = 0 the subgradient 0."""
     deviation = a - np.mean(a, axis=axis, keepdims=True)
     scale = _keep(np.where(np.equal(out, 0), 1, out), axis, keepdims)
-    return _keep(g, axis, keepdims) * deviation / scale / (_count(a, axis) - ddof)
+    return _keep(g, axis, keepdims) * deviation / scale / max(_count(a, axis) - ddof, 0)
 
 
 declare(np.var, _var, inputs=_spread_inputs)
@@ -165,9 +165,7 @@ def log_softmax(x: Any, axis: Any = -1) -> Any:
 
 declare(
     logsumexp,
-    lambda g, out, x, axis=-1, keepdims=False: (
-        _keep(g, axis, keepdims) * np.exp(x - _keep(out, axis, keepdims))
-    ),
+    lambda g, out, x, axis=-1, keepdims=False: _keep(g, axis, keepdims) * softmax(x, axis=axis),
     inputs=_softmax_inputs,
 )
 declare(

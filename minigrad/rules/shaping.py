@@ -106,8 +106,8 @@ def _pad(
 
 
 def _constant_pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
-    if mode != "constant":
-        raise TypeError(f"pad: no backward rule with mode={mode!r}; only 'constant' has one")
+    if mode != "constant" or isinstance(pad_width, dict):
+        raise TypeError("pad: no backward rule but for mode='constant' and pad_width as numbers or pairs")
     return np.pad(array, pad_width, "constant", constant_values=constant_values)
 
 
@@ -122,21 +122,28 @@ def _list_inputs(draw: Draw) -> Call:
     return ([draw.array((*shape[:at], side, *shape[at + 1 :])) for side in sides],), {"axis": axis}
 
 
-def _concatenate(index: int, g: Any, out: Any, *arrays: Any, axis: Any = 0) -> Any:
-    """Cut the operand's piece out."""
+def _concatenate_call(arrays: Any, axis: Any = 0) -> Call:
+    """Note where each array starts in the result, once for all of them."""
     if axis is None:
-        start = sum(a.size for a in arrays[:index])
-        return np.reshape(g[start : start + arrays[index].size], arrays[index].shape)
-    axis %= g.ndim
-    start = sum(a.shape[axis] for a in arrays[:index])
-    return g[(slice(None),) * axis + (slice(start, start + arrays[index].shape[axis]),)]
+        lengths = [np.size(a) for a in arrays]
+    else:
+        lengths = [np.shape(a)[axis] if -np.ndim(a) <= axis < np.ndim(a) else 0 for a in arrays]
+    return tuple(arrays), {"axis": axis, "starts": [0, *accumulate(lengths)]}
+
+
+def _concatenate(index: int, g: Any, out: Any, *arrays: Any, axis: Any, starts: list[int]) -> Any:
+    """Cut the operand's piece out."""
+    piece = slice(starts[index], starts[index + 1])
+    if axis is None:
+        return np.reshape(g[piece], arrays[index].shape)
+    return g[(slice(None),) * (axis % g.ndim) + (piece,)]
 
 
 declare(
     np.concatenate,
     each=_concatenate,
-    bind=lambda arrays, axis=0: (tuple(arrays), {"axis": axis}),
-    forward=lambda *arrays, axis: np.concatenate(arrays, axis),
+    bind=_concatenate_call,
+    forward=lambda *arrays, axis, starts: np.concatenate(arrays, axis),
     inputs=_list_inputs,
 )
 
@@ -153,15 +160,19 @@ def _stack(arrays: Any, axis: int = 0) -> Any:
 
 def _split_inputs(draw: Draw) -> Call:
     x = draw.array((4, *draw.shape(max_ndim=2)))
-    return (x, draw.choice([2, 4, [1, 3], [2]])), {"axis": 0}
+    return (x, draw.choice([2, 4, [1, 3], [2], [3, 1], [-1]])), {"axis": 0}
 
 
 @compose(np.split, inputs=_split_inputs)
 def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    pieces = np.split(np.arange(ary.shape[axis]), indices_or_sections)
-    ends = list(accumulate(len(piece) for piece in pieces))
+    if np.ndim(indices_or_sections) == 0:
+        lengths = [len(piece) for piece in np.split(np.arange(ary.shape[axis]), indices_or_sections)]
+        indices = list(accumulate(lengths))[:-1]
+    else:
+        indices = list(indices_or_sections)
     before = (slice(None),) * (axis % ary.ndim)
-    return [ary[(*before, slice(end - len(p), end))] for p, end in zip(pieces, ends, strict=True)]
+    ends = zip([0, *indices], [*indices, None], strict=True)
+    return [ary[(*before, slice(start, end))] for start, end in ends]
 
 
 CONSTANT |= {np.shape, np.ndim, np.size}

@@ -56,7 +56,7 @@ class Op:
         Draws ``(operands, options)`` for the property tests.
     """
 
-    __slots__ = ("arity", "bind", "forward", "function", "inputs", "known", "name", "names", "rules")
+    __slots__ = ("arity", "bind", "defaults", "forward", "function", "inputs", "known", "name", "rules")
 
     def __init__(
         self,
@@ -74,22 +74,24 @@ class Op:
         self.forward = forward or function
         self.rules = rules if each is None else Each(each)
         self.arity = len(rules)
-        self.known = _parameters(rules[0])[2:] if rules else []
-        self.names = _parameters(function) or self.known
+        self.known = list(inspect.signature(rules[0]).parameters)[2:] if rules else []
+        self.defaults = _defaults(function) or dict.fromkeys(self.known)
         self.bind = bind or self._bind
 
     def _bind(self, *args: Any, **kwargs: Any) -> Call:
-        """Tell operands from options, as NumPy's own signature has them."""
-        given = dict(zip(self.names, args, strict=False), **kwargs)
+        """Tell operands from options, as NumPy's own signature has them; leave out what says no more than it."""
+        given = dict(zip(self.defaults, args, strict=False), **kwargs)
+        if "newshape" in given:  # as NumPy 1.26 calls the shape of reshape
+            given["shape"] = given.pop("newshape")
         for name, value in list(given.items()):
             if name not in self.known:
-                if value is not None:
+                if value is not None and value is not self.defaults.get(name):
                     raise TypeError(
                         f"{self.name}: no backward rule with {name!r}; it knows {', '.join(self.known)}"
                     )
                 del given[name]
         missing = [name for name in self.known[: self.arity] if name not in given]
-        if missing or len(args) > len(self.names):
+        if missing or len(args) > len(self.defaults):
             raise TypeError(f"{self.name}: no backward rule for this call; it knows {', '.join(self.known)}")
         return tuple([given.pop(name) for name in self.known[: self.arity]]), given
 
@@ -97,12 +99,12 @@ class Op:
         return f"Op({self.name})"
 
 
-def _parameters(function: Callable[..., Any]) -> list[str]:
-    """Name the parameters of a function; none, if it does not tell, as some of NumPy's written in C."""
+def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return a function's parameters with their defaults; none, if it does not tell, as some of NumPy's."""
     try:
-        return list(inspect.signature(function).parameters)
+        return {name: each.default for name, each in inspect.signature(function).parameters.items()}
     except ValueError:
-        return []
+        return {}
 
 
 class Each:
