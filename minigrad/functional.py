@@ -59,8 +59,8 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
     @wraps(f)
     def both(*args: Any, **kwargs: Any) -> Any:
         depth = tracing.get()
-        nested = recording.get() is not None and (depth > 0 or _requires_grad((args, kwargs)))
-        if len({position % len(args) for position in positions if args}) < len(positions):
+        nested = recording.get() is not None and (depth > 0 or _requires_grad(args) or _requires_grad(kwargs))
+        if several and len({position % len(args) for position in positions if args}) < len(positions):
             raise ValueError(f"grad: argnums {argnums} names an argument twice")
         targets: list[Call] = []
         inputs = list(args)
@@ -79,7 +79,9 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
                 recording.reset(mode)
         gradients.reverse()
         trees = [_map(_taken, args[position], gradients) for position in positions]
-        value = result if nested or type(result) is not Tensor else result.data.copy()[()]
+        value = result
+        if type(result) is Tensor and not nested:
+            value = result.data.copy() if result.data.ndim else result.data[()]
         return value, tuple(trees) if several else trees[0]
 
     return both

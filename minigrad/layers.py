@@ -69,17 +69,12 @@ class Layer:
         if gradient is None:
             return ValueError(f"{self.name}: backward returned no gradient for input {i}, which requires one")
         return ValueError(
-            f"{self.name}: backward returned {_described(gradient)} as the gradient of input {i}, "
+            f"{self.name}: backward returned shape {gradient.shape} as the gradient of input {i}, "
             f"whose shape is {operand.shape}"
         )
 
     def __repr__(self) -> str:
         return f"Layer({self.name})"
-
-
-def _described(gradient: Any) -> str:
-    shape = getattr(gradient, "shape", None)
-    return type(gradient).__name__ if shape is None else f"shape {shape}"
 
 
 LAYERS: dict[str, Layer] = {}

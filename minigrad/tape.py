@@ -163,29 +163,39 @@ def _changed(op: Any, i: int, array: Array, operands: Sequence[Any]) -> RuntimeE
     )
 
 
-def ancestors(call: Call, first: int = 0) -> list[Call]:
-    """Return the calls behind a call, itself included, oldest first; none before the one numbered ``first``."""
+def ancestors(call: Call, targets: Collection[int] = ()) -> tuple[dict[int, Call], bool]:
+    """Return the calls behind a call, itself included, by number, ascending.
+
+    With targets, only those through which a gradient reaches one, the targets themselves left out; and whether
+    there are other parents, behind which no target is.
+    """
+    first = min(targets, default=0)
     found = {call[0]: call}
     waiting = [call]
+    others = False  # whether there are parents that no target is behind
     while waiting:
         for parent in waiting.pop()[3]:
-            if type(parent) is tuple and parent[0] not in found and parent[0] >= first:
-                found[parent[0]] = parent
-                waiting.append(parent)
-    return [found[number] for number in sorted(found)]
-
-
-def _leading_to(targets: Collection[int], calls: list[Call]) -> list[Call]:
-    """Return those of the calls, oldest first, through which a gradient reaches a target."""
-    numbers = set(targets)
-    leading = []
-    for call in calls:
-        for parent in call[3]:
-            if type(parent) is tuple and parent[0] in numbers:
-                numbers.add(call[0])
-                leading.append(call)
+            if type(parent) is tuple:
+                number = parent[0]
+                if number in found or number in targets:
+                    continue
+                if number >= first:
+                    found[number] = parent
+                    waiting.append(parent)
+                else:
+                    others = True
+            elif parent is not None:
+                others = True
+    numbers = sorted(found)
+    if not (others and targets):
+        return {number: found[number] for number in numbers}, False
+    leading = set(targets)
+    for number in numbers:
+        for parent in found[number][3]:
+            if type(parent) is tuple and parent[0] in leading:
+                leading.add(number)
                 break
-    return leading
+    return {number: found[number] for number in numbers if number in leading}, True
 
 
 def walk_back(
@@ -206,17 +216,14 @@ def walk_back(
         The gradients that there are, each its receiver's alone, as pairs (receiver, gradient): by number,
         the calls asked for, or by minus ``id``, the leaves.
     """
-    calls = ancestors(call, min(targets, default=0))
-    if targets:
-        calls = _leading_to(targets, calls)
-    wanted = {call[0] for call in calls}.union(targets)
+    calls, others = ({}, False) if call[0] in targets else ancestors(call, targets)
     mode = recording.get()
     anomaly = mode if isinstance(mode, Anomaly) else None
     gradients = {call[0]: g}
     ours: set[int] = set()  # whose gradient no one else holds, so that it may be added to in place
     receivers: dict[int, Any] = {call[0]: call} if call[0] in targets else {}
-    for call in reversed(calls):
-        number, op, operands, parents, options, out = call
+    for number, call in reversed(calls.items()):
+        _, op, operands, parents, options, out = call
         g = gradients.pop(number)
         if number < _last_write:
             _check_unwritten(call)
@@ -228,17 +235,21 @@ def walk_back(
         rules = op.rules
         if rules is None:  # a layer, whose gradients come all at once
             cache = options["cache"] if lift is None else op.cache_on_tape(operands, options, out)
-            if op.inputs is None:  # it has not been through our tests: it may write into its dout
-                g = g.copy()
+            if op.inputs is None:
+                g = g.copy()  # a layer that no test has been through may write into its dout
             if op.takes_needs:
-                needs = [
-                    p is not None and (p[0] in wanted if type(p) is tuple else not targets) for p in parents
-                ]
+                needs = [p is not None for p in parents]
+                if others:
+                    needs = [type(p) is tuple and (p[0] in calls or p[0] in targets) for p in parents]
                 together = op.backward(g, cache, needs)
             else:
                 together = op.backward(g, cache)
             if type(together) is not tuple:
                 together = tuple(together) if type(together) is list else (together,)
+            if op.inputs is None:
+                together = tuple(
+                    [np.asarray(dx) if type(dx) in (float, int, list) else dx for dx in together]
+                )
             count = len(together)
         i = -1
         for parent in parents:
@@ -247,7 +258,7 @@ def walk_back(
                 continue
             if type(parent) is tuple:
                 key = parent[0]
-                if key not in wanted:
+                if others and key not in calls and key not in targets:
                     continue
             elif targets:
                 continue
@@ -256,7 +267,7 @@ def walk_back(
             x = operands[i]
             if rules is None:
                 dx: Any = together[i] if i < count else None
-                if getattr(dx, "shape", None) != x.shape:
+                if dx is None or dx.shape != x.shape:
                     raise op.misfit(i, dx, x)
             else:
                 dx = rules[i](g, out, *operands, **options) if options else rules[i](g, out, *operands)

@@ -459,7 +459,7 @@ def tape(result: Tensor, **leaves: Tensor) -> Tape:
         One line a call: its number, the op, its operands (``%3`` is the result of call 3; a leaf's name; the
         value or the dtype and shape of a constant) and options, the shape and the dtype of its result.
     """
-    calls = [] if result._call is None else ancestors(result._call)
+    calls = [] if result._call is None else list(ancestors(result._call)[0].values())
     names = {id(leaf): name for name, leaf in leaves.items()}
     for call in calls:
         for parent in call[3]:
@@ -646,7 +646,10 @@ def _requires_grad(x: Any) -> bool:
         x = x.values()
     elif not isinstance(x, (tuple, list)):
         return False
-    return any([type(each) is not np.ndarray and _requires_grad(each) for each in x])
+    for each in x:
+        if type(each) is not np.ndarray and _requires_grad(each):
+            return True
+    return False
 
 
 def _has_numbers(x: Any) -> bool:
