@@ -58,18 +58,24 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
 
     @wraps(f)
     def both(*args: Any, **kwargs: Any) -> Any:
-        depth = tracing.get()
-        nested = recording.get() is not None and (depth > 0 or _requires_grad(args) or _requires_grad(kwargs))
         if several and len({position % len(args) for position in positions if args}) < len(positions):
             raise ValueError(f"grad: argnums {argnums} names an argument twice")
         targets: list[Call] = []
-        inputs = list(args)
+        inputs, rest = list(args), list(args)
         for position in positions:
             if not -len(args) <= position < len(args):
                 raise TypeError(f"grad: argnums has {position}, but f was called with {len(args)} arguments")
             inputs[position] = _map(_input, args[position], targets)
+            rest[position] = None
+        depth = tracing.get()
+        nested = depth > 0 or _requires_grad(rest) or _requires_grad(kwargs)
+        for target in targets:
+            if target[3][0] is not None:  # an argument that is on a tape already
+                nested = True
+        if recording.get() is None:
+            nested = False
         inside = tracing.set(depth + 1)
-        mode = recording.set(RECORD) if recording.get() is None else None
+        mode = None if recording.get() is not None else recording.set(RECORD)
         try:
             result = f(*inputs, **kwargs)
             gradients = _gradients(result, targets, nested)
@@ -101,7 +107,7 @@ def _input(leaf: Any, targets: list[Call]) -> Tensor:
         )
     target: Call = (next_number(), POSITIVE, (data,), (parent,), NO_OPTIONS, data)
     targets.append(target)
-    return Tensor(data, True, target)
+    return lift(data, target)
 
 
 def _taken(_: Any, gradients: list[Any]) -> Any:
@@ -118,17 +124,18 @@ def _gradients(result: Any, targets: list[Call], nested: bool) -> list[Any]:
     found: dict[int, Any] = {}
     if type(result) is Tensor and result._call is not None and targets:
         one = np.ones(value.shape, value.dtype) if value.ndim else value.dtype.type(1)
-        found = walk_back(result._call, one, {target[0] for target in targets}, lift if nested else None)
-    gradients = [found[n][1] if n in found else np.zeros_like(data) for n, _, _, _, _, data in targets]
+        found, _ = walk_back(result._call, one, {target[0] for target in targets}, lift if nested else None)
+    gradients = [found[n] if n in found else np.zeros_like(data) for n, _, _, _, _, data in targets]
     return [g if type(g) is Tensor else Tensor(g) for g in gradients] if nested else gradients
 
 
 def _map(function: Callable[[Any, Any], Any], tree: Any, shared: Any) -> Any:
     """Apply a function, which is given something shared as well, to each leaf of nested dicts, lists, tuples."""
-    if type(tree) is np.ndarray:
-        return function(tree, shared)
     if isinstance(tree, dict):
-        mapped = {key: _map(function, each, shared) for key, each in tree.items()}
+        mapped = {
+            key: function(each, shared) if type(each) is np.ndarray else _map(function, each, shared)
+            for key, each in tree.items()
+        }
         return mapped if type(tree) is dict else _like(tree, mapped)
     if isinstance(tree, (list, tuple)):
         items = [_map(function, each, shared) for each in tree]

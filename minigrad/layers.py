@@ -37,15 +37,17 @@ class Layer:
         self.backward = backward
         self.name = name
         self.inputs = inputs
+        self.tested = inputs is not None
         self.takes_needs = "needs" in inspect.signature(backward).parameters
         self.__name__ = self.__qualname__ = name
         self.__doc__ = forward.__doc__
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Return the forward's output: a tensor, if an input is one."""
-        for name, option in options.items():
-            if isinstance(option, Tensor):
-                raise TypeError(f"{self.name}: {name} is a tensor; give it by its position, as an input")
+        if options:
+            for name, option in options.items():
+                if type(option) is Tensor:
+                    raise TypeError(f"{self.name}: {name} is a tensor; give it by its position, as an input")
         return apply(self, inputs, options)
 
     def cache_on_tape(self, operands: Sequence[Any], options: dict[str, Any], out: Any) -> Any:
@@ -64,14 +66,34 @@ class Layer:
             )
         return cache
 
-    def misfit(self, i: int, gradient: Any, operand: Any) -> ValueError:
-        """Return the error of a backward whose gradient is missing, or not of its input's shape."""
-        if gradient is None:
-            return ValueError(f"{self.name}: backward returned no gradient for input {i}, which requires one")
-        return ValueError(
-            f"{self.name}: backward returned shape {gradient.shape} as the gradient of input {i}, "
-            f"whose shape is {operand.shape}"
-        )
+    def careful_backward(
+        self, dout: Any, cache: Any, needs: Sequence[bool], operands: Sequence[Any]
+    ) -> list[Any]:
+        """Call the backward of a layer that no test has been through: it may write into its dout, for one thing.
+
+        Raises
+        ------
+        ValueError
+            If it misses a gradient, or returns one of another shape than its input's.
+        """
+        given = self.backward(dout.copy(), cache, *([needs] if self.takes_needs else []))
+        gradients = list(given) if isinstance(given, (tuple, list)) else [given]
+        gradients += [None] * (len(operands) - len(gradients))
+        for i, (need, operand) in enumerate(zip(needs, operands, strict=True)):
+            if not need:
+                continue
+            if gradients[i] is None:
+                raise ValueError(
+                    f"{self.name}: backward returned no gradient for input {i}, which requires one"
+                )
+            if np.shape(gradients[i]) != operand.shape:
+                raise ValueError(
+                    f"{self.name}: backward returned shape {np.shape(gradients[i])} as the gradient of input {i}, "
+                    f"whose shape is {operand.shape}"
+                )
+            if not hasattr(gradients[i], "dtype"):
+                gradients[i] = np.asarray(gradients[i])
+        return gradients
 
     def __repr__(self) -> str:
         return f"Layer({self.name})"
@@ -357,8 +379,10 @@ def l2_regularized_forward(
     out : scalar
     cache : (reg, weights)
     """
-    number = loss.dtype.type
-    return loss + number(reg / 2) * sum([np.vdot(w, w) for w in weights], number(0)), (reg, weights)
+    half = loss.dtype.type(reg / 2)
+    for w in weights:
+        loss = loss + half * np.vdot(w, w)
+    return loss, (reg, weights)
 
 
 def l2_regularized_backward(dout: Any, cache: tuple[float, tuple[Array, ...]]) -> tuple[Any, ...]:

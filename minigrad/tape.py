@@ -164,7 +164,7 @@ def _changed(op: Any, i: int, array: Array, operands: Sequence[Any]) -> RuntimeE
 
 
 def ancestors(call: Call, targets: Collection[int] = ()) -> tuple[dict[int, Call], bool]:
-    """Return the calls behind a call, itself included, by number, ascending.
+    """Return the calls behind a call, itself included, by number.
 
     With targets, only those through which a gradient reaches one, the targets themselves left out; and whether
     there are other parents, behind which no target is.
@@ -186,21 +186,20 @@ def ancestors(call: Call, targets: Collection[int] = ()) -> tuple[dict[int, Call
                     others = True
             elif parent is not None:
                 others = True
-    numbers = sorted(found)
     if not (others and targets):
-        return {number: found[number] for number in numbers}, False
+        return found, False
     leading = set(targets)
-    for number in numbers:
+    for number in sorted(found):
         for parent in found[number][3]:
             if type(parent) is tuple and parent[0] in leading:
                 leading.add(number)
                 break
-    return {number: found[number] for number in numbers if number in leading}, True
+    return {number: found[number] for number in found if number in leading}, True
 
 
 def walk_back(
     call: Call, g: Any, targets: Collection[int] = (), lift: Callable[[Any, Parent], Any] | None = None
-) -> dict[int, tuple[Any, Any]]:
+) -> tuple[dict[int, Any], dict[int, Tensor]]:
     """Walk a tape backwards from a call whose result has the gradient g.
 
     Parameters
@@ -212,18 +211,19 @@ def walk_back(
 
     Returns
     -------
-    dict
-        The gradients that there are, each its receiver's alone, as pairs (receiver, gradient): by number,
-        the calls asked for, or by minus ``id``, the leaves.
+    gradients : dict
+        Those that there are, each in an array of its own: the targets' by number, the leaves' by minus ``id``.
+    leaves : dict
+        The leaves, by minus ``id``.
     """
     calls, others = ({}, False) if call[0] in targets else ancestors(call, targets)
     mode = recording.get()
     anomaly = mode if isinstance(mode, Anomaly) else None
     gradients = {call[0]: g}
     ours: set[int] = set()  # whose gradient no one else holds, so that it may be added to in place
-    receivers: dict[int, Any] = {call[0]: call} if call[0] in targets else {}
-    for number, call in reversed(calls.items()):
-        _, op, operands, parents, options, out = call
+    leaves: dict[int, Tensor] = {}
+    for number in sorted(calls, reverse=True):
+        _, op, operands, parents, options, out = call = calls[number]
         g = gradients.pop(number)
         if number < _last_write:
             _check_unwritten(call)
@@ -235,22 +235,16 @@ def walk_back(
         rules = op.rules
         if rules is None:  # a layer, whose gradients come all at once
             cache = options["cache"] if lift is None else op.cache_on_tape(operands, options, out)
-            if op.inputs is None:
-                g = g.copy()  # a layer that no test has been through may write into its dout
-            if op.takes_needs:
+            if op.takes_needs or not op.tested:
                 needs = [p is not None for p in parents]
                 if others:
                     needs = [type(p) is tuple and (p[0] in calls or p[0] in targets) for p in parents]
-                together = op.backward(g, cache, needs)
+            if not op.tested:
+                together = op.careful_backward(g, cache, needs, operands)
             else:
-                together = op.backward(g, cache)
-            if type(together) is not tuple:
-                together = tuple(together) if type(together) is list else (together,)
-            if op.inputs is None:
-                together = tuple(
-                    [np.asarray(dx) if type(dx) in (float, int, list) else dx for dx in together]
-                )
-            count = len(together)
+                together = op.backward(g, cache, needs) if op.takes_needs else op.backward(g, cache)
+                if type(together) is not tuple:
+                    together = (together,)
         i = -1
         for parent in parents:
             i += 1
@@ -264,11 +258,10 @@ def walk_back(
                 continue
             else:
                 key = -id(parent)
+                leaves[key] = parent
             x = operands[i]
             if rules is None:
-                dx: Any = together[i] if i < count else None
-                if dx is None or dx.shape != x.shape:
-                    raise op.misfit(i, dx, x)
+                dx = together[i]
             else:
                 dx = rules[i](g, out, *operands, **options) if options else rules[i](g, out, *operands)
                 if dx.shape != x.shape:
@@ -278,14 +271,13 @@ def walk_back(
             if anomaly is not None:
                 anomaly.differentiated(call, i, g, dx)
             if key not in gradients:
-                if key < 0 or key in targets:
-                    receivers[key] = parent
-                    if (
-                        lift is None
-                        and dx.base is None
-                        and getrefcount(dx) <= (ALONE if rules else ALONE + 1)
-                    ):
-                        ours.add(key)
+                if (
+                    key not in calls
+                    and lift is None
+                    and dx.base is None
+                    and getrefcount(dx) <= (ALONE if rules else ALONE + 1)
+                ):
+                    ours.add(key)
                 gradients[key] = dx
             elif key in ours:
                 gradients[key] += dx
@@ -293,11 +285,10 @@ def walk_back(
                 gradients[key] = gradients[key] + dx
                 if lift is None:
                     ours.add(key)
-    found: dict[int, tuple[Any, Any]] = {}
-    for key, receiver in receivers.items():
-        g = gradients[key]
-        found[key] = receiver, g.copy() if lift else np.asarray(g) if key in ours else np.array(g)
-    return found
+    for key, g in gradients.items():
+        if key not in ours or type(g) is not np.ndarray:
+            gradients[key] = g.copy() if lift is not None else np.array(g)
+    return gradients, leaves
 
 
 def _fit(g: Any, shape: tuple[int, ...]) -> Any:

@@ -407,10 +407,11 @@ class Tensor:
             )
         g = _seed(self, gradient)
         if self._call is None:
-            pairs: Any = [(self, np.array(g))]
+            gradients, leaves = {0: np.array(g)}, {0: self}
         else:
-            pairs = walk_back(self._call, g).values()
-        for leaf, g in pairs:
+            gradients, leaves = walk_back(self._call, g)
+        for key, leaf in leaves.items():
+            g = gradients[key]
             leaf.grad = g if leaf.grad is None else np.asarray(leaf.grad + g)
 
 
@@ -459,7 +460,7 @@ def tape(result: Tensor, **leaves: Tensor) -> Tape:
         One line a call: its number, the op, its operands (``%3`` is the result of call 3; a leaf's name; the
         value or the dtype and shape of a constant) and options, the shape and the dtype of its result.
     """
-    calls = [] if result._call is None else list(ancestors(result._call)[0].values())
+    calls = [] if result._call is None else [call for _, call in sorted(ancestors(result._call)[0].items())]
     names = {id(leaf): name for name, leaf in leaves.items()}
     for call in calls:
         for parent in call[3]:
@@ -468,9 +469,16 @@ def tape(result: Tensor, **leaves: Tensor) -> Tape:
     return Tape(calls, names)
 
 
-def lift(array: Any, parent: Parent) -> Tensor:
+def lift(array: Array, parent: Parent) -> Tensor:
     """Return the tensor of an array that came from parent: a call, or a leaf."""
-    return parent if isinstance(parent, Tensor) else Tensor(array, True, parent)
+    if isinstance(parent, Tensor):
+        return parent
+    result = _new(Tensor)
+    result.data = array
+    result.grad = None
+    result.requires_grad = True
+    result._call = parent
+    return result
 
 
 def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS) -> Tensor:
