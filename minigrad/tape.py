@@ -169,7 +169,7 @@ def ancestors(call: Call, targets: Collection[int] = ()) -> tuple[dict[int, Call
     With targets, only those through which a gradient reaches one, the targets themselves left out; and whether
     there are other parents, behind which no target is.
     """
-    first = min(targets, default=0)
+    first = min(targets) if targets else 0
     found = {call[0]: call}
     waiting = [call]
     others = False  # whether there are parents that no target is behind
