@@ -116,6 +116,47 @@ def test_it_works_under_no_grad():
         assert mg.grad(lambda x: x * x)(3.0) == 6
 
 
+def test_mixed_second_derivatives_of_power_where_the_exponent_is_zero():
+    assert mg.grad(lambda y: mg.grad(lambda x: x**y)(2.0))(0.0) == pytest.approx(0.5)
+    assert mg.grad(lambda x: mg.grad(lambda y: x**y)(0.0))(2.0) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    "f", [lambda x: x**3, lambda x: x**-1, lambda x: 2**x, lambda x: np.mean(x * x) * np.float64(3)]
+)
+def test_second_derivatives_of_float32(f):
+    single, double = (mg.grad(mg.grad(f))(dtype(2)) for dtype in (np.float32, np.float64))
+    assert single.dtype == np.float32
+    assert single == pytest.approx(double, rel=1e-5)
+
+
+def test_logsumexp_of_large_entries():
+    for x in (np.full(3, 1e8, np.float32), np.full(3, 1e15)):
+        np.testing.assert_allclose(mg.grad(mg.logsumexp)(x), 1 / 3, rtol=1e-6)
+        gx, gy = mg.grad(lambda x, y: np.logaddexp(x, y).sum(), (0, 1))(x, x)
+        np.testing.assert_array_equal(gx, 0.5)
+        np.testing.assert_array_equal(gy, 0.5)
+
+
+def test_gradients_on_the_tape_are_ones_own():
+    x, y = (mg.tensor(np.ones(2), requires_grad=True) for _ in range(2))
+    gx, gy = mg.grad(lambda x, y: (x + y).sum(), (0, 1))(x, y)
+    with mg.no_grad():
+        gx *= 2
+    np.testing.assert_array_equal(gy.numpy(), 1)
+    w = mg.tensor(2.0, requires_grad=True)
+    penalty = mg.grad(lambda x, w: (w * x * x).sum())(np.array([3.0]), w)
+    penalty.sum().backward()
+    assert w.grad == 6
+
+
+def test_dicts_keep_their_kind():
+    ordered = collections.OrderedDict(b=1.0, a=2.0)
+    gradient = mg.grad(lambda p: p["a"] * p["b"])(ordered)
+    assert type(gradient) is collections.OrderedDict
+    assert list(gradient.items()) == [("b", 2.0), ("a", 1.0)]
+
+
 def test_bad_calls():
     with pytest.raises(TypeError, match="an argument holds dtype int64"):
         mg.grad(lambda x: x)(3)
@@ -123,6 +164,10 @@ def test_bad_calls():
         mg.grad(lambda x, p: x, (0, 1))(3.0, {"a": [True]})
     with pytest.raises(TypeError, match="argnums has 2, but f was called with 1"):
         mg.grad(lambda x: x, 2)(3.0)
+    with pytest.raises(ValueError, match="names an argument twice"):
+        mg.grad(lambda x, y: x, (1, -1))(3.0, 2.0)
+    with pytest.raises(TypeError, match=r"argnums is \[0\]"):
+        mg.grad(lambda x: x, [0])
     with pytest.raises(ValueError, match=r"shape \(2,\); expected one entry"):
         mg.grad(lambda x: x)(np.ones(2))
     with pytest.raises(TypeError, match="f returned NoneType"):

@@ -127,6 +127,48 @@ def test_nothing_is_computed_for_operands_that_need_no_gradient():
     assert asked[1:] == [(False, True, False)]
 
 
+def test_branches_without_a_target_are_not_walked():
+    calls = []
+
+    def backward(dout, out):
+        calls.append(1)
+        return dout * out
+
+    op = mg.layer(lambda x: (np.exp(x), np.exp(x)), backward, name="counted")
+    frozen = leaf(np.zeros(2))
+    mg.grad(lambda x: (op(op(frozen)) * x).sum())(np.ones(2))
+    assert calls == []
+    (op(frozen) * leaf(np.ones(2))).sum().backward()
+    assert calls == [1]
+
+
+def test_a_layer_that_writes_into_its_dout_disturbs_no_one():
+    def backward(dout, out):
+        dout[out == 0] = 0
+        return dout
+
+    sloppy = mg.layer(lambda x: (np.maximum(x, 0), np.maximum(x, 0)), backward, name="sloppy")
+    a, b, seed = leaf([-1.0, 2.0]), leaf([1.0, 1.0]), np.ones(2)
+    (sloppy(a) + b).backward(seed)
+    np.testing.assert_array_equal(a.grad, [0, 1])
+    np.testing.assert_array_equal(b.grad, 1)
+    np.testing.assert_array_equal(seed, 1)
+
+
+def test_a_random_layer_cannot_be_differentiated_twice():
+    rng = np.random.default_rng(0)
+
+    def forward(x):
+        mask = rng.random(x.shape) < 0.5
+        return x * mask, mask
+
+    dropout = mg.layer(forward, lambda dout, mask: dout * mask, name="dropout")
+    x = np.ones(20)
+    assert mg.grad(lambda x: dropout(x).sum())(x).sum() < 20
+    with pytest.raises(RuntimeError, match=r"dropout: .* gave another result"):
+        mg.grad(lambda x: mg.grad(lambda x: (dropout(x) ** 2).sum())(x).sum())(x)
+
+
 def test_grad_leaves_no_trace():
     w = leaf(2.0)
     assert mg.grad(lambda x: x * x * w)(3.0) == 12
@@ -270,7 +312,14 @@ def test_a_change_of_a_result_or_through_a_view_or_by_out_is_noticed():
         result[0] = 5.0
     with pytest.raises(RuntimeError, match="exp: its result"):
         result.backward(np.ones(2))
-    for change in (lambda: w[:1].__imul__(2.0), lambda: np.add(w, 1, out=w)):
+    for change in (
+        lambda: w[:1].__imul__(2.0),
+        lambda: np.add(w, 1, out=w),
+        lambda: np.clip(w, -0.1, 0.1, out=w),
+        lambda: np.copyto(w, 3.0),
+        lambda: np.add.at(w, [0], 1.0),
+        lambda: np.cumsum([1.0, 1.0], out=w),
+    ):
         loss = (w * w).sum()
         with mg.no_grad():
             change()

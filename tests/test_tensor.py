@@ -351,6 +351,97 @@ def test_arrays_meeting_tensors_keep_the_tape():
     np.testing.assert_array_equal(y, [2, 3])
 
 
+def test_a_tensor_stored_into_an_array_is_an_error():
+    t = leaf([1.0, 2.0])
+    x = np.zeros(2)
+    with pytest.raises(ValueError, match="sequence") as error:
+        x[0] = t[0]
+    assert isinstance(error.value.__cause__, mg.TapeError)
+    with pytest.raises(ValueError, match="sequence"):
+        x[0] += t[0]
+    np.testing.assert_array_equal(x, 0)
+    with mg.no_grad():
+        x[0] = t[0]
+    x[1] = t.detach()[1]
+    np.testing.assert_array_equal(x, [1, 2])
+
+
+def test_a_tensor_as_an_option_is_an_error():
+    t, c = leaf([1.0, 2.0]), leaf(3.0)
+    for cut in (
+        lambda: np.pad(t, 1, constant_values=c),
+        lambda: np.full_like(t, c),
+        lambda: np.heaviside(t, c),
+        lambda: np.einsum(t, [0], [0]),
+        lambda: np.add.at(mg.tensor(np.zeros(2)), [0, 0], t),
+        lambda: np.add.at(np.zeros(2), [0, 0], t),
+        lambda: t.astype(complex),
+        lambda: mg.relu(x=t),
+        lambda: np.frompyfunc(float, 1, 1)(t),
+        lambda: np.concatenate([t, t], dtype=np.float32),
+        lambda: np.pad(t, {0: (1, 1)}),
+    ):
+        with pytest.raises(TypeError):
+            cut()
+
+
+def test_options_that_say_nothing_are_taken():
+    t = leaf([[1.0, 2.0]])
+    for call in (
+        lambda: np.sum(t, None, None, None, True),
+        lambda: t.sum(axis=1, dtype=None),
+        lambda: t.max(0, None, True),
+        lambda: np.clip(t, 0, 1, out=None),
+        lambda: np.reshape(t, (2,), order="C"),
+        lambda: t.astype(np.float64, copy=False),
+        lambda: np.tensordot(t, t, np.int64(2)),
+        lambda: t.transpose(np.array([1, 0])),
+        lambda: np.einsum("ij,ij->i", t, t, optimize=["einsum_path", (0, 1)]),
+    ):
+        out = call()
+        assert out.requires_grad
+        out.backward(np.ones(out.shape))
+
+
+def test_a_write_to_a_view_that_would_be_lost_is_an_error():
+    t = mg.tensor(np.zeros((2, 2)))
+    for write in (
+        lambda: t[0].__setitem__(1, 5.0),
+        lambda: t.T.__setitem__(0, leaf([1.0, 2.0])),
+        lambda: t.reshape(-1).__setitem__(0, 1.0),
+    ):
+        with pytest.raises(RuntimeError, match=r"t\[0, 1\] = value"):
+            write()
+    copied = t[0].copy()
+    copied[1] = 5.0
+    t[0, 1] = copied[1]
+    np.testing.assert_array_equal(t.numpy(), [[0, 5], [0, 0]])
+    with mg.no_grad():
+        t[0][1] = 6.0
+    assert t.numpy()[0, 1] == 6
+
+
+def test_an_index_that_changes_later_does_not_matter():
+    t, i = leaf([1.0, 2.0, 3.0]), np.array([0])
+    total = 0.0
+    for k in range(3):
+        i[0] = k
+        total = total + t[i] * (k + 1)
+    total.sum().backward()
+    np.testing.assert_array_equal(t.grad, [1, 2, 3])
+
+
+def test_integer_and_boolean_operators():
+    b, i = mg.tensor([True, False]), mg.tensor([6, 3])
+    assert (b & np.array([True, True])).tolist() == [True, False]
+    assert (True | b).tolist() == [True, True]
+    assert (b ^ b).tolist() == [False, False]
+    assert (~b).tolist() == [False, True]
+    assert [each.tolist() for each in divmod(i, 4)] == [[1, 0], [2, 3]]
+    assert (mg.tensor([1, 2]) ** 2.0).dtype == np.float64
+    assert (i == "a") is False or not np.any(i == "a")
+
+
 def test_without_a_rule():
     t = leaf([1.0, 2.0])
     with pytest.raises(TypeError, match=r"numpy\.median has no backward rule; .*mg\.layer"):
