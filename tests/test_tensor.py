@@ -57,7 +57,7 @@ def test_operators_are_numpys_in_both_orders(operator, shapes, x_dtype, y_dtype)
         assert got.dtype == expected.dtype
 
 
-@pytest.mark.parametrize("scalar", [2, 2.5, np.float64(2.5), np.float32(2.5), np.int64(2)])
+@pytest.mark.parametrize("scalar", [2, 2.5, np.float64(2.5), np.float32(2.5)])
 def test_scalars_in_both_orders(scalar):
     for operator in (lambda x, y: x * y, lambda x, y: x / y, lambda x, y: x**y, lambda x, y: x - y):
         x = np.array([1.0, 2.0], np.float32)
