@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from .rules.elementwise import POSITIVE
-from .tape import RECORD, Call, next_number, recording, tracing, walk_back
-from .tensor import NO_OPTIONS, Tensor, _requires_grad, lift
+from .tape import RECORD, Call, recording, tracing, walk_back
+from .tensor import NO_OPTIONS, Tensor, any_requires_grad, lift
+from .watch import next_number
 
 
 def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
@@ -68,7 +69,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
             inputs[position] = _map(_input, args[position], targets)
             rest[position] = None
         depth = tracing.get()
-        nested = depth > 0 or _requires_grad(rest) or _requires_grad(kwargs)
+        nested = depth > 0 or any_requires_grad(rest) or any_requires_grad(kwargs)
         for target in targets:
             if target[3][0] is not None:  # an argument that is on a tape already
                 nested = True

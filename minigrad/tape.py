@@ -1,4 +1,4 @@
-"""The tape: the calls behind a tensor, how they are recorded, walked back and printed.
+"""The tape: the calls behind a tensor, how they are recorded, and how they are walked back.
 
 A recorded call is a plain tuple ``(number, op, operands, parents, options, out)``: nothing in Python is made
 or taken apart faster. Calls are numbered as they happen, so a call's number is higher than its parents', and
@@ -7,16 +7,15 @@ walking numbers downwards is a topological order: no recursion, however deep the
 
 from __future__ import annotations
 
-import weakref
-import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from itertools import count
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+
+from .watch import Anomaly, Recording, check_unwritten, last_write
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -26,64 +25,9 @@ Parent: TypeAlias = "Call | Tensor | None"
 """Where an operand came from: the call that made it, a leaf that requires a gradient, or neither."""
 Call: TypeAlias = tuple[int, Any, Sequence[Any], Sequence[Any], dict[str, Any], Any]
 
-next_number = count(1).__next__
-
 
 class TapeError(TypeError):
     """A call that the tape cannot follow: a function without a rule, or one that would cut a tensor off."""
-
-
-class Recording:
-    """Whether calls are recorded; one that watches them as well is an `Anomaly`."""
-
-    __slots__ = ()
-    watches = False
-
-    def called(self, call: Call) -> None:
-        """Take note of a call, where ``watches``."""
-
-
-class Anomaly(Recording):
-    """Watches every call: for the first NaN, and for raw arrays that change before the backward pass."""
-
-    __slots__ = ("prints",)
-    watches = True
-
-    def __init__(self) -> None:
-        self.prints: dict[int, list[int | None]] = {}
-
-    def called(self, call: Call) -> None:
-        """Refuse a call that made a NaN of numbers; remember what its arrays held."""
-        number, op, operands, _, _, out = call
-        if _has_nan(out) and not any(_has_nan(x) for x in operands):
-            shapes = ", ".join(str(np.shape(x)) for x in operands)
-            raise FloatingPointError(
-                f"{op.name}: made a NaN of operands of shape {shapes}, none of which has one"
-            )
-        self.prints[number] = [_fingerprint(x) for x in (*operands, out)]
-
-    def check(self, call: Call) -> None:
-        """Refuse to walk back through a call whose arrays have changed since."""
-        number, op, operands, _, _, out = call
-        for i, (array, before) in enumerate(zip((*operands, out), self.prints.get(number, ()), strict=False)):
-            if before != _fingerprint(array):
-                raise _changed(op, i, array, operands)
-
-    def differentiated(self, call: Call, index: int, g: Any, gradient: Any) -> None:
-        """Refuse a gradient that made a NaN of numbers."""
-        if _has_nan(gradient) and not _has_nan(g):
-            raise FloatingPointError(
-                f"{call[1].name}: its backward rule made a NaN, in the gradient of operand {index}"
-            )
-
-
-def _has_nan(x: Any) -> bool:
-    array = np.asarray(x) if isinstance(x, (np.ndarray, np.generic, float)) else None
-    return array is not None and array.dtype.kind == "f" and bool(np.isnan(array).any())
-
-
-def _fingerprint(x: Any) -> int | None:
-    return zlib.crc32(np.ascontiguousarray(x).tobytes()) if isinstance(x, np.ndarray) else None
 
 
 RECORD = Recording()
@@ -125,42 +69,6 @@ def detect_anomaly() -> Iterator[None]:
         yield
     finally:
         recording.reset(before)
-
-
-_written: dict[int, int] = {}
-_last_write = 0
-
-
-def wrote(array: Array) -> None:
-    """Remember that an array was written to in place, for calls that had read it before."""
-    global _last_write
-    owner = _owner(array)
-    key = id(owner)
-    if key not in _written:
-        weakref.finalize(owner, _written.pop, key, None).atexit = False
-    _written[key] = _last_write = next_number()
-
-
-def _owner(array: Array) -> Array:
-    """Return the array whose memory this one views."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
-
-
-def _check_unwritten(call: Call) -> None:
-    number, op, operands, _, _, out = call
-    for i, x in enumerate((*operands, out)):
-        if isinstance(x, np.ndarray) and _written.get(id(_owner(x)), 0) > number:
-            raise _changed(op, i, x, operands)
-
-
-def _changed(op: Any, i: int, array: Array, operands: Sequence[Any]) -> RuntimeError:
-    which = f"its operand {i}" if i < len(operands) else "its result"
-    return RuntimeError(
-        f"{op.name}: {which}, of shape {array.shape}, was changed in place after the call and before the backward "
-        "pass, which needs what it held; call backward first, or change a copy"
-    )
 
 
 def ancestors(call: Call, targets: Collection[int] = ()) -> tuple[dict[int, Call], bool]:
@@ -219,14 +127,15 @@ def walk_back(
     calls, others = ({}, False) if call[0] in targets else ancestors(call, targets)
     mode = recording.get()
     anomaly = mode if isinstance(mode, Anomaly) else None
+    written = last_write()
     gradients = {call[0]: g}
     ours: set[int] = set()  # whose gradient no one else holds, so that it may be added to in place
     leaves: dict[int, Tensor] = {}
     for number in sorted(calls, reverse=True):
         _, op, operands, parents, options, out = call = calls[number]
         g = gradients.pop(number)
-        if number < _last_write:
-            _check_unwritten(call)
+        if number < written:
+            check_unwritten(call)
         if anomaly is not None:
             anomaly.check(call)
         if lift is not None:
@@ -309,50 +218,3 @@ def _references_of_a_new_array() -> int:
 
 ALONE = _references_of_a_new_array()
 """The reference count, read as above, of an array that one local variable holds and nothing else."""
-
-
-INSIDE = ("cache", "starts")
-"""Options of the tape's own, which a printed tape leaves out."""
-UNSAID = (("axis", None), ("keepdims", False))
-"""Options at NumPy's default, which a printed tape leaves out."""
-
-
-class Tape:
-    """The calls behind a tensor, oldest first; ``print`` it to see them, one a line."""
-
-    def __init__(self, calls: list[Call], names: dict[int, str]) -> None:
-        self.calls = calls
-        self._names = names
-
-    def __len__(self) -> int:
-        return len(self.calls)
-
-    def __iter__(self) -> Iterator[Call]:
-        return iter(self.calls)
-
-    def __str__(self) -> str:
-        places = {call[0]: f"%{i}" for i, call in enumerate(self.calls)}
-        rows = [("", "op", "operands", "shape", "dtype")]
-        for number, op, operands, parents, options, out in self.calls:
-            shown = [self._show(x, p, places) for x, p in zip(operands, parents, strict=True)]
-            shown += [
-                f"{name}={value!r}"
-                for name, value in options.items()
-                if name not in INSIDE and (name, value) not in UNSAID
-            ]
-            rows.append((places[number], op.name, ", ".join(shown), str(out.shape), str(out.dtype)))
-        widths = [max(len(row[i]) for row in rows) for i in range(5)]
-        return "\n".join(
-            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
-        )
-
-    __repr__ = __str__
-
-    def _show(self, operand: Any, parent: Parent, places: dict[int, str]) -> str:
-        if isinstance(parent, tuple):
-            return places[parent[0]]
-        if parent is not None:
-            return self._names[id(parent)]
-        if isinstance(operand, np.ndarray) and operand.size != 1:
-            return f"{operand.dtype}{list(operand.shape)}"
-        return str(operand)

@@ -28,19 +28,8 @@ from .rules.elementwise import (
 )
 from .rules.indexing import GETITEM, SETITEM
 from .rules.linalg import MATMUL
-from .tape import (
-    Array,
-    Call,
-    Parent,
-    Tape,
-    TapeError,
-    ancestors,
-    next_number,
-    recording,
-    tracing,
-    walk_back,
-    wrote,
-)
+from .tape import Array, Call, Parent, TapeError, recording, tracing, walk_back
+from .watch import next_number, wrote
 
 NO_OPTIONS: dict[str, Any] = {}
 
@@ -342,7 +331,7 @@ class Tensor:
         if method == "__call__":
             op = None if kwargs else OPS.get(ufunc)
             return _call(ufunc, inputs, kwargs) if op is None else apply(op, inputs)
-        if recording.get() is not None and _requires_grad((inputs, kwargs)):
+        if recording.get() is not None and any_requires_grad((inputs, kwargs)):
             raise _no_rule(f"{ufunc.__name__}.{method}")
         if method == "at":
             wrote(_bare(inputs[0]))
@@ -442,31 +431,6 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
             "dtype=np.float64"
         )
     return Tensor(array, bool(requires_grad))
-
-
-def tape(result: Tensor, **leaves: Tensor) -> Tape:
-    """Return the calls behind a tensor, oldest first: ``print(mg.tape(loss, W=W, b=b))``.
-
-    Parameters
-    ----------
-    result : Tensor
-        The tensor whose making is to be seen.
-    **leaves : Tensor
-        Names for leaves; others are called leaf0, leaf1, … in the order of their use.
-
-    Returns
-    -------
-    Tape
-        One line a call: its number, the op, its operands (``%3`` is the result of call 3; a leaf's name; the
-        value or the dtype and shape of a constant) and options, the shape and the dtype of its result.
-    """
-    calls = [] if result._call is None else [call for _, call in sorted(ancestors(result._call)[0].items())]
-    names = {id(leaf): name for name, leaf in leaves.items()}
-    for call in calls:
-        for parent in call[3]:
-            if isinstance(parent, Tensor):
-                names.setdefault(id(parent), f"leaf{len(names) - len(leaves)}")
-    return Tape(calls, names)
 
 
 def lift(array: Array, parent: Parent) -> Tensor:
@@ -570,7 +534,7 @@ def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     op = OPS.get(function)
     if "out" in kwargs and kwargs["out"] is None:
         kwargs = {name: value for name, value in kwargs.items() if name != "out"}
-    if recording.get() is None or not _requires_grad((args, kwargs)):
+    if recording.get() is None or not any_requires_grad((args, kwargs)):
         written = kwargs.get("out", args[0] if function in IN_PLACE else None)
         if written is not None:
             wrote(_bare(written))
@@ -579,7 +543,7 @@ def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return op.forward(*args, **kwargs)
     if op is not None:
         operands, options = op.bind(*args, **kwargs)
-        if _requires_grad(options):
+        if any_requires_grad(options):
             raise TapeError(f"numpy.{op.name}: no backward rule for a tensor as an option; detach it")
         return apply(op, operands, _bare(options))
     if "out" not in kwargs and function not in IN_PLACE:
@@ -602,7 +566,7 @@ def _call_into(
     out: tuple[Any, ...], ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """Call a ufunc with ``out``: NumPy's way where no gradient is needed; recorded, for ``array += tensor``."""
-    if recording.get() is None or not _requires_grad((inputs, out, kwargs)):
+    if recording.get() is None or not any_requires_grad((inputs, out, kwargs)):
         getattr(ufunc, method)(*_bare(inputs), out=_bare(out), **_bare(kwargs))
         for array in _bare(out):
             if array is not None:
@@ -646,7 +610,7 @@ def _kept(index: Any) -> Any:
     return np.array(_bare(index)) if isinstance(index, (Tensor, np.ndarray)) else index
 
 
-def _requires_grad(x: Any) -> bool:
+def any_requires_grad(x: Any) -> bool:
     """Tell whether a tensor among nested arguments requires a gradient."""
     if type(x) is Tensor:
         return x.requires_grad
@@ -655,7 +619,7 @@ def _requires_grad(x: Any) -> bool:
     elif not isinstance(x, (tuple, list)):
         return False
     for each in x:
-        if type(each) is not np.ndarray and _requires_grad(each):
+        if type(each) is not np.ndarray and any_requires_grad(each):
             return True
     return False
 
