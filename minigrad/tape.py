@@ -216,5 +216,17 @@ def _references_of_a_new_array() -> int:
     return getrefcount(array)
 
 
+def _references_of_a_base() -> int:
+    view = np.empty(1).reshape(1, 1)
+    return getrefcount(view.base)
+
+
 ALONE = _references_of_a_new_array()
 """The reference count, read as above, of an array that one local variable holds and nothing else."""
+ALONE_BELOW = _references_of_a_base()
+"""That of an array which only a view of it holds: what some of NumPy's functions return."""
+
+
+def views_another(array: Array) -> bool:
+    """Tell whether an array is a view of one that something else holds too."""
+    return array.base is not None and getrefcount(array.base) > ALONE_BELOW

@@ -28,12 +28,10 @@ from .rules.elementwise import (
 )
 from .rules.indexing import GETITEM, SETITEM
 from .rules.linalg import MATMUL
-from .tape import Array, Call, Parent, TapeError, recording, tracing, walk_back
+from .tape import Array, Call, Parent, TapeError, recording, tracing, views_another, walk_back
 from .watch import next_number, wrote
 
 NO_OPTIONS: dict[str, Any] = {}
-
-
 INSTEAD_OF_AN_ARRAY = (
     "fill a tensor instead of an array (a = mg.tensor(a); a[i] = t), join tensors by np.stack, or leave the tape "
     "in so many words: t.numpy(), t.detach(), t.item()"
@@ -286,7 +284,7 @@ class Tensor:
             self.data[index] = _bare(value)
             wrote(self.data)
             return
-        if self.data.base is not None and not self._is_argument():
+        if views_another(self.data) and not self._is_argument():
             raise RuntimeError(
                 "in-place change of a view: recorded, it would not reach the tensor that is viewed; write to that "
                 "one, t[0, 1] = value in place of t[0][1] = value, or change a copy, t[0].copy()"
