@@ -21,7 +21,7 @@ class Tape:
 
     def __init__(self, calls: list[Call], names: dict[int, str]) -> None:
         self.calls = calls
-        self._names = names
+        self.names = names
 
     def __len__(self) -> int:
         return len(self.calls)
@@ -34,11 +34,7 @@ class Tape:
         rows = [("", "op", "operands", "shape", "dtype")]
         for number, op, operands, parents, options, out in self.calls:
             shown = [self._show(x, p, places) for x, p in zip(operands, parents, strict=True)]
-            shown += [
-                f"{name}={value!r}"
-                for name, value in options.items()
-                if name not in INSIDE and (name, value) not in UNSAID
-            ]
+            shown += said(options)
             rows.append((places[number], op.name, ", ".join(shown), str(out.shape), str(out.dtype)))
         widths = [max(len(row[i]) for row in rows) for i in range(5)]
         return "\n".join(
@@ -47,14 +43,32 @@ class Tape:
 
     __repr__ = __str__
 
+    def _repr_svg_(self) -> str | None:
+        """Return the picture that a notebook shows; None for a tape without calls, or too long to be drawn."""
+        from .drawn import draw
+
+        try:
+            return draw(self).svg if self.calls else None
+        except ValueError:
+            return None
+
     def _show(self, operand: Any, parent: Parent, places: dict[int, str]) -> str:
         if isinstance(parent, tuple):
             return places[parent[0]]
         if parent is not None:
-            return self._names[id(parent)]
+            return self.names[id(parent)]
         if isinstance(operand, np.ndarray) and operand.size != 1:
             return f"{operand.dtype}{list(operand.shape)}"
         return str(operand)
+
+
+def said(options: dict[str, Any]) -> list[str]:
+    """Return the options of a call as they are printed: those that say something."""
+    return [
+        f"{name}={value!r}"
+        for name, value in options.items()
+        if name not in INSIDE and (name, value) not in UNSAID
+    ]
 
 
 def tape(result: Tensor, **leaves: Tensor) -> Tape:
