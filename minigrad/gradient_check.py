@@ -108,7 +108,7 @@ def _check_nudgeable(x: Any, h: float) -> None:
 
 
 def _values_around(
-    f: Callable[[], Any], x: Array, index: tuple[int, ...], steps: Sequence[float]
+    f: Callable[[], Any], x: Array, index: tuple[int, ...], steps: Sequence[complex]
 ) -> list[Array]:
     """Return f() with one entry of x moved by each step in turn; the entry is restored, whatever happens."""
     before = x[index]
@@ -332,18 +332,18 @@ def _complex_step(f: Callable[..., Any], arrays: list[Any], differences: Gradien
 
     Where it disagrees with the differences at large, f is not analytic, and there is no such way.
     """
+    moved = [x.astype(complex) for x in arrays]
     gradients = []
-    for which, x in enumerate(arrays):
+    for which, x in enumerate(moved):
         gradient = np.zeros(x.shape)
         for index in np.ndindex(x.shape):
-            moved = [each.astype(complex) for each in arrays]
-            moved[which][index] += 1e-30j
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("error", np.exceptions.ComplexWarning)
-                    gradient[index] = np.imag(f(*moved)) / 1e-30
+                    (value,) = _values_around(lambda: f(*moved), x, index, (1e-30j,))
             except (TypeError, ValueError, np.exceptions.ComplexWarning):
                 return []
+            gradient[index] = value.imag / 1e-30
         if np.any(_errors(differences.arrays[which], gradient) > 1e-5):
             return []
         gradients.append(gradient)

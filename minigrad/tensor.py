@@ -285,7 +285,7 @@ class Tensor:
             wrote(self.data)
             return
         if views_another(self.data) and not self._is_argument():
-            raise RuntimeError(
+            raise TapeError(
                 "in-place change of a view: recorded, it would not reach the tensor that is viewed; write to that "
                 "one, t[0, 1] = value in place of t[0][1] = value, or change a copy, t[0].copy()"
             )
