@@ -1,5 +1,6 @@
 """minigrad: an autograd tensor micro-framework in NumPy. The tape is a NumPy program."""
 
+from .drawn import draw_tape
 from .functional import grad, value_and_grad
 from .layers import affine, affine_relu, l2_regularized, layer, multiclass_hinge, relu, softmax_cross_entropy
 from .printed import tape
@@ -14,6 +15,7 @@ __all__ = [
     "affine",
     "affine_relu",
     "detect_anomaly",
+    "draw_tape",
     "grad",
     "l2_regularized",
     "layer",

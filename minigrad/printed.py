@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -89,8 +90,9 @@ def tape(result: Tensor, **leaves: Tensor) -> Tape:
     """
     calls = [] if result._call is None else [call for _, call in sorted(ancestors(result._call)[0].items())]
     names = {id(leaf): name for name, leaf in leaves.items()}
+    unused = (name for name in map("leaf{}".format, count()) if name not in leaves)
     for call in calls:
         for parent in call[3]:
-            if isinstance(parent, Tensor):
-                names.setdefault(id(parent), f"leaf{len(names) - len(leaves)}")
+            if isinstance(parent, Tensor) and id(parent) not in names:
+                names[id(parent)] = next(unused)
     return Tape(calls, names)

@@ -406,4 +406,6 @@ def test_the_tape_is_a_table():
         "%4  mean     %3, axis=0        (2,)    float64",
         "%5  getitem  %4, index=1       ()      float64",
     ]
+    assert "float64[4, 3], leaf0" in str(mg.tape(loss, leaf0=W))
+    assert "%0, leaf1" in str(mg.tape(loss, leaf0=W))
     assert str(mg.tape(W)).split() == ["op", "operands", "shape", "dtype"]
