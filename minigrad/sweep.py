@@ -196,7 +196,8 @@ def sweep(
     out : path, optional
         A folder that keeps ``grid.json``, every finished training as a line of ``results.jsonl``, and the
         parameters of the best so far as ``best.npz``. A sweep that was stopped goes on there when it is
-        called again with the same grid, data and seed; whether `train` is the same is not checked.
+        called again with the same grid, data and seed; whether `train` is the same is not checked,
+        and a setting that diverged or raised an error has finished too.
     seed : int
         Each setting's own seed follows from this one and the setting, whatever its `num_epochs`.
     progress : bool, optional
@@ -605,17 +606,18 @@ class _Results:
         """
         found = []
         for chain in self.chains.values() if of is None else [self.chains[_chain_key(of)]]:
-            source = None
+            source, waiting = None, False
             for setting in chain:
                 key = _key(setting)
                 if key in self.trained:
-                    trial = source = self.trained[key]
-                elif source is None or (read := _read_off(source, setting)) is None:
-                    found.append(setting)
-                    break
+                    self.trials[key] = source = self.trained[key]
+                elif waiting:
+                    continue
+                elif source is not None and (read := _read_off(source, setting)) is not None:
+                    self.trials[key] = read
                 else:
-                    trial = read
-                self.trials[key] = trial
+                    found.append(setting)
+                    waiting = True
         return found
 
     def rank(self, key: str) -> tuple[int, float, int]:
@@ -631,24 +633,19 @@ class _Results:
     def add(self, setting: Setting, outcome: Any) -> None:
         """Add a training: first the parameters, if it is the best, which bring its line with them."""
         trial, params = (outcome, {}) if isinstance(outcome, Trial) else _read_record(setting, outcome)
-        before = self.best()
         self.trained[_key(setting)] = trial
         self.missing(setting)
         best, line = self.best(), _line(trial)
-        if best is not None and best != before:
+        if best is not None and self._source(best) == _key(setting):
             _write(self.best_file, _archive(params, line))
         self._append(line)
 
     def ranked(self) -> SweepResult:
         """Return the trials, best first, the best one with its parameters."""
         ranked = [self.trials[key] for key in sorted(self.trials, key=self.rank)]
-        saved = self._read_best()
-        if (
-            saved is not None
-            and ranked[0].status == "finished"
-            and _key(saved[0].setting) == self._source(ranked[0])
-        ):
-            ranked[0] = replace(ranked[0], params=saved[1])
+        saved, best = self._read_best(), self.best()
+        if saved is not None and best is not None and _key(saved[0].setting) == self._source(best):
+            ranked[0] = replace(best, params=saved[1])
         return SweepResult(ranked)
 
     def show(self, bar: Any) -> None:
@@ -682,9 +679,8 @@ class _Results:
         if self.lines.exists():
             self._read_lines()
         saved = self._read_best()
-        if (
-            saved is not None and _key(saved[0].setting) not in self.trained
-        ):  # stopped before its line was written
+        if saved is not None and _key(saved[0].setting) not in self.trained:
+            # the sweep was stopped before it wrote this line
             self.trained[_key(saved[0].setting)] = saved[0]
             self._append(_line(saved[0]))
         self.missing()
@@ -817,7 +813,7 @@ def _read_off(source: Trial, setting: Setting) -> Trial | None:
             history[name] = values[: epochs + 1]
         elif len(values) % longer == 0:
             history[name] = values[: len(values) // longer * epochs]
-    return Trial(setting, "finished", max(history["val_acc_history"]), history, read_off=longer)
+    return Trial(setting, "finished", float(max(history["val_acc_history"])), history, read_off=longer)
 
 
 def _check_same(grid_file: Path, description: dict[str, Any]) -> None:

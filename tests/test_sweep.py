@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -178,6 +178,33 @@ def test_what_a_killed_worker_lost_is_trained_in_this_process():
         with pytest.warns(RuntimeWarning, match="BrokenProcessPool"):  # broken before the first setting
             again = sweep(train_and_kill_the_worker, grid, DATA, executor)
     assert result.table() == again.table() == expected.table()
+
+
+class Client:
+    """Like Dask's, but only the first call is ever made."""
+
+    def __init__(self):
+        self.futures = []
+
+    def submit(self, fn, *args, pure=True):
+        assert not pure
+        future = Future()
+        if not self.futures:
+            future.set_result(fn(*args))
+        self.futures.append(future)
+        return future
+
+
+def test_what_runs_elsewhere_is_cancelled_after_an_error(tmp_path):
+    client = Client()
+    with pytest.raises(TypeError, match="must return a dict with 'val_acc'"):
+        sweep(train_nothing, PRODUCTS, DATA, client, tmp_path)
+    assert [future.cancelled() for future in client.futures] == [False] + [True] * 11
+    assert files(tmp_path) == ["grid.json"]
+
+
+def train_nothing(setting, data, seed):
+    return {}
 
 
 def test_a_worker_that_is_given_other_data_at_the_same_place_opens_it(tmp_path):
@@ -386,6 +413,18 @@ def test_a_best_that_was_saved_without_its_line_is_not_trained_again(tmp_path):
     assert not (tmp_path / "calls").exists() and lines(tmp_path / "out") == whole
 
 
+def test_a_best_shorter_run_keeps_its_parameters_when_the_longer_ones_line_is_damaged(tmp_path):
+    grid = {"num_epochs": list(range(1, 101)), "learning_rate": [20.0, 1e-3], "reg": [0.2]}
+    expected = sweep(train_softmax, grid, DATA, out=tmp_path)
+    assert expected.best.setting["learning_rate"] == 20
+    (damaged,) = [line for line in lines(tmp_path) if b'"diverged"' in line]
+    (kept,) = [line for line in lines(tmp_path) if b'"learning_rate": 20.0' in line and line != damaged]
+    (tmp_path / "results.jsonl").write_bytes(damaged[:-9] + b"\n" + kept)
+    with pytest.warns(RuntimeWarning, match="1 damaged line"):
+        assert_same(sweep(train_softmax, grid, DATA, out=tmp_path), expected)
+    assert len(lines(tmp_path)) == 3
+
+
 def test_best_npz_holds_the_parameters_under_their_names(tmp_path):
     def train(setting, data, seed):
         return {"val_acc": 1, "params": {"file": np.eye(2), "result.json": np.ones(1), "a/b": np.zeros(3)}}
@@ -439,6 +478,8 @@ def test_a_full_disk_is_told_and_leaves_whole_files(tmp_path, monkeypatch, write
             sweep(train_product, PRODUCTS, DATA, out=tmp_path / "out")
     assert told.value.errno == errno.ENOSPC
     assert set(files(tmp_path / "out")) <= {"best.npz", "grid.json", "results.jsonl"}
+    if writes_before >= 2:  # the grid's file; then, for each of these settings, the best one's and a line
+        assert len(lines(tmp_path / "out")) == (writes_before - 1) // 2
     assert_same(
         sweep(train_product, PRODUCTS, DATA, out=tmp_path / "out"), sweep(train_product, PRODUCTS, DATA)
     )
