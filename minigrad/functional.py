@@ -52,6 +52,8 @@ def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[
 
 def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
     """Return the function that computes ``(f(*args), gradient)``; see `grad`."""
+    if not callable(f):
+        raise TypeError(f"grad: got {f!r}; expected a function of arrays")
     several = isinstance(argnums, tuple)
     positions: tuple[int, ...] = argnums if isinstance(argnums, tuple) else (argnums,)
     if not all(isinstance(position, int) for position in positions):

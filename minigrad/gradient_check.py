@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,14 @@ from .functional import grad
 from .layers import Layer
 from .layers import layer as make_layer
 from .tape import Array, TapeError
-from .tensor import Tensor, tensor
+from .tensor import ARRAY_LIKE, Tensor, tensor
 
 STEP = 2.0**-13
 """The step of the differences at entries of size 1, extrapolated from two to an error of order STEP⁴."""
+
+
+ROUNDINGS = 64
+"""How many units in the last place a value of the function may be wrong, before a difference is an error."""
 
 
 class GradientMismatch(AssertionError):
@@ -91,6 +96,8 @@ def eval_numerical_gradient_array(f: Callable[[Array], Any], x: Array, df: Any, 
     gradient = np.zeros(x.shape)
     for index in np.ndindex(x.shape):
         above, below = _values_around(lambda: f(x), x, index, (h, -h))
+        if np.ndim(df) and np.shape(df) != above.shape:
+            raise ValueError(f"numerical gradient: df has shape {np.shape(df)}, but f(x) has {above.shape}")
         gradient[index] = np.sum((above - below) * df) / (2 * h)
     return gradient
 
@@ -99,6 +106,8 @@ def _check_nudgeable(x: Any, h: float) -> None:
     if not isinstance(x, np.ndarray) or x.dtype.kind != "f" or not x.flags.writeable:
         what = f"dtype {x.dtype}" if isinstance(x, np.ndarray) else type(x).__name__
         raise TypeError(f"numerical gradient: x has {what}; expected a writable array of floats")
+    if not h > 0:
+        raise ValueError(f"numerical gradient: h is {h}; expected a step > 0")
     if h < np.finfo(x.dtype).eps ** 0.5:
         warnings.warn(
             f"numerical gradient: a step of {h:g} is lost in the rounding of {x.dtype}; give float64, or a step of "
@@ -167,20 +176,35 @@ def check_layer(layer: Any, *inputs: Any, rtol: float = 1e-6, seed: int = 0, **o
     GradientMismatch
         If two ways disagree, or a gradient has not its input's shape; or the layer changes its input.
     """
-    checked = layer if isinstance(layer, Layer) else make_layer(*layer)
+    checked = _as_layer(layer)
     arrays = _float64(inputs)
-    out, cache = checked.forward(*arrays, **options)
+    floats = _float_places(checked.name, arrays)
+
+    def run(*xs: Any) -> Any:
+        """Call the forward, with its own copy of any dict it may write into."""
+        own = [copy.deepcopy(x) if isinstance(x, dict) else x for x in xs]
+        return checked.forward(*own, **copy.deepcopy(options))
+
+    def check_unchanged() -> None:
+        for i in floats:
+            if not np.array_equal(arrays[i], np.asarray(inputs[i], np.float64), equal_nan=True):
+                raise GradientMismatch(
+                    f"{checked.name}: the layer changed its input {i}; it must leave it as it is"
+                )
+
+    out, cache = run(*arrays)
+    check_unchanged()
+    if not np.array_equal(run(*arrays)[0], out, equal_nan=True):
+        raise GradientMismatch(
+            f"{checked.name}: the forward gave two results for one input, so there is nothing to compare; seed "
+            "what is random in it, or give the random numbers as an input"
+        )
     dout = np.random.default_rng(seed).standard_normal(np.shape(out))
     upstream = dout.copy()
     gradients = checked.backward(upstream if dout.ndim else upstream[()], cache)
     if not np.array_equal(upstream, dout):
         raise GradientMismatch(f"{checked.name}: the backward changed its dout; it must leave it as it is")
-    for i, (array, given) in enumerate(zip(arrays, _float64(inputs), strict=True)):
-        if not np.array_equal(array, given, equal_nan=array.dtype.kind == "f"):
-            raise GradientMismatch(
-                f"{checked.name}: the layer changed its input {i}; it must leave it as it is"
-            )
-    floats = [i for i, x in enumerate(arrays) if x.dtype.kind == "f"]
+    check_unchanged()
     hand = list(gradients) if isinstance(gradients, (tuple, list)) else [gradients]
     for i in floats:
         shape = None if i >= len(hand) or hand[i] is None else np.shape(hand[i])
@@ -194,7 +218,7 @@ def check_layer(layer: Any, *inputs: Any, rtol: float = 1e-6, seed: int = 0, **o
         full = list(arrays)
         for i, x in zip(floats, moving, strict=True):
             full[i] = x
-        return checked.forward(*full, **options)[0]
+        return run(*full)[0]
 
     ways = _ways(forward, [arrays[i] for i in floats], dout, without_tape=True)
     return _compare(checked.name, floats, Gradients("hand-derived", [hand[i] for i in floats]), ways, rtol)
@@ -225,8 +249,11 @@ def check_grads(
     TapeError
         If the tape has no rule for a function that f calls.
     """
+    if order not in (1, 2):
+        raise ValueError(f"check_grads: order is {order!r}; expected 1 or 2")
+    name = getattr(f, "__name__", type(f).__name__)
     given = _float64(args)
-    floats = [i for i, x in enumerate(given) if x.dtype.kind == "f"]
+    floats = _float_places(name, given)
     arrays = [given[i] for i in floats]
 
     def moving(*xs: Any) -> Any:
@@ -238,7 +265,6 @@ def check_grads(
     rng = np.random.default_rng(seed)
     dout = [rng.standard_normal(np.shape(part)) for part in _parts(moving(*arrays))]
     ways = _ways(moving, arrays, dout)
-    name = getattr(f, "__name__", type(f).__name__)
     report = _compare(name, floats, ways[0], ways[1:], rtol)
     if order == 1:
         return report
@@ -250,9 +276,32 @@ def check_grads(
     return Report(report.ways, max(report.error, error))
 
 
+def _as_layer(layer: Any) -> Layer:
+    """Return a layer, or the layer of a pair."""
+    if isinstance(layer, Layer):
+        return layer
+    if isinstance(layer, (tuple, list)) and len(layer) == 2 and all(callable(each) for each in layer):
+        return make_layer(*layer)
+    raise TypeError(
+        f"check_layer: got {getattr(layer, '__name__', repr(layer))}; expected a layer made by mg.layer, or a pair "
+        "(forward, backward); a function alone is checked by check_grads"
+    )
+
+
 def _float64(inputs: Sequence[Any]) -> list[Any]:
-    arrays = [np.asarray(x) for x in inputs]
-    return [np.array(x, np.float64) if x.dtype.kind == "f" else x for x in arrays]
+    """Return what a check runs on: arrays, floats among them as copies in float64, and anything else as it is."""
+    arrays = [np.asarray(x) if isinstance(x, ARRAY_LIKE) else x for x in inputs]
+    return [np.array(x, np.float64) if getattr(x, "dtype", np.dtype(bool)).kind == "f" else x for x in arrays]
+
+
+def _float_places(name: str, arrays: Sequence[Any]) -> list[int]:
+    """Return which of the inputs hold floats, and so are differentiated."""
+    places = [i for i, x in enumerate(arrays) if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
+    if not places:
+        raise TypeError(
+            f"{name}: no input holds floats, so there is no gradient to check; give x.astype(float)"
+        )
+    return places
 
 
 def _parts(out: Any) -> Sequence[Any]:
@@ -304,10 +353,14 @@ def _tape(f: Callable[..., Any], arrays: list[Any], dout: Any) -> list[Any]:
 
 
 class Slopes(np.ndarray[Any, Any]):
-    """Derivatives by central differences, with those to the left and to the right: they part at a kink."""
+    """Derivatives by central differences, with the size of their rounding errors.
+
+    And with the derivatives to the left and to the right, which part at a kink.
+    """
 
     left: Array
     right: Array
+    noise: Array
 
 
 def _differences(f: Callable[..., Any], arrays: list[Any], which: int) -> Slopes:
@@ -315,13 +368,14 @@ def _differences(f: Callable[..., Any], arrays: list[Any], which: int) -> Slopes
     arrays = [np.array(x) for x in arrays]
     x = arrays[which]
     slopes = np.zeros(x.shape).view(Slopes)
-    slopes.left, slopes.right = np.zeros(x.shape), np.zeros(x.shape)
+    slopes.left, slopes.right, slopes.noise = (np.zeros(x.shape) for _ in range(3))
     here = float(f(*arrays))
     for index in np.ndindex(x.shape):
         h = STEP * min(max(abs(float(x[index])), 1e-2), 1.0)
         around = _values_around(lambda: f(*arrays), x, index, (h, -h, h / 2, -h / 2))
         up, down, half_up, half_down = (float(value) for value in around)
         slopes[index] = (8 * (half_up - half_down) - (up - down)) / (6 * h)
+        slopes.noise[index] = ROUNDINGS * np.finfo(float).eps * max(abs(up), abs(down), abs(here)) / h
         slopes.left[index] = (3 * here - 4 * half_down + down) / h
         slopes.right[index] = (4 * half_up - 3 * here - up) / h
     return slopes
@@ -344,18 +398,19 @@ def _complex_step(f: Callable[..., Any], arrays: list[Any], differences: Gradien
             except (TypeError, ValueError, np.exceptions.ComplexWarning):
                 return []
             gradient[index] = value.imag / 1e-30
-        if np.any(_errors(differences.arrays[which], gradient) > 1e-5):
+        if np.any(_errors(gradient, differences.arrays[which]) > 1e-5):
             return []
         gradients.append(gradient)
     return [Gradients("complex step", gradients)]
 
 
-def _errors(reference: Any, x: Any) -> Array:
+def _errors(x: Any, reference: Any) -> Array:
     """Return the relative error of each entry, which counts as a thousandth of the largest one at least."""
-    reference, x = np.asarray(reference), np.asarray(x)
+    noise = reference.noise if isinstance(reference, Slopes) else 0.0
+    x, reference = np.asarray(x), np.asarray(reference)
     size = np.maximum(np.abs(reference), np.abs(x))
     floor = max(1e-3 * float(np.max(size, initial=0.0)), 1e-6)
-    errors = np.abs(reference - x) / np.maximum(size, floor)
+    errors = np.maximum(np.abs(reference - x) - noise, 0.0) / np.maximum(size, floor)
     return np.asarray(np.where(np.isnan(errors), np.inf, errors))
 
 
@@ -370,7 +425,7 @@ def _compare(
             ours, next(way.arrays[k] for way in (first, *others) if isinstance(way.arrays[k], Slopes))
         )
         for other in others:
-            errors = np.where(kinks, 0.0, _errors(other.arrays[k], ours))
+            errors = np.where(kinks, 0.0, _errors(ours, other.arrays[k]))
             if not errors.size:
                 continue
             index = tuple(int(i) for i in np.unravel_index(int(np.argmax(errors)), errors.shape))

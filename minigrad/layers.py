@@ -135,7 +135,12 @@ def layer(
     ValueError
         In the backward pass, if ``backward`` misses a gradient or returns one of another shape.
     """
-    made = Layer(forward, backward, name or forward.__name__.removesuffix("_forward"), inputs)
+    if not (callable(forward) and callable(backward)):
+        raise TypeError(
+            f"layer: got {forward!r} and {backward!r}; expected two functions, forward and backward"
+        )
+    called = name or getattr(forward, "__name__", type(forward).__name__).removesuffix("_forward")
+    made = Layer(forward, backward, called, inputs)
     if inputs is not None:
         LAYERS[made.name] = made
     return made

@@ -88,6 +88,9 @@ def tape(result: Tensor, **leaves: Tensor) -> Tape:
         One line a call: its number, the op, its operands (``%3`` is the result of call 3; a leaf's name; the
         value or the dtype and shape of a constant) and options, the shape and the dtype of its result.
     """
+    for name, leaf in {"result": result, **leaves}.items():
+        if not isinstance(leaf, Tensor):
+            raise TypeError(f"tape: {name} is {type(leaf).__name__}; expected a tensor")
     calls = [] if result._call is None else [call for _, call in sorted(ancestors(result._call)[0].items())]
     names = {id(leaf): name for name, leaf in leaves.items()}
     unused = (name for name in map("leaf{}".format, count()) if name not in leaves)

@@ -68,7 +68,7 @@ def _augmented(ufunc: Any) -> Callable[[Any, Any], Tensor]:
     return method
 
 
-def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+def _method(function: Callable[..., Any]) -> Callable[..., Tensor]:
     """Make the method that is a NumPy function of the tensor, with its name and its documentation."""
 
     @wraps(function)
@@ -131,7 +131,7 @@ class Tensor:
         return self.data.dtype
 
     @property
-    def T(self) -> Any:
+    def T(self) -> Tensor:
         """The tensor with its axes in reverse."""
         return self.transpose()
 
@@ -177,10 +177,10 @@ class Tensor:
         """Pickle the numbers: a leaf stays a leaf, a result becomes a constant, since a tape is not stored."""
         return _restore, (self.data, self.requires_grad and self._call is None, self.grad)
 
-    def __copy__(self) -> Any:
+    def __copy__(self) -> Tensor:
         return self.copy() if self._call is not None else _restore(self.data, self.requires_grad, self.grad)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         """Copy a leaf with its gradient; a result's copy stays on the tape."""
         if self._call is not None:
             return self.copy()
@@ -343,21 +343,24 @@ class Tensor:
     var, std = _method(np.var), _method(np.std)
     cumsum, dot, copy = _method(np.cumsum), _method(np.dot), _method(np.copy)
     ravel, squeeze, swapaxes = _method(np.ravel), _method(np.squeeze), _method(np.swapaxes)
-    argmax, argmin, any, all = _method(np.argmax), _method(np.argmin), _method(np.any), _method(np.all)
+    argmax: Callable[..., Any] = _method(np.argmax)
+    argmin: Callable[..., Any] = _method(np.argmin)
+    any: Callable[..., Any] = _method(np.any)
+    all: Callable[..., Any] = _method(np.all)
 
-    def clip(self, min: Any = None, max: Any = None) -> Any:
+    def clip(self, min: Any = None, max: Any = None) -> Tensor:
         """`numpy.clip`."""
-        return np.clip(self, min, max)
+        return _call(np.clip, (self, min, max), {})  # type: ignore[no-any-return]
 
-    def reshape(self, *shape: Any) -> Any:
+    def reshape(self, *shape: Any) -> Tensor:
         """`numpy.reshape`, to a tuple or to as many lengths."""
-        return np.reshape(self, shape[0] if len(shape) == 1 else shape)
+        return _call(np.reshape, (self, shape[0] if len(shape) == 1 else shape), {})  # type: ignore[no-any-return]
 
-    def transpose(self, *axes: Any) -> Any:
+    def transpose(self, *axes: Any) -> Tensor:
         """`numpy.transpose`, by a tuple or by as many axes; reversed, if none is given."""
-        return np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
+        return _call(np.transpose, (self, axes[0] if len(axes) == 1 else axes or None), {})  # type: ignore[no-any-return]
 
-    def flatten(self) -> Any:
+    def flatten(self) -> Tensor:
         """Return a copy with one axis."""
         return self.copy().ravel()
 
@@ -461,10 +464,12 @@ def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS
                 parents.append(x._call or x)
                 continue
         else:
-            args.append(x if type(x) in plain else np.asarray(x))
+            args.append(np.asarray(x) if type(x) not in plain and isinstance(x, ARRAY_LIKE) else x)
         parents.append(None)
     out = op.forward(*args, **options) if options else op.forward(*args)
     if op.rules is None:  # a layer
+        if type(out) is not tuple or len(out) != 2:
+            raise TypeError(f"{op.name}: the forward returned {type(out).__name__}; expected (out, cache)")
         out, cache = out
         if not tensors:
             return out  # type: ignore[no-any-return]
@@ -518,6 +523,7 @@ def _binary(op: Any, x: Any, y: Any) -> Tensor:
     return result
 
 
+ARRAY_LIKE = (np.ndarray, np.generic, list, tuple, range, float, int, bool, complex)
 ARRAY = frozenset({np.ndarray})
 PLAIN = ARRAY | {float, int, bool, np.float64, np.float32}
 _new = Tensor.__new__

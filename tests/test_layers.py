@@ -256,3 +256,14 @@ def test_a_backward_of_another_shape_is_refused():
     missing = mg.layer(affine_forward, lambda dout, cache: (dout @ cache[1].T,), name="missing")
     with pytest.raises(ValueError, match="missing: backward returned no gradient for input 2"):
         missing(np.ones((2, 3)), np.ones((3, 4)), b).sum().backward()
+
+
+def test_what_is_no_layer_is_refused():
+    with pytest.raises(TypeError, match="forward returned ndarray; expected \\(out, cache\\)"):
+        mg.layer(lambda x: x * 2, lambda d, c: d, name="forgetful")(mg.tensor([1.0, 2.0], requires_grad=True))
+    with pytest.raises(TypeError, match="expected two functions"):
+        mg.layer(1, 2)
+    with pytest.raises(TypeError, match="expected a function"):
+        mg.grad(3)
+    with pytest.raises(TypeError, match="result is int; expected a tensor"):
+        mg.tape(3)

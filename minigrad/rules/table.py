@@ -80,7 +80,8 @@ class Op:
 
     def _bind(self, *args: Any, **kwargs: Any) -> Call:
         """Tell operands from options, as NumPy's own signature has them; leave out what says no more than it."""
-        given = dict(zip(self.defaults, args, strict=False), **kwargs)
+        names = self.known if isinstance(self.function, np.ufunc) else self.defaults
+        given = dict(zip(names, args, strict=False), **kwargs)
         if "newshape" in given:  # as NumPy 1.26 calls the shape of reshape
             given["shape"] = given.pop("newshape")
         for name, value in list(given.items()):
