@@ -172,14 +172,17 @@ def cifar10_folder(root: str | os.PathLike[str] | None = None) -> Path:
         If there is no such folder or a file is missing from it.
     """
     place, named_by = _place(root)
-    folders = [place, place / _FOLDER]
-    for folder in folders:
+    for folder in (place, place / _FOLDER):
         if not _missing(folder):
             return folder
-    looked_at = "\n".join(f"  {folder} (lacks {', '.join(_missing(folder))})" for folder in folders)
+    inner = place / _FOLDER
+    folder = inner if inner.is_dir() else place
+    found = (
+        f"{folder} lacks {', '.join(_missing(folder))}" if folder.is_dir() else f"there is no folder {place}"
+    )
     raise FileNotFoundError(
-        f"no CIFAR-10 data set at {place} (from {named_by}); looked at\n{looked_at}\n"
-        'Either fetch it with minigrad.datasets.download_cifar10(), which needs pip install -e ".[data]", or '
+        f"no CIFAR-10 data set at {place} (from {named_by}): {found}. "
+        'Either fetch it with minigrad.datasets.download_cifar10(), which needs pooch (pip install -e ".[data]"), or '
         f"put the folder {_FOLDER} (the python version, from {CIFAR10_URL}) somewhere and name it or its "
         "parent as root, as the environment variable CIFAR10_DIR, or with --data-dir."
     )
@@ -228,7 +231,10 @@ def download_cifar10(
     try:
         import pooch
     except ImportError as error:
-        raise ImportError('download_cifar10 needs pooch: pip install -e ".[data]"') from error
+        raise ImportError(
+            'download_cifar10 needs pooch, the extra "data": pip install pooch, or '
+            'pip install -e ".[data]" in a checkout'
+        ) from error
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".cifar-10-", dir=folder.parent) as temporary:

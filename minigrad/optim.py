@@ -43,6 +43,8 @@ def sgd(w: NDArray[Any], dw: NDArray[Any], config: Config | None = None) -> tupl
         When an argument is not as above; nothing has been changed then.
     """
     config = {} if config is None else config
+    if not isinstance(config, dict):
+        raise TypeError(f'sgd: config is {config!r}; expected a dict, such as {{"learning_rate": 1e-2}}')
     learning_rate = config.get("learning_rate", 1e-2)
     _check_step(w, dw)
     _check_learning_rate(learning_rate)

@@ -247,7 +247,13 @@ class Solver:
     def _step(self, where: str) -> float:
         """Update the parameters on one minibatch; return its loss before the update."""
         rows = self._minibatches.integers(len(self.X_train), size=self.batch_size)
-        loss_value, grads = self.model.loss(self.X_train[rows], self.y_train[rows])
+        result = self.model.loss(self.X_train[rows], self.y_train[rows])
+        if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping)):
+            raise TypeError(
+                f"model.loss(X, y) returned {type(result).__name__}; it must return (loss, grads), grads a dict "
+                "from the names of the parameters to their gradients"
+            )
+        loss_value, grads = result
         loss = float(loss_value)
         if not math.isfinite(loss):
             learning_rate = next(iter(self.optim_configs.values())).get("learning_rate", "the rule's default")
@@ -350,7 +356,7 @@ def _check_gradients(params: Mapping[str, NDArray[Any]], grads: Mapping[str, NDA
             raise ValueError(
                 f"model.loss(X, y) returned no gradient for parameter {name!r}, only {sorted(grads)}"
             )
-        dw = grads[name]
+        dw = np.asarray(grads[name])
         if (dw.shape, dw.dtype) != (w.shape, w.dtype):
             raise ValueError(
                 f"the gradient of {name!r} is {dw.dtype} of shape {dw.shape}; "

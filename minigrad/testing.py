@@ -12,7 +12,8 @@ try:
     from hypothesis.extra import numpy as hnp
 except ImportError as error:
     raise ImportError(
-        'minigrad.testing needs hypothesis: install the extra, pip install -e ".[test]"'
+        'minigrad.testing needs hypothesis, the extra "test": pip install hypothesis, or '
+        'pip install -e ".[test]" in a checkout'
     ) from error
 
 from .rules.table import Call, Draw

@@ -101,6 +101,8 @@ def show_net_weights(net: Network, ax: Axes | None = None) -> Axes:
     ImportError
         When matplotlib is missing.
     """
+    if "W1" not in net.params:
+        raise ValueError(f"show_net_weights draws net.params['W1'], but there is only {sorted(net.params)}")
     grid = visualize_grid(_as_images(net.params["W1"]), padding=3).astype(np.uint8)
     if ax is None:
         (ax,) = _new_axes(1)
@@ -163,6 +165,9 @@ def _new_axes(rows: int) -> Sequence[Axes]:
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        raise ImportError('drawing needs matplotlib; install it with: pip install -e ".[plot]"') from error
+        raise ImportError(
+            'drawing needs matplotlib, the extra "plot": pip install matplotlib, or '
+            'pip install -e ".[plot]" in a checkout'
+        ) from error
     _, axes = plt.subplots(rows, layout="constrained", squeeze=False)
     return list(axes[:, 0])

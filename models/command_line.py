@@ -166,6 +166,7 @@ def make_parser() -> Parser:
     positive = checked(float, lambda x: 0 < x < math.inf, "a finite number > 0")
     not_negative = checked(float, lambda x: 0 <= x < math.inf, "a finite number >= 0")
     count = checked(int, lambda n: 1 <= n <= 10**9, "an integer from 1 to 1000000000")
+    folder = checked(lambda text: Path(text) if text else None, lambda path: path is not None, "a folder")
     natural = checked(int, lambda n: n >= 0, "an integer >= 0")
 
     parser = Parser(
@@ -187,7 +188,7 @@ def make_parser() -> Parser:
     )
     data.add_argument(
         "--data-dir",
-        type=Path,
+        type=folder,
         metavar="DIR",
         help="the folder cifar-10-batches-py or its parent (default: what the environment variable "
         "CIFAR10_DIR names, or else the cache folder)",
@@ -255,7 +256,7 @@ def make_parser() -> Parser:
     output.add_argument("--quiet", action="store_true", help="print the two accuracies only")
     output.add_argument(
         "--out",
-        type=Path,
+        type=folder,
         metavar="DIR",
         help="write history.json, history.csv and params.npz there and, if matplotlib is installed, curves.png "
         "and weights.png; those of an earlier run are replaced",

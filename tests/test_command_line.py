@@ -307,6 +307,7 @@ def test_a_file_that_cannot_be_replaced_is_named(run, tmp_path):
         *((flag, ["0", "-1", "1.5", "1e3", "nan", "x", "9" * 5000], "an integer from 1 to 1000000000")
           for flag in ("--hidden", "--epochs", "--batch-size")),
         *((flag, ["-1", "1.5", "x"], "an integer >= 0") for flag in ("--seed", "--print-every")),
+        *((flag, [""], "a folder") for flag in ("--out", "--data-dir")),
     ],
 )  # fmt: skip
 def test_a_wrong_number_is_refused(run, flag, values, expected):
@@ -336,7 +337,7 @@ def test_a_folder_of_digits_is_refused(run, tmp_path):
 def test_a_missing_folder_is_refused(run, tmp_path):
     folder = tmp_path / "none"
     result = run("--dataset", "cifar10", "--data-dir", folder, "--out", tmp_path / "out")
-    assert_refused(result, f"no CIFAR-10 data set at {folder} .*lacks data_batch_1.* --data-dir")
+    assert_refused(result, f"no CIFAR-10 data set at {folder} .*there is no folder {folder}.* --data-dir")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -162,3 +162,8 @@ def test_an_unknown_rule_is_answered_with_the_known_ones():
         optim.find_rule("sdg")
     with pytest.raises(TypeError, match="name or a function"):
         optim.find_rule(3)
+
+
+def test_a_config_that_is_no_dict_is_told():
+    with pytest.raises(TypeError, match=r"config is 0\.1; expected a dict"):
+        optim.sgd(np.zeros(2), np.zeros(2), 0.1)

@@ -686,3 +686,21 @@ def test_decay_needs_a_learning_rate():
 def test_importing_the_solver_does_not_import_tqdm():
     program = "import sys, minigrad.solver; sys.exit('tqdm' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("returned", [np.float64(1.0), (1.0, [np.zeros(2)]), None])
+def test_a_loss_that_returns_something_else_is_told(returned):
+    class Model:
+        params = {"w": np.zeros((2, 2))}  # noqa: RUF012
+
+        def loss(self, X, y=None):
+            return X @ self.params["w"] if y is None else returned
+
+    data = {
+        "X_train": np.ones((4, 2)),
+        "y_train": np.zeros(4, int),
+        "X_val": np.ones((2, 2)),
+        "y_val": np.zeros(2, int),
+    }
+    with pytest.raises(TypeError, match=r"it must return \(loss, grads\)"):
+        Solver(Model(), data, batch_size=2, num_epochs=1, verbose=False).train()

@@ -223,3 +223,11 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch, draw):
 def test_importing_vis_does_not_import_matplotlib():
     program = "import sys, minigrad.vis; sys.exit('matplotlib' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_net_without_first_weights_is_told():
+    class Net:
+        params = {"W": np.zeros((4, 2))}  # noqa: RUF012
+
+    with pytest.raises(ValueError, match=r"params\['W1'\], but there is only \['W'\]"):
+        show_net_weights(Net())
