@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, ClassVar
 
 import numpy as np
@@ -87,6 +88,8 @@ loss_and_grads = mg.value_and_grad(objective)
 
 
 if __name__ == "__main__":
-    from models.command_line import main
+    from models import command_line, sweep_command
 
-    raise SystemExit(main())
+    if sys.argv[1:2] == ["sweep"]:
+        raise SystemExit(sweep_command.main(sys.argv[2:]))
+    raise SystemExit(command_line.main())

@@ -1,0 +1,106 @@
+"""``python -m models.two_layer_net sweep``."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minigrad.datasets import load_digits
+from models import sweep_command
+from models.two_layer_net import TwoLayerNet
+
+ROOT = Path(__file__).parents[1]
+TINY = {"hidden_dim": [5, 8], "num_epochs": [1, 2], "learning_rate": [0.3, 1e9], "reg": [1e-3]}
+REPORT = re.compile(
+    r"best setting: hidden_dim=(\d), num_epochs=\d, learning_rate=0.3, reg=0.001, weight_scale=0.1\n"
+    r"validation accuracy: (0\.\d{4})\ntest accuracy: (0\.\d{4})\n[\d.]+ s, [\d.]+ s a setting\n"
+)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setitem(sweep_command.GRIDS, "digits", TINY)
+
+
+def test_the_grids_are_of_81_settings():
+    for grid in sweep_command.GRIDS.values():
+        assert np.prod([len(values) for values in grid.values()]) == 81
+
+
+def test_it_reports_the_best_and_goes_on_where_it_was(tiny, tmp_path, capsys, monkeypatch):
+    assert sweep_command.main(["--out", str(tmp_path)]) == 0
+    first = capsys.readouterr().out
+    hidden, val_acc, test_acc = REPORT.search(first).groups()
+    assert first.count(" diverged  ") == 2 * 2
+    best = np.load(tmp_path / "best.npz")
+    data = load_digits(np.float32)
+    net = TwoLayerNet(64, int(hidden))
+    net.params = {name: best[name] for name in net.params}
+    for split, printed in (("val", val_acc), ("test", test_acc)):
+        accuracy = np.mean(np.argmax(net.loss(data[f"X_{split}"]), axis=1) == data[f"y_{split}"])
+        assert f"{accuracy:.4f}" == printed
+
+    monkeypatch.setattr(sweep_command, "train_model", lambda *args, **kwargs: pytest.fail("trained again"))
+    assert sweep_command.main(["--out", str(tmp_path)]) == 0
+    again = capsys.readouterr().out
+    assert again.splitlines()[:-1] == first.splitlines()[:-1]
+
+
+def refused(capsys, *argv):
+    with pytest.raises(SystemExit) as end:
+        sweep_command.main([str(arg) for arg in argv])
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    return end.value.code, err
+
+
+def test_bad_arguments_are_one_line(tiny, tmp_path, capsys):
+    file = tmp_path / "file"
+    file.write_text("")
+    for argv, message in (
+        ([], "--out"),
+        (["--out", ""], "expected a folder"),
+        (["--out", tmp_path, "--workers", 0], "got '0', expected an integer from 1 to 1000"),
+        (["--out", tmp_path, "--dataset", "mnist"], "invalid choice"),
+        (["--out", tmp_path, "--dataset", "cifar10", "--data-dir", tmp_path / "none"], "there is no folder"),
+        (["--out", file], str(file)),
+    ):
+        status, err = refused(capsys, *argv)
+        assert status == 2
+        assert message in err
+
+
+def test_a_folder_of_another_seed_is_refused(tiny, tmp_path, capsys):
+    sweep_command.main(["--out", str(tmp_path)])
+    capsys.readouterr()
+    status, err = refused(capsys, "--out", tmp_path, "--seed", 1)
+    assert status == 2
+    assert "seed" in err
+
+
+def test_where_nothing_can_be_trained_it_says_so(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sweep_command.GRIDS, "digits", {**TINY, "learning_rate": [1e9]})
+    with pytest.raises(SystemExit) as end:
+        sweep_command.main(["--out", str(tmp_path)])
+    assert end.value.code == 1
+    assert "none of the 4 settings finished" in capsys.readouterr().err
+
+
+def test_the_process_with_two_workers(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "models.two_layer_net",
+        "sweep",
+        "--workers",
+        "2",
+        "--out",
+        str(tmp_path),
+    ]
+    end = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert re.search(r"\ntest accuracy: 0\.9[5-9]\d\d\n", end.stdout)
+    assert end.stdout.count("num_epochs=20") >= 54
