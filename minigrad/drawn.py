@@ -6,13 +6,13 @@ that crosses rows has a place of its own in each; rows are put in order by the m
 
 from __future__ import annotations
 
+import html
 import os
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 from unicodedata import east_asian_width
-from xml.sax.saxutils import escape
 
 import numpy as np
 
@@ -439,7 +439,9 @@ def _svg(nodes: list[Node], edges: Edges) -> str:
         for j, line in enumerate(words):
             weight = ' font-weight="bold"' if j == 0 else ""
             baseline = top + PADDING + LINE * (j + 0.75)
-            lines.append(f'<text x="{x:.1f}" y="{baseline:.1f}"{weight}>{escape(line)}</text>')
+            lines.append(
+                f'<text x="{x:.1f}" y="{baseline:.1f}"{weight}>{html.escape(line, quote=False)}</text>'
+            )
     return "\n".join([*lines, "</svg>", ""])
 
 
