@@ -384,10 +384,10 @@ def l2_regularized_forward(
     out : scalar
     cache : (reg, weights)
     """
-    half = loss.dtype.type(reg / 2)
+    squares = loss.dtype.type(0)
     for w in weights:
-        loss = loss + half * np.vdot(w, w)
-    return loss, (reg, weights)
+        squares = squares + np.vdot(w, w)
+    return loss + loss.dtype.type(reg / 2) * squares, (reg, weights)
 
 
 def l2_regularized_backward(dout: Any, cache: tuple[float, tuple[Array, ...]]) -> tuple[Any, ...]:

@@ -144,12 +144,14 @@ def walk_back(
         rules = op.rules
         if rules is None:  # a layer, whose gradients come all at once
             cache = options["cache"] if lift is None else op.cache_on_tape(operands, options, out)
-            if op.takes_needs or not op.tested:
-                needs = [p is not None for p in parents]
-                if others:
-                    needs = [type(p) is tuple and (p[0] in calls or p[0] in targets) for p in parents]
+            if not targets:
+                needs: Sequence[Any] = [p is not None for p in parents]
+            elif others:
+                needs = [type(p) is tuple and (p[0] in calls or p[0] in targets) for p in parents]
+            else:
+                needs = parents  # as good as bools: a call is true, None is not
             if not op.tested:
-                together = op.careful_backward(g, cache, needs, operands)
+                together = op.careful_backward(g, cache, list(map(bool, needs)), operands)
             else:
                 together = op.backward(g, cache, needs) if op.takes_needs else op.backward(g, cache)
                 if type(together) is not tuple:
