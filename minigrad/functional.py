@@ -71,12 +71,9 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
             inputs[position] = _map(_input, args[position], targets)
             rest[position] = None
         depth = tracing.get()
-        nested = depth > 0 or any_requires_grad(rest) or any_requires_grad(kwargs)
-        for target in targets:
-            if target[3][0] is not None:  # an argument that is on a tape already
-                nested = True
-        if recording.get() is None:
-            nested = False
+        nested = recording.get() is not None and (
+            depth > 0 or any_requires_grad(rest) or any_requires_grad(kwargs) or _on_a_tape(targets)
+        )
         inside = tracing.set(depth + 1)
         mode = None if recording.get() is not None else recording.set(RECORD)
         try:
@@ -111,6 +108,14 @@ def _input(leaf: Any, targets: list[Call]) -> Tensor:
     target: Call = (next_number(), POSITIVE, (data,), (parent,), NO_OPTIONS, data)
     targets.append(target)
     return lift(data, target)
+
+
+def _on_a_tape(targets: list[Call]) -> bool:
+    """Tell whether an argument to differentiate for is on a tape already."""
+    for target in targets:
+        if target[3][0] is not None:
+            return True
+    return False
 
 
 def _taken(_: Any, gradients: list[Any]) -> Any:

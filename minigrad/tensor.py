@@ -529,6 +529,8 @@ PLAIN = ARRAY | {float, int, bool, np.float64, np.float32}
 _new = Tensor.__new__
 
 
+MAY_HOLD_TENSORS = (Tensor, dict, list, tuple)
+
 # Functions that write into an argument: on arrays their result has no name that the tape could follow.
 IN_PLACE = frozenset({np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis})
 
@@ -623,7 +625,7 @@ def any_requires_grad(x: Any) -> bool:
     elif not isinstance(x, (tuple, list)):
         return False
     for each in x:
-        if type(each) is not np.ndarray and any_requires_grad(each):
+        if isinstance(each, MAY_HOLD_TENSORS) and any_requires_grad(each):
             return True
     return False
 
