@@ -58,6 +58,8 @@ def eval_numerical_gradient(
     ------
     TypeError
         If x is no writable array of floats.
+    ValueError
+        If h is not positive.
     """
     _check_nudgeable(x, h)
     gradient = np.zeros(x.shape)
@@ -91,6 +93,8 @@ def eval_numerical_gradient_array(f: Callable[[Array], Any], x: Array, df: Any, 
     ------
     TypeError
         If x is no writable array of floats.
+    ValueError
+        If h is not positive, or df has not the shape of f(x).
     """
     _check_nudgeable(x, h)
     gradient = np.zeros(x.shape)

@@ -348,17 +348,19 @@ class Tensor:
     any: Callable[..., Any] = _method(np.any)
     all: Callable[..., Any] = _method(np.all)
 
+    _clip, _reshape, _transpose = _method(np.clip), _method(np.reshape), _method(np.transpose)
+
     def clip(self, min: Any = None, max: Any = None) -> Tensor:
         """`numpy.clip`."""
-        return _call(np.clip, (self, min, max), {})  # type: ignore[no-any-return]
+        return self._clip(min, max)
 
     def reshape(self, *shape: Any) -> Tensor:
         """`numpy.reshape`, to a tuple or to as many lengths."""
-        return _call(np.reshape, (self, shape[0] if len(shape) == 1 else shape), {})  # type: ignore[no-any-return]
+        return self._reshape(shape[0] if len(shape) == 1 else shape)
 
     def transpose(self, *axes: Any) -> Tensor:
         """`numpy.transpose`, by a tuple or by as many axes; reversed, if none is given."""
-        return _call(np.transpose, (self, axes[0] if len(axes) == 1 else axes or None), {})  # type: ignore[no-any-return]
+        return self._transpose(axes[0] if len(axes) == 1 else axes or None)
 
     def flatten(self) -> Tensor:
         """Return a copy with one axis."""

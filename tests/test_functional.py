@@ -63,7 +63,9 @@ def test_arguments_are_not_changed_and_gradients_are_ones_own():
 
 
 def test_higher_derivatives():
-    f = lambda x: np.sin(x) * x**3  # noqa: E731
+    def f(x):
+        return np.sin(x) * x**3
+
     second, third = mg.grad(mg.grad(f)), mg.grad(mg.grad(mg.grad(f)))
     x = 1.3
     assert mg.grad(f)(x) == pytest.approx(np.cos(x) * x**3 + 3 * x**2 * np.sin(x), rel=1e-14)
