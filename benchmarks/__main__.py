@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
+import sys
 from pathlib import Path
 
+from . import grid
 from .cases import cases
 from .measure import measure
-from .report import machine, table
+from .report import machine, table, write_json
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -23,8 +24,10 @@ def main(arguments: list[str] | None = None) -> None:
         report["figures"].append(measure(case, options.seconds))
         print(table(report["figures"][-1]), end="\n\n", flush=True)
     if options.json:
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
+        write_json(options.json, report)
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["grid"]:
+        raise SystemExit(grid.main(sys.argv[2:]))
     main()

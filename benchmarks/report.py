@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import platform
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,8 +26,22 @@ def table(figures: dict[str, Any]) -> str:
         ]
         for name, row in contestants.items()
     ]
-    lines = [f"{first:<10}" + "".join(f"{cell:>12}" for cell in rest) for first, *rest in [header, *rows]]
-    return "\n".join([f"{figures['case']} ({figures['rounds']} rounds)", *lines])
+    return f"{figures['case']} ({figures['rounds']} rounds)\n" + columns([header, *rows])
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of cells as lines: the first column to the left, the others to the right."""
+    first, *others = (max(12, *map(len, column)) + 1 for column in zip(*rows, strict=True))
+    lines = (
+        f"{cell:<{first}}" + "".join(f"{cell:>{width}}" for cell, width in zip(rest, others, strict=True))
+        for cell, *rest in rows
+    )
+    return "\n".join(lines)
+
+
+def write_json(path: Path, report: dict[str, Any]) -> None:
+    """Write a report to a file."""
+    path.write_text(json.dumps(report, indent=2) + "\n")
 
 
 def machine() -> dict[str, Any]:
