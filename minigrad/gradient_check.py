@@ -29,7 +29,7 @@ class GradientMismatch(AssertionError):
 
 
 def rel_error(x: Any, y: Any) -> float:
-    """Return the largest |x - y| / max(1e-8, |x| + |y|), as the course's notebook defines it; 0, if empty."""
+    """Return the largest ``|x - y| / max(1e-8, |x| + |y|)``, as the course's notebook defines it; 0, if empty."""
     x, y = np.asarray(x), np.asarray(y)
     return float(np.max(np.abs(x - y) / np.maximum(1e-8, np.abs(x) + np.abs(y)), initial=0.0))
 

@@ -55,6 +55,7 @@ def sgd(w: NDArray[Any], dw: NDArray[Any], config: Config | None = None) -> tupl
 
 
 rules: dict[str, Rule] = {"sgd": sgd}
+"""The update rules by their names."""
 
 
 def find_rule(rule: str | Rule) -> Rule:

@@ -146,7 +146,7 @@ class Solver:
         (self._samples,) = self._minibatches.spawn(1)
 
     def train(self) -> None:
-        """Train for `num_epochs` epochs; called again, for as many more.
+        """Train for ``num_epochs`` epochs; called again, for as many more.
 
         However it ends, by an error or an interrupt too, the model's parameters are then the best ones on
         validation so far. (When it fails before the first accuracy is measured, they are left as they are.)
@@ -154,7 +154,7 @@ class Solver:
         Raises
         ------
         FloatingPointError
-            When the loss or a score is NaN or infinite, and `on_divergence` is ``"raise"``. The gradient of
+            When the loss or a score is NaN or infinite, and ``on_divergence`` is ``"raise"``. The gradient of
             such a loss is not applied.
         """
         from tqdm import tqdm

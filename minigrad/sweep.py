@@ -70,7 +70,7 @@ class Trial:
     error : str or None
         The traceback, if `train` raised an error.
     read_off : int or None
-        The `num_epochs` of the longer run that this one was read off; None if it was trained itself.
+        The ``num_epochs`` of the longer run that this one was read off; None if it was trained itself.
     params : dict of ndarrays or None
         The parameters; only those of the best trial are kept.
     """
@@ -199,7 +199,7 @@ def sweep(
         called again with the same grid, data and seed; whether `train` is the same is not checked,
         and a setting that diverged or raised an error has finished too.
     seed : int
-        Each setting's own seed follows from this one and the setting, whatever its `num_epochs`.
+        Each setting's own seed follows from this one and the setting, whatever its ``num_epochs``.
     progress : bool, optional
         Whether to show a progress bar, on stderr; None shows it when stderr is a terminal.
 
@@ -223,9 +223,9 @@ def sweep(
 
     Notes
     -----
-    Settings that differ in `num_epochs` alone are trained once, with the largest, and the others are read off
+    Settings that differ in ``num_epochs`` alone are trained once, with the largest, and the others are read off
     that run, provided that its history has ``val_acc_history``, whose entry k is the accuracy after epoch k,
-    from 0 to `num_epochs`, and its ``val_acc`` is the highest of them. So a `train` whose first epochs depend
+    from 0 to ``num_epochs``, and its ``val_acc`` is the highest of them. So a `train` whose first epochs depend
     on how many follow must not name a list so. The accuracy read off is the highest up to that epoch, and lists
     with an entry for each epoch, or as many for each, are cut there. The best trial always has parameters:
     no shorter run is better than the longest, and one that is as good has the same.

@@ -106,11 +106,13 @@ def _tensordot_operand(g: Any, x: Any, x_summed: list[int], other: Any, other_su
 
 
 def _tensordot_a(g: Any, out: Any, a: Any, b: Any, axes: Any = 2) -> Any:
+    """Contract g with b over the axes that b gave to the result."""
     a_summed, b_summed = _summed(axes, a, b)
     return _tensordot_operand(g, a, a_summed, b, b_summed)
 
 
 def _tensordot_b(g: Any, out: Any, a: Any, b: Any, axes: Any = 2) -> Any:
+    """Contract g with a over the axes that a gave to the result."""
     a_summed, b_summed = _summed(axes, a, b)
     turned = [*range(a.ndim - len(a_summed), g.ndim), *range(a.ndim - len(a_summed))]
     return _tensordot_operand(np.transpose(g, turned), b, b_summed, a, a_summed)

@@ -1,0 +1,159 @@
+"""The API reference: `sphinx-build -W .ci/reference OUTPUT`. Modules, names and rules are found in the package."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+from docutils import nodes
+from jinja2 import Template
+from sphinx.addnodes import desc_annotation, desc_content, pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+import minigrad
+from minigrad.layers import LAYERS, Layer
+from minigrad.rules import OPS, Composite, Op
+
+project = "minigrad"
+version = release = minigrad.__version__
+html_theme = "furo"
+html_title = f"minigrad {release}"
+html_copy_source = False
+html_show_copyright = False
+
+extensions = [f"sphinx.ext.{name}" for name in ("autodoc", "napoleon", "viewcode")]
+add_module_names = False
+toc_object_entries_show_parents = "hide"
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+autodoc_preserve_defaults = True
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+
+# In docstrings ``text`` is code; `name` is a parameter or a reference, and must be one. Types are prose.
+default_role = "py:obj"
+nitpicky = True
+nitpick_ignore_regex = [("py:class", ".*")]
+
+NUMPY = "https://numpy.org/doc/stable/reference/generated/"
+MODULES = {
+    found.name: importlib.import_module(found.name)
+    for found in pkgutil.walk_packages(minigrad.__path__, "minigrad.")
+}
+PUBLIC = {name: f"{getattr(minigrad, name).__module__}.{name}" for name in minigrad.__all__}
+
+
+def written_call(layer: Layer) -> str:
+    """Write how a layer is called: its name and its forward's parameters, without their types."""
+    signature = inspect.signature(layer.forward)
+    plain = [each.replace(annotation=each.empty) for each in signature.parameters.values()]
+    return layer.name + str(signature.replace(parameters=plain, return_annotation=signature.empty))
+
+
+@cache
+def lambdas(path: str) -> dict[int, list[str]]:
+    """Return the expressions of a file's lambdas, by the line that each begins in."""
+    found: dict[int, list[str]] = {}
+    for node in ast.walk(ast.parse(Path(path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Lambda):
+            found.setdefault(node.lineno, []).append(ast.unparse(node.body))
+    return found
+
+
+def written_rules(op: Op | Composite) -> list[str]:
+    """Write each operand's rule: the expression of a lambda, or what the function's docstring says."""
+    if isinstance(op, Composite):
+        return ["Recorded as the calls that it is made of."]
+    written = []
+    for rule in op.rules if op.arity else [op.rules.rule]:
+        line = rule.__code__.co_firstlineno
+        if rule.__name__ == "<lambda>":
+            beside = [each for each in op.rules if each.__code__.co_firstlineno == line]
+            written.append(f"``{lambdas(rule.__code__.co_filename)[line][beside.index(rule)]}``")
+        else:
+            written.append((rule.__doc__ or f"``{rule.__name__}``").splitlines()[0])
+    return written
+
+
+def table_of_rules() -> list[dict[str, Any]]:
+    """Return, for each function in the table: its file, its full name, the parameters known and its rules."""
+    return [
+        {
+            "family": op.inputs.__module__,
+            "function": f"{getattr(function, '__module__', 'numpy')}.{function.__name__}",
+            "parameters": getattr(op, "known", []),
+            "rules": written_rules(op),
+        }
+        for function, op in OPS.items()
+    ]
+
+
+def write_module_pages(app: Sphinx) -> None:
+    """Write a page for each module, anew, into a folder that is not committed."""
+    template = Template((app.srcdir / "module.rst.jinja").read_text(encoding="utf-8"))
+    pages = app.srcdir / "modules"
+    rmtree(pages, ignore_errors=True)
+    pages.mkdir()
+    for name, module in MODULES.items():
+        layers = [written_call(layer) for layer in LAYERS.values() if layer.forward.__module__ == name]
+        page = template.render(module=name, package=hasattr(module, "__path__"), layers=layers)
+        (pages / f"{name}.rst").write_text(page, encoding="utf-8")
+
+
+def fill_in(app: Sphinx, page: str, source: list[str]) -> None:
+    """Fill the tables of the pages written by hand."""
+    if not page.startswith("modules/"):
+        names = {"minigrad": minigrad, "modules": MODULES, "public": PUBLIC}
+        source[0] = Template(source[0]).render(names, rules=table_of_rules(), layers=LAYERS)
+
+
+def skip_constants(app: Sphinx, kind: str, name: str, found: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out what is neither a class nor a function nor a registry."""
+    return True if kind == "module" and not (callable(found) or isinstance(found, (dict, set))) else None
+
+
+def hide_value(app: Sphinx, domain: str, kind: str, content: desc_content) -> None:
+    """Leave out what a registry holds."""
+    for value in list(content.parent.findall(desc_annotation)) if kind == "data" else []:
+        value.parent.remove(value)
+
+
+def tell_parameters(app: Sphinx, kind: str, name: str, found: Any, options: Any, lines: list[str]) -> None:
+    """Set parameters as code, and let a method that is a NumPy function refer to that."""
+    wrapped = getattr(found, "__wrapped__", None)
+    if getattr(wrapped, "__module__", "").startswith("numpy"):
+        lines[:] = [f"As `numpy.{wrapped.__name__}`."]
+    if kind in ("data", "attribute"):  # napoleon takes what stands before a colon for the type
+        lines[:] = re.sub(r"(.*)\n\n:type: (.*)", r"\2: \1", "\n".join(lines), flags=re.S).splitlines()
+    with suppress(TypeError, ValueError):
+        parameters = "|".join(map(re.escape, inspect.signature(found).parameters))
+        lines[:] = [re.sub(rf"(?<!`)`({parameters})`(?!`)", r"``\1``", line) for line in lines]
+
+
+def look_further(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.Element) -> Any:
+    """Resolve a name that its own module does not have: of NumPy, of the package, or of one module."""
+    target = node["reftarget"]
+    if node["reftype"] != "obj":
+        return None
+    if target.startswith("numpy."):
+        return nodes.reference("", "", text, refuri=f"{NUMPY}{target}.html", internal=False)
+    node["refspecific"] = True
+    target = PUBLIC.get(target, target)
+    return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, text)
+
+
+def setup(app: Sphinx) -> None:
+    """Connect them to Sphinx."""
+    app.connect("builder-inited", write_module_pages)
+    app.connect("source-read", fill_in)
+    app.connect("autodoc-skip-member", skip_constants)
+    app.connect("object-description-transform", hide_value)
+    app.connect("autodoc-process-docstring", tell_parameters)
+    app.connect("missing-reference", look_further)
