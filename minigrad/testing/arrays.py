@@ -1,4 +1,4 @@
-"""Hypothesis strategies for tests of gradients (needs the extra ``test``)."""
+"""Strategies for arrays: shapes that fit together, memory layouts, dtypes; and arrays as code."""
 
 from __future__ import annotations
 
@@ -6,17 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
-try:
-    from hypothesis import strategies as st
-    from hypothesis.extra import numpy as hnp
-except ImportError as error:
-    raise ImportError(
-        'minigrad.testing needs hypothesis, the extra "test": pip install hypothesis, or '
-        'pip install -e ".[test]" in a checkout'
-    ) from error
-
-from .rules.table import Call, Draw
+from ..rules.table import Call, Draw
 
 LAYOUTS: dict[str, Callable[[Any], Any]] = {
     "contiguous": lambda x: x,
@@ -26,6 +19,35 @@ LAYOUTS: dict[str, Callable[[Any], Any]] = {
     "read-only": lambda x: _read_only(x),
 }
 """The ways one array may lie in memory."""
+
+
+def laid_out(x: Any, layout: str) -> Any:
+    """Return an array of the same entries that lies in memory in another way, one of `LAYOUTS`."""
+    return LAYOUTS[layout](np.array(x))
+
+
+def array_code(x: Any) -> str:
+    """Return an array as code that can be pasted: entries, dtype, and how it lies in memory."""
+    if x.size:
+        with np.printoptions(
+            nanstr="np.nan", infstr="np.inf", floatmode="unique", threshold=x.size, sign="-"
+        ):
+            entries = " ".join(np.array2string(x, separator=", ").split()).replace("[ ", "[")
+        code = f'np.array({entries}, dtype="{x.dtype}")'
+    else:
+        code = f'np.zeros({x.shape}, dtype="{x.dtype}")'
+    return code if (layout := _layout(x)) == "contiguous" else f'laid_out({code}, "{layout}")'
+
+
+def _layout(x: Any) -> str:
+    if not x.flags.writeable:
+        return "read-only"
+    if x.flags.c_contiguous:
+        return "contiguous"
+    if x.flags.f_contiguous:
+        return "transposed"
+    return "reversed" if min(x.strides) < 0 else "sliced"
+
 
 SPACING = 0.01
 
@@ -44,7 +66,7 @@ class HypothesisDraw:
 
     def __init__(self, draw: Callable[[st.SearchStrategy[Any]], Any], dtype: Any = np.float64) -> None:
         self._draw = draw
-        self._dtype = dtype
+        self.dtype = dtype
         self._arrays = 0
 
     def array(self, shape: tuple[int, ...] | None = None, low: float = -2.0, high: float = 2.0) -> Any:
@@ -54,7 +76,7 @@ class HypothesisDraw:
         offset = SPACING * (0.5 + 0.31 * self._arrays) % SPACING
         places = int((high - low) / SPACING)
         chosen = np.random.default_rng(self.integer(0, 2**16)).permutation(places)
-        x = np.asarray(low + offset + SPACING * np.resize(chosen, shape), self._dtype)
+        x = np.asarray(np.round(low + offset + SPACING * np.resize(chosen, shape), 4), self.dtype)
         return LAYOUTS[self.choice(list(LAYOUTS))](x)
 
     def shape(self, min_ndim: int = 0, max_ndim: int = 3, min_side: int = 0) -> tuple[int, ...]:
