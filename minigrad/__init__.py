@@ -2,6 +2,7 @@
 
 from .drawn import draw_tape
 from .functional import grad, value_and_grad
+from .jit import JitError, jit
 from .layers import affine, affine_relu, l2_regularized, layer, multiclass_hinge, relu, softmax_cross_entropy
 from .printed import tape
 from .rules.elementwise import sigmoid
@@ -10,6 +11,7 @@ from .tape import TapeError, detect_anomaly, no_grad
 from .tensor import Tensor, tensor
 
 __all__ = [
+    "JitError",
     "TapeError",
     "Tensor",
     "affine",
@@ -17,6 +19,7 @@ __all__ = [
     "detect_anomaly",
     "draw_tape",
     "grad",
+    "jit",
     "l2_regularized",
     "layer",
     "log_softmax",

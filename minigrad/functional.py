@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .capture import Traced, as_array
 from .rules.elementwise import POSITIVE
 from .tape import RECORD, Call, recording, tracing, walk_back
 from .tensor import NO_OPTIONS, Tensor, any_requires_grad, lift
@@ -68,7 +69,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
         for position in positions:
             if not -len(args) <= position < len(args):
                 raise TypeError(f"grad: argnums has {position}, but f was called with {len(args)} arguments")
-            inputs[position] = _map(_input, args[position], targets)
+            inputs[position] = map_tree(_input, args[position], targets)
             rest[position] = None
         depth = tracing.get()
         nested = recording.get() is not None and (
@@ -84,7 +85,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
             if mode is not None:
                 recording.reset(mode)
         gradients.reverse()
-        trees = [_map(_taken, args[position], gradients) for position in positions]
+        trees = [map_tree(_taken, args[position], gradients) for position in positions]
         value = result
         if type(result) is Tensor and not nested:
             value = result.data.copy() if result.data.ndim else result.data[()]
@@ -99,7 +100,7 @@ def _input(leaf: Any, targets: list[Call]) -> Tensor:
     if type(leaf) is Tensor:
         parent = (leaf._call or leaf) if leaf.requires_grad else None
         leaf = leaf.data
-    data = leaf if type(leaf) is np.ndarray else np.asarray(leaf)
+    data = leaf if type(leaf) is np.ndarray else as_array(leaf)
     if data.dtype.kind != "f":
         raise TypeError(
             f"grad: an argument holds dtype {data.dtype}, which has no gradient; give real floats, or leave the "
@@ -124,9 +125,9 @@ def _taken(_: Any, gradients: list[Any]) -> Any:
 
 def _gradients(result: Any, targets: list[Call], nested: bool) -> list[Any]:
     """Walk back from a result of one entry to the targets; zeros, where it does not depend on one."""
-    if not isinstance(result, (Tensor, np.ndarray, np.generic, float, int)):
+    if not isinstance(result, (Tensor, np.ndarray, np.generic, Traced, float, int)):
         raise TypeError(f"grad: f returned {type(result).__name__}; expected a tensor with one entry")
-    value = result.data if type(result) is Tensor else np.asarray(result)
+    value = result.data if type(result) is Tensor else as_array(result)
     if value.size != 1:
         raise ValueError(f"grad: f returned shape {value.shape}; expected one entry: reduce it, as by .sum()")
     found: dict[int, Any] = {}
@@ -137,16 +138,16 @@ def _gradients(result: Any, targets: list[Call], nested: bool) -> list[Any]:
     return [g if type(g) is Tensor else Tensor(g) for g in gradients] if nested else gradients
 
 
-def _map(function: Callable[[Any, Any], Any], tree: Any, shared: Any) -> Any:
+def map_tree(function: Callable[[Any, Any], Any], tree: Any, shared: Any) -> Any:
     """Apply a function, which is given something shared as well, to each leaf of nested dicts, lists, tuples."""
     if isinstance(tree, dict):
         mapped = {
-            key: function(each, shared) if type(each) is np.ndarray else _map(function, each, shared)
+            key: function(each, shared) if type(each) is np.ndarray else map_tree(function, each, shared)
             for key, each in tree.items()
         }
         return mapped if type(tree) is dict else _like(tree, mapped)
     if isinstance(tree, (list, tuple)):
-        items = [_map(function, each, shared) for each in tree]
+        items = [map_tree(function, each, shared) for each in tree]
         return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
     return function(tree, shared)
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from .rules.table import Call, Draw
+from .capture import Traced, as_array
+from .rules.table import Call, Draw, check
 from .tape import Array
 from .tensor import Tensor, apply
 
@@ -59,7 +60,10 @@ class Layer:
             If it gives another result than the first time.
         """
         again, cache = self.forward(*operands, **{name: x for name, x in options.items() if name != "cache"})
-        if not np.allclose(getattr(again, "data", again), out.data, equal_nan=True):
+        before = out.data
+        if type(before) is not Traced and not np.allclose(
+            getattr(again, "data", again), before, equal_nan=True
+        ):
             raise RuntimeError(
                 f"{self.name}: for a higher derivative the forward ran again, and gave another result; draw "
                 "random numbers outside of the layer, and give them to it as an input"
@@ -92,7 +96,7 @@ class Layer:
                     f"whose shape is {operand.shape}"
                 )
             if not hasattr(gradients[i], "dtype"):
-                gradients[i] = np.asarray(gradients[i])
+                gradients[i] = as_array(gradients[i])
         return gradients
 
     def __repr__(self) -> str:
@@ -261,14 +265,15 @@ def affine_relu_backward(
     return affine_backward(relu_backward(dout, relu_cache), affine_cache, needs)
 
 
-def _checked_labels(loss: str, x: Array, y: Any) -> Array:
-    """Return y as integer labels, one a row of scores, or say which is none."""
-    if x.ndim != 2:
-        raise ValueError(f"{loss}: the scores have shape {x.shape}; expected (N, C)")
+@check
+def _checked_labels(y: Any, shape: tuple[int, ...], loss: str) -> Array:
+    """Return y as integer labels, one a row of scores of this shape, or say which is none."""
+    if len(shape) != 2:
+        raise ValueError(f"{loss}: the scores have shape {shape}; expected (N, C)")
     labels = np.asarray(y)
-    n, classes = x.shape
+    n, classes = shape
     if n == 0 or classes == 0:
-        raise ValueError(f"{loss}: the scores have shape {x.shape}; the mean over no examples is not defined")
+        raise ValueError(f"{loss}: the scores have shape {shape}; the mean over no examples is not defined")
     if labels.shape != (n,):
         raise ValueError(
             f"{loss}: y has shape {labels.shape} but there are {n} rows of scores; expected ({n},)"
@@ -303,7 +308,7 @@ def softmax_loss(x: Array, y: Array) -> tuple[Any, Array]:
     ValueError
         If y is not N integers in [0, C); the message has the value and its index.
     """
-    y = _checked_labels("softmax_loss", x, y)
+    y = _checked_labels(y, x.shape, "softmax_loss")
     n = len(y)
     correct = np.arange(n), y
     shifted = x - x.max(axis=1, keepdims=True)
@@ -337,7 +342,7 @@ def svm_loss(x: Array, y: Array) -> tuple[Any, Array]:
     ValueError
         If y is not N integers in [0, C); the message has the value and its index.
     """
-    y = _checked_labels("svm_loss", x, y)
+    y = _checked_labels(y, x.shape, "svm_loss")
     n = len(y)
     correct = np.arange(n), y
     margins = np.maximum(x - x[correct][:, None] + 1, 0)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from .capture import as_array
 from .watch import Anomaly, Recording, check_unwritten, last_write
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ def walk_back(
                     ours.add(key)
     for key, g in gradients.items():
         if key not in ours or type(g) is not np.ndarray:
-            gradients[key] = g.copy() if lift is not None else np.array(g)
+            gradients[key] = g.copy() if lift is not None else as_array(g.copy())
     return gradients, leaves
 
 

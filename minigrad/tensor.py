@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .capture import Traced, as_array
 from .rules import CONSTANT, OPS, Composite
 from .rules.elementwise import (
     ABSOLUTE,
@@ -399,12 +400,12 @@ class Tensor:
             )
         g = _seed(self, gradient)
         if self._call is None:
-            gradients, leaves = {0: np.array(g)}, {0: self}
+            gradients, leaves = {0: g.copy()}, {0: self}
         else:
             gradients, leaves = walk_back(self._call, g)
         for key, leaf in leaves.items():
             g = gradients[key]
-            leaf.grad = g if leaf.grad is None else np.asarray(leaf.grad + g)
+            leaf.grad = g if leaf.grad is None else as_array(leaf.grad + g)
 
 
 def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
@@ -425,7 +426,7 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
         If data is not numeric, an integer or boolean tensor is to require a gradient, or data is a tensor on
         the tape.
     """
-    array = np.array(data, dtype=dtype)
+    array = data.astype(dtype or data.dtype) if type(data) is Traced else np.array(data, dtype=dtype)
     if array.dtype.kind not in "fiubc":
         raise TypeError(f"tensor: data has dtype {array.dtype}; expected numbers or booleans")
     if requires_grad and array.dtype.kind != "f":
@@ -477,7 +478,7 @@ def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS
             return out  # type: ignore[no-any-return]
         options = {**options, "cache": cache} if options else {"cache": cache}
     if type(out) is not np.ndarray:
-        out = np.asarray(out)
+        out = as_array(out)
     result = _new(Tensor)
     result.data = out
     result.grad = None
@@ -510,7 +511,7 @@ def _binary(op: Any, x: Any, y: Any) -> Tensor:
         y = np.asarray(y)
     out = op.forward(x, y)
     if type(out) is not np.ndarray:
-        out = np.asarray(out)
+        out = as_array(out)
     result = _new(Tensor)
     result.data = out
     result.grad = None
@@ -526,7 +527,7 @@ def _binary(op: Any, x: Any, y: Any) -> Tensor:
 
 
 ARRAY_LIKE = (np.ndarray, np.generic, list, tuple, range, float, int, bool, complex)
-ARRAY = frozenset({np.ndarray})
+ARRAY = frozenset({np.ndarray, Traced})
 PLAIN = ARRAY | {float, int, bool, np.float64, np.float32}
 _new = Tensor.__new__
 
@@ -615,7 +616,8 @@ def _kept(index: Any) -> Any:
     """Return an index as the tape may keep it: of tensors the arrays, and of arrays copies."""
     if type(index) is tuple:
         return tuple([_kept(each) for each in index])
-    return np.array(_bare(index)) if isinstance(index, (Tensor, np.ndarray)) else index
+    index = _bare(index)
+    return np.array(index) if isinstance(index, np.ndarray) else index
 
 
 def any_requires_grad(x: Any) -> bool:
@@ -636,15 +638,15 @@ def _has_numbers(x: Any) -> bool:
     """Tell whether a result has entries that could have had a gradient: floats, or objects."""
     if isinstance(x, (tuple, list)):
         return any(_has_numbers(each) for each in x)
-    return isinstance(x, (np.ndarray, np.generic, float, complex)) and np.asarray(x).dtype.kind in "fcO"
+    return isinstance(x, (np.ndarray, np.generic, Traced, float, complex)) and as_array(x).dtype.kind in "fcO"
 
 
 def _tensors(x: Any, all_arrays: bool) -> Any:
     """Make constant tensors of float arrays, or of all arrays, in a function's result."""
     if type(x) in (tuple, list):
         return type(x)([_tensors(each, all_arrays) for each in x])
-    if isinstance(x, (np.ndarray, np.generic)) and (all_arrays or x.dtype.kind == "f"):
-        return Tensor(np.asarray(x))
+    if isinstance(x, (np.ndarray, np.generic, Traced)) and (all_arrays or x.dtype.kind == "f"):
+        return Tensor(as_array(x))
     return x
 
 
@@ -668,7 +670,7 @@ def _seed(result: Tensor, gradient: Any) -> Array:
                 "the gradient of your result with respect to it, backward(gradient)"
             )
         return np.ones(result.shape, result.dtype)
-    g = np.asarray(gradient)
+    g = as_array(gradient)
     if g.shape != result.shape:
         raise ValueError(f"backward: the gradient has shape {g.shape}; the tensor's is {result.shape}")
     return g.astype(result.dtype, casting="same_kind", copy=False)

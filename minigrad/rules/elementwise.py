@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .table import CONSTANT, Call, Draw, compose, declare, dispatched
+from .table import CONSTANT, Call, Draw, any_true, compose, declare, dispatched
 
 
 def within(*intervals: tuple[float, float]) -> Callable[[Draw], Call]:
@@ -59,7 +59,7 @@ declare(
 def _power_base(g: Any, out: Any, x: Any, y: Any) -> Any:
     """Gradient of x ** y for x: y x^(y-1); at x = y = 0 it is 0."""
     both_zero = np.equal(x, 0) & np.equal(y, 0)
-    if np.any(both_zero):
+    if any_true(both_zero):
         x = np.where(both_zero, np.ones_like(x), x)
     return g * y * x ** (y - 1)
 
@@ -67,7 +67,7 @@ def _power_base(g: Any, out: Any, x: Any, y: Any) -> Any:
 def _power_exponent(g: Any, out: Any, x: Any, y: Any) -> Any:
     """Gradient of x ** y for y: x^y log x; at x = 0 it is 0."""
     zero = np.equal(x, 0)
-    if np.any(zero):
+    if any_true(zero):
         x = np.where(zero, np.ones_like(x), x)
     return g * out * np.log(x)
 
@@ -111,7 +111,7 @@ declare(sigmoid, lambda g, out, x: g * out * (1 - out), inputs=within(ANY))
 
 def _share(g: Any, wins: Any, ties: Any) -> Any:
     """Give g to the operand where it wins, half of it where the two are equal."""
-    if np.any(ties):
+    if any_true(ties):
         return g * np.where(ties, g.dtype.type(0.5), wins)
     return g * wins
 

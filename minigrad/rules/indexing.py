@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .table import Call, Draw, declare, dispatched
+from .table import Call, Draw, declare, dispatched, whole
 
 
 def _index(draw: Draw, shape: tuple[int, ...]) -> Any:
@@ -47,7 +47,7 @@ def getitem(a: Any, index: Any) -> Any:
     return a[index]
 
 
-@dispatched
+@whole
 def scatter(part: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """Return zeros of this shape with part added at index; where index repeats, all is added."""
     out = np.zeros(shape, part.dtype)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .table import OPS, Call, Draw, declare, dispatched
+from .table import OPS, Call, Draw, declare, dispatched, whole
 
 
 def _keep(g: Any, axis: Any, keepdims: bool) -> Any:
@@ -86,7 +86,7 @@ declare(np.min, _extremum, inputs=_reduction)
 OPS[np.amax], OPS[np.amin] = OPS[np.max], OPS[np.min]
 
 
-@dispatched
+@whole
 def products_of_others(x: Any) -> Any:
     """Along the last axis, the product of all entries but the one in question, zeros or not; shape kept."""
     ones = np.ones_like(x[..., :1])

@@ -168,13 +168,40 @@ def compose(function: Callable[..., Any], inputs: Callable[[Draw], Call]) -> Cal
 
 
 def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a function of ours be overridden by its first argument, as NumPy's are (NEP 18)."""
+    """Let a function of ours be overridden by its arguments, as NumPy's are (NEP 18)."""
 
     @wraps(function)
-    def dispatcher(x: Any, *args: Any, **kwargs: Any) -> Any:
-        override = getattr(type(x), "__array_function__", None)
-        if override is None or type(x) is np.ndarray:
-            return function(x, *args, **kwargs)
-        return override(x, dispatcher, (type(x),), (x, *args), kwargs)
+    def dispatcher(*args: Any, **kwargs: Any) -> Any:
+        for x in args:
+            if type(x) is not np.ndarray and hasattr(type(x), "__array_function__"):
+                return x.__array_function__(dispatcher, (type(x),), args, kwargs)
+        return function(*args, **kwargs)
 
     return dispatcher
+
+
+WHOLE: set[Callable[..., Any]] = set()
+"""Functions of ours that jit takes as one call; it looks into the others."""
+
+
+def whole(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Do as `dispatched` does, for a function of ours that jit takes as one call."""
+    dispatcher = dispatched(function)
+    WHOLE.add(dispatcher)
+    return dispatcher
+
+
+CHECKS: set[Callable[..., Any]] = set()
+"""Functions that refuse bad input, which jit therefore calls even where nothing needs their result."""
+
+
+def check(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Do as `whole` does, for a function that refuses bad input."""
+    CHECKS.add(function)
+    return whole(function)
+
+
+@dispatched
+def any_true(mask: Any) -> Any:
+    """Tell whether a rule must care for special entries: whether there are any, or, captured by jit, may be."""
+    return np.any(mask)

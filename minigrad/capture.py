@@ -1,0 +1,622 @@
+"""Capture: run a function of arrays once, and write down every NumPy call it makes.
+
+`Traced` stands in for an array. It has the array's values, so that a function runs on it as it would on the
+array, and it records the calls: those of the function itself, and, where the function differentiates
+(`grad`, `Tensor.backward`), those of the backward pass, since rules and layers are NumPy. The record is in
+static single assignment: writing into an array makes a new node, and whoever read the old one keeps it.
+"""
+
+from __future__ import annotations
+
+import dis
+import math
+import operator
+import sys
+import weakref
+import zlib
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from .rules.elementwise import astype
+from .rules.indexing import getitem, setitem
+from .rules.table import WHOLE, any_true
+
+
+class JitError(TypeError):
+    """What a compiled function cannot do: the message names the line, and what to write instead."""
+
+
+class Node:
+    """One recorded call: ``function(*args, **kwargs)``, nodes among the arguments standing for their values.
+
+    An input and a constant have no function.
+    """
+
+    __slots__ = ("args", "function", "kwargs", "name", "value")
+
+    def __init__(
+        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any, name: str = ""
+    ) -> None:
+        self.function = function
+        self.args = args
+        self.kwargs = kwargs
+        self.value = value
+        self.name = name
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the value."""
+        shape: tuple[int, ...] = getattr(self.value, "shape", ())
+        return shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the value; that of objects, for what is no array."""
+        dtype: np.dtype[Any] = getattr(self.value, "dtype", OBJECT)
+        return dtype
+
+    def operands(self) -> list[Node]:
+        """Return the nodes among the arguments, in order."""
+        return list(nodes_in((self.args, tuple(self.kwargs.values()))))
+
+
+OBJECT = np.dtype(object)
+
+
+def nodes_in(tree: Any) -> Iterator[Node]:
+    """Find the nodes in nested tuples, lists and slices."""
+    if type(tree) is Node:
+        yield tree
+    elif isinstance(tree, (tuple, list)):
+        for each in tree:
+            yield from nodes_in(each)
+    elif isinstance(tree, slice):
+        yield from nodes_in((tree.start, tree.stop, tree.step))
+
+
+def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
+    """Apply a function to the leaves of nested tuples, lists and slices."""
+    if isinstance(tree, (tuple, list)):
+        return type(tree)([mapped(function, each) for each in tree])
+    if isinstance(tree, slice):
+        return slice(*mapped(function, (tree.start, tree.stop, tree.step)))
+    return function(tree)
+
+
+# The calls that NumPy has no function for. Each is one node, and computes its value from its arguments' values.
+
+
+def part(a: Any, index: Any) -> Any:
+    """Return the view ``a[index]``."""
+    return a[index]
+
+
+def pick(a: Any, index: Any) -> Any:
+    """Return the copy ``a[index]``, where the index has arrays."""
+    return a[index]
+
+
+def written(a: Any, index: Any, value: Any) -> Any:
+    """Return ``a`` with a value written at an index."""
+    out = np.array(a)
+    out[index] = value
+    return out
+
+
+def added_at(a: Any, index: Any, value: Any) -> Any:
+    """Return ``a`` with a value added at an index, as often as the index has it."""
+    out = np.array(a)
+    np.add.at(out, index, value)
+    return out
+
+
+def cast(a: Any, dtype: Any, casting: Any = "unsafe") -> Any:
+    """Return ``a`` in another dtype."""
+    return a.astype(dtype, casting=casting)
+
+
+class Draws:
+    """A method of a random generator, called on the generator."""
+
+    __slots__ = ("__name__",)
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
+
+    def __call__(self, rng: np.random.Generator, *args: Any, **kwargs: Any) -> Any:
+        drawn = getattr(rng, self.__name__)(*args, **kwargs)
+        return np.asarray(drawn)[()] if isinstance(drawn, (int, float)) else drawn
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Draws) and other.__name__ == self.__name__
+
+    def __hash__(self) -> int:
+        return hash(self.__name__)
+
+
+class TracedGenerator:
+    """A random generator in a function that is being captured: what is drawn is recorded."""
+
+    def __init__(self, trace: Trace, node: Node) -> None:
+        self._traced = Traced(trace, node)
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **kwargs: self._traced.trace.record(Draws(name), self._traced, *args, **kwargs)
+
+
+class Trace:
+    """The nodes of one run, in order.
+
+    A run can be gone through again: it then must make the same calls, or it depends on more than its arguments
+    (random numbers, the time, something that it changes itself).
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.inputs: list[Node] = []
+        self.constants: dict[int, tuple[Node, int]] = {}
+        self.again: Iterator[Node] | None = None
+
+    def input(self, value: Any, name: str) -> Node:
+        """Make the node of an argument."""
+        node = Node(
+            None,
+            (),
+            {},
+            deepcopy(value) if isinstance(value, np.random.Generator) else unwritable(value),
+            name,
+        )
+        self.inputs.append(node)
+        return node
+
+    def stand_in(self, node: Node) -> Traced | TracedGenerator:
+        """Make what the function gets for an argument."""
+        return (
+            TracedGenerator(self, node) if isinstance(node.value, np.random.Generator) else Traced(self, node)
+        )
+
+    def record(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call a function; return its result as traced arrays."""
+        nodes, options = mapped(self.node_of, args), {name: self.node_of(x) for name, x in kwargs.items()}
+        if self.again is not None:
+            node = next(self.again, None)
+            if (
+                node is None
+                or node.function != function
+                or not _same((nodes, options), (node.args, node.kwargs))
+            ):
+                raise JitError(
+                    f"{user_line()}: run twice on the same arguments, the function made different calls here; give "
+                    "what it depends on (random numbers, a counter, the time) as an argument, a random generator too"
+                )
+            return self._traced(node)
+        value = function(*mapped(_value, args), **{name: _value(x) for name, x in kwargs.items()})
+        node = Node(function, nodes, options, value, assigned_name())
+        if isinstance(value, (tuple, list)):
+            items = [Node(operator.getitem, (node, i), {}, unwritable(x)) for i, x in enumerate(value)]
+            node.value = type(value)(items)
+            self.nodes += [node, *items]
+            return self._traced(node)
+        if not isinstance(value, (np.ndarray, np.generic)):
+            raise JitError(
+                f"{user_line()}: {getattr(function, '__name__', function)} of an array gives a {type(value).__name__}, "
+                "which would be frozen at its value in this call; use a function that gives an array"
+            )
+        node.value = unwritable(value)
+        self.nodes.append(node)
+        return Traced(self, node)
+
+    def _traced(self, node: Node) -> Any:
+        if isinstance(node.value, (tuple, list)):
+            return type(node.value)([Traced(self, item) for item in node.value])
+        return Traced(self, node)
+
+    def node_of(self, x: Any) -> Any:
+        """Return what stands for an argument in the record: the node of an array, anything else as it is."""
+        if type(x) is Traced:
+            if x.trace is not self and x.node not in self.inputs:
+                raise JitError(
+                    f"{user_line()}: an array was kept from another call of a compiled function; return it there"
+                )
+            return x.node
+        if not isinstance(x, np.ndarray) or self.again is not None:
+            return x
+        if id(x) not in self.constants:
+            self.constants[id(x)] = Node(None, (), {}, x), fingerprint(x)
+        return self.constants[id(x)][0]
+
+
+def _same(x: Any, recorded: Any) -> bool:
+    """Tell whether an argument is what it was when the call was recorded."""
+    if isinstance(x, (tuple, list)):
+        return type(recorded) is type(x) and len(x) == len(recorded) and all(map(_same, x, recorded))
+    if isinstance(x, dict):
+        return x.keys() == recorded.keys() and all(_same(x[name], recorded[name]) for name in x)
+    if isinstance(x, slice):
+        return isinstance(recorded, slice) and _same(
+            (x.start, x.stop, x.step), (recorded.start, recorded.stop, recorded.step)
+        )
+    if isinstance(x, np.ndarray):
+        value = recorded.value if type(recorded) is Node else None
+        return type(value) is np.ndarray and value.dtype == x.dtype and value.tobytes() == x.tobytes()
+    return x is recorded or (type(x) is type(recorded) and bool(x == recorded or x != x))
+
+
+def unwritable(value: Any) -> Any:
+    """Return a view of an array that no call can write to unseen."""
+    if isinstance(value, np.ndarray):
+        value = value.view()
+        value.flags.writeable = False
+    return value
+
+
+def fingerprint(array: Any) -> int:
+    """Return a number that tells whether an array's contents have changed."""
+    return zlib.crc32(np.ascontiguousarray(array).view(np.uint8)) if array.size else 0
+
+
+def as_array(x: Any) -> Any:
+    """Return `numpy.asarray` of x; an array that is captured as it is."""
+    return x if type(x) is Traced else np.asarray(x)
+
+
+def _value(x: Any) -> Any:
+    return x.node.value if type(x) is Traced else x
+
+
+def _refuse(what: str, instead: str) -> Callable[..., Any]:
+    """Make the method of something that would need the value of an array while the function is captured."""
+
+    def method(self: Traced, *args: Any, **kwargs: Any) -> Any:
+        raise JitError(
+            f"{user_line()}: {what} needs the values of an array of shape {self.shape}, which the compiled function "
+            f"has not yet; {instead}"
+        )
+
+    return method
+
+
+BRANCH = "choose by np.where(condition, a, b), or give what decides as a Python number, an option of the call"
+NUMBER = "keep the array: NumPy computes with it as with a number"
+ARRAY = "keep the array, and call NumPy's functions on it"
+
+
+class Traced(NDArrayOperatorsMixin):
+    """An array in a function that is being captured: NumPy's calls on it are recorded."""
+
+    __slots__ = ("__weakref__", "base", "node", "trace", "views")
+
+    def __init__(self, trace: Trace, node: Node, base: Traced | None = None) -> None:
+        self.trace = trace
+        self.node = node
+        self.base = base
+        self.views: list[weakref.ref[Traced]] = []
+        if base is not None:
+            base.views.append(weakref.ref(self))
+
+    # -- what an array has -----------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.node.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.node.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.node.shape)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.node.shape)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        strides: tuple[int, ...] = self.node.value.strides
+        return strides
+
+    @property
+    def T(self) -> Traced:
+        return self.transpose()
+
+    def __len__(self) -> int:
+        return len(self.node.value)
+
+    def __iter__(self) -> Iterator[Traced]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"Traced(shape={self.shape}, dtype={self.dtype})"
+
+    __hash__ = object.__hash__
+
+    __bool__ = _refuse("a condition (if, while, and, or, not)", BRANCH)
+    __float__ = _refuse("float()", NUMBER)
+    __int__ = _refuse("int()", NUMBER)
+    __complex__ = _refuse("complex()", NUMBER)
+    __index__ = _refuse(
+        "an index, or range()", "index by the array, or give the number as an option of the call"
+    )
+    __array__ = _refuse("np.asarray(), or a plain array that is to hold it,", ARRAY)
+    __contains__ = _refuse("in", BRANCH)
+    item = _refuse("item()", NUMBER)
+    tolist = _refuse("tolist()", NUMBER)
+
+    # -- NumPy's protocols -----------------------------------------------------------------------------------
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
+        trace = self.trace
+        if "where" in kwargs:
+            raise JitError(f"{user_line()}: {ufunc.__name__} with where= is not captured; use np.where")
+        if method == "at":
+            if ufunc is not np.add or type(inputs[0]) is not Traced:
+                raise JitError(
+                    f"{user_line()}: {ufunc.__name__}.at is captured for np.add.at(array, …) alone"
+                )
+            return inputs[0].become(trace.record(added_at, *inputs))
+        if out is not None and (len(out) != 1 or type(out[0]) is not Traced):
+            raise JitError(
+                f"{user_line()}: {ufunc.__name__} with out= writes into an array made outside of NumPy's calls; "
+                "use the result, or start from np.zeros_like(x)"
+            )
+        if ufunc is np.power and method == "__call__" and type(inputs[1]) is int and inputs[1] == 2:
+            ufunc, inputs = np.square, inputs[:1]  # as array ** 2
+        result = trace.record(ufunc if method == "__call__" else getattr(ufunc, method), *inputs, **kwargs)
+        return result if out is None else out[0].become(result)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        out = kwargs.pop("out", None) if "out" in kwargs else None
+        if function in CALLS:
+            result = CALLS[function](self.trace, *args, **kwargs)
+        elif function in SHAPES:
+            return function(*mapped(_value, args), **kwargs)
+        elif function in WHOLE:
+            result = self.trace.record(function.__wrapped__, *args, **kwargs)
+        elif getattr(function, "__module__", "").startswith("minigrad."):
+            result = function.__wrapped__(*args, **kwargs)
+        else:
+            result = _perhaps_a_view(self.trace, function, *args, **kwargs)
+        if out is None:
+            return result
+        if type(out) is not Traced:
+            raise JitError(
+                f"{user_line()}: {function.__name__} with out= writes into an array made outside; use the result"
+            )
+        return out.become(result)
+
+    # -- reading and writing parts -----------------------------------------------------------------------------
+
+    def __getitem__(self, index: Any) -> Traced:
+        if _has_arrays(index):
+            return self.trace.record(pick, self, index)  # type: ignore[no-any-return]
+        return _view(self.trace, part, self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self.become(self.trace.record(written, self, index, value))
+
+    def become(self, value: Traced) -> Traced:
+        """Take the value of another in place: of this one's shape, cast to its dtype."""
+        if self.base is not None or any(view() is not None for view in self.views):
+            raise JitError(
+                f"{user_line()}: an array is written to of which a view is in use; write to a copy, x.copy()"
+            )
+        if value.dtype != self.dtype:
+            if not np.can_cast(value.dtype, self.dtype, "same_kind"):
+                raise TypeError(f"{user_line()}: cannot write {value.dtype} into an array of {self.dtype}")
+            value = self.trace.record(cast, value, self.dtype)
+        if value.shape != self.shape:
+            value = self.trace.record(np.copy, np.broadcast_to(value, self.shape))
+        self.node = value.node
+        return self
+
+    # -- methods that are not a NumPy function's ---------------------------------------------------------------
+
+    def reshape(self, *shape: Any, **kwargs: Any) -> Traced:
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape, **kwargs)  # type: ignore[call-overload,no-any-return]
+
+    def transpose(self, *axes: Any) -> Traced:
+        return np.transpose(self, axes[0] if len(axes) == 1 else axes or None)  # type: ignore[call-overload,no-any-return]
+
+    def astype(
+        self, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True
+    ) -> Traced:
+        if not copy and self.dtype == dtype:
+            return self
+        return self.trace.record(cast, self, np.dtype(dtype), casting)  # type: ignore[no-any-return]
+
+    def flatten(self) -> Traced:
+        return self.copy().reshape(-1)  # type: ignore[no-any-return]
+
+    def fill(self, value: Any) -> None:
+        self[...] = value
+
+    def __getattr__(self, name: str) -> Any:
+        """Find the method that is a NumPy function of the array."""
+        if name not in METHODS:
+            raise AttributeError(f"{user_line()}: an array that is captured has no {name!r}")
+        function = getattr(np, name)
+        return lambda *args, **kwargs: function(self, *args, **kwargs)
+
+
+METHODS = frozenset(
+    "all any argmax argmin argsort choose clip compress conj copy cumprod cumsum diagonal dot max mean min nonzero prod "
+    "ravel repeat round searchsorted squeeze std sum swapaxes take trace var".split()
+)
+SHAPES = frozenset({np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj})
+"""Functions that read no more than shape and dtype, which a compiled function knows."""
+
+
+def _has_arrays(index: Any) -> bool:
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(isinstance(each, (Traced, np.ndarray, list, tuple, range)) for each in parts)
+
+
+def _view(trace: Trace, function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+    """Record a call that views its array, if it does."""
+    result = trace.record(function, x, *args, **kwargs)
+    if result.ndim and type(x) is Traced:
+        return Traced(trace, result.node, x.base or x)
+    return result
+
+
+def _perhaps_a_view(trace: Trace, function: Any, *args: Any, **kwargs: Any) -> Any:
+    """Record a call of which we do not know whether its results view an argument."""
+    results = trace.record(function, *args, **kwargs)
+    several = isinstance(results, (tuple, list))
+    found = []
+    for result in results if several else [results]:
+        bases = [x for x in args if type(x) is Traced and np.may_share_memory(_value(x), _value(result))]
+        found.append(Traced(trace, result.node, bases[0].base or bases[0]) if bases else result)
+    return type(results)(found) if several else found[0]
+
+
+def _reduction(ufunc: Any, function: Any) -> Callable[..., Any]:
+    """Record a NumPy function that is a ufunc's reduction as that, and with options of its own as it is."""
+
+    def call(trace: Trace, a: Any, axis: Any = None, *more: Any, keepdims: Any = False, **others: Any) -> Any:
+        if more or others:
+            return trace.record(function, a, axis, *more, keepdims=keepdims, **others)
+        return trace.record(ufunc.reduce, a, axis=axis, keepdims=bool(keepdims))
+
+    return call
+
+
+def _mean(trace: Trace, a: Any, axis: Any = None, *more: Any, keepdims: Any = False, **others: Any) -> Any:
+    """Record a mean as a sum and a division, which is what NumPy does."""
+    if more or others or a.dtype.kind != "f" or a.dtype.itemsize < 4:
+        return trace.record(np.mean, a, axis, *more, keepdims=keepdims, **others)
+    total = trace.record(np.add.reduce, a, axis=axis, keepdims=bool(keepdims))
+    count = a.size // total.size if total.size else max(a.size, 1)
+    return trace.record(np.divide, total, a.dtype.type(count))
+
+
+def _reshape(trace: Trace, a: Any, shape: Any) -> Any:
+    return _view(trace, np.reshape, a, shape)
+
+
+def _transpose(trace: Trace, a: Any, axes: Any = None) -> Any:
+    order = tuple(range(a.ndim))[::-1] if axes is None else tuple([int(axis) % a.ndim for axis in axes])
+    return _view(trace, np.transpose, a, order)
+
+
+def _rearranged(function: Any) -> Callable[..., Any]:
+    """Record a permutation of axes as np.transpose."""
+
+    def call(trace: Trace, a: Any, *args: Any, **kwargs: Any) -> Any:
+        axes = np.arange(a.ndim)
+        lengths = np.broadcast_to(np.int8(0), tuple(axes + 1))
+        order = [n - 1 for n in function(lengths, *args, **kwargs).shape]
+        return _transpose(trace, a, order)
+
+    return call
+
+
+def _reshaped(function: Any) -> Callable[..., Any]:
+    """Record a change of shape alone as np.reshape."""
+
+    def call(trace: Trace, a: Any, *args: Any, **kwargs: Any) -> Any:
+        shape = function(np.broadcast_to(np.int8(0), a.shape), *args, **kwargs).shape
+        return _reshape(trace, a, shape)
+
+    return call
+
+
+def _filled(value: int) -> Callable[..., Any]:
+    def call(
+        trace: Trace, a: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None
+    ) -> Any:
+        return trace.record(np.full, a.shape if shape is None else shape, value, dtype=dtype or a.dtype)
+
+    return call
+
+
+def _full_like(trace: Trace, a: Any, fill_value: Any, dtype: Any = None, **others: Any) -> Any:
+    return trace.record(np.full, a.shape, fill_value, dtype=dtype or a.dtype)
+
+
+CALLS: dict[Any, Callable[..., Any]] = {
+    np.sum: _reduction(np.add, np.sum),
+    np.prod: _reduction(np.multiply, np.prod),
+    np.max: _reduction(np.maximum, np.max),
+    np.amax: _reduction(np.maximum, np.max),
+    np.min: _reduction(np.minimum, np.min),
+    np.amin: _reduction(np.minimum, np.min),
+    np.mean: _mean,
+    np.reshape: _reshape,
+    np.transpose: _transpose,
+    np.swapaxes: _rearranged(np.swapaxes),
+    np.moveaxis: _rearranged(np.moveaxis),
+    np.ravel: _reshaped(np.ravel),
+    np.expand_dims: _reshaped(np.expand_dims),
+    np.squeeze: _reshaped(np.squeeze),
+    np.broadcast_to: lambda trace, array, shape: _view(trace, np.broadcast_to, array, shape),
+    np.copy: lambda trace, a, order="K": trace.record(np.copy, a),
+    np.flip: lambda trace, m, axis=None: _view(trace, np.flip, m, axis),
+    np.zeros_like: _filled(0),
+    np.ones_like: _filled(1),
+    np.empty_like: _filled(0),
+    np.full_like: _full_like,
+    getitem: lambda trace, a, index: a[index] if type(a) is Traced else trace.record(pick, a, index),
+    setitem: lambda trace, a, value, index: trace.record(written, a, index, value),
+    astype: lambda trace, x, dtype, casting="unsafe": trace.record(cast, x, np.dtype(dtype), casting),
+    any_true: lambda trace, mask: True,
+}
+"""How NumPy's functions are recorded, where not as they are called."""
+
+
+# Where in a person's code
+
+
+OURS = str(Path(__file__).parent)
+NUMPY = str(Path(np.__file__).parent)
+
+
+ENGINE = (
+    NUMPY,
+    *(str(Path(OURS) / name) for name in ("capture.py", "functional.py", "rules", "tape.py", "tensor.py")),
+)
+"""Code whose own variables do not say what a value is: all that is ours but the layers."""
+
+
+def frame_outside(folders: tuple[str, ...]) -> FrameType | None:
+    """Return the innermost frame whose code is in none of the folders or files."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(folders):
+        frame = frame.f_back
+    return frame
+
+
+def user_line() -> str:
+    """Return the file and line of a person's code that is being run."""
+    frame = frame_outside((OURS, NUMPY))
+    return "jit" if frame is None else f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+
+
+def assigned_name() -> str:
+    """Return the name of the variable that the result of the call being run is assigned to; or nothing."""
+    frame = frame_outside(ENGINE)
+    return "" if frame is None else _assignments(frame.f_code).get(frame.f_lasti, "")
+
+
+@lru_cache
+def _assignments(code: CodeType) -> dict[int, str]:
+    """Return which variable the result of the instruction at an offset is stored to, right after it."""
+    instructions = list(dis.get_instructions(code))
+    at = {instruction.offset: instruction for instruction in instructions}
+    found = {}
+    for before, after in pairwise(instructions):
+        if after.opname.startswith("JUMP_FORWARD"):
+            after = at[after.argval]
+        if after.opname.startswith("STORE") and after.argval and "SUBSCR" not in after.opname:
+            found[before.offset] = after.argval[0] if isinstance(after.argval, tuple) else str(after.argval)
+    return found

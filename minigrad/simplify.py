@@ -1,0 +1,345 @@
+"""Rewrites of a captured program into one that computes the same in fewer and cheaper calls.
+
+A program is a list of nodes in an order in which they can be computed, and its results. Each rewrite says what
+it does to the numbers: *exact* ones leave every bit as it is (but for the sign of a zero); the others change
+the order of the arithmetic, and so the last bits.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from .capture import Draws, Node, cast, mapped, part
+from .rules.table import CHECKS
+
+Nodes = list[Node]
+
+
+def simplify(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
+    """Return a program that computes the same results.
+
+    Parameters
+    ----------
+    nodes
+        The calls, in order.
+    results
+        The nodes that are wanted; inputs and constants may be among them.
+    """
+    for rewrite in (clean, combine, push_scales, clean, squares_to_vdot, alive):
+        nodes, results = rewrite(nodes, results)
+    return nodes, results
+
+
+def clean(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
+    """Compute what depends on constants alone; drop calls that change nothing; merge equal calls. Exact."""
+    new: dict[Node, Node] = {}
+    known: dict[Any, Node] = {}
+    out: Nodes = []
+    for node in nodes:
+        made = renewed(node, new)
+        if not is_kept(node):
+            made = straight(made)
+            same = unchanged(made)
+            if same is not None and same.function is not None:
+                same.name = same.name or made.name
+            made = folded(made) or same or made
+            key = (made.function, _key(made.args), _key(tuple(made.kwargs.items())))
+            made = known.setdefault(key, made) if made.function else made
+        new[node] = made
+        if made.function:
+            out.append(made)
+    return list(dict.fromkeys(out)), [new.get(node, node) for node in results]
+
+
+def renewed(node: Node, new: dict[Node, Node]) -> Node:
+    """Return a node with others in place of its operands."""
+    args = mapped(lambda x: new.get(x, x) if type(x) is Node else x, node.args)
+    kwargs = {name: new.get(x, x) if type(x) is Node else x for name, x in node.kwargs.items()}
+    return Node(node.function, args, kwargs, node.value, node.name)
+
+
+def folded(node: Node) -> Node | None:
+    """Return the constant that a call on constants is. Exact."""
+    if all(is_constant(x) for x in node.operands()):
+        args = mapped(lambda x: x.value if type(x) is Node else x, node.args)
+        return Node(None, (), {}, node.function(*args, **node.kwargs), CONSTANT)
+    return None
+
+
+def is_kept(node: Node) -> bool:
+    """Tell whether a call is neither merged with another nor dropped: it checks, or draws random numbers."""
+    return node.function in CHECKS or isinstance(node.function, Draws)
+
+
+CONSTANT = "constant"
+"""The name of a node that is a constant of the program."""
+
+
+def is_constant(node: Node) -> bool:
+    """Tell whether a node's value is the same in every call."""
+    return node.function is None and node.name == CONSTANT
+
+
+def _key(x: Any) -> Any:
+    """Return what is equal for equal arguments: by identity for nodes and constants, by type for numbers."""
+    if isinstance(x, (tuple, list)):
+        return (type(x), *[_key(each) for each in x])
+    if isinstance(x, slice):
+        return (slice, x.start, x.stop, x.step)
+    if isinstance(x, (Node, np.ndarray)):
+        return id(x)
+    return type(x), str(x)
+
+
+def unchanged(node: Node) -> Node | None:
+    """Return the operand that a call hands on as it is, if it does. Exact."""
+    f, args = node.function, node.args
+    x = args[0] if args and type(args[0]) is Node else None
+    if f in ADDING_NOTHING and len(args) == 2:
+        neutral, sides = ADDING_NOTHING[f]
+        for side in sides:
+            other = args[1 - side]
+            if type(other) is Node and scalar_of(args[side]) == neutral and _alike(node, other):
+                return other
+    if x is None or not _alike(node, x):
+        return None
+    if f in (np.copy, np.positive, np.reshape, np.broadcast_to, cast) or (f is part and args[1] == ()):
+        return x
+    if f is np.transpose and args[1] == tuple(range(node.value.ndim)):
+        return x
+    return None
+
+
+ADDING_NOTHING = {np.multiply: (1, (0, 1)), np.divide: (1, (1,)), np.add: (0, (0, 1)), np.subtract: (0, (1,))}
+"""The neutral element of an operation, and on which sides it is one."""
+
+
+def straight(node: Node) -> Node:
+    """Return one call in place of two that move entries one after the other. Exact."""
+    f, x = node.function, node.args[0] if node.args else None
+    if type(x) is not Node or x.function is not f:
+        return node
+    if f is np.transpose:
+        return Node(
+            f, (x.args[0], tuple(x.args[1][axis] for axis in node.args[1])), {}, node.value, node.name
+        )
+    if f is np.reshape:
+        return Node(f, (x.args[0], node.args[1]), {}, node.value, node.name)
+    return node
+
+
+def _alike(node: Node, other: Node) -> bool:
+    return node.shape == other.shape and node.dtype == other.dtype
+
+
+def scalar_of(x: Any) -> float | None:
+    """Return the number that an argument is in every call, if it is one."""
+    if type(x) in (int, float):
+        return float(x)
+    if isinstance(x, np.floating):
+        return float(x)
+    if type(x) is Node and is_constant(x) and x.value.ndim == 0 and x.dtype.kind == "f":
+        return float(x.value)
+    return None
+
+
+# Sums of scaled arrays
+
+
+def scaling(node: Node) -> tuple[float, Node] | None:
+    """Return c and x of a call that is c x, of x's shape and dtype."""
+    args = node.args
+    if node.dtype.kind != "f" or node.kwargs:
+        return None
+    if node.function is np.negative:
+        return -1.0, args[0]
+    if node.function is np.multiply:
+        for c, x in (args, args[::-1]):
+            number = scalar_of(c)
+            if number is not None and type(x) is Node and not is_constant(x) and _alike(node, x):
+                return number, x
+    return None
+
+
+def is_sum(node: Node) -> bool:
+    """Tell whether a call adds or subtracts two arrays of its own shape and dtype."""
+    return (
+        node.function in (np.add, np.subtract)
+        and node.dtype.kind == "f"
+        and not node.kwargs
+        and all(type(x) is Node and _alike(node, x) for x in node.args)
+    )
+
+
+def scaled_by(c: float, x: Node) -> Node:
+    """Make the node of c x."""
+    return Node(np.multiply, (x, c if x.shape else x.dtype.type(c)), {}, x.value)
+
+
+def combine(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
+    """Add a sum of scaled arrays up in as few passes as there are different arrays.
+
+    The update of a weight, W - lr (reg W + dW), becomes (1 - lr reg) W - lr dW. Changes the last bits; done only
+    where it saves a call, and never where terms would cancel.
+    """
+    uses = Counter(x for node in nodes for x in node.operands())
+    uses.update(results)
+    linear = {node for node in nodes if scaling(node) or is_sum(node)}
+    inner = {x for node in linear for x in node.operands() if x in linear and uses[x] == 1}
+    new: dict[Node, Node] = {}
+    out: Nodes = []
+    for node in nodes:
+        made = new[node] = renewed(node, new)
+        out.append(made)
+        if node in linear - inner:
+            calls, found = _terms(node, inner)
+            fewer = sum(abs(c) != 1 for c, _ in found.values()) + len(found) - 1
+            cancels = any(abs(c) < magnitude / 2 for c, magnitude in found.values())
+            if fewer < calls and not cancels:
+                added = _added_up([(new.get(x, x), c) for x, (c, _) in found.items()])
+                added[-1].name = node.name
+                out[-1:] = added
+                new[node] = added[-1]
+    return out, [new.get(node, node) for node in results]
+
+
+def _terms(root: Node, inner: set[Node]) -> tuple[int, dict[Node, tuple[float, float]]]:
+    """Return in how many calls a sum is computed, and of each term its factor and the sum of its factors' sizes."""
+    calls = 0
+    found: dict[Node, tuple[float, float]] = {}
+    waiting = [(root, 1.0)]
+    while waiting:
+        node, factor = waiting.pop()
+        if node is not root and node not in inner:
+            c, magnitude = found.get(node, (0.0, 0.0))
+            found[node] = c + factor, magnitude + abs(factor)
+            continue
+        calls += 1
+        scaled = scaling(node)
+        if scaled:
+            waiting.append((scaled[1], factor * scaled[0]))
+        else:
+            x, y = node.args
+            waiting += [(y, factor if node.function is np.add else -factor), (x, factor)]
+    return calls, found
+
+
+def _added_up(terms: list[tuple[Node, float]]) -> Nodes:
+    """Make the calls of a sum of scaled arrays, from the first positive term on."""
+    terms = sorted(terms, key=lambda term: term[1] < 0)
+    made: Nodes = []
+    total: Node | None = None
+    for x, c in terms:
+        factor = c if total is None else abs(c)
+        if factor != 1:
+            x = scaled_by(factor, x)
+            made.append(x)
+        if total is None:
+            total = x
+        else:
+            total = Node(np.add if c > 0 else np.subtract, (total, x), {}, x.value)
+            made.append(total)
+    return made
+
+
+def push_scales(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
+    """Scale early what is to be scaled late, where early means smaller, or once instead of many times.
+
+    lr (X^T dH) becomes X^T (lr dH), and so on back to the scores' gradient, which is scaled once for all the
+    parameters. Changes the last bits.
+    """
+    factors = {scaled[0] for node in nodes if (scaled := scaling(node)) and scaled[1].function is not None}
+    for c in sorted(factors - {-1.0, 0.0}):
+        nodes, results = _push(c, nodes, results)
+    return nodes, results
+
+
+def _push(c: float, nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
+    """Push one factor as far back as it goes, if that is cheaper."""
+    scales = {node: scaled[1] for node in nodes if (scaled := scaling(node)) and scaled[0] == c}
+    wanted = set(scales.values())  # those whose scaled value is wanted
+    plain = set(results)  # those whose own value is
+    through: dict[
+        Node, tuple[Node, ...]
+    ] = {}  # the operands to scale, of those scaled by way of their operands
+    sources: set[Node] = set()  # those to scale themselves
+    for node in reversed(nodes):
+        if node in scales:
+            continue
+        operands = node.operands()
+        if node in wanted and node not in plain and (chosen := _linear_in(node, wanted)):
+            through[node] = chosen
+            wanted.update(chosen)
+            plain.update(x for x in operands if x not in chosen)
+        else:
+            plain.update(operands)
+    sources = wanted - set(through)
+    if sum(x.value.size + CALL for x in sources) >= sum(x.value.size + CALL for x in scales.values()):
+        return nodes, results
+    new: dict[Node, Node] = {}
+    scaled: dict[Node, Node] = {x: scaled_by(c, x) for x in sources if x.function is None}
+    out: Nodes = list(scaled.values())
+    for node in nodes:
+        if node in scales:
+            new[node] = scaled[scales[node]]
+        elif node in through:
+            made = renewed(node, {**new, **{x: scaled[x] for x in through[node]}})
+            scaled[node] = made
+            out.append(made)
+        else:
+            new[node] = renewed(node, new)
+            out.append(new[node])
+            if node in sources:
+                scaled[node] = scaled_by(c, new[node])
+                out.append(scaled[node])
+    return out, [new.get(node, node) for node in results]
+
+
+CALL = 1000
+"""What a call costs, in entries of an array."""
+
+
+def _linear_in(node: Node, wanted: set[Node]) -> tuple[Node, ...] | None:
+    """Return the operands to scale so that a call's result is scaled; prefer what is scaled anyway, then the smaller."""
+    f, operands = node.function, node.operands()
+    if node.dtype.kind != "f" or any(x.dtype != node.dtype for x in operands if x.dtype.kind == "f"):
+        return None
+    if f in (np.add, np.subtract) and len(set(operands)) == 2:
+        return tuple(operands)
+    if f in (np.matmul, np.multiply) and len(set(operands)) == 2:
+        floats = [x for x in operands if x.dtype.kind == "f" and not is_constant(x)]
+        return (min(floats, key=lambda x: (x not in wanted, x.value.size)),) if floats else None
+    if f == np.add.reduce or f in (np.transpose, np.reshape, np.broadcast_to, part, np.divide):
+        return (operands[0],) if type(node.args[0]) is Node and operands.count(operands[0]) == 1 else None
+    return None
+
+
+def squares_to_vdot(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
+    """Take the sum of all x^2 as the dot product of x with itself, in one pass. Changes the last bits."""
+    new: dict[Node, Node] = {}
+    out: Nodes = []
+    for node in nodes:
+        made = new[node] = renewed(node, new)
+        if made.function == np.add.reduce and made.kwargs == {"axis": None, "keepdims": False}:
+            squares = made.args[0]
+            if squares.dtype.kind == "f" and (
+                squares.function is np.square
+                or (squares.function is np.multiply and squares.args[0] is squares.args[1])
+            ):
+                made = new[node] = Node(np.vdot, (squares.args[0],) * 2, {}, node.value, node.name)
+        out.append(made)
+    return out, [new.get(node, node) for node in results]
+
+
+def alive(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
+    """Drop the calls that no result needs. Exact."""
+    needed = set(results)
+    out: Nodes = []
+    for node in reversed(nodes):
+        if node in needed or is_kept(node):
+            needed.update(node.operands())
+            out.append(node)
+    return out[::-1], results

@@ -1,0 +1,536 @@
+"""A captured program as Python source: which array each value is put into, and the text.
+
+A value that no result needs is put into a buffer made beforehand, which later values take over when it is
+dead; a call that works entry by entry writes over an operand that dies with it. Results are made afresh in every call,
+or take the place of an argument that was donated.
+"""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import operator
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .capture import Node, added_at, cast, mapped, part, pick, written
+from .rules.indexing import scatter
+from .rules.reductions import products_of_others
+from .simplify import Nodes, is_constant
+
+
+class Place:
+    """The memory that a value is in, and others after it.
+
+    Attributes
+    ----------
+    owner : Node
+        The first value put there; of an argument, the argument.
+    donated : bool
+        Whether it is an argument that may be written over.
+    array : ndarray or None
+        The buffer; None for an argument, and for what each call makes afresh.
+    fresh : bool
+        Whether each call makes it afresh.
+    """
+
+    __slots__ = ("array", "donated", "fresh", "name", "owner")
+
+    def __init__(self, owner: Node, donated: bool = False, fresh: bool = False) -> None:
+        self.owner = owner
+        self.donated = donated
+        self.fresh = fresh
+        self.array: np.ndarray[Any, Any] | None = None
+        self.name = ""
+
+
+VIEWS = frozenset({part, np.transpose, np.reshape, np.broadcast_to, np.flip})
+"""Functions whose result views their first operand."""
+INTO = frozenset({np.concatenate, np.stack, np.cumsum, np.cumprod, np.clip, np.dot})
+"""Functions with out=, beside the ufuncs and their reductions."""
+COPIES = frozenset({cast, np.copy, np.where, written, added_at})
+"""Functions with a way of their own to put the result into an array."""
+NEW = frozenset(
+    {
+        pick,
+        scatter.__wrapped__,
+        products_of_others.__wrapped__,
+        np.argmax,
+        np.argmin,
+        np.argsort,
+        np.full,
+        np.mean,
+    }  # type: ignore[attr-defined]
+    | {
+        np.outer,
+        np.pad,
+        np.repeat,
+        np.roll,
+        np.sort,
+        np.std,
+        np.take,
+        np.tensordot,
+        np.tile,
+        np.trace,
+        np.var,
+        np.vdot,
+    }
+)
+"""Functions that make an array of their own. What is in none of these sets may view any operand."""
+
+
+SIGNS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
+
+
+def is_reduction(f: Any) -> bool:
+    """Tell whether a function is a method of a ufunc, such as ``np.add.reduce``."""
+    return isinstance(getattr(f, "__self__", None), np.ufunc) and f.__name__ in ("reduce", "accumulate")
+
+
+def fills(node: Node) -> bool:
+    """Tell whether a call can put its result into an array it is given."""
+    f = node.function
+    if not node.shape:
+        return False
+    return (isinstance(f, np.ufunc) and f.nout == 1) or is_reduction(f) or f in INTO or f in COPIES
+
+
+def overwrites(node: Node) -> list[Node]:
+    """Return the operands that a call may put its result over."""
+    f = node.function
+    if isinstance(f, np.ufunc) and f.signature is None:
+        return [x for x in node.args if type(x) is Node]
+    return [node.args[0]] if f in (written, added_at) and type(node.args[0]) is Node else []
+
+
+def way_to(final: Node, x: Node) -> set[Node]:
+    """Return the calls that lead from an input to what is to be in it in the end, one over the other."""
+    waiting = [(final, frozenset({final}))]
+    while waiting:
+        node, way = waiting.pop()
+        for operand in overwrites(node) if node.function is not None else ():
+            if operand is x:
+                return set(way)
+            waiting.append((operand, way | {operand}))
+    return set()
+
+
+class Plan:
+    """Where every value of a program is.
+
+    Parameters
+    ----------
+    inputs, nodes, results : lists of nodes
+    donated
+        The inputs that may be written over.
+    finals
+        The inputs that the function writes to, and what is to be in them in the end.
+    """
+
+    def __init__(
+        self, inputs: Nodes, nodes: Nodes, results: Nodes, donated: set[Node], finals: dict[Node, Node]
+    ) -> None:
+        self.ways = {x: way_to(final, x) for x, final in finals.items()}
+        self.nodes = nodes
+        self.results = results
+        self.roots: dict[Node, frozenset[Node]] = {}  # whose memory a value may be in
+        for x in inputs:
+            self.roots[x] = frozenset({x})
+        for node in nodes:
+            self.roots[node] = self._roots_of(node)
+        self.last = self._last_uses()
+        self.places = {x: Place(x, donated=x in donated or x in finals) for x in inputs}
+        escaping = {root for node in results for root in self.roots_of(node)}
+        for i, node in enumerate(nodes):
+            if node in self.roots[node] and node.shape:
+                self.places[node] = self._over_an_operand(i, node, escaping) or Place(node)
+        for root in escaping:
+            if root in self.places and self.places[root].owner.function is not None:
+                self.places[root].fresh = True
+        for node in nodes:
+            if node in self.places and self.places[node].owner is node and not fills(node):
+                self.places[node].fresh = True
+        self.blocks: list[np.ndarray[Any, Any]] = []
+        self._share_buffers()
+
+    def roots_of(self, node: Node) -> frozenset[Node]:
+        """Return whose memory a value may be in; a constant's is nobody's."""
+        return self.roots.get(node, frozenset())
+
+    def _roots_of(self, node: Node) -> frozenset[Node]:
+        f = node.function
+        if f in VIEWS or f is operator.getitem:
+            first = self.roots_of(node.args[0]) if type(node.args[0]) is Node else frozenset()
+            return first if f is not np.reshape else first | {node}
+        if fills(node) or f in NEW or isinstance(f, np.ufunc) or is_reduction(f) or f in COPIES:
+            return frozenset({node})
+        return frozenset({node}).union(*(self.roots_of(x) for x in node.operands()))
+
+    def _last_uses(self) -> dict[Node, int]:
+        """Return when each memory is read last; never to be written over, if a result is in it."""
+        last: dict[Node, int] = {}
+        for i, node in enumerate(self.nodes):
+            for x in (node, *node.operands()):
+                for root in self.roots_of(x):
+                    last[root] = i
+        for x in self.results:
+            for root in self.roots_of(x):
+                last[root] = len(self.nodes)
+        return last
+
+    def _over_an_operand(self, i: int, node: Node, escaping: set[Node]) -> Place | None:
+        """Return the place of an operand that dies in call i, of the result's shape; a donated one, if there is."""
+        if not fills(node):
+            return None
+        found = []
+        for x in overwrites(node):
+            place = self.places.get(x)
+            others = [y for y in node.operands() if y is not x]
+            if (
+                place is not None
+                and self.roots_of(x) == {x}
+                and self.last[x] == i
+                and (x.shape, x.dtype) == (node.shape, node.dtype)
+                and (x.function is not None or place.donated)
+                and not any(x in self.roots_of(y) for y in others)
+                and node in self.ways.get(place.owner, {node})
+            ):
+                found.append(place)
+        return max(found, key=lambda place: place.donated, default=None)
+
+    def _share_buffers(self) -> None:
+        """Give each value that is neither a result nor an argument a buffer, that of a dead one if it fits."""
+        ends: dict[Place, int] = {}
+        for node, place in self.places.items():
+            ends[place] = max(ends.get(place, -1), self.last.get(node, -1))
+        free: list[np.ndarray[Any, Any]] = []
+        taken: dict[Place, np.ndarray[Any, Any]] = {}
+        for i, node in enumerate(self.nodes):
+            for place in [place for place in taken if ends[place] < i]:
+                free.append(taken.pop(place))
+            new = self.places.get(node)
+            if new is None or new.owner is not node or new.fresh or node.function is None:
+                continue
+            need = node.value.nbytes
+            fitting = [block for block in free if need <= block.nbytes <= 2 * need + 1024]
+            if fitting:
+                block = min(fitting, key=lambda block: block.nbytes)
+                free = [each for each in free if each is not block]
+            else:
+                block = aligned(need)
+                self.blocks.append(block)
+            taken[new] = block
+            new.array = np.ndarray(
+                node.shape, node.dtype, buffer=block.data, strides=np.empty_like(node.value).strides
+            )
+
+
+def aligned(nbytes: int, alignment: int = 64) -> np.ndarray[Any, Any]:
+    """Return a block of bytes that starts at a multiple of the alignment."""
+    block = np.empty(nbytes + alignment, np.uint8)
+    start = -block.ctypes.data % alignment
+    return block[start : start + nbytes]
+
+
+class Writer:
+    """Writes a planned program as the source of a function, and compiles it.
+
+    Parameters
+    ----------
+    plan
+    parameters : list of (Node, str)
+        The inputs, with the names they are to have.
+    name
+        That of the function.
+    """
+
+    def __init__(self, plan: Plan, parameters: list[tuple[Node, str]], name: str) -> None:
+        self.plan = plan
+        self.names: dict[Node, str] = {}
+        self.namespace: dict[str, Any] = {}
+        self.imports: set[str] = set()
+        self.header: list[str] = []
+        self.lines: list[tuple[str, str]] = []
+        uses = Counter(x for node in plan.nodes for x in node.operands())
+        uses.update(plan.results)
+        self.once = {node for node in plan.nodes if uses[node] == 1}
+        self.name = self.unused(name)
+        self.parameters = [self.unused(hint) for _, hint in parameters]
+        for (node, _), called in zip(parameters, self.parameters, strict=True):
+            self.names[node] = called
+        for node in plan.nodes:
+            self.write(node)
+
+    # -- names -------------------------------------------------------------------------------------------------
+
+    def unused(self, hint: str) -> str:
+        """Take a name that nothing has yet, as near to the one asked for as may be."""
+        base = hint if hint.isidentifier() and not keyword.iskeyword(hint) else "t"
+        name, count = base, 1
+        while name in self.namespace or hasattr(np, name) or hasattr(builtins, name):
+            count += 1
+            name = f"{base}_{count}"
+        self.namespace[name] = None
+        return name
+
+    def bound(self, value: Any, hint: str) -> str:
+        """Take a name for a value that the source cannot spell."""
+        for name, other in self.namespace.items():
+            if other is value:
+                return name
+        name = self.unused(hint)
+        self.namespace[name] = value
+        return name
+
+    def function(self, f: Any) -> str:
+        """Return the name of a function, and have it imported."""
+        if is_reduction(f):
+            ufunc = f.__self__
+            name = f"{ufunc.__name__}_{f.__name__}"
+            if name not in self.namespace:
+                self.namespace[name] = f
+                self.imports.add(self.function(ufunc))
+                self.header.append(f"{name} = {ufunc.__name__}.{f.__name__}")
+            return name
+        name = getattr(f, "__name__", "function")
+        if getattr(np, name, None) is f:
+            self.namespace[name] = f
+            self.imports.add(name)
+            return name
+        return self.bound(f, name.lstrip("_"))
+
+    def spelled(self, x: Any) -> str:
+        """Return the source of an argument."""
+        if type(x) is Node:
+            if x in self.names:
+                return self.names[x]
+            return self.spelled(x.value) if x.value.ndim == 0 else self.bound(x.value, "constant")
+        if type(x) is tuple:
+            return f"({', '.join(map(self.spelled, x))}{',' if len(x) == 1 else ''})"
+        if type(x) is list:
+            return f"[{', '.join(map(self.spelled, x))}]"
+        if isinstance(x, slice):
+            return f"slice({', '.join(self.spelled(each) for each in (x.start, x.stop, x.step))})"
+        if x is None or x is Ellipsis or type(x) in (int, bool, str) or (type(x) is float and np.isfinite(x)):
+            return repr(x) if x is not Ellipsis else "..."
+        if isinstance(x, np.floating) and np.isfinite(x):
+            return f"{self.function(type(x))}({float(x)!r})"
+        return self.bound(x, "constant")
+
+    def index(self, x: Any) -> str:
+        """Return the source of an index, as it is between the brackets."""
+        parts = x if type(x) is tuple else (x,)
+        shown = []
+        for each in parts:
+            if isinstance(each, slice):
+                ends = ["" if end is None else self.spelled(end) for end in (each.start, each.stop)]
+                shown.append(":".join(ends) + ("" if each.step is None else f":{self.spelled(each.step)}"))
+            else:
+                shown.append(self.spelled(each))
+        return ", ".join(shown) + ("," if type(x) is tuple and len(parts) == 1 else "") if parts else "()"
+
+    # -- calls ---------------------------------------------------------------------------------------------------
+
+    def write(self, node: Node) -> None:
+        """Write the line of a call; none, for a view of a buffer, which is made beforehand."""
+        plan, place = self.plan, self.plan.places.get(node)
+        if self.view_beforehand(node) or self.inline(node):
+            return
+        if place is None or (place.owner is node and place.fresh):
+            self.names[node] = name = self.unused(self.hint(node))
+            if place is not None:
+                place.name = name
+            self.lines += [(f"{name} = {self.call(node)}", shape_of(node))]
+            return
+        if place.owner.function is None:  # over a donated argument
+            place.name = self.names[place.owner]
+        elif not place.name:
+            place.name = self.bound_buffer(place, self.hint(node))
+        self.names[node] = place.name
+        for line in self.filling(node, place.name):
+            self.lines.append((line, shape_of(node)))
+
+    def inline(self, node: Node) -> bool:
+        """Put the expression of a value used once where it is used: a view, or a number made of numbers."""
+        if node not in self.once or node in self.plan.results:
+            return False
+        if node.function in (part, np.transpose) and node.shape:
+            self.names[node] = self.call(node)
+            return True
+        if node.function in SIGNS and not node.shape and not any(x.shape for x in node.operands()):
+            self.names[node] = f"({self.call(node)})"
+            return True
+        return False
+
+    def hint(self, node: Node) -> str:
+        """Return the name a value would like to have."""
+        if node.function is np.transpose and type(node.args[0]) is Node and node.args[0] in self.names:
+            return f"{self.names[node.args[0]]}_T"
+        return node.name
+
+    def bound_buffer(self, place: Place, hint: str) -> str:
+        name = self.unused(hint)
+        self.namespace[name] = place.array
+        return name
+
+    def view_beforehand(self, node: Node) -> bool:
+        """Make the view of a buffer now, once for all calls, if the call is one."""
+        if node.function not in VIEWS or type(node.args[0]) is not Node:
+            return False
+        base = self.namespace.get(self.names.get(node.args[0], ""))
+        if not isinstance(base, np.ndarray) or node.operands() != [node.args[0]]:
+            return False
+        view = node.function(base, *node.args[1:])
+        if not np.may_share_memory(view, base) or not view.ndim:
+            return False
+        self.names[node] = name = self.unused(self.hint(node))
+        self.namespace[name] = view
+        return True
+
+    def arguments(self, node: Node) -> list[str]:
+        """Return the source of a call's arguments, as short as says the same."""
+        dtypes = {(x.dtype, bool(x.shape)) for x in node.operands()}
+        shown = []
+        for x in node.args:
+            x = x.value[()] if type(x) is Node and is_constant(x) and not x.shape else x
+            plain = (
+                isinstance(x, np.floating) and np.isfinite(x) and {dtype for dtype, _ in dtypes} == {x.dtype}
+            )
+            if plain and (x.dtype == np.float64 or (x.dtype, True) in dtypes):
+                shown.append(repr(float(x)))  # which is of the arrays' dtype, as x is
+            else:
+                shown.append(self.spelled(x))
+        options = {name: x for name, x in node.kwargs.items() if (name, x) != ("keepdims", False)}
+        return shown + [f"{name}={self.spelled(x)}" for name, x in options.items()]
+
+    def call(self, node: Node) -> str:
+        """Return the expression that makes a value afresh."""
+        f, args = node.function, node.args
+        if f in SIGNS and not node.shape and not any(x.shape for x in node.operands()):
+            x, y = self.arguments(node)
+            return f"{x} {SIGNS[f]} {y}"
+        if f in (part, pick):
+            return f"{self.spelled(args[0])}[{self.index(args[1])}]"
+        if f is operator.getitem:
+            return f"{self.spelled(args[0])}[{args[1]}]"
+        if f is np.transpose and args[1] == tuple(range(len(args[1])))[::-1]:
+            return f"{self.spelled(args[0])}.T"
+        if f is cast and type(args[0]) is Node:
+            casting = "" if args[2:] in ((), ("unsafe",)) else f", casting={args[2]!r}"
+            return f"{self.spelled(args[0])}.astype({self.spelled(args[1])}{casting})"
+        return f"{self.function(f)}({', '.join(self.arguments(node))})"
+
+    def filling(self, node: Node, into: str) -> list[str]:
+        """Return the lines that put a value into an array."""
+        f, args = node.function, node.args
+        copyto = self.function(np.copyto) if f in COPIES else ""
+        if f is cast:
+            return [f"{copyto}({into}, {self.spelled(args[0])}, casting='unsafe')"]
+        if f is np.copy:
+            return [f"{copyto}({into}, {self.spelled(args[0])})"]
+        if f is np.where:
+            condition, x, y = map(self.spelled, args)
+            return [f"{copyto}({into}, {y})", f"{copyto}({into}, {x}, where={condition})"]
+        if f in (written, added_at):
+            a, index, value = args
+            first = [] if self.spelled(a) == into else [f"{copyto}({into}, {self.spelled(a)})"]
+            if f is written:
+                return [*first, f"{into}[{self.index(index)}] = {self.spelled(value)}"]
+            self.function(np.add)
+            self.imports.add("add")
+            return [*first, f"add.at({into}, {self.spelled(index)}, {self.spelled(value)})"]
+        return [f"{self.function(f)}({', '.join([*self.arguments(node), f'out={into}'])})"]
+
+    # -- the function ----------------------------------------------------------------------------------------------
+
+    def finish(
+        self, tree: Any, new: dict[int, Node], finals: dict[Node, Node]
+    ) -> tuple[str, Callable[..., Any]]:
+        """Return the source and the compiled function.
+
+        Parameters
+        ----------
+        tree
+            The result, with nodes in the places of arrays.
+        new
+            What each of these nodes has become, by ``id``.
+        finals
+            What is to be in the inputs in the end.
+        """
+        self.handed: set[Place] = set()
+        result = self.literal(tree, new)
+        self.put_back(finals)
+        width = min(max([len(line) for line, _ in self.lines], default=0), 60)
+        body = [f"    {line:{width}}  # {shape}" if shape else f"    {line}" for line, shape in self.lines]
+        head = [f"from numpy import {', '.join(sorted(self.imports))}"] if self.imports else []
+        source = "\n".join(
+            [
+                *head,
+                *self.header,
+                "",
+                "",
+                f"def {self.name}({', '.join(self.parameters)}):",
+                *body,
+                f"    return {result}",
+                "",
+            ]
+        )
+        namespace = {name: value for name, value in self.namespace.items() if value is not None}
+        exec(compile(source, f"<jit {self.name}>", "exec"), namespace)
+        run: Callable[..., Any] = namespace[self.name]
+        return source, run
+
+    def literal(self, tree: Any, new: dict[int, Node]) -> str:
+        """Return the source of a result."""
+        if type(tree) is Node:
+            return self.handed_out(new.get(id(tree), tree), isinstance(tree.value, np.ndarray))
+        if type(tree) is dict:
+            return (
+                "{"
+                + ", ".join(f"{self.spelled(key)}: {self.literal(x, new)}" for key, x in tree.items())
+                + "}"
+            )
+        if isinstance(tree, dict):
+            return f"{self.function(type(tree))}({self.literal(dict(tree), new)})"
+        if type(tree) is list:
+            return f"[{', '.join(self.literal(x, new) for x in tree)}]"
+        if isinstance(tree, tuple):
+            items = ", ".join(self.literal(x, new) for x in tree) + ("," if len(tree) == 1 else "")
+            return f"({items})" if type(tree) is tuple else f"{self.function(type(tree))}({items})"
+        return self.spelled(tree)
+
+    def handed_out(self, node: Node, array: bool) -> str:
+        """Return the source of an array in a result: one that nothing else holds."""
+        if not node.shape:
+            if not array:
+                return self.spelled(node)
+            self.imports.add("array")
+            return f"array({self.spelled(node)})"
+        places = {self.plan.places[root] for root in self.plan.roots_of(node)}
+        alone = places and all(place.fresh or place.donated for place in places) and not places & self.handed
+        self.handed |= places
+        return self.spelled(node) + ("" if alone else ".copy()")
+
+    def put_back(self, finals: dict[Node, Node]) -> None:
+        """Write the lines that put values into the inputs where they are not there yet."""
+        left = [
+            (x, final)
+            for x, final in finals.items()
+            if self.plan.places.get(final) is not self.plan.places[x]
+        ]
+        copied = []
+        for x, final in left:
+            value = self.spelled(final)
+            if any(root.function is None for root in self.plan.roots_of(final)):
+                kept = self.unused(f"new_{self.names[x]}")
+                self.lines.append((f"{kept} = {value}.copy()", ""))
+                value = kept
+            copied.append((self.names[x], value))
+        self.lines += [(f"{self.function(np.copyto)}({name}, {value})", "") for name, value in copied]
+
+
+def shape_of(node: Node) -> str:
+    return f"{node.shape} {node.dtype}" if node.shape else ""
