@@ -60,15 +60,15 @@ class Trial:
     setting : dict
         The setting.
     status : {"finished", "diverged", "error"}
-        Whether `train` returned an accuracy, diverged, or raised another error.
+        Whether ``train`` returned an accuracy, diverged, or raised another error.
     val_acc : float or None
         Its validation accuracy; None if it did not finish.
     history : dict of lists
-        What `train` recorded.
+        What ``train`` recorded.
     diverged_at_epoch : int or None
         The epoch, counted from 1, in which it diverged, if that is known.
     error : str or None
-        The traceback, if `train` raised an error.
+        The traceback, if ``train`` raised an error.
     read_off : int or None
         The ``num_epochs`` of the longer run that this one was read off; None if it was trained itself.
     params : dict of ndarrays or None

@@ -35,9 +35,10 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_preserve_defaults = True
 napoleon_google_docstring = False
+napoleon_use_ivar = True
 napoleon_use_rtype = False
 
-# In docstrings ``text`` is code; `name` is a parameter or a reference, and must be one. Types are prose.
+# In docstrings ``text`` is code; `name` is a parameter or a reference, and must be one.
 default_role = "py:obj"
 nitpicky = True
 nitpick_ignore_regex = [("py:class", ".*")]
@@ -48,6 +49,20 @@ MODULES = {
     for found in pkgutil.walk_packages(minigrad.__path__, "minigrad.")
 }
 PUBLIC = {name: f"{getattr(minigrad, name).__module__}.{name}" for name in minigrad.__all__}
+
+
+def full_name(name: str, module: str | None) -> str:
+    """Return the full name of what a module calls by a name, or else of what is public by it."""
+    head, dot, rest = name.partition(".")
+    found = getattr(MODULES.get(module), head, None)
+    known = getattr(found, "__module__", None) in MODULES
+    return (f"{found.__module__}.{head}" if known else PUBLIC.get(head, head)) + dot + rest
+
+
+def summary(found: Any, module: str) -> str:
+    """Return the first line of a docstring, its references in full."""
+    line = found.__doc__.splitlines()[0]
+    return re.sub(r"(?<!`)`([\w.]+)`(?!`)", lambda name: f"`{name[1]} <{full_name(name[1], module)}>`", line)
 
 
 def written_call(layer: Layer) -> str:
@@ -110,8 +125,14 @@ def write_module_pages(app: Sphinx) -> None:
 def fill_in(app: Sphinx, page: str, source: list[str]) -> None:
     """Fill the tables of the pages written by hand."""
     if not page.startswith("modules/"):
-        names = {"minigrad": minigrad, "modules": MODULES, "public": PUBLIC}
-        source[0] = Template(source[0]).render(names, rules=table_of_rules(), layers=LAYERS)
+        public = {
+            name: (full, summary(getattr(minigrad, name), full.rpartition(".")[0]))
+            for name, full in PUBLIC.items()
+        }
+        modules = {name: summary(module, name) for name, module in MODULES.items()}
+        source[0] = Template(source[0]).render(
+            public=public, modules=modules, rules=table_of_rules(), layers=LAYERS
+        )
 
 
 def skip_constants(app: Sphinx, kind: str, name: str, found: Any, skip: bool, options: Any) -> bool | None:
@@ -126,26 +147,35 @@ def hide_value(app: Sphinx, domain: str, kind: str, content: desc_content) -> No
 
 
 def tell_parameters(app: Sphinx, kind: str, name: str, found: Any, options: Any, lines: list[str]) -> None:
-    """Set parameters as code, and let a method that is a NumPy function refer to that."""
+    """Set parameters and attributes as code, and let a method that is a NumPy function refer to that."""
     wrapped = getattr(found, "__wrapped__", None)
     if getattr(wrapped, "__module__", "").startswith("numpy"):
         lines[:] = [f"As `numpy.{wrapped.__name__}`."]
     if kind in ("data", "attribute"):  # napoleon takes what stands before a colon for the type
         lines[:] = re.sub(r"(.*)\n\n:type: (.*)", r"\2: \1", "\n".join(lines), flags=re.S).splitlines()
+    names = re.findall(r"^:ivar (\w+):", "\n".join(lines), re.M)
     with suppress(TypeError, ValueError):
-        parameters = "|".join(map(re.escape, inspect.signature(found).parameters))
-        lines[:] = [re.sub(rf"(?<!`)`({parameters})`(?!`)", r"``\1``", line) for line in lines]
+        names += inspect.signature(found).parameters
+    known = rf"(?<!`)`({'|'.join(names) or '(?!)'})`(?!`)"
+    lines[:] = [re.sub(known, r"``\1``", line) for line in lines]
+
+
+def leave_types_as_prose(app: Sphinx, page: nodes.document) -> None:
+    """Take the references out of "ndarray of shape (N, D)"."""
+    for field in page.findall(nodes.field):
+        for reference in list(field.findall(pending_xref)):
+            if reference["reftype"] == "class":
+                reference.replace_self(reference.children)
 
 
 def look_further(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.Element) -> Any:
-    """Resolve a name that its own module does not have: of NumPy, of the package, or of one module."""
+    """Resolve a name that is not its own module's: NumPy's, imported there, or public."""
     target = node["reftarget"]
     if node["reftype"] != "obj":
         return None
     if target.startswith("numpy."):
         return nodes.reference("", "", text, refuri=f"{NUMPY}{target}.html", internal=False)
-    node["refspecific"] = True
-    target = PUBLIC.get(target, target)
+    target = full_name(target, node.get("py:module"))
     return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, text)
 
 
@@ -156,4 +186,5 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-skip-member", skip_constants)
     app.connect("object-description-transform", hide_value)
     app.connect("autodoc-process-docstring", tell_parameters)
+    app.connect("doctree-read", leave_types_as_prose)
     app.connect("missing-reference", look_further)
