@@ -1,8 +1,9 @@
 """minigrad: an autograd tensor micro-framework in NumPy. The tape is a NumPy program."""
 
+from .capture import JitError
 from .drawn import draw_tape
 from .functional import grad, value_and_grad
-from .jit import JitError, jit
+from .jit import jit
 from .layers import affine, affine_relu, l2_regularized, layer, multiclass_hinge, relu, softmax_cross_entropy
 from .printed import tape
 from .rules.elementwise import sigmoid

@@ -132,6 +132,7 @@ class Draws:
         self.__name__ = name
 
     def __call__(self, rng: np.random.Generator, *args: Any, **kwargs: Any) -> Any:
+        """Draw; a number comes as NumPy's."""
         drawn = getattr(rng, self.__name__)(*args, **kwargs)
         return np.asarray(drawn)[()] if isinstance(drawn, (int, float)) else drawn
 
@@ -191,7 +192,7 @@ class Trace:
             if (
                 node is None
                 or node.function != function
-                or not _same((nodes, options), (node.args, node.kwargs))
+                or not same((nodes, options), (node.args, node.kwargs))
             ):
                 raise JitError(
                     f"{user_line()}: run twice on the same arguments, the function made different calls here; give "
@@ -234,14 +235,14 @@ class Trace:
         return self.constants[id(x)][0]
 
 
-def _same(x: Any, recorded: Any) -> bool:
+def same(x: Any, recorded: Any) -> bool:
     """Tell whether an argument is what it was when the call was recorded."""
     if isinstance(x, (tuple, list)):
-        return type(recorded) is type(x) and len(x) == len(recorded) and all(map(_same, x, recorded))
+        return type(recorded) is type(x) and len(x) == len(recorded) and all(map(same, x, recorded))
     if isinstance(x, dict):
-        return x.keys() == recorded.keys() and all(_same(x[name], recorded[name]) for name in x)
+        return x.keys() == recorded.keys() and all(same(x[name], recorded[name]) for name in x)
     if isinstance(x, slice):
-        return isinstance(recorded, slice) and _same(
+        return isinstance(recorded, slice) and same(
             (x.start, x.stop, x.step), (recorded.start, recorded.stop, recorded.step)
         )
     if isinstance(x, np.ndarray):
@@ -260,7 +261,7 @@ def unwritable(value: Any) -> Any:
 
 def fingerprint(array: Any) -> int:
     """Return a number that tells whether an array's contents have changed."""
-    return zlib.crc32(np.ascontiguousarray(array).view(np.uint8)) if array.size else 0
+    return zlib.crc32(np.ascontiguousarray(array).tobytes())
 
 
 def as_array(x: Any) -> Any:
@@ -302,31 +303,42 @@ class Traced(NDArrayOperatorsMixin):
         if base is not None:
             base.views.append(weakref.ref(self))
 
+    @property
+    def owner(self) -> Traced:
+        """The array whose memory this one views, or this one."""
+        return self if self.base is None else self.base
+
     # -- what an array has -----------------------------------------------------------------------------------
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
         return self.node.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """The type of the entries."""
         return self.node.dtype
 
     @property
     def ndim(self) -> int:
+        """The number of axes."""
         return len(self.node.shape)
 
     @property
     def size(self) -> int:
+        """The number of entries."""
         return math.prod(self.node.shape)
 
     @property
     def strides(self) -> tuple[int, ...]:
+        """The strides of the array that was captured."""
         strides: tuple[int, ...] = self.node.value.strides
         return strides
 
     @property
-    def T(self) -> Traced:
+    def T(self) -> Any:
+        """The array with its axes in reverse."""
         return self.transpose()
 
     def __len__(self) -> int:
@@ -356,6 +368,8 @@ class Traced(NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
         trace = self.trace
+        if not ABOVE.isdisjoint(map(type, inputs)):
+            return NotImplemented
         if "where" in kwargs:
             raise JitError(f"{user_line()}: {ufunc.__name__} with where= is not captured; use np.where")
         if method == "at":
@@ -375,13 +389,15 @@ class Traced(NDArrayOperatorsMixin):
         return result if out is None else out[0].become(result)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        out = kwargs.pop("out", None) if "out" in kwargs else None
+        if not ABOVE.isdisjoint(types):
+            return NotImplemented
+        out = kwargs.pop("out", None)
         if function in CALLS:
             result = CALLS[function](self.trace, *args, **kwargs)
         elif function in SHAPES:
             return function(*mapped(_value, args), **kwargs)
         elif function in WHOLE:
-            result = self.trace.record(function.__wrapped__, *args, **kwargs)
+            result = self.trace.record(WHOLE[function], *args, **kwargs)
         elif getattr(function, "__module__", "").startswith("minigrad."):
             result = function.__wrapped__(*args, **kwargs)
         else:
@@ -396,9 +412,9 @@ class Traced(NDArrayOperatorsMixin):
 
     # -- reading and writing parts -----------------------------------------------------------------------------
 
-    def __getitem__(self, index: Any) -> Traced:
+    def __getitem__(self, index: Any) -> Any:
         if _has_arrays(index):
-            return self.trace.record(pick, self, index)  # type: ignore[no-any-return]
+            return self.trace.record(pick, self, index)
         return _view(self.trace, part, self, index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -416,28 +432,35 @@ class Traced(NDArrayOperatorsMixin):
             value = self.trace.record(cast, value, self.dtype)
         if value.shape != self.shape:
             value = self.trace.record(np.copy, np.broadcast_to(value, self.shape))
+        if isinstance(self.node.value, np.ndarray) and not isinstance(value.node.value, np.ndarray):
+            value = self.trace.record(np.copy, value)  # an array of no axes stays one
         self.node = value.node
         return self
 
     # -- methods that are not a NumPy function's ---------------------------------------------------------------
 
-    def reshape(self, *shape: Any, **kwargs: Any) -> Traced:
-        return np.reshape(self, shape[0] if len(shape) == 1 else shape, **kwargs)  # type: ignore[call-overload,no-any-return]
+    def reshape(self, *shape: Any) -> Any:
+        """`numpy.reshape`, to a tuple or to as many lengths."""
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape)
 
-    def transpose(self, *axes: Any) -> Traced:
-        return np.transpose(self, axes[0] if len(axes) == 1 else axes or None)  # type: ignore[call-overload,no-any-return]
+    def transpose(self, *axes: Any) -> Any:
+        """`numpy.transpose`, by a tuple or by as many axes; reversed, if none is given."""
+        return np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
 
     def astype(
         self, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True
-    ) -> Traced:
+    ) -> Any:
+        """`numpy.ndarray.astype`."""
         if not copy and self.dtype == dtype:
             return self
-        return self.trace.record(cast, self, np.dtype(dtype), casting)  # type: ignore[no-any-return]
+        return self.trace.record(cast, self, np.dtype(dtype), casting)
 
-    def flatten(self) -> Traced:
-        return self.copy().reshape(-1)  # type: ignore[no-any-return]
+    def flatten(self) -> Any:
+        """Return a copy with one axis."""
+        return self.copy().reshape(-1)
 
     def fill(self, value: Any) -> None:
+        """Write a value into every entry."""
         self[...] = value
 
     def __getattr__(self, name: str) -> Any:
@@ -448,10 +471,27 @@ class Traced(NDArrayOperatorsMixin):
         return lambda *args, **kwargs: function(self, *args, **kwargs)
 
 
+ABOVE: set[type] = set()
+"""Types that hold arrays, traced ones too, and to which NumPy's calls go first: tensors."""
 METHODS = frozenset(
-    "all any argmax argmin argsort choose clip compress conj copy cumprod cumsum diagonal dot max mean min nonzero prod "
-    "ravel repeat round searchsorted squeeze std sum swapaxes take trace var".split()
+    {"all", "any", "argmax", "argmin", "argsort", "clip", "copy", "cumprod", "cumsum", "diagonal", "dot"}
 )
+METHODS |= {
+    "max",
+    "mean",
+    "min",
+    "prod",
+    "ravel",
+    "repeat",
+    "round",
+    "squeeze",
+    "std",
+    "sum",
+    "swapaxes",
+    "take",
+    "trace",
+}
+METHODS |= {"var"}
 SHAPES = frozenset({np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj})
 """Functions that read no more than shape and dtype, which a compiled function knows."""
 
@@ -465,7 +505,7 @@ def _view(trace: Trace, function: Any, x: Any, *args: Any, **kwargs: Any) -> Any
     """Record a call that views its array, if it does."""
     result = trace.record(function, x, *args, **kwargs)
     if result.ndim and type(x) is Traced:
-        return Traced(trace, result.node, x.base or x)
+        return Traced(trace, result.node, x.owner)
     return result
 
 
@@ -476,7 +516,7 @@ def _perhaps_a_view(trace: Trace, function: Any, *args: Any, **kwargs: Any) -> A
     found = []
     for result in results if several else [results]:
         bases = [x for x in args if type(x) is Traced and np.may_share_memory(_value(x), _value(result))]
-        found.append(Traced(trace, result.node, bases[0].base or bases[0]) if bases else result)
+        found.append(Traced(trace, result.node, bases[0].owner) if bases else result)
     return type(results)(found) if several else found[0]
 
 

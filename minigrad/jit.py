@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import operator
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from functools import update_wrapper
 from sys import getrefcount
@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .capture import JitError, Node, Trace, Traced, TracedGenerator, fingerprint
+from .capture import JitError, Node, Trace, Traced, TracedGenerator, fingerprint, same
 from .functional import map_tree
 from .printed import Tape
 from .simplify import CONSTANT, simplify
 from .source import Plan, Writer
-from .tape import ALONE, ALONE_BELOW, recording
+from .tape import ALONE_BELOW, recording
 from .tensor import Tensor
 from .watch import Anomaly
 
@@ -156,7 +156,9 @@ class Jitted:
 
     def _program(self) -> Program:
         if self.last is None:
-            raise AttributeError(f"jit: {self.__name__} was not called yet; it is compiled when it is")
+            raise AttributeError(
+                f"jit: {name_of(self.function)} was not called yet; it is compiled when it is"
+            )
         return self.last
 
     @property
@@ -214,8 +216,8 @@ def option(x: Any) -> Any:
         hash(x)
     except TypeError:
         raise JitError(
-            f"jit: an argument is a {type(x).__name__}, neither an array nor an option that can be hashed; give arrays in "
-            "dicts, lists and tuples"
+            f"jit: an argument is a {type(x).__name__}, neither an array nor an option that can be hashed; "
+            "give arrays in dicts, lists and tuples"
         ) from None
     return type(x), x, str(x) if type(x) is float else None
 
@@ -234,7 +236,7 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
         if not isinstance(f, FunctionType):
             continue
         ours = f.__module__ is not None and f.__module__.split(".")[0] in ("minigrad", "numpy")
-        found = [(cell, None) for cell in f.__closure__ or ()]
+        found: list[tuple[Any, Any]] = [(cell, None) for cell in f.__closure__ or ()]
         if not ours:
             found += [(f.__globals__, name) for name in sorted(names_in(f.__code__)) if name in f.__globals__]
         for namespace, name in found:
@@ -330,7 +332,7 @@ class Program:
         tree = map_tree(result_node, result, found)
         second: list[Any] = []
         map_tree(result_node, again, second)
-        if next(trace.again, None) is not None or [*map(id, found)] != [*map(id, second)]:
+        if next(trace.again, None) is not None or not same([constant_value(x) for x in second], found):
             raise JitError(f"jit: run twice on the same arguments, {name_of(f)} made different calls")
         refuse_what_is_held_outside(trace)
         over = {trace.inputs[i] for position in donated if position < len(args) for i in spans[position]}
@@ -433,15 +435,24 @@ def result_node(leaf: Any, found: list[Any]) -> Any:
     return leaf
 
 
+def constant_value(x: Any) -> Any:
+    """Return the value of a constant's node; anything else as it is."""
+    return x.value if type(x) is Node and x.name == CONSTANT else x
+
+
 def refuse_what_is_held_outside(trace: Trace) -> None:
     """Refuse constants that something else holds, and may change; and those that the function changed itself."""
+    held = Counter(id(memory_of(node)) for node, _ in trace.constants.values())
     for node, before in trace.constants.values():
-        array = node.value
-        holder = array if array.base is None else array.base
-        expected = ALONE + 2 if array.base is None else ALONE_BELOW + 1  # with the node, and the names here
-        if fingerprint(array) != before or getrefcount(holder) > expected:
+        alone = getrefcount(memory_of(node)) <= held[id(memory_of(node))] + ALONE_BELOW - 1
+        if not alone or fingerprint(node.value) != before:
             raise JitError(
-                f"jit: an array of shape {array.shape} comes from outside of the function, or was changed after its use; "
-                "make it an argument, or a change to it would not be seen"
+                f"jit: an array of shape {node.shape} comes from outside of the function, or was changed after "
+                "its use; make it an argument, or a change to it would not be seen"
             )
         node.name = CONSTANT
+
+
+def memory_of(node: Node) -> Any:
+    """Return the array that owns the memory of a node's value."""
+    return node.value if node.value.base is None else node.value.base

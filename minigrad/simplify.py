@@ -176,7 +176,7 @@ def is_sum(node: Node) -> bool:
 
 def scaled_by(c: float, x: Node) -> Node:
     """Make the node of c x."""
-    return Node(np.multiply, (x, c if x.shape else x.dtype.type(c)), {}, x.value)
+    return Node(np.multiply, (x, c if x.shape else x.dtype.type(c)), {}, x.value[()])
 
 
 def combine(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
@@ -196,13 +196,12 @@ def combine(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
         out.append(made)
         if node in linear - inner:
             calls, found = _terms(node, inner)
-            fewer = sum(abs(c) != 1 for c, _ in found.values()) + len(found) - 1
+            factors = [c for c, _ in found.values()]
+            fewer = sum(abs(c) != 1 for c in factors) + len(found) - 1 + all(c == -1 for c in factors)
             cancels = any(abs(c) < magnitude / 2 for c, magnitude in found.values())
             if fewer < calls and not cancels:
-                added = _added_up([(new.get(x, x), c) for x, (c, _) in found.items()])
-                added[-1].name = node.name
-                out[-1:] = added
-                new[node] = added[-1]
+                out[-1:], new[node] = _added_up([(new.get(x, x), c) for x, (c, _) in found.items()])
+                new[node].name = new[node].name or node.name
     return out, [new.get(node, node) for node in results]
 
 
@@ -227,9 +226,9 @@ def _terms(root: Node, inner: set[Node]) -> tuple[int, dict[Node, tuple[float, f
     return calls, found
 
 
-def _added_up(terms: list[tuple[Node, float]]) -> Nodes:
-    """Make the calls of a sum of scaled arrays, from the first positive term on."""
-    terms = sorted(terms, key=lambda term: term[1] < 0)
+def _added_up(terms: list[tuple[Node, float]]) -> tuple[Nodes, Node]:
+    """Make the calls of a sum of scaled arrays, from the first positive term on; return them, and the sum."""
+    terms = sorted(terms, key=lambda term: (term[1] < 0, term[1] == -1))
     made: Nodes = []
     total: Node | None = None
     for x, c in terms:
@@ -240,9 +239,10 @@ def _added_up(terms: list[tuple[Node, float]]) -> Nodes:
         if total is None:
             total = x
         else:
-            total = Node(np.add if c > 0 else np.subtract, (total, x), {}, x.value)
+            total = Node(np.add if c > 0 else np.subtract, (total, x), {}, x.value[()])
             made.append(total)
-    return made
+    assert total is not None
+    return made, total
 
 
 def push_scales(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
@@ -251,7 +251,8 @@ def push_scales(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
     lr (X^T dH) becomes X^T (lr dH), and so on back to the scores' gradient, which is scaled once for all the
     parameters. Changes the last bits.
     """
-    factors = {scaled[0] for node in nodes if (scaled := scaling(node)) and scaled[1].function is not None}
+    scaled = filter(None, map(scaling, nodes))
+    factors = {c for c, x in scaled if x.function is not None}
     for c in sorted(factors - {-1.0, 0.0}):
         nodes, results = _push(c, nodes, results)
     return nodes, results
@@ -259,7 +260,7 @@ def push_scales(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
 
 def _push(c: float, nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
     """Push one factor as far back as it goes, if that is cheaper."""
-    scales = {node: scaled[1] for node in nodes if (scaled := scaling(node)) and scaled[0] == c}
+    scales = {node: found[1] for node in nodes if (found := scaling(node)) and found[0] == c}
     wanted = set(scales.values())  # those whose scaled value is wanted
     plain = set(results)  # those whose own value is
     through: dict[
@@ -292,9 +293,9 @@ def _push(c: float, nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
         else:
             new[node] = renewed(node, new)
             out.append(new[node])
-            if node in sources:
-                scaled[node] = scaled_by(c, new[node])
-                out.append(scaled[node])
+        if node in sources:
+            scaled[node] = scaled_by(c, new[node])
+            out.append(scaled[node])
     return out, [new.get(node, node) for node in results]
 
 
@@ -303,7 +304,7 @@ CALL = 1000
 
 
 def _linear_in(node: Node, wanted: set[Node]) -> tuple[Node, ...] | None:
-    """Return the operands to scale so that a call's result is scaled; prefer what is scaled anyway, then the smaller."""
+    """Return the operands to scale so that a call's result is; of two those scaled anyway, or the smaller."""
     f, operands = node.function, node.operands()
     if node.dtype.kind != "f" or any(x.dtype != node.dtype for x in operands if x.dtype.kind == "f"):
         return None

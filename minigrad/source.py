@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from .capture import Node, added_at, cast, mapped, part, pick, written
+from .capture import Node, added_at, cast, part, pick, written
 from .rules.indexing import scatter
 from .rules.reductions import products_of_others
+from .rules.table import WHOLE
 from .simplify import Nodes, is_constant
 
 
@@ -55,34 +56,28 @@ COPIES = frozenset({cast, np.copy, np.where, written, added_at})
 """Functions with a way of their own to put the result into an array."""
 NEW = frozenset(
     {
+        WHOLE[scatter],
+        WHOLE[products_of_others],
         pick,
-        scatter.__wrapped__,
-        products_of_others.__wrapped__,
         np.argmax,
         np.argmin,
         np.argsort,
         np.full,
         np.mean,
-    }  # type: ignore[attr-defined]
-    | {
         np.outer,
-        np.pad,
-        np.repeat,
-        np.roll,
-        np.sort,
-        np.std,
-        np.take,
-        np.tensordot,
-        np.tile,
-        np.trace,
-        np.var,
-        np.vdot,
     }
+    | {np.pad, np.repeat, np.roll, np.sort, np.std, np.take, np.tensordot, np.tile, np.trace, np.var, np.vdot}
 )
 """Functions that make an array of their own. What is in none of these sets may view any operand."""
 
 
 SIGNS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
+
+
+def is_arithmetic(node: Node) -> bool:
+    """Tell whether a call computes a number of numbers, which no later call can change."""
+    numbers = all(isinstance(x.value, np.generic) for x in (node, *node.operands()))
+    return node.function in SIGNS and not node.kwargs and numbers
 
 
 def is_reduction(f: Any) -> bool:
@@ -336,7 +331,7 @@ class Writer:
 
     def write(self, node: Node) -> None:
         """Write the line of a call; none, for a view of a buffer, which is made beforehand."""
-        plan, place = self.plan, self.plan.places.get(node)
+        place = self.plan.places.get(node)
         if self.view_beforehand(node) or self.inline(node):
             return
         if place is None or (place.owner is node and place.fresh):
@@ -360,7 +355,7 @@ class Writer:
         if node.function in (part, np.transpose) and node.shape:
             self.names[node] = self.call(node)
             return True
-        if node.function in SIGNS and not node.shape and not any(x.shape for x in node.operands()):
+        if is_arithmetic(node):
             self.names[node] = f"({self.call(node)})"
             return True
         return False
@@ -372,6 +367,7 @@ class Writer:
         return node.name
 
     def bound_buffer(self, place: Place, hint: str) -> str:
+        """Take a name for a buffer."""
         name = self.unused(hint)
         self.namespace[name] = place.array
         return name
@@ -409,7 +405,7 @@ class Writer:
     def call(self, node: Node) -> str:
         """Return the expression that makes a value afresh."""
         f, args = node.function, node.args
-        if f in SIGNS and not node.shape and not any(x.shape for x in node.operands()):
+        if is_arithmetic(node):
             x, y = self.arguments(node)
             return f"{x} {SIGNS[f]} {y}"
         if f in (part, pick):
@@ -506,13 +502,23 @@ class Writer:
         """Return the source of an array in a result: one that nothing else holds."""
         if not node.shape:
             if not array:
-                return self.spelled(node)
-            self.imports.add("array")
-            return f"array({self.spelled(node)})"
+                return (
+                    self.now(f"{self.spelled(node)}[()]")
+                    if isinstance(node.value, np.ndarray)
+                    else self.spelled(node)
+                )
+            self.function(np.array)
+            return self.now(f"array({self.spelled(node)})")
         places = {self.plan.places[root] for root in self.plan.roots_of(node)}
         alone = places and all(place.fresh or place.donated for place in places) and not places & self.handed
         self.handed |= places
-        return self.spelled(node) + ("" if alone else ".copy()")
+        return self.spelled(node) if alone else self.now(f"{self.spelled(node)}.copy()")
+
+    def now(self, expression: str) -> str:
+        """Write a line that takes an expression's value, before an argument is written to; return its name."""
+        name = self.unused("")
+        self.lines.append((f"{name} = {expression}", ""))
+        return name
 
     def put_back(self, finals: dict[Node, Node]) -> None:
         """Write the lines that put values into the inputs where they are not there yet."""
@@ -533,4 +539,5 @@ class Writer:
 
 
 def shape_of(node: Node) -> str:
+    """Return the comment to a line: the shape and dtype of what it computes."""
     return f"{node.shape} {node.dtype}" if node.shape else ""

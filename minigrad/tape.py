@@ -191,7 +191,7 @@ def walk_back(
                 ):
                     ours.add(key)
                 gradients[key] = dx
-            elif key in ours:
+            elif key in ours and type(dx) is np.ndarray:
                 gradients[key] += dx
             else:
                 gradients[key] = gradients[key] + dx

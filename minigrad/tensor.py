@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .capture import Traced, as_array
+from .capture import ABOVE, Traced, as_array
 from .rules import CONSTANT, OPS, Composite
 from .rules.elementwise import (
     ABSOLUTE,
@@ -426,7 +426,7 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
         If data is not numeric, an integer or boolean tensor is to require a gradient, or data is a tensor on
         the tape.
     """
-    array = data.astype(dtype or data.dtype) if type(data) is Traced else np.array(data, dtype=dtype)
+    array: Any = data.astype(dtype or data.dtype) if type(data) is Traced else np.array(data, dtype=dtype)
     if array.dtype.kind not in "fiubc":
         raise TypeError(f"tensor: data has dtype {array.dtype}; expected numbers or booleans")
     if requires_grad and array.dtype.kind != "f":
@@ -527,6 +527,7 @@ def _binary(op: Any, x: Any, y: Any) -> Tensor:
 
 
 ARRAY_LIKE = (np.ndarray, np.generic, list, tuple, range, float, int, bool, complex)
+ABOVE.add(Tensor)
 ARRAY = frozenset({np.ndarray, Traced})
 PLAIN = ARRAY | {float, int, bool, np.float64, np.float32}
 _new = Tensor.__new__
@@ -670,7 +671,7 @@ def _seed(result: Tensor, gradient: Any) -> Array:
                 "the gradient of your result with respect to it, backward(gradient)"
             )
         return np.ones(result.shape, result.dtype)
-    g = as_array(gradient)
+    g: Array = as_array(gradient)
     if g.shape != result.shape:
         raise ValueError(f"backward: the gradient has shape {g.shape}; the tensor's is {result.shape}")
     return g.astype(result.dtype, casting="same_kind", copy=False)

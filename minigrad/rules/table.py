@@ -180,14 +180,14 @@ def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:
     return dispatcher
 
 
-WHOLE: set[Callable[..., Any]] = set()
-"""Functions of ours that jit takes as one call; it looks into the others."""
+WHOLE: dict[Callable[..., Any], Callable[..., Any]] = {}
+"""Functions of ours that jit takes as one call, and what it calls; it looks into the others."""
 
 
 def whole(function: Callable[..., Any]) -> Callable[..., Any]:
     """Do as `dispatched` does, for a function of ours that jit takes as one call."""
     dispatcher = dispatched(function)
-    WHOLE.add(dispatcher)
+    WHOLE[dispatcher] = function
     return dispatcher
 
 
