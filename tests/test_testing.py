@@ -8,8 +8,18 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad.gradient_check import check_grads
-from minigrad.testing import LAYOUTS, array_code, laid_out, programs
+from minigrad.gradient_check import GradientMismatch, check_grads
+from minigrad.testing import (
+    LAYOUTS,
+    array_code,
+    arrays_for,
+    gradient_property,
+    labels,
+    laid_out,
+    layers_inputs,
+    programs,
+    scores,
+)
 
 FLOATS = (np.float64, np.float32)
 ONCE = settings(database=None, max_examples=2000, phases=[Phase.generate, Phase.shrink], derandomize=True)
@@ -108,3 +118,150 @@ def test_an_array_as_code_is_the_array(layout, dtype, shape):
 def test_an_array_of_nan_and_infinities_as_code():
     x = np.array([np.nan, np.inf, -np.inf, 1e-300])
     np.testing.assert_array_equal(eval(array_code(x), {"np": np}), x)
+
+
+# -- strategies for arrays -----------------------------------------------------------------------------------
+
+
+@given(st.data(), st.sampled_from(FLOATS), st.integers(0, 2))
+def test_shapes_fit_together(data, dtype, min_side):
+    x, w, b, three, number = data.draw(
+        arrays_for("n d", "d m", "m", "m 3", "", dtype=dtype, min_side=min_side, max_side=5)
+    )
+    assert x.shape[1:] == w.shape[:1]
+    assert w.shape[1:] == b.shape
+    assert three.shape == (*b.shape, 3)
+    assert number.shape == ()
+    assert all(min_side <= side <= 5 for each in (x, w, b) for side in each.shape)
+    assert {each.dtype for each in (x, w, b, three, number)} == {np.dtype(dtype)}
+
+
+@given(arrays_for("... n k", "... k m", "...", min_side=0))
+def test_leading_axes_broadcast(arrays):
+    x, y, z = arrays
+    assert (x @ y).shape[:-2] == np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    np.broadcast_shapes(x.shape[:-2], y.shape[:-2], z.shape)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        lambda x, y: x.shape == () != y.shape,
+        lambda x, y: x.size == 0 and y.size == 0,
+        lambda x, y: 1 in x.shape and x.ndim == y.ndim and x.shape != y.shape,
+        lambda x, y: y.ndim > x.ndim > 0,
+        lambda x, y: y.ndim == 3,
+        lambda x, y: x.strides and min(x.strides) < 0,
+        lambda x, y: x.flags.f_contiguous and not x.flags.c_contiguous,
+        lambda x, y: not (x.flags.c_contiguous or x.flags.f_contiguous),
+        lambda x, y: not x.flags.writeable,
+    ],
+    ids=["0-d", "empty", "size-1", "missing axes", "3-d", "reversed", "transposed", "strided", "read-only"],
+)
+def test_every_kind_of_array_is_drawn(wanted):
+    find(arrays_for("...", "...", min_side=0), lambda arrays: wanted(*arrays), settings=ONCE)
+
+
+@given(arrays_for("n d", "...", "d", low=-1.0, high=3.0))
+def test_without_kinks_no_two_entries_are_near_each_other_or_zero(arrays):
+    entries = np.sort(np.concatenate([np.ravel(x) for x in arrays]))
+    assert np.all((entries >= -1) & (entries <= 3))
+    assert np.all(np.diff(entries) > 1e-3)
+    assert np.all(np.abs(entries) >= 1e-3)
+
+
+def test_kinks_are_met_and_ties_are():
+    found = find(
+        arrays_for("3 3", kinks=(0.0, 1.0)),
+        lambda arrays: (
+            (arrays[0] == 0).sum() > 1 and (arrays[0] == 1).any() and (np.abs(arrays[0]) > 1).any()
+        ),
+        settings=ONCE,
+    )
+    assert found[0].shape == (3, 3)
+
+
+@given(scores(max_n=5, max_classes=6), scores(kinks=(0.0, 1.0), dtype=np.float32))
+def test_scores_suit_a_loss_and_stay_away_from_the_hinges_kink(smooth, kinked):
+    for x, y in (smooth, kinked):
+        assert (x.ndim, y.shape) == (2, x.shape[:1])
+        assert y.dtype.kind == "i"
+        assert np.isfinite(mg.multiclass_hinge(x, y))
+    assert kinked[0].dtype == np.float32
+    x, y = smooth
+    assert np.all(np.abs(x - x[np.arange(len(y)), y][:, None] + 1) > 1e-3)
+
+
+@given(st.integers(0, 5), st.integers(1, 4), st.data())
+def test_labels(n, classes, data):
+    y = data.draw(labels(n, classes))
+    assert (y.shape, y.dtype) == ((n,), np.int64)
+    assert np.all((y >= 0) & (y < classes))
+
+
+def test_descriptions_that_are_none_are_refused():
+    for shapes, options, message in (
+        ((), {}, "no shape is given"),
+        (("n, d",), {}, "'n,' in the shape 'n, d' is no axis"),
+        (("n ...",), {}, "'...' in the shape 'n ...' is no axis"),
+        (("n",), {"layouts": ["fortran"]}, "layout 'fortran' is none of contiguous, transposed"),
+        (("n",), {"min_side": 3, "max_side": 2}, "min_side 3, max_side 2"),
+        (("n",), {"low": 1.0, "high": 1.0}, "low 1.0, high 1.0"),
+    ):
+        with pytest.raises(ValueError, match="arrays_for: ") as refusal:
+            arrays_for(*shapes, **options)
+        assert message in str(refusal.value)
+    with pytest.raises(ValueError, match="n is 3, classes 0"):
+        labels(3, 0)
+
+
+# -- one-line properties -------------------------------------------------------------------------------------
+
+
+def scale_forward(x, w, power=1):
+    return x * w**power, (x, w, power)
+
+
+def scale_backward(dout, cache):
+    x, w, power = cache
+    return dout * w**power, (dout * x * power * w ** (power - 1)).sum(axis=0)
+
+
+def scale_backward_without_power(dout, cache):
+    x, w, power = cache
+    return dout * w**power, (dout * x * w ** (power - 1)).sum(axis=0)
+
+
+INPUTS = arrays_for("n d", "d")
+
+test_scale = gradient_property(scale_forward, scale_backward, inputs=INPUTS)
+test_scale_squared = gradient_property(scale_forward, scale_backward, inputs=INPUTS, power=2)
+test_scale_as_a_layer = gradient_property(mg.layer(scale_forward, scale_backward), inputs=INPUTS)
+test_softmax_cross_entropy = gradient_property(mg.softmax_cross_entropy, inputs=scores())
+test_hinge_at_its_kinks = gradient_property(mg.multiclass_hinge, inputs=scores(kinks=(0.0, 1.0)))
+test_affine_as_it_says_itself = gradient_property(mg.affine)
+
+
+def test_a_wrong_gradient_fails_with_the_smallest_inputs_as_code():
+    wrong = gradient_property(scale_forward, scale_backward_without_power, inputs=INPUTS, power=2)
+    with pytest.raises(GradientMismatch, match="gradient of input 1") as failure:
+        wrong()
+    report = "\n".join(failure.value.__notes__)
+    code = report.partition("example=")[2].rpartition(",\n)")[0]
+    assert "check_layer((scale_forward, scale_backward_without_power), x, w, power=2)" in code
+    names = {
+        "scale_forward": scale_forward,
+        "scale_backward_without_power": scale_backward_without_power,
+    }
+    with pytest.raises(GradientMismatch, match="gradient of input 1"):
+        exec(textwrap.dedent(code), names)
+    assert names["x"].shape == (1, 1)
+
+
+def test_inputs_that_are_none_are_refused():
+    with pytest.raises(TypeError, match="inputs is tuple; expected a strategy"):
+        gradient_property(scale_forward, scale_backward, inputs=(np.ones(3), np.ones(3)))
+    with pytest.raises(TypeError, match="does not say how its inputs are drawn"):
+        gradient_property(scale_forward, scale_backward)
+    with pytest.raises(TypeError, match="does not say how its inputs are drawn"):
+        layers_inputs(mg.layer(scale_forward, scale_backward))

@@ -1,4 +1,4 @@
-"""Strategies for arrays: shapes that fit together, memory layouts, dtypes; and arrays as code."""
+"""Strategies for arrays: shapes that fit together, memory layouts, dtypes, kinks; and arrays as code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from ..layers import Layer
 from ..rules.table import Call, Draw
+from ..tape import Array
 
 LAYOUTS: dict[str, Callable[[Any], Any]] = {
     "contiguous": lambda x: x,
@@ -20,10 +22,23 @@ LAYOUTS: dict[str, Callable[[Any], Any]] = {
 }
 """The ways one array may lie in memory."""
 
+SPACING = 0.016
+"""How far the entries of one array are apart. No two differ by 1, nearly: so the hinge has no kink there."""
+
+KINKED = 0.3
+"""The share of the entries that lie at a kink, where that is asked for."""
+
+Drawing = Callable[[st.SearchStrategy[Any]], Any]
+
 
 def laid_out(x: Any, layout: str) -> Any:
     """Return an array of the same entries that lies in memory in another way, one of `LAYOUTS`."""
     return LAYOUTS[layout](np.array(x))
+
+
+def _read_only(x: Any) -> Any:
+    x.flags.writeable = False
+    return x
 
 
 def array_code(x: Any) -> str:
@@ -49,14 +64,6 @@ def _layout(x: Any) -> str:
     return "reversed" if min(x.strides) < 0 else "sliced"
 
 
-SPACING = 0.01
-
-
-def _read_only(x: Any) -> Any:
-    x.flags.writeable = False
-    return x
-
-
 class HypothesisDraw:
     """Draws what an op's ``inputs`` ask for; see `minigrad.rules.table.Draw`.
 
@@ -64,30 +71,44 @@ class HypothesisDraw:
     differences of a small step meet no kink.
     """
 
-    def __init__(self, draw: Callable[[st.SearchStrategy[Any]], Any], dtype: Any = np.float64) -> None:
-        self._draw = draw
+    def __init__(
+        self,
+        draw: Drawing,
+        dtype: Any = np.float64,
+        layouts: Sequence[str] = tuple(LAYOUTS),
+        kinks: Sequence[float] = (),
+    ) -> None:
         self.dtype = dtype
+        self._draw = draw
+        self._layouts = layouts
+        self._kinks = kinks
         self._arrays = 0
 
     def array(self, shape: tuple[int, ...] | None = None, low: float = -2.0, high: float = 2.0) -> Any:
         """Return a float array of some memory layout with entries in [low, high]."""
         shape = self.shape() if shape is None else shape
+        rng = np.random.default_rng(self.integer(0, 2**16))
+        places = low + SPACING * (_between(self._arrays) + np.arange(int((high - low) / SPACING)))
+        places = places[np.abs(places) > SPACING / 16]
         self._arrays += 1
-        offset = SPACING * (0.5 + 0.31 * self._arrays) % SPACING
-        places = int((high - low) / SPACING)
-        chosen = np.random.default_rng(self.integer(0, 2**16)).permutation(places)
-        x = np.asarray(np.round(low + offset + SPACING * np.resize(chosen, shape), 4), self.dtype)
-        return LAYOUTS[self.choice(list(LAYOUTS))](x)
+        x = np.asarray(np.resize(rng.permutation(np.round(places, 6)), shape), self.dtype)
+        if self._kinks:
+            at_kink = rng.random(shape) < KINKED
+            x = np.asarray(np.where(at_kink, rng.choice(self._kinks, shape), x), self.dtype)
+        return LAYOUTS[self.choice(self._layouts)](x)
 
-    def shape(self, min_ndim: int = 0, max_ndim: int = 3, min_side: int = 0) -> tuple[int, ...]:
+    def shape(
+        self, min_ndim: int = 0, max_ndim: int = 3, min_side: int = 0, max_side: int = 3
+    ) -> tuple[int, ...]:
         """Return any shape; empty ones too, unless ``min_side`` forbids them."""
-        return tuple(
-            self._draw(hnp.array_shapes(min_dims=min_ndim, max_dims=max_ndim, min_side=min_side, max_side=3))
-        )
+        shapes = hnp.array_shapes(min_dims=min_ndim, max_dims=max_ndim, min_side=min_side, max_side=max_side)
+        return tuple(self._draw(shapes))
 
-    def broadcastable(self, count: int) -> list[tuple[int, ...]]:
+    def broadcastable(self, count: int, min_side: int = 0, max_side: int = 3) -> list[tuple[int, ...]]:
         """Return ``count`` shapes that broadcast together."""
-        shapes = hnp.mutually_broadcastable_shapes(num_shapes=count, max_dims=3, min_side=0, max_side=3)
+        shapes = hnp.mutually_broadcastable_shapes(
+            num_shapes=count, max_dims=3, min_side=min_side, max_side=max_side
+        )
         return list(self._draw(shapes).input_shapes)
 
     def integer(self, low: int, high: int) -> int:
@@ -97,6 +118,12 @@ class HypothesisDraw:
     def choice(self, values: Sequence[Any]) -> Any:
         """Return one of ``values``."""
         return values[self.integer(0, len(values) - 1)]
+
+
+def _between(number: int) -> float:
+    """Return 0, 1/2, 1/4, 3/4, 1/8, …: the fraction of a spacing that the arrays of a call are shifted by."""
+    bits = f"{number:b}"
+    return int(bits[::-1], 2) * 0.5 ** len(bits)
 
 
 def calls(inputs: Callable[[Draw], Call], dtype: Any = np.float64) -> st.SearchStrategy[Call]:
@@ -111,7 +138,164 @@ def calls(inputs: Callable[[Draw], Call], dtype: Any = np.float64) -> st.SearchS
     """
 
     @st.composite
-    def drawn(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Call:
+    def drawn(draw: Drawing) -> Call:
         return inputs(HypothesisDraw(draw, dtype))
+
+    return drawn()
+
+
+def layers_inputs(layer: Layer, dtype: Any = np.float64) -> st.SearchStrategy[Call]:
+    """Return a strategy for the ``(inputs, options)`` of a layer that was made with ``inputs=``.
+
+    Examples
+    --------
+    >>> import minigrad as mg
+    >>> from hypothesis import given
+    >>> @given(layers_inputs(mg.affine))
+    ... def test_affine_of_nothing_but_its_bias(call):
+    ...     (x, w, b), options = call
+    ...     assert np.array_equal(mg.affine(0 * x, w, b), np.broadcast_to(b, (len(x), len(b))))
+
+    Raises
+    ------
+    TypeError
+        If the layer does not say how its inputs are drawn.
+    """
+    if not isinstance(layer, Layer) or layer.inputs is None:
+        raise TypeError(
+            f"layers_inputs: {layer!r} does not say how its inputs are drawn; expected a layer made by "
+            "mg.layer(forward, backward, inputs=...), or describe them by arrays_for(...)"
+        )
+    return calls(layer.inputs, dtype)
+
+
+def arrays_for(
+    *shapes: str,
+    dtype: Any = np.float64,
+    low: float = -2.0,
+    high: float = 2.0,
+    kinks: Sequence[float] = (),
+    layouts: Sequence[str] = tuple(LAYOUTS),
+    min_side: int = 1,
+    max_side: int = 4,
+) -> st.SearchStrategy[tuple[Array, ...]]:
+    """Return a strategy for tuples of float arrays whose shapes fit together.
+
+    Parameters
+    ----------
+    *shapes
+        The axes of each array, by name: ``"n d", "d m", "m"`` for an affine layer. A name has one length in one
+        example; a number is a length; ``""`` is the shape of a number. ``...`` in front stands for any axes,
+        which broadcast together with those of the other arrays: they may be missing, or of length 1.
+    dtype
+        The dtype of the entries.
+    low, high
+        The entries' range.
+    kinks
+        Values that some entries shall have exactly, as 0 for a relu; so there are ties, too. If there are none,
+        all entries of all arrays are distinct, and away from 0: differences of a small step meet no kink.
+    layouts
+        How the arrays may lie in memory: names in `LAYOUTS`.
+    min_side, max_side
+        The least and the greatest length of an axis; 0 for empty arrays, too.
+
+    Examples
+    --------
+    >>> from hypothesis import given
+    >>> from minigrad.testing import arrays_for
+    >>> @given(arrays_for("... n k", "... k m"))
+    ... def test_my_product(arrays):
+    ...     x, y = arrays
+    ...     assert np.allclose(my_product(x, y), x @ y)
+
+    Raises
+    ------
+    ValueError
+        If a shape, a layout or a range is none.
+    """
+    axes = [shape.split() for shape in shapes]
+    _check_arrays_for(axes, low, high, layouts, min_side, max_side)
+
+    @st.composite
+    def drawn(draw: Drawing) -> tuple[Array, ...]:
+        source = HypothesisDraw(draw, dtype, layouts, kinks)
+        names = dict.fromkeys(name for each in axes for name in each if name.isidentifier())
+        lengths = {name: source.integer(min_side, max_side) for name in names}
+        open_ended = [each[:1] == ["..."] for each in axes]
+        leading = iter(source.broadcastable(sum(open_ended), min_side, max_side) if any(open_ended) else [])
+        arrays = []
+        for each, is_open in zip(axes, open_ended, strict=True):
+            sides = [lengths[name] if name in lengths else int(name) for name in each[is_open:]]
+            arrays.append(source.array((*(next(leading) if is_open else ()), *sides), low, high))
+        return tuple(arrays)
+
+    return drawn()
+
+
+def _check_arrays_for(
+    axes: list[list[str]], low: float, high: float, layouts: Sequence[str], min_side: int, max_side: int
+) -> None:
+    if not axes:
+        raise ValueError('arrays_for: no shape is given; expected one for each array, as "n d"')
+    for each in axes:
+        for place, name in enumerate(each):
+            if not (name.isidentifier() or name.isdecimal() or (name == "..." and place == 0)):
+                raise ValueError(
+                    f"arrays_for: {name!r} in the shape {' '.join(each)!r} is no axis; expected names and numbers "
+                    'with spaces between, as "n d" or "... n 3"'
+                )
+    for layout in layouts:
+        if layout not in LAYOUTS:
+            raise ValueError(f"arrays_for: layout {layout!r} is none of {', '.join(LAYOUTS)}")
+    if not 0 <= min_side <= max_side:
+        raise ValueError(f"arrays_for: min_side {min_side}, max_side {max_side}; expected 0 <= min <= max")
+    if not high - low > 2 * SPACING:
+        raise ValueError(f"arrays_for: low {low}, high {high}; expected a range of more than {2 * SPACING}")
+
+
+def labels(n: int, classes: int) -> st.SearchStrategy[Array]:
+    """Return a strategy for n labels: an array of integers in [0, classes), of shape (n,).
+
+    Examples
+    --------
+    >>> labels(3, 10).example()  # doctest: +SKIP
+    array([0, 7, 0])
+    """
+    if n < 0 or classes < 1:
+        raise ValueError(f"labels: n is {n}, classes {classes}; expected n >= 0 and classes >= 1")
+    return hnp.arrays(np.int64, n, elements=st.integers(0, classes - 1))
+
+
+def scores(
+    max_n: int = 4, max_classes: int = 4, *, dtype: Any = np.float64, kinks: Sequence[float] = ()
+) -> st.SearchStrategy[tuple[Array, Array]]:
+    """Return a strategy for the input of a loss: scores of shape (N, C), N and C at least 1, and N labels.
+
+    Parameters
+    ----------
+    max_n, max_classes
+        The greatest N and C.
+    dtype
+        The dtype of the scores.
+    kinks
+        Values that some scores shall have exactly: ``(0.0, 1.0)`` puts hinges at margin 0, and has ties. If
+        there are none, no two scores are equal, and no hinge of margin 1 is near its kink.
+
+    Examples
+    --------
+    >>> from hypothesis import given
+    >>> from minigrad.testing import scores
+    >>> @given(scores())
+    ... def test_my_loss_falls_with_the_right_score(example):
+    ...     x, y = example
+    ...     _, dx = my_loss(x, y)
+    ...     assert np.all(dx[np.arange(len(y)), y] <= 0)
+    """
+
+    @st.composite
+    def drawn(draw: Drawing) -> tuple[Array, Array]:
+        source = HypothesisDraw(draw, dtype, kinks=kinks)
+        n, classes = source.integer(1, max_n), source.integer(1, max_classes)
+        return source.array((n, classes)), draw(labels(n, classes))
 
     return drawn()

@@ -1,0 +1,128 @@
+"""One-line property tests: a hand-written gradient on drawn inputs, and a failure as code that can be pasted."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from ..gradient_check import GradientMismatch, check_layer
+from .arrays import array_code, layers_inputs
+
+
+def gradient_property(
+    forward: Any,
+    backward: Callable[..., Any] | None = None,
+    *,
+    inputs: st.SearchStrategy[Sequence[Any]] | None = None,
+    max_examples: int | None = None,
+    **options: Any,
+) -> Callable[[], None]:
+    """Return a test that a hand-written gradient is right on all inputs that a strategy draws.
+
+    It is a Hypothesis test, in the profile that is loaded but without a deadline. Where it fails, it shows the
+    smallest inputs found, as code that can be pasted into the test file, and what
+    `minigrad.gradient_check.check_layer` says of them.
+
+    Parameters
+    ----------
+    forward, backward
+        The pair, ``forward(*inputs, **options) -> (out, cache)`` and ``backward(dout, cache) -> gradients``; or,
+        alone, anything else that `check_layer` takes: a layer made by `minigrad.layer`.
+    inputs
+        A strategy for tuples of inputs, as `minigrad.testing.arrays_for` makes them. It may be left out for a
+        layer that was made with ``inputs=``.
+    max_examples
+        How many inputs are tried; as many as in the profile that is loaded, if it is left out.
+    **options
+        What the forward is given beside its inputs.
+
+    Examples
+    --------
+    In a file ``test_layers.py`` that pytest finds:
+
+    >>> from minigrad.testing import arrays_for, gradient_property
+    >>> from mine import affine_forward, affine_backward
+    >>> test_affine = gradient_property(
+    ...     affine_forward, affine_backward, inputs=arrays_for("n d", "d m", "m", min_side=0)
+    ... )
+
+    Raises
+    ------
+    TypeError
+        If inputs is missing, or is no strategy.
+    """
+    checked = forward if backward is None else (forward, backward)
+    if inputs is None:
+        drawn = layers_inputs(forward).map(lambda call: Example(checked, call[0], {**call[1], **options}))
+    elif isinstance(inputs, st.SearchStrategy):
+        drawn = inputs.map(lambda xs: Example(checked, xs, options))
+    else:
+        raise TypeError(
+            f"gradient_property: inputs is {type(inputs).__name__}; expected a strategy for tuples of inputs, as "
+            'arrays_for("n d", "d m")'
+        )
+
+    @settings(
+        max_examples=max_examples or settings().max_examples,
+        deadline=None,
+        phases=[phase for phase in Phase if phase is not Phase.explain],
+    )
+    @given(drawn)
+    def gradient_is_right(example: Example) -> None:
+        example.check()
+
+    return gradient_is_right
+
+
+class Example:
+    """A drawn call of `check_layer`, which prints itself as code."""
+
+    def __init__(self, checked: Any, inputs: Sequence[Any], options: dict[str, Any]) -> None:
+        self.checked = checked
+        self.inputs = inputs
+        self.options = options
+
+    def check(self) -> None:
+        """Raise GradientMismatch, if the gradient is wrong."""
+        try:
+            check_layer(self.checked, *self.inputs, **self.options)
+        except GradientMismatch as mismatch:
+            raise GradientMismatch(str(mismatch)) from None  # without what is inside of the check
+
+    def names(self) -> list[str]:
+        """Return what the forward calls its inputs, if that can be told."""
+        forward: Any = self.checked[0] if isinstance(self.checked, tuple) else self.checked
+        forward = getattr(forward, "forward", forward)
+        parameters = inspect.signature(forward).parameters.values()
+        named = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
+        count = len(self.inputs)
+        return named[:count] if len(named) >= count else [f"x{i}" for i in range(count)]
+
+    def __repr__(self) -> str:
+        names = self.names()
+        values = [_code(x) for x in self.inputs]
+        pair = isinstance(self.checked, tuple)
+        layer = f"({', '.join(map(_name, self.checked))})" if pair else _name(self.checked)
+        options = [f"{name}={_code(value)}" for name, value in self.options.items()]
+        imports = ["import numpy as np", "from minigrad.gradient_check import check_layer"]
+        if any("laid_out" in value for value in values):
+            imports.append("from minigrad.testing import laid_out")
+        arrays = [f"{name} = {value}" for name, value in zip(names, values, strict=True)]
+        return "\n".join(["", *imports, *arrays, f"check_layer({', '.join([layer, *names, *options])})", ""])
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Print itself as code in Hypothesis's report, too."""
+        printer.text(repr(self))
+
+
+def _code(value: Any) -> str:
+    return array_code(value) if isinstance(value, np.ndarray) else repr(value)
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__name__", repr(function)))
