@@ -22,7 +22,11 @@ from minigrad.vis import plot_history, show_net_weights
 
 from . import hand_written, two_layer_net
 
-BACKENDS = {"tape": two_layer_net.TwoLayerNet, "hand": hand_written.TwoLayerNet}
+BACKENDS = {
+    "jit": two_layer_net.CompiledTwoLayerNet,
+    "tape": two_layer_net.TwoLayerNet,
+    "hand": hand_written.TwoLayerNet,
+}
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "digits": {
@@ -220,8 +224,8 @@ def make_parser() -> Parser:
     net.add_argument(
         "--backend",
         choices=BACKENDS,
-        default="tape",
-        help="gradients recorded on the tape, or written by hand (default: %(default)s)",
+        default="jit",
+        help="gradients from a compiled tape, a tape, or written by hand (default: %(default)s)",
     )
 
     training = parser.add_argument_group("training")

@@ -10,6 +10,21 @@ import numpy as np
 import minigrad as mg
 
 
+def scores(params: dict[str, Any], X: Any) -> Any:
+    """Return the class scores of X, of shape (N, C)."""
+    hidden = mg.affine_relu(X, params["W1"], params["b1"])
+    return mg.affine(hidden, params["W2"], params["b2"])
+
+
+def objective(params: dict[str, Any], X: Any, y: Any, reg: float, data_loss: Any) -> Any:
+    """Return the loss of X with labels y, the penalty of the weights included."""
+    loss = data_loss(scores(params, X), y)
+    return mg.l2_regularized(loss, params["W1"], params["W2"], reg=reg)
+
+
+loss_and_grads = mg.value_and_grad(objective)
+
+
 class TwoLayerNet:
     """affine - relu - affine - loss, with L2 regularization of the weights.
 
@@ -35,6 +50,7 @@ class TwoLayerNet:
     """
 
     losses: ClassVar[dict[str, Any]] = {"softmax": mg.softmax_cross_entropy, "svm": mg.multiclass_hinge}
+    loss_and_grads = staticmethod(loss_and_grads)
 
     def __init__(
         self,
@@ -69,22 +85,13 @@ class TwoLayerNet:
         """
         if y is None:
             return scores(self.params, X)
-        return loss_and_grads(self.params, X, y, self.reg, self.data_loss)
+        return self.loss_and_grads(self.params, X, y, self.reg, self.data_loss)
 
 
-def scores(params: dict[str, Any], X: Any) -> Any:
-    """Return the class scores of X, of shape (N, C)."""
-    hidden = mg.affine_relu(X, params["W1"], params["b1"])
-    return mg.affine(hidden, params["W2"], params["b2"])
+class CompiledTwoLayerNet(TwoLayerNet):
+    """The same net, its loss and gradients compiled."""
 
-
-def objective(params: dict[str, Any], X: Any, y: Any, reg: float, data_loss: Any) -> Any:
-    """Return the loss of X with labels y, the penalty of the weights included."""
-    loss = data_loss(scores(params, X), y)
-    return mg.l2_regularized(loss, params["W1"], params["W2"], reg=reg)
-
-
-loss_and_grads = mg.value_and_grad(objective)
+    loss_and_grads = staticmethod(mg.jit(loss_and_grads))
 
 
 if __name__ == "__main__":

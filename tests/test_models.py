@@ -9,7 +9,9 @@ from minigrad.gradient_check import eval_numerical_gradient, rel_error
 from models import hand_written, two_layer_net
 
 BACKENDS = pytest.mark.parametrize(
-    "Net", [two_layer_net.TwoLayerNet, hand_written.TwoLayerNet], ids=["tape", "hand"]
+    "Net",
+    [two_layer_net.CompiledTwoLayerNet, two_layer_net.TwoLayerNet, hand_written.TwoLayerNet],
+    ids=["jit", "tape", "hand"],
 )
 
 
