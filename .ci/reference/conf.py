@@ -48,15 +48,26 @@ MODULES = {
     found.name: importlib.import_module(found.name)
     for found in pkgutil.walk_packages(minigrad.__path__, "minigrad.")
 }
-PUBLIC = {name: f"{getattr(minigrad, name).__module__}.{name}" for name in minigrad.__all__}
 
 
 def full_name(name: str, module: str | None) -> str:
-    """Return the full name of what a module calls by a name, or else of what is public by it."""
-    head, dot, rest = name.partition(".")
-    found = getattr(MODULES.get(module), head, None)
-    known = getattr(found, "__module__", None) in MODULES
-    return (f"{found.__module__}.{head}" if known else PUBLIC.get(head, head)) + dot + rest
+    """Return the full name, where it is defined, of what a module or else the package calls by a name."""
+    for scope in (MODULES.get(module), minigrad):
+        found, path = scope, name.removeprefix("minigrad.").split(".")
+        while path and (found is scope or inspect.ismodule(found)):
+            found = getattr(found, path.pop(0), None)
+        if getattr(found, "__module__", None) in MODULES:
+            return ".".join([found.__module__, found.__name__, *path])
+    return f"{module}.{name}" if hasattr(MODULES.get(module), name) else name
+
+
+def public_names(module: Any) -> dict[str, tuple[str, str]]:
+    """Return the classes and functions that a package offers: their full names, their docstrings' first lines."""
+    names = {}
+    for name in module.__all__:
+        if (home := getattr(getattr(module, name), "__module__", None)) in MODULES:
+            names[name] = f"{home}.{name}", summary(getattr(module, name), home)
+    return names
 
 
 def summary(found: Any, module: str) -> str:
@@ -118,20 +129,17 @@ def write_module_pages(app: Sphinx) -> None:
     pages.mkdir()
     for name, module in MODULES.items():
         layers = [written_call(layer) for layer in LAYERS.values() if layer.forward.__module__ == name]
-        page = template.render(module=name, package=hasattr(module, "__path__"), layers=layers)
+        public = public_names(module) if hasattr(module, "__path__") else {}
+        page = template.render(module=name, public=public, layers=layers)
         (pages / f"{name}.rst").write_text(page, encoding="utf-8")
 
 
 def fill_in(app: Sphinx, page: str, source: list[str]) -> None:
     """Fill the tables of the pages written by hand."""
     if not page.startswith("modules/"):
-        public = {
-            name: (full, summary(getattr(minigrad, name), full.rpartition(".")[0]))
-            for name, full in PUBLIC.items()
-        }
         modules = {name: summary(module, name) for name, module in MODULES.items()}
         source[0] = Template(source[0]).render(
-            public=public, modules=modules, rules=table_of_rules(), layers=LAYERS
+            public=public_names(minigrad), modules=modules, rules=table_of_rules(), layers=LAYERS
         )
 
 
