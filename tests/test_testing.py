@@ -1,6 +1,8 @@
 """What a user's own suite is given: random programs, arrays, properties."""
 
+import re
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -256,6 +258,29 @@ def test_a_wrong_gradient_fails_with_the_smallest_inputs_as_code():
     with pytest.raises(GradientMismatch, match="gradient of input 1"):
         exec(textwrap.dedent(code), names)
     assert names["x"].shape == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("right", "bug", "wrong_input"),
+    [
+        ("da.sum(axis=0)", "da.mean(axis=0)", 2),
+        ("x.T @ da", "x.T @ dout", 1),
+        ("da @ w.T", "-da @ w.T", 0),
+        ("1 - out**2", "1 + out**2", 0),
+    ],
+)
+def test_readmes_test_file_passes_and_finds_what_is_planted(right, bug, wrong_input):
+    """In a fresh environment, with the wheel alone, ``.ci/run`` does the same."""
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n([^`]*?gradient_property\([^`]*)^```$", readme, re.MULTILINE)
+    run_code(code)["test_dense"]()
+    assert right in code
+    with pytest.raises(
+        GradientMismatch, match=f"dense: the gradient of input {wrong_input} is wrong"
+    ) as failure:
+        run_code(code.replace(right, bug))["test_dense"]()
+    report = "\n".join(failure.value.__notes__)
+    assert "check_layer((dense_forward, dense_backward), x, w, b)" in report
 
 
 def test_inputs_that_are_none_are_refused():

@@ -32,9 +32,9 @@ def gradient_property(
     ----------
     forward, backward
         The pair, ``forward(*inputs, **options) -> (out, cache)`` and ``backward(dout, cache) -> gradients``; or,
-        alone, anything else that `check_layer` takes: a layer made by `minigrad.layer`.
+        alone, anything else that `check_layer` takes: a layer made by `minigrad.layers.layer`.
     inputs
-        A strategy for tuples of inputs, as `minigrad.testing.arrays_for` makes them. It may be left out for a
+        A strategy for tuples of inputs, as `minigrad.testing.arrays.arrays_for` makes them. It may be left out for a
         layer that was made with ``inputs=``.
     max_examples
         How many inputs are tried; as many as in the profile that is loaded, if it is left out.
