@@ -655,8 +655,10 @@ def _assignments(code: CodeType) -> dict[int, str]:
     at = {instruction.offset: instruction for instruction in instructions}
     found = {}
     for before, after in pairwise(instructions):
-        if after.opname.startswith("JUMP_FORWARD"):
-            after = at[after.argval]
-        if after.opname.startswith("STORE") and after.argval and "SUBSCR" not in after.opname:
-            found[before.offset] = after.argval[0] if isinstance(after.argval, tuple) else str(after.argval)
+        stored = at[after.argval] if after.opname == "JUMP_FORWARD" else after
+        if stored.opname.startswith("STORE_") and stored.opname not in ("STORE_SUBSCR", "STORE_ATTR"):
+            name = stored.argval[0] if isinstance(stored.argval, tuple) else stored.argval
+            found.update(
+                dict.fromkeys(range(before.offset, after.offset, 2), str(name))
+            )  # its caches included
     return found

@@ -125,7 +125,8 @@ class Jitted:
         if type(recording.get()) is Anomaly:
             return self.function(*args, **kwargs)
         for namespace, name in self.free or ():
-            key.append(outside(namespace, name))
+            value = outside(namespace, name)
+            key.append(option(value))
         signature = tuple(key)
         program = self.programs.get(signature)
         if program is None:
@@ -143,7 +144,7 @@ class Jitted:
     def _compile(self, args: tuple[Any, ...], kwargs: dict[str, Any], signature: tuple[Any, ...]) -> Program:
         if self.free is None:
             self.free = list(free_variables(self.function))
-            signature += tuple(outside(namespace, name) for namespace, name in self.free)
+            signature += tuple(option(outside(namespace, name)) for namespace, name in self.free)
         program = self.programs[signature] = Program(self.function, args, kwargs, self.donated)
         self.misses += 1
         if len(self.programs) > MAXSIZE:
@@ -219,7 +220,7 @@ def option(x: Any) -> Any:
             f"jit: an argument is a {type(x).__name__}, neither an array nor an option that can be hashed; "
             "give arrays in dicts, lists and tuples"
         ) from None
-    return type(x), x, str(x) if type(x) is float else None
+    return (type(x), x) if x else (type(x), x, str(x))
 
 
 def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
@@ -240,7 +241,7 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
         if not ours:
             found += [(f.__globals__, name) for name in sorted(names_in(f.__code__)) if name in f.__globals__]
         for namespace, name in found:
-            value = outside(namespace, name, bare=True)
+            value = outside(namespace, name)
             if isinstance(value, (FunctionType, Jitted)) or inspect.ismethod(value):
                 waiting.append(value)
             elif not ours and isinstance(value, np.ndarray):
@@ -262,16 +263,14 @@ def names_in(code: CodeType) -> set[str]:
     return names
 
 
-def outside(namespace: Any, name: Any, bare: bool = False) -> Any:
+def outside(namespace: Any, name: Any) -> Any:
     """Read a free variable: an entry of the globals, or a cell."""
     if name is not None:
-        value = namespace.get(name)
-    else:
-        try:
-            value = namespace.cell_contents
-        except ValueError:  # not set yet
-            value = None
-    return value if bare else option(value)
+        return namespace.get(name)
+    try:
+        return namespace.cell_contents
+    except ValueError:  # not set yet
+        return None
 
 
 def refuse_overlap(leaves: list[Any], overwritten: list[int]) -> None:
@@ -282,13 +281,16 @@ def refuse_overlap(leaves: list[Any], overwritten: list[int]) -> None:
     ValueError
         If memory that will be written over is read-only, or belongs to two arguments.
     """
-    owners = {id(x) if getattr(x, "base", None) is None else id(x.base) for x in leaves}
+    alone = len({*map(id, leaves)}) == len(leaves)
+    for x in leaves:
+        if getattr(x, "base", None) is not None:
+            alone = False
     for i in overwritten:
         if not leaves[i].flags.writeable:
             raise ValueError(
                 f"jit: an array of shape {leaves[i].shape} is to be written over, but is read-only; give a copy"
             )
-    if len(owners) == len(leaves) and all(leaves[i].base is None for i in overwritten):
+    if alone:
         return
     for i in overwritten:
         for j, other in enumerate(leaves):

@@ -20,7 +20,7 @@ from .capture import Node, added_at, cast, part, pick, written
 from .rules.indexing import scatter
 from .rules.reductions import products_of_others
 from .rules.table import WHOLE
-from .simplify import Nodes, is_constant
+from .simplify import Nodes, is_constant, scalar_of
 
 
 class Place:
@@ -72,6 +72,16 @@ NEW = frozenset(
 
 
 SIGNS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
+
+
+HINTS = {
+    np.greater: "mask",
+    np.less: "mask",
+    np.equal: "ties",
+    np.maximum.reduce: "top",
+    np.add.reduce: "total",
+}
+"""What a value is called that has no name in the function."""
 
 
 def is_arithmetic(node: Node) -> bool:
@@ -249,6 +259,7 @@ class Writer:
         self.imports: set[str] = set()
         self.header: list[str] = []
         self.lines: list[tuple[str, str]] = []
+        self.numbers: dict[tuple[float, Any], str] = {}
         uses = Counter(x for node in plan.nodes for x in node.operands())
         uses.update(plan.results)
         self.once = {node for node in plan.nodes if uses[node] == 1}
@@ -256,8 +267,29 @@ class Writer:
         self.parameters = [self.unused(hint) for _, hint in parameters]
         for (node, _), called in zip(parameters, self.parameters, strict=True):
             self.names[node] = called
+        self.augmented = self.augmented_writes()
+        skipped = {x for part, changed in self.augmented.values() for x in (part, changed)}
         for node in plan.nodes:
-            self.write(node)
+            if node not in skipped:
+                self.write(node)
+
+    def augmented_writes(self) -> dict[Node, tuple[Node, Node]]:
+        """Find the parts of arrays that are read, changed by a number, and written back: ``x[i] -= 1``."""
+        found = {}
+        for node in self.plan.nodes:
+            changed = node.args[2] if node.function is written else None
+            if type(changed) is not Node or changed.function not in SIGNS or changed not in self.once:
+                continue
+            read, number = changed.args
+            if (
+                type(read) is Node
+                and read in self.once
+                and read.function is pick
+                and read.args == node.args[:2]
+                and scalar_of(number) is not None
+            ):
+                found[node] = read, changed
+        return found
 
     # -- names -------------------------------------------------------------------------------------------------
 
@@ -358,13 +390,29 @@ class Writer:
         if is_arithmetic(node):
             self.names[node] = f"({self.call(node)})"
             return True
+        if self.used_at_once(node):
+            self.names[node] = self.call(node)
+            return True
+        return False
+
+    def used_at_once(self, node: Node) -> bool:
+        """Tell whether a number of arrays is used before any array is written to."""
+        if not isinstance(node.value, np.generic):
+            return False
+        for later in self.plan.nodes[self.plan.nodes.index(node) + 1 :]:
+            if not isinstance(later.value, np.generic):
+                return False
+            if node in later.operands():
+                if not is_arithmetic(later) or later not in self.once or later in self.plan.results:
+                    return True
+                node = later
         return False
 
     def hint(self, node: Node) -> str:
         """Return the name a value would like to have."""
         if node.function is np.transpose and type(node.args[0]) is Node and node.args[0] in self.names:
             return f"{self.names[node.args[0]]}_T"
-        return node.name
+        return node.name or HINTS.get(node.function, "")
 
     def bound_buffer(self, place: Place, hint: str) -> str:
         """Take a name for a buffer."""
@@ -388,19 +436,35 @@ class Writer:
 
     def arguments(self, node: Node) -> list[str]:
         """Return the source of a call's arguments, as short as says the same."""
-        dtypes = {(x.dtype, bool(x.shape)) for x in node.operands()}
-        shown = []
-        for x in node.args:
-            x = x.value[()] if type(x) is Node and is_constant(x) and not x.shape else x
-            plain = (
-                isinstance(x, np.floating) and np.isfinite(x) and {dtype for dtype, _ in dtypes} == {x.dtype}
-            )
-            if plain and (x.dtype == np.float64 or (x.dtype, True) in dtypes):
-                shown.append(repr(float(x)))  # which is of the arrays' dtype, as x is
-            else:
-                shown.append(self.spelled(x))
+        shown = [self.argument(node, x) for x in node.args]
         options = {name: x for name, x in node.kwargs.items() if (name, x) != ("keepdims", False)}
         return shown + [f"{name}={self.spelled(x)}" for name, x in options.items()]
+
+    def argument(self, node: Node, x: Any) -> str:
+        """Return the source of one argument of a call.
+
+        A number beside arrays is made an array of their dtype beforehand, which NumPy would do in each call.
+        """
+        number = scalar_of(x)
+        if number is None or not np.isfinite(number) or not isinstance(node.function, np.ufunc):
+            return self.spelled(x)
+        dtypes = {(y.dtype, bool(y.shape)) for y in node.operands() if not is_constant(y)}
+        dtype = x.dtype if hasattr(x, "dtype") else next(iter(dtypes))[0] if dtypes else None
+        if {each for each, _ in dtypes} != {dtype} or dtype is None or dtype.kind != "f":
+            return self.spelled(x)
+        if (dtype, True) in dtypes and node.shape:
+            return self.number(number, dtype)
+        return repr(number) if dtype == np.float64 else self.spelled(x)
+
+    def number(self, x: float, dtype: np.dtype[Any]) -> str:
+        """Return the name of a number as an array of no axes."""
+        if (x, dtype) not in self.numbers:
+            text = f"{x:g}".replace(".", "_").replace("-", "minus_").replace("+", "")
+            name = self.numbers[x, dtype] = self.unused(f"c{text}" if text[0].isdigit() else text)
+            self.namespace[name] = np.array(x, dtype)
+            self.function(np.array)
+            self.header.append(f'{name} = array({x!r}, "{dtype}")')
+        return self.numbers[x, dtype]
 
     def call(self, node: Node) -> str:
         """Return the expression that makes a value afresh."""
@@ -422,17 +486,20 @@ class Writer:
     def filling(self, node: Node, into: str) -> list[str]:
         """Return the lines that put a value into an array."""
         f, args = node.function, node.args
-        copyto = self.function(np.copyto) if f in COPIES else ""
         if f is cast:
-            return [f"{copyto}({into}, {self.spelled(args[0])}, casting='unsafe')"]
+            return [f"{self.function(np.copyto)}({into}, {self.spelled(args[0])}, casting='unsafe')"]
         if f is np.copy:
-            return [f"{copyto}({into}, {self.spelled(args[0])})"]
+            return [f"{self.function(np.copyto)}({into}, {self.spelled(args[0])})"]
         if f is np.where:
             condition, x, y = map(self.spelled, args)
-            return [f"{copyto}({into}, {y})", f"{copyto}({into}, {x}, where={condition})"]
+            return [f"{self.function(np.copyto)}({into}, {y})", f"{self.function(np.copyto)}({into}, {x}, where={condition})"]
         if f in (written, added_at):
             a, index, value = args
-            first = [] if self.spelled(a) == into else [f"{copyto}({into}, {self.spelled(a)})"]
+            first = [] if self.spelled(a) == into else [f"{self.function(np.copyto)}({into}, {self.spelled(a)})"]
+            if node in self.augmented:
+                changed = self.augmented[node][1]
+                number = self.argument(changed, changed.args[1])
+                return [*first, f"{into}[{self.index(index)}] {SIGNS[changed.function]}= {number}"]
             if f is written:
                 return [*first, f"{into}[{self.index(index)}] = {self.spelled(value)}"]
             self.function(np.add)
