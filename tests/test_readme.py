@@ -1,4 +1,7 @@
-"""README does what it says. Its shell blocks are run by ``.ci/run``, in a fresh copy and a fresh environment."""
+"""README and CONTRIBUTING do what they say.
+
+README's shell blocks are run by ``.ci/run``, in a fresh copy and a fresh environment.
+"""
 
 import re
 from pathlib import Path
@@ -6,10 +9,19 @@ from pathlib import Path
 import numpy as np
 
 import minigrad as mg
+from minigrad import layers
+from minigrad.gradient_check import check_grads, check_layer
+from minigrad.rules import OPS, elementwise
 
 ROOT = Path(__file__).parents[1]
+
+
+def blocks(text):
+    return re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+BLOCKS = blocks(README)
 
 
 def test_every_block_is_run_or_compared():
@@ -43,3 +55,16 @@ def test_the_net_is_the_models():
     for line in net.splitlines():
         if "mg." in line and "softmax" not in line:
             assert line in source
+
+
+def test_an_op_and_a_layer_are_added_as_contributing_says(monkeypatch):
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    op, layer = (code for language, code in blocks(text) if language == "python")
+    monkeypatch.setitem(OPS, np.arcsinh, None)
+    monkeypatch.setitem(layers.LAYERS, "leaky_relu", None)
+    x = np.random.default_rng(0).standard_normal((3, 4))
+    exec(op, dict(vars(elementwise)))
+    check_grads(np.arcsinh, x, order=2)
+    exec(layer, namespace := dict(vars(layers)))
+    check_layer(namespace["leaky_relu"], x, slope=0.1)
+    assert layers.LAYERS["leaky_relu"] is namespace["leaky_relu"]
