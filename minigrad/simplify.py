@@ -28,7 +28,7 @@ def simplify(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
     results
         The nodes that are wanted; inputs and constants may be among them.
     """
-    for rewrite in (clean, combine, push_scales, clean, squares_to_vdot, alive):
+    for rewrite in (clean, combine, push_scales, clean, squares_to_vdot, alive, float_masks):
         nodes, results = rewrite(nodes, results)
     return nodes, results
 
@@ -344,3 +344,21 @@ def alive(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
             needed.update(node.operands())
             out.append(node)
     return out[::-1], results
+
+
+COMPARISONS = frozenset({np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal})
+
+
+def float_masks(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
+    """Compute a mask that only floats are multiplied by as floats, which saves a conversion in memory. Exact."""
+    used: dict[Node, set[Any]] = {node: {None} for node in results}
+    for node in nodes:
+        for x in node.operands():
+            used.setdefault(x, set()).add((node.function, node.dtype, node.shape))
+    for node in nodes:
+        ways = used.get(node, set())
+        if node.function in COMPARISONS and node.shape and len({way and way[:2] for way in ways}) == 1:
+            way = ways.pop()
+            if way is not None and way[0] is np.multiply and way[1].kind == "f":
+                node.value = np.empty_like(node.value, way[1])
+    return nodes, results

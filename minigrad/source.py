@@ -20,7 +20,7 @@ from .capture import Node, added_at, cast, part, pick, written
 from .rules.indexing import scatter
 from .rules.reductions import products_of_others
 from .rules.table import WHOLE
-from .simplify import Nodes, is_constant, scalar_of
+from .simplify import COMPARISONS, Nodes, is_constant, scalar_of
 
 
 class Place:
@@ -107,7 +107,7 @@ def overwrites(node: Node) -> list[Node]:
     """Return the operands that a call may put its result over."""
     f = node.function
     if isinstance(f, np.ufunc) and f.signature is None:
-        return [x for x in node.args if type(x) is Node]
+        return [x for x in node.args if type(x) is Node and not (x.function in COMPARISONS and x.dtype != bool)]
     return [node.args[0]] if f in (written, added_at) and type(node.args[0]) is Node else []
 
 
@@ -492,10 +492,15 @@ class Writer:
             return [f"{self.function(np.copyto)}({into}, {self.spelled(args[0])})"]
         if f is np.where:
             condition, x, y = map(self.spelled, args)
-            return [f"{self.function(np.copyto)}({into}, {y})", f"{self.function(np.copyto)}({into}, {x}, where={condition})"]
+            return [
+                f"{self.function(np.copyto)}({into}, {y})",
+                f"{self.function(np.copyto)}({into}, {x}, where={condition})",
+            ]
         if f in (written, added_at):
             a, index, value = args
-            first = [] if self.spelled(a) == into else [f"{self.function(np.copyto)}({into}, {self.spelled(a)})"]
+            first = (
+                [] if self.spelled(a) == into else [f"{self.function(np.copyto)}({into}, {self.spelled(a)})"]
+            )
             if node in self.augmented:
                 changed = self.augmented[node][1]
                 number = self.argument(changed, changed.args[1])
