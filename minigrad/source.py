@@ -107,7 +107,9 @@ def overwrites(node: Node) -> list[Node]:
     """Return the operands that a call may put its result over."""
     f = node.function
     if isinstance(f, np.ufunc) and f.signature is None:
-        return [x for x in node.args if type(x) is Node and not (x.function in COMPARISONS and x.dtype != bool)]
+        return [
+            x for x in node.args if type(x) is Node and not (x.function in COMPARISONS and x.dtype != bool)
+        ]
     return [node.args[0]] if f in (written, added_at) and type(node.args[0]) is Node else []
 
 

@@ -212,6 +212,8 @@ def sweep(
 
     Raises
     ------
+    BlockingIOError
+        When another process is sweeping into `out`.
     FileExistsError, NotADirectoryError
         When `out` is a file or holds another sweep.
     ImportError
@@ -248,10 +250,12 @@ def sweep(
     with contextlib.ExitStack() as stack:
         if out is None:
             out = stack.enter_context(tempfile.TemporaryDirectory(prefix="minigrad-sweep-"))
+        stack.enter_context(_only_one(Path(out)))
         results = _Results(Path(out), settings, description)
         shutil.rmtree(results.folder / DATA_FOLDER, ignore_errors=True)  # of a sweep that was killed
         submit = None
         if executor is not None and results.missing():
+            stack.enter_context(_one_blas_thread())  # as in the workers, which may be threads of this process
             submit = stack.enter_context(_workers(executor, train, arrays, results.folder, description))
         _train_all(train, arrays, int(seed), submit, results, progress)
         return results.ranked()
@@ -479,7 +483,6 @@ def _train_all(
     to_do, here = deque(results.missing()), deque[Setting]()
     running: dict[Any, Setting] = {}
     done: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    one_thread = contextlib.nullcontext if submit is None else _one_blas_thread
     hide_bar = None if progress is None else not progress  # None: tqdm asks the terminal
     losses: list[Exception] = []
 
@@ -520,8 +523,7 @@ def _train_all(
                         continue
                 else:
                     setting = here.popleft()
-                    with one_thread():
-                        outcome = _outcome(train, setting, arrays, _seed(seed, setting))
+                    outcome = _outcome(train, setting, arrays, _seed(seed, setting))
                 results.add(setting, outcome)
                 to_do.extend(results.missing(setting))
             results.show(bar)
@@ -582,6 +584,33 @@ def _one_blas_thread() -> Any:
 
 
 # The results
+
+
+@contextlib.contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Make the folder, and keep other processes from sweeping into it. The lock goes with the process, too."""
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "out must be a folder, but is a file", str(folder))
+    with _told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("ab")
+    with file:
+        try:
+            if os.name == "nt":
+                import msvcrt
+
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+            else:
+                import fcntl
+
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BlockingIOError(
+                errno.EAGAIN,
+                "another process is sweeping into out; wait for it, or name another",
+                str(folder),
+            ) from error
+        yield
 
 
 class _Results:
@@ -662,8 +691,6 @@ class _Results:
     def _open_folder(self, description: dict[str, Any]) -> None:
         """Read the folder of a stopped sweep, or begin one."""
         grid_file = self.folder / "grid.json"
-        if self.folder.exists() and not self.folder.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, "out must be a folder, but is a file", str(self.folder))
         if grid_file.exists():
             _check_same(grid_file, description)
         elif self.lines.exists():
@@ -673,8 +700,6 @@ class _Results:
                 str(self.lines),
             )
         else:
-            with _told(self.folder):
-                self.folder.mkdir(parents=True, exist_ok=True)
             _write(grid_file, json.dumps(description, indent=1).encode() + b"\n")
         if self.lines.exists():
             self._read_lines()

@@ -1,4 +1,4 @@
-"""Pictures of a training run: images in a grid, first-layer weights, learning curves.
+"""Pictures of training: images in a grid, first-layer weights, learning curves, the settings of a sweep.
 
 Drawing needs matplotlib, which is imported when something is drawn.
 """
@@ -6,7 +6,7 @@ Drawing needs matplotlib, which is imported when something is drawn.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from .sweep import SweepResult, Trial
 
 
 class History(Protocol):
@@ -145,6 +147,85 @@ def plot_history(solver: History, axes: Sequence[Axes] | None = None) -> tuple[A
     return loss_axes, accuracy_axes
 
 
+def plot_sweep(result: SweepResult, axes: Sequence[Axes] | None = None) -> list[Axes]:
+    """Plot the validation accuracy of every setting over each name that was varied, side by side.
+
+    A setting is a dot in every panel, the best one a star; those that diverged or raised an error are crosses
+    below the others.
+
+    Parameters
+    ----------
+    result : SweepResult
+        What `minigrad.sweep.sweep` returned.
+    axes : as many matplotlib Axes as names that have more than one value, optional
+        Where to plot; a new figure by default.
+
+    Returns
+    -------
+    list of matplotlib Axes
+        One for each name that has more than one value; if none has, one for the first name.
+
+    Raises
+    ------
+    ImportError
+        When matplotlib is missing.
+    """
+    names = list(dict.fromkeys(name for trial in result.trials for name in trial.setting))
+    varied = [name for name in names if len({repr(trial.setting.get(name)) for trial in result.trials}) > 1]
+    varied = varied or names[:1]
+    finished = [trial for trial in result.trials if trial.val_acc is not None]
+    lost = [trial for trial in result.trials if trial.val_acc is None]
+    accuracies = [float(trial.val_acc or 0.0) for trial in finished]
+    low, high = min(accuracies, default=0.0), max(accuracies, default=1.0)
+    below = low - 0.15 * ((high - low) or 1.0)
+    panels = list(axes if axes is not None else _new_axes(len(varied), side_by_side=True))
+    for ax, name in zip(panels, varied, strict=True):
+        place = _places(ax, name, result.trials)
+        ax.scatter([place(t) for t in finished], accuracies, c=accuracies, cmap="viridis", s=24, alpha=0.9)
+        ax.scatter([place(t) for t in lost], [below] * len(lost), marker="x", color="tab:red", s=24)
+        if finished:
+            ax.plot(place(finished[0]), accuracies[0], "*", color="tab:orange", markersize=15, zorder=3)
+        ax.set(xlabel=name)
+        ax.grid(alpha=0.3)
+    panels[0].set(ylabel="validation accuracy")
+    if lost:
+        panels[0].annotate(
+            "diverged or failed",
+            (0.03, below),
+            xycoords=("axes fraction", "data"),
+            color="tab:red",
+            va="bottom",
+        )
+    return panels
+
+
+def _places(ax: Axes, name: str, trials: Sequence[Trial]) -> Callable[[Trial], float]:
+    """Return where on the axis a setting is: at its number, where there are many; else at that of its value.
+
+    Settings of one value are set side by side.
+    """
+    values = [trial.setting.get(name) for trial in trials]
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    if len(numbers) == len(values) and len(set(values)) > FEW:
+        if min(numbers) > 0 and max(numbers) >= 30 * min(numbers):
+            ax.set_xscale("log")
+        return lambda trial: float(trial.setting[name])
+    shown = list(dict.fromkeys(sorted(numbers) if len(numbers) == len(values) else values))
+    ax.set_xticks(
+        range(len(shown)), [f"{each:g}" if isinstance(each, int | float) else str(each) for each in shown]
+    )
+    beside: dict[int, float] = {}
+    for i, each in enumerate(shown):
+        same = [trial for trial, value in zip(trials, values, strict=True) if value == each]
+        for k, trial in enumerate(same):
+            beside[id(trial)] = i + 0.5 * ((k + 0.5) / len(same) - 0.5)
+    return lambda trial: beside[id(trial)]
+
+
+FEW = 12
+"""How many values of a name are set side by side; more are on a scale of numbers."""
+
+
 def _as_images(W1: NDArray[Any]) -> NDArray[Any]:
     """Turn the columns of W1, (D, units), into images (units, side, side, channels)."""
     if np.ndim(W1) != 2:
@@ -160,8 +241,8 @@ def _as_images(W1: NDArray[Any]) -> NDArray[Any]:
     )
 
 
-def _new_axes(rows: int) -> Sequence[Axes]:
-    """Return the axes, one below the other, of a new figure."""
+def _new_axes(count: int, side_by_side: bool = False) -> Sequence[Axes]:
+    """Return the axes of a new figure, one below the other; or side by side, with one vertical axis."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
@@ -169,5 +250,9 @@ def _new_axes(rows: int) -> Sequence[Axes]:
             'drawing needs matplotlib, the extra "plot": pip install matplotlib, or '
             'pip install -e ".[plot]" in a checkout'
         ) from error
-    _, axes = plt.subplots(rows, layout="constrained", squeeze=False)
-    return list(axes[:, 0])
+    if side_by_side:
+        size = (max(3.0 * count, 4.0), 3.2)
+        _, axes = plt.subplots(1, count, figsize=size, layout="constrained", squeeze=False, sharey=True)
+    else:
+        _, axes = plt.subplots(count, layout="constrained", squeeze=False)
+    return list(axes.flat)

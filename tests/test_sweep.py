@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from concurrent.futures import Future, ProcessPoolExecutor
+import time
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
 import minigrad as mg
 from minigrad.sweep import choices, log_uniform, sweep, train_model, uniform
@@ -79,8 +81,6 @@ def train_and_kill_the_sweep(setting, data, seed):
 
 
 def train_to_tell_of_workers(setting, data, seed):
-    from threadpoolctl import threadpool_info
-
     threads = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
     mapped = [isinstance(array.base, np.memmap) for array in data.values()]
     writable = [array.flags.writeable for array in data.values()]
@@ -125,7 +125,7 @@ def assert_same(result, expected):
 
 
 def files(folder):
-    return sorted(path.name for path in Path(folder).iterdir())
+    return sorted(path.name for path in Path(folder).iterdir() if path.name != ".lock")
 
 
 def lines(folder):
@@ -160,6 +160,14 @@ def test_workers_map_the_data_and_have_one_blas_thread():
         assert trial.error is None
         assert set(trial.history["threads"]) == {1}
         assert all(trial.history["mapped"]) and not any(trial.history["writable"])
+
+
+def test_workers_that_are_threads_leave_blas_its_threads():
+    before = [pool["num_threads"] for pool in threadpool_info()]
+    with ThreadPoolExecutor(3) as executor:
+        result = sweep(train_to_tell_of_workers, {"a": list(range(12))}, DATA, executor)
+    assert all(set(trial.history["threads"]) == {1} for trial in result.trials)
+    assert [pool["num_threads"] for pool in threadpool_info()] == before
 
 
 def test_this_process_gets_read_only_data_and_the_callers_stay_writable():
@@ -333,6 +341,64 @@ def test_a_killed_sweep_goes_on_where_it_was(tmp_path):
     after = calls.read_text().splitlines()
     assert len(after) == len(set(after)) == 12
     assert_same(result, sweep(train_product, grid, DATA))
+
+
+def train_and_kill_the_parent(setting, data, seed):
+    if setting["a"] == 2 and setting["b"] == 3:
+        while not Path(setting["calls"]).with_name("out").joinpath("results.jsonl").exists():
+            time.sleep(0.01)
+        os.kill(os.getppid(), signal.SIGKILL)
+    return train_product(setting, data, seed)
+
+
+def test_a_killed_sweep_with_workers_goes_on_where_it_was(tmp_path):
+    out, calls = tmp_path / "out", tmp_path / "calls"
+    grid = PRODUCTS | {"calls": [str(calls)]}
+    program = (
+        "import test_sweep as t, sys, json; from minigrad.sweep import sweep\n"
+        "if __name__ == '__main__':\n"
+        "    executor = t.ProcessPoolExecutor(2, mp_context=t.multiprocessing.get_context('fork'))\n"
+        "    sweep(t.train_and_kill_the_parent, json.loads(sys.argv[1]), t.DATA, executor, sys.argv[2])"
+    )
+    path = os.pathsep.join([str(Path(__file__).parent), str(Path(mg.__file__).parents[1])])
+    sweeping = subprocess.Popen(
+        [sys.executable, "-c", program, json.dumps(grid), str(out)],
+        env=os.environ | {"PYTHONPATH": path},
+        stderr=subprocess.DEVNULL,  # the workers complain of their parent
+        start_new_session=True,
+    )
+    assert sweeping.wait() == -signal.SIGKILL
+    os.killpg(sweeping.pid, signal.SIGKILL)  # the workers, which outlive it
+    finished = {json.dumps(json.loads(line)["setting"]) for line in lines(out)}
+    assert 0 < len(finished) < 12
+    calls.write_text("")
+    result = sweep(train_product, grid, DATA, out=out)
+    assert len(calls.read_text().splitlines()) == 12 - len(finished)
+    assert_same(result, sweep(train_product, grid, DATA))
+
+
+def test_two_sweeps_into_one_folder_are_refused(tmp_path):
+    out, program = (
+        tmp_path / "out",
+        "import sys, test_sweep as t; t.sweep(t.train_product, t.PRODUCTS, t.DATA, out=sys.argv[1])",
+    )
+    path = os.pathsep.join([str(Path(__file__).parent), str(Path(mg.__file__).parents[1])])
+
+    def train(setting, data, seed):
+        other = subprocess.run(
+            [sys.executable, "-c", program, str(out)],
+            env=os.environ | {"PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+        )
+        said.append(other.stderr)
+        return {"val_acc": 0.5}
+
+    said = []
+    sweep(train, {"a": [1]}, DATA, out=out)
+    assert len(said) == 1
+    assert "BlockingIOError" in said[0] and "another process is sweeping into out" in said[0]
+    sweep(train, {"a": [1]}, DATA, out=out)
 
 
 def test_a_finished_sweep_trains_nothing_again(tmp_path):

@@ -1,3 +1,4 @@
+import itertools
 import math
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from minigrad.vis import plot_history, show_net_weights, visualize_grid
+from minigrad.sweep import SweepResult, Trial
+from minigrad.vis import plot_history, plot_sweep, show_net_weights, visualize_grid
 
 IMAGES = hnp.arrays(
     st.sampled_from([np.float64, np.float32]),
@@ -231,3 +233,49 @@ def test_a_net_without_first_weights_is_told():
 
     with pytest.raises(ValueError, match=r"params\['W1'\], but there is only \['W'\]"):
         show_net_weights(Net())
+
+
+def trial(setting, val_acc=None):
+    return Trial(setting, "diverged" if val_acc is None else "finished", val_acc)
+
+
+@given(
+    grid=st.dictionaries(
+        st.sampled_from("abcde"),
+        st.lists(
+            st.one_of(st.integers(1, 9), st.floats(1e-6, 1e3), st.sampled_from(["x", "y"]), st.none()),
+            min_size=1,
+            max_size=4,
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    diverges=st.integers(1, 4),
+)
+@settings(max_examples=10)
+def test_plot_sweep_has_a_panel_for_each_name_that_varies_and_shows_every_setting(grid, diverges):
+    chosen = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+    trials = [
+        trial(setting, None if i % diverges == 0 else 0.5 - i / 1000) for i, setting in enumerate(chosen)
+    ]
+    trials.sort(key=lambda each: -(each.val_acc or 0))
+    axes = plot_sweep(SweepResult(trials))
+    varied = [name for name, values in grid.items() if len(set(map(repr, values))) > 1] or list(grid)[:1]
+    assert [ax.get_xlabel() for ax in axes] == varied
+    for ax in axes:
+        finished, lost = ax.collections[:2]
+        assert len(finished.get_offsets()) + len(lost.get_offsets()) == len(trials)
+        assert len(lost.get_offsets()) == sum(each.val_acc is None for each in trials)
+        assert np.isfinite(np.concatenate([finished.get_offsets(), lost.get_offsets()])).all()
+    axes[0].figure.canvas.draw()
+    plt.close(axes[0].figure)
+
+
+def test_plot_sweep_marks_the_best_and_takes_axes():
+    trials = [trial({"lr": lr, "kind": "a"}, acc) for lr, acc in [(0.1, 0.5), (1.0, 0.4), (10.0, None)]]
+    _, ax = plt.subplots()
+    assert plot_sweep(SweepResult(trials), [ax]) == [ax]
+    (star,) = ax.lines
+    np.testing.assert_array_equal(star.get_xydata(), [[0, 0.5]])
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0.1", "1", "10"]
+    assert any("diverged" in text.get_text() for text in ax.texts)
