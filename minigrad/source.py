@@ -583,7 +583,7 @@ class Writer:
                 )
             self.function(np.array)
             return self.now(f"array({self.spelled(node)})")
-        places = {self.plan.places[root] for root in self.plan.roots_of(node)}
+        places = {self.plan.places[root] for root in self.plan.roots_of(node) if root.shape}
         alone = places and all(place.fresh or place.donated for place in places) and not places & self.handed
         self.handed |= places
         return self.spelled(node) if alone else self.now(f"{self.spelled(node)}.copy()")

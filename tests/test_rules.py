@@ -1,6 +1,7 @@
 """Every rule in the table, found through the table alone."""
 
 import importlib
+import operator
 
 import numpy as np
 import pytest
@@ -10,11 +11,15 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad.gradient_check import GradientMismatch, check_grads
 from minigrad.rules import OPS, Op
-from minigrad.testing import calls
+from minigrad.rules.indexing import getitem, setitem
+from minigrad.testing import LAYOUTS, arrays_for, calls, laid_out
 
 EVERY_OP = pytest.mark.parametrize(
     "op", sorted(set(OPS.values()), key=lambda op: op.name), ids=lambda op: op.name
 )
+
+
+FEWER = settings(max_examples=settings().max_examples // 2)
 
 
 def float_arrays(args):
@@ -32,9 +37,9 @@ def get(args, place):
     return args[place[0]] if len(place) == 1 else args[place[0]][place[1]]
 
 
-def as_function(op, args, kwargs):
+def as_function(op, args, kwargs, places=None):
     """The call as a function of its float arrays alone, and those arrays."""
-    places = float_arrays(args)
+    places = float_arrays(args) if places is None else places
 
     def f(*arrays):
         full = [list(arg) if isinstance(arg, list) else arg for arg in args]
@@ -76,25 +81,106 @@ def test_value_is_numpys_and_nothing_is_changed(op, data):
         np.testing.assert_array_equal(leaf.data, kept)
 
 
+def weighted(f):
+    """The sum of all entries of f's result, each with another weight: a function to differentiate."""
+
+    def total(*xs):
+        outs = f(*xs)
+        return sum(
+            np.sum(out * np.cos(np.arange(out.size, dtype=out.dtype)).reshape(out.shape))
+            for out in (outs if isinstance(outs, list) else [outs])
+        )
+
+    return total
+
+
+def differentiated(f, count):
+    """The value of `weighted`, and its gradients for all arrays."""
+    return mg.value_and_grad(weighted(f), tuple(range(count)))
+
+
+def curvature(f, count):
+    """The gradients of the sum of the first gradients' entries."""
+    first = differentiated(f, count)
+    return mg.grad(lambda *xs: sum(np.sum(np.sin(g)) for g in first(*xs)[1]), tuple(range(count)))
+
+
 @EVERY_OP
 @given(st.data())
-def test_float32_stays_float32(op, data):
+def test_float32_stays_float32_and_is_right_to_its_precision(op, data):
     args, kwargs = data.draw(calls(op.inputs, np.float32))
     f, arrays = as_function(op, args, kwargs)
-
-    def objective(f, *xs):
-        outs = f(*xs)
-        return sum(np.sum(out) for out in (outs if isinstance(outs, list) else [outs]))
-
-    everyone = tuple(range(len(arrays)))
-    single = mg.grad(lambda *xs: objective(f, *xs), everyone)(*arrays)
-    doubles = [x.astype(np.float64) for x in arrays]
-    double = mg.grad(lambda *xs: objective(f, *xs), everyone)(*doubles)
+    both = differentiated(f, len(arrays))
+    value, single = both(*arrays)
+    exact, double = both(*[x.astype(np.float64) for x in arrays])
+    assert value == pytest.approx(exact, rel=1e-5, abs=1e-5)
     for x, g, reference in zip(arrays, single, double, strict=True):
         assert g.dtype == np.float32
         assert g.shape == x.shape
         scale = max(1.0, float(np.max(np.abs(reference), initial=0)))
-        np.testing.assert_allclose(g, reference, rtol=1e-3, atol=1e-4 * scale)
+        np.testing.assert_allclose(g, reference, rtol=1e-5, atol=1e-5 * scale)
+
+
+@EVERY_OP
+@given(st.data())
+def test_how_arrays_lie_in_memory_changes_nothing(op, data):
+    """That of the operands, and that of the gradient that comes in."""
+    args, kwargs = data.draw(calls(op.inputs))
+    f, arrays = as_function(op, args, kwargs)
+    plain = [np.array(x, order="C") for x in arrays]
+    for derivative in (differentiated(f, len(arrays)), curvature(f, len(arrays))):
+        for got, want in zip(flat(derivative(*arrays)), flat(derivative(*plain)), strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+    gradients = []
+    for layout in LAYOUTS:
+        leaves = [mg.tensor(x, requires_grad=True) for x in plain]
+        outs = f(*leaves)
+        for out in outs if isinstance(outs, list) else [outs]:
+            out.backward(laid_out(np.cos(np.arange(out.size)).reshape(out.shape), layout))
+        gradients.append([leaf.grad for leaf in leaves])
+    for others in gradients[1:]:
+        for got, want in zip(others, gradients[0], strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+
+
+def flat(tree):
+    return [leaf for each in tree for leaf in flat(each)] if isinstance(tree, (tuple, list)) else [tree]
+
+
+def without_arrays(index):
+    """An index with lists in the place of arrays: compiled, arrays are arguments, and an index is none."""
+    if isinstance(index, tuple):
+        return tuple(without_arrays(part) for part in index)
+    return index.tolist() if isinstance(index, np.ndarray) else index
+
+
+@EVERY_OP
+@FEWER
+@given(st.data())
+def test_compiled_it_is_what_it_is_as_written(op, data):
+    dtype = data.draw(st.sampled_from([np.float64, np.float32]))
+    args, kwargs = data.draw(calls(op.inputs, dtype))
+    if "index" in getattr(op, "known", []):
+        at = op.known.index("index")
+        args = (*args[:at], without_arrays(args[at]), *args[at + 1 :])
+    arrays = [i for i, arg in enumerate(args) if isinstance(arg, (np.ndarray, list))]
+    places = float_arrays(args)
+    rtol = 1e-12 if dtype == np.float64 else 1e-5
+    for derivative in (differentiated, curvature):
+
+        def of_arrays(*moving, derivative=derivative):
+            full = list(args)
+            for i, arg in zip(arrays, moving, strict=True):
+                full[i] = arg
+            f, floats = as_function(op, full, kwargs, places)
+            return derivative(f, len(floats))(*floats)
+
+        moving = [args[i] for i in arrays]
+        expected, compiled = flat(of_arrays(*moving)), mg.jit(of_arrays)
+        for _ in range(2):
+            for got, want in zip(flat(compiled(*moving)), expected, strict=True):
+                assert (np.shape(got), np.asarray(got).dtype) == (np.shape(want), np.asarray(want).dtype)
+                np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol)
 
 
 @EVERY_OP
@@ -114,6 +200,112 @@ def test_nothing_is_computed_for_operands_that_need_no_gradient(op, data):
     assert [leaf.grad is None for i, leaf in enumerate(mixed) if i != which] == [True] * (len(mixed) - 1)
     if every[which].grad is not None:
         np.testing.assert_array_equal(mixed[which].grad, every[which].grad)
+
+
+# -- the tensor's own methods and operators: found on the class, with the inputs of the op that each records -----
+
+
+def recorded_by(call, count):
+    """The op that a call on tensors records last; None, if it records none."""
+    try:
+        out = call(*[mg.tensor([[1.5]], requires_grad=True) for _ in range(count)])
+    except (TypeError, IndexError):
+        return None
+    return out._call[1] if isinstance(out, mg.Tensor) and out._call is not None else None
+
+
+def as_method(name):
+    if name == "transpose":  # whose axes have no name
+        return lambda x, axes: x.transpose(axes)
+    return lambda x, *args, **kwargs: getattr(x, name)(*args, **kwargs)
+
+
+def reflected(name, plain):
+    """The operator as its second operand's class has it."""
+    return lambda x, y: getattr(y, name)(x) if isinstance(y, mg.Tensor) else plain(x, y)
+
+
+def on_a_copy(change):
+    """What changes its first argument, as a function that returns what it was changed to."""
+
+    def changed(x, *others):
+        copy = np.positive(x)
+        out = change(copy, *others)
+        return copy if out is None else out
+
+    return changed
+
+
+def card():
+    """By name: what is called, on arrays and on tensors, and the op whose inputs it is given."""
+    found = {
+        "__getitem__": (operator.getitem, OPS[getitem]),
+        "__setitem__": (on_a_copy(lambda a, value, index: operator.setitem(a, index, value)), OPS[setitem]),
+    }
+    for name in vars(mg.Tensor):
+        op = OPS.get(getattr(getattr(mg.Tensor, name), "__wrapped__", None))
+        if op is not None:
+            found[name.strip("_")] = as_method(name.strip("_")), op
+        elif name.startswith("__"):
+            call = getattr(operator, name, None)
+            if call is None and name.startswith("__r"):
+                plain = getattr(operator, f"__{name[3:]}", None)
+                call = plain and reflected(name, plain)
+            elif name.startswith("__i"):
+                call = call and on_a_copy(call)
+            op = call and (recorded_by(call, 1) or recorded_by(call, 2))
+            if op:
+                found[name] = call, op
+    return found
+
+
+CARD = card()
+SQUARE = arrays_for("... n k", "k k", min_side=0).map(lambda arrays: (arrays, {}))
+
+
+def test_the_card_is_whole():
+    """What NumPy's arrays have for numbers, and what the class has, is on it."""
+    signs = "add sub mul truediv mod matmul pow"
+    operators = {f"__{kind}{name}__" for name in signs.split() for kind in ("", "r", "i")}
+    assert operators | {"__neg__", "__pos__", "__abs__"} <= CARD.keys()
+    assert {
+        "sum",
+        "mean",
+        "max",
+        "std",
+        "dot",
+        "cumsum",
+        "ravel",
+        "swapaxes",
+        "reshape",
+        "clip",
+    } <= CARD.keys()
+
+
+@pytest.mark.parametrize("name", sorted(CARD))
+@FEWER
+@given(st.data())
+def test_the_tensors_own_methods_and_operators(name, data):
+    call, op = CARD[name]
+    args, kwargs = data.draw(SQUARE if name == "__imatmul__" else calls(op.inputs))
+    if name.startswith("__i") and name != "__imatmul__":  # the result must fit into the first operand
+        args = (np.array(np.broadcast_arrays(*args)[0]), args[1])
+    places = float_arrays(args)
+    arrays = [get(args, place) for place in places]
+
+    def f(*moving):
+        full = list(args)
+        for (i,), x in zip(places, moving, strict=True):
+            full[i] = x
+        return call(*full, **kwargs)
+
+    kept = [x.copy() for x in arrays]
+    expected, got = f(*arrays), f(*[mg.tensor(x, requires_grad=True) for x in arrays])
+    assert (got.shape, got.dtype) == (np.shape(expected), expected.dtype)
+    np.testing.assert_allclose(got.data, expected, rtol=1e-14, atol=1e-14)
+    for x, before in zip(arrays, kept, strict=True):
+        np.testing.assert_array_equal(x, before)
+    check_grads(f, *arrays, order=2)
 
 
 # -- these tests can fail ----------------------------------------------------------------------------------------
