@@ -101,15 +101,21 @@ class HypothesisDraw:
         self, min_ndim: int = 0, max_ndim: int = 3, min_side: int = 0, max_side: int = 3
     ) -> tuple[int, ...]:
         """Return any shape; empty ones too, unless ``min_side`` forbids them."""
-        shapes = hnp.array_shapes(min_dims=min_ndim, max_dims=max_ndim, min_side=min_side, max_side=max_side)
+        least = self._least_side(min_side, max_side)
+        shapes = hnp.array_shapes(min_dims=min_ndim, max_dims=max_ndim, min_side=least, max_side=max_side)
         return tuple(self._draw(shapes))
 
     def broadcastable(self, count: int, min_side: int = 0, max_side: int = 3) -> list[tuple[int, ...]]:
         """Return ``count`` shapes that broadcast together."""
+        least = self._least_side(min_side, max_side)
         shapes = hnp.mutually_broadcastable_shapes(
-            num_shapes=count, max_dims=3, min_side=min_side, max_side=max_side
+            num_shapes=count, max_dims=3, min_side=least, max_side=max_side
         )
         return list(self._draw(shapes).input_shapes)
+
+    def _least_side(self, min_side: int, max_side: int) -> int:
+        """Return a length that no axis of a shape is below: often 2, or most shapes would be of one entry or none."""
+        return min(max(min_side, self.choice([1, 2, 2, 0])), max_side)
 
     def integer(self, low: int, high: int) -> int:
         """Return an integer in [low, high]."""
