@@ -17,12 +17,13 @@ def table(figures: dict[str, Any]) -> str:
     """Return the figures of one case, as `measure.measure` gives them, a contestant a line."""
     contestants = figures["contestants"]
     against = next(iter(contestants.values()))["ratios"]
-    header = ["µs", "median", "25 %", "75 %", *(f"× {other}" for other in against)]
+    header = ["µs", "median", "25 %", "75 %", "processor", *(f"× {other}" for other in against)]
     rows = [
         [
             name,
             *(f"{time:,.2f}" for time in (row["median"], *row["quartiles"])),
-            *(f"{ratio:.2f}" for ratio in row["ratios"].values()),
+            "" if row["processor"] is None else f"{row['processor']:,.2f}",
+            *(f"{ratio['median']:.2f}" for ratio in row["ratios"].values()),
         ]
         for name, row in contestants.items()
     ]
@@ -68,3 +69,12 @@ def blas() -> list[dict[str, Any]]:
         for pool in threadpool_info()
         if pool["user_api"] == "blas"
     ]
+
+
+def limit_threads(count: int) -> None:
+    """Let every BLAS in this process have so many threads, if threadpoolctl is installed."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return
+    threadpool_limits(count)

@@ -4,61 +4,184 @@ from functools import partial
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchmarks import __main__ as command
-from benchmarks import cases, grid, measure, report
+from benchmarks import chain, chart, compare, grid, growth, measure, memory, peers, report, start, steps
+from benchmarks.contestants import CONTESTANTS, hand, objective, preallocated
+from benchmarks.problem import Contestant, check_agreement, make_problem
 from minigrad.datasets import load_digits
+from minigrad.gradient_check import eval_numerical_gradient
 from minigrad.solver import Solver
 from models import hand_written
 from models.sweep_command import GRIDS
 
-TINY = (4, 8, 8)
+TINY = (4, (8, 8))
+DTYPES = ["float32", "float64"]
+WITH_PARAMETERS = [name for name in CONTESTANTS if name != "floor"]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_every_contestant_trains_on_the_same_problem(dtype):
-    case = cases.training_step(*TINY, dtype)
-    assert list(case.steps) == list(cases.CONTESTANTS)
-    hand, tape = case.steps["hand"](), case.steps["tape"]()
-    assert set(hand) == set(tape) == {"loss", "W1", "b1", "W2", "b2"}
-    for gradients in (hand, tape):
-        assert all(array.dtype == dtype for what, array in gradients.items() if what != "loss")
+@pytest.fixture
+def no_peers(monkeypatch):
+    monkeypatch.setattr(peers, "PEERS", {})
+    monkeypatch.setattr(chain, "PEERS", {})
+    peers.missing.cache_clear()
+    yield
+    peers.missing.cache_clear()
 
 
-def test_a_step_updates_the_parameters_so_that_the_loss_falls():
-    step = cases.training_step(*TINY, "float64").steps["hand"]
-    assert step()["loss"] > step()["loss"]
+# The training step
+
+
+@given(
+    n=st.integers(1, 6),
+    dims=st.lists(st.integers(1, 6), min_size=1, max_size=4).map(tuple),
+    dtype=st.sampled_from(DTYPES),
+    loss=st.sampled_from(["softmax", "svm"]),
+)
+def test_all_contestants_take_the_same_step(n, dims, dtype, loss):
+    problem = make_problem(n, dims, dtype, loss)
+    made = {name: make(problem) for name, make in CONTESTANTS.items()}
+    check_agreement(problem, made)
+    for name, contestant in made.items():
+        if contestant.params is None:
+            continue
+        assert {w.dtype for w in contestant.params().values()} == {np.dtype(dtype)}
+        assert contestant.params().keys() == problem.params.keys(), name
+    assert problem.params["W1"].tobytes() == make_problem(n, dims, dtype, loss).params["W1"].tobytes()
+
+
+@pytest.mark.parametrize("name", WITH_PARAMETERS)
+@pytest.mark.parametrize("loss", ["softmax", "svm"])
+def test_a_contestant_learns_and_stays_with_the_hand_written_one(name, loss):
+    problem = make_problem(*TINY, "float64", loss)._replace(learning_rate=0.1)
+    by_hand, contestant = hand(problem), CONTESTANTS[name](problem)
+    losses = [(float(by_hand.step()), float(contestant.step())) for _ in range(20)]
+    assert np.allclose(*np.transpose(losses), rtol=1e-9, atol=0)
+    assert losses[-1][1] < 0.8 * losses[0][1]
+
+
+def test_the_hand_written_step_moves_by_the_numerical_gradient():
+    problem = make_problem(3, (4, 3, 3), "float64", "svm")
+    loss = objective(problem)
+    contestant, params = hand(problem), problem.copy_params()
+    before = float(contestant.step())
+    assert before == pytest.approx(float(loss(problem.params, problem.X, problem.y)))
+    numerical = eval_numerical_gradient(lambda _: float(loss(params, problem.X, problem.y)), params["W2"])
+    moved = problem.params["W2"] - contestant.params()["W2"]
+    assert np.allclose(moved, problem.learning_rate * numerical, atol=1e-9)
 
 
 @pytest.mark.parametrize("wrong", [1 + 1e-8, np.nan])
-def test_a_contestant_with_another_gradient_is_refused(monkeypatch, wrong):
-    def liar(batch):
-        step = cases.hand(batch)
-        return lambda: {what: array * wrong if what == "W1" else array for what, array in step().items()}
+@pytest.mark.parametrize("what", ["W1", "b2", "the loss"])
+def test_a_contestant_with_another_gradient_or_loss_is_refused(monkeypatch, no_peers, wrong, what):
+    def liar(problem):
+        step, params = hand(problem)
+        factors = {name: wrong if name == what else 1 for name in problem.params}
 
-    monkeypatch.setitem(cases.CONTESTANTS, "liar", liar)
-    with pytest.raises(ArithmeticError, match="liar and hand disagree on W1"):
-        cases.training_step(*TINY, "float64")
+        def moved():
+            return {
+                name: problem.params[name] + factors[name] * (w - problem.params[name])
+                for name, w in params().items()
+            }
 
+        return Contestant(lambda: step() * (wrong if what == "the loss" else 1), moved)
 
-def test_the_floor_computes_what_its_contestants_must():
-    chain = cases.chain(5)
-    gradients = [step()["gradient"] for step in chain.steps.values()]
-    assert all(np.allclose(g, 1.001**5, rtol=1e-14) for g in gradients)
-    assert chain.operations == 5
-
-
-def test_the_imports_succeed():
-    start = cases.start()
-    assert all(step().returncode == 0 for step in start.steps.values())
+    monkeypatch.setitem(CONTESTANTS, "liar", liar)
+    with pytest.raises(ArithmeticError, match=f"liar and hand disagree on {what}"):
+        steps.training_step(*TINY, "float64")
 
 
-def test_contestants_take_turns_and_the_first_one_rotates(monkeypatch):
+def test_a_preallocated_step_allocates_no_array_of_the_nets_size():
+    problem = make_problem(200, (400, 200), "float64")
+    buffers = 70_000  # NumPy's own, where it adds the bias to every row
+    assert memory.allocated(preallocated(problem).step) < buffers < 200 * 200 * 8
+    assert memory.allocated(hand(problem).step) > 400 * 100 * 8
+
+
+def test_the_cases_of_the_step_are_compared_with_the_yardsticks(no_peers):
+    case = steps.training_step(4, (8, 8, 8), "float32", "svm")
+    assert case.name == "step, N=4, 8-8-8-10, svm, float32"
+    assert list(case.steps) == list(CONTESTANTS)
+    assert set(case.against) < set(case.steps)
+
+
+# Peers
+
+
+def test_every_peer_that_is_installed_takes_the_same_step():
+    for loss in ("softmax", "svm"):
+        for dtype in DTYPES:
+            problem = make_problem(4, (8, 8, 8), dtype, loss)
+            made = {name: make(problem) for name, make in peers.present().items()}
+            check_agreement(problem, {"hand": hand(problem), **made})
+
+
+def test_a_peer_that_cannot_take_part_is_told_with_the_reason(monkeypatch, no_peers):
+    def absent(problem):
+        raise ImportError
+
+    def unable(problem):
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(peers, "PEERS", {"absent": absent, "unable": unable, "able": hand})
+    assert peers.missing() == {"absent": "not installed", "unable": "no compiler"}
+    assert peers.present() == {"able": hand}
+
+
+# The chain, growth and the start
+
+
+def test_everyone_in_the_chain_finds_its_gradient():
+    case = chain.chain(
+        5, chain.OWN | {name: chain.PEERS[name] for name in chain.PEERS.keys() & peers.present()}
+    )
+    assert case.operations == 5
+    for step in case.steps.values():
+        assert np.allclose(step(), 1.001**5, rtol=1e-14)
+
+
+def test_another_gradient_of_the_chain_is_refused():
+    with pytest.raises(ArithmeticError, match="liar and floor disagree"):
+        chain.chain(5, {"floor": chain.floor, "liar": lambda length: lambda: np.full(4, 1.001**4)})
+
+
+def test_growth_is_given_for_one_operation_example_and_unit(monkeypatch):
+    monkeypatch.setattr(growth, "OPS", [2, 4])
+    monkeypatch.setattr(growth, "LONGEST_CAPTURE", 3)
+    monkeypatch.setattr(growth, "BATCHES", [3])
+    monkeypatch.setattr(growth, "HIDDEN", [5])
+    two, four, batch, hidden = growth.cases()
+    assert [case.operations for case in (two, four, batch, hidden)] == [2, 4, 3, 5]
+    assert list(two.steps) == list(chain.OWN)
+    assert "jit" not in four.steps
+    assert list(batch.steps) == list(hidden.steps) == list(CONTESTANTS)
+
+
+def test_the_imports_and_the_first_steps_succeed(no_peers):
+    imports, first = start.cases()
+    assert all(step().returncode == 0 for step in imports.steps.values())
+    assert list(imports.steps) == ["numpy", "minigrad"]
+    assert set(first.steps) == {name for name in CONTESTANTS if name.startswith(("tape", "jit"))}
+    assert all(np.isfinite(float(step())) for step in first.steps.values())
+
+
+# Measuring
+
+
+def test_contestants_take_one_turn_a_round_in_orders_that_differ(monkeypatch):
     monkeypatch.setattr(measure, "warm_up", lambda step: 1)
     called = []
-    samples = measure.run({name: partial(called.append, name) for name in "ABC"}, seconds=0)
-    assert "".join(called[:12]) == "ABCBCACABABC"
-    assert {name: len(times) for name, times in samples.items()} == dict.fromkeys("ABC", measure.LEAST_ROUNDS)
+    case = measure.Case("a case", {name: partial(called.append, name) for name in "ABC"}, ())
+    samples = measure.run(case, seconds=0)
+    turns = ["".join(called[i : i + 6 : 2]) for i in range(0, len(called), 6)]  # a call before each sample
+    assert len(turns) == measure.LEAST_ROUNDS
+    assert {"".join(sorted(turn)) for turn in turns} == {"ABC"}
+    assert len(set(turns)) > 1
+    assert {name: times.shape for name, times in samples.items()} == dict.fromkeys(
+        "ABC", (2, measure.LEAST_ROUNDS)
+    )
 
 
 def test_fast_steps_are_repeated_within_a_sample():
@@ -66,47 +189,149 @@ def test_fast_steps_are_repeated_within_a_sample():
 
 
 def test_figures_are_per_operation_and_ratios_within_rounds(monkeypatch):
-    times = {"floor": np.array([1e6, 2e6, 4e6]), "tape": np.array([3e6, 2e6, 8e6])}
-    monkeypatch.setattr(measure, "run", lambda steps, seconds: times)
+    times = {
+        "floor": np.array([[1e6, 2e6, 4e6], [1e6, 1e6, 1e6]]),
+        "tape": np.array([[3e6, 2e6, 8e6], [6e6, 4e6, 5e6]]),
+    }
+    monkeypatch.setattr(measure, "run", lambda case, seconds: times)
     case = measure.Case("a case", dict.fromkeys(times, lambda: None), ("floor",), operations=1000)
-    tape = {"median": 3.0, "quartiles": [2.5, 5.5], "ratios": {"floor": 2.0}}
+    ratio = {"median": 2.0, "quartiles": [1.5, 2.5]}
+    tape = {"median": 3.0, "quartiles": [2.5, 5.5], "processor": 5.0, "ratios": {"floor": ratio}}
     figures = measure.measure(case, seconds=0)
     assert figures["rounds"] == 3
     assert figures["contestants"]["tape"] == tape
     assert report.table(figures).splitlines() == [
         "a case (3 rounds)",
-        "µs                  median         25 %         75 %      × floor",
-        "floor                 2.00         1.50         3.00         1.00",
-        "tape                  3.00         2.50         5.50         2.00",
+        "µs                  median         25 %         75 %    processor      × floor",
+        "floor                 2.00         1.50         3.00         1.00         1.00",
+        "tape                  3.00         2.50         5.50         5.00         2.00",
     ]
 
 
-def test_the_command_prints_tables_and_writes_json(monkeypatch, capsys, tmp_path):
+def test_memory_is_counted_while_a_step_holds_it():
+    kept = []
+    assert 80_000 <= memory.allocated(lambda: np.ones(10_000).sum()) < 90_000
+    assert 80_000 <= memory.allocated(lambda: kept.append(np.ones(10_000))) < 90_000
+
+
+def test_memory_is_measured_in_a_process_of_its_own():
+    found = memory.in_a_process("hand", 50, (400, 100), 20)
+    assert found["peak"] > 0
+    assert found["step"] > 400 * 100 * 4
+    text = memory.table(
+        {"case": "a case", "contestants": {"hand": found | {"step": 2048}, "other": found | {"step": None}}}
+    )
+    assert text.splitlines()[2].split()[-1] == "2"
+    assert len(text.splitlines()[3].split()) == 3
+
+
+# The command
+
+
+def test_the_command_prints_tables_and_writes_json(monkeypatch, capsys, tmp_path, no_peers):
     monkeypatch.setattr(measure, "LEAST_SAMPLE", 100_000)
-    monkeypatch.setattr(command, "cases", lambda: [cases.training_step(*TINY, "float32"), cases.chain(5)])
+    monkeypatch.setattr(peers, "PEERS", {"able": hand, "absent": __import__})
+    monkeypatch.setattr(peers, "libraries", dict)
+    groups = {
+        "steps": lambda: [steps.training_step(*TINY, "float32")],
+        "chain": lambda: [chain.chain(5, chain.OWN)],
+    }
+    monkeypatch.setattr(command, "GROUPS", groups)
+    monkeypatch.setattr(memory, "figures", lambda: [])
     path = tmp_path / "figures.json"
-    command.main(["--seconds", "0", "--json", str(path)])
+    assert command.main(["steps", "chain", "memory", "--seconds", "0", "--json", str(path)]) == 0
 
     written = json.loads(path.read_text())
     assert written["numpy"] == np.__version__
     assert written["date"] and written["processors"] and written["blas"]
-    step, chain = written["figures"]
-    assert list(step["contestants"]) == list(cases.CONTESTANTS)
-    assert list(chain["contestants"]) == ["floor", "tape"]
-    for figures in (step, chain):
+    step, chained = written["figures"]
+    assert list(step["contestants"]) == [*CONTESTANTS, "able"]
+    assert list(chained["contestants"]) == list(chain.OWN)
+    for figures in (step, chained):
         assert figures["rounds"] >= measure.LEAST_ROUNDS
         for row in figures["contestants"].values():
             assert 0 < row["quartiles"][0] <= row["median"] <= row["quartiles"][1]
-            assert all(ratio > 0 for ratio in row["ratios"].values())
+            assert all(ratio["median"] > 0 for ratio in row["ratios"].values())
+    first, *tables = capsys.readouterr().out.split("\n", 1)
+    assert first.startswith("absent takes no part: ")
+    assert tables == ["\n\n".join([report.table(step), report.table(chained), ""])]
 
-    printed = capsys.readouterr().out
-    assert printed == "\n\n".join([report.table(step), report.table(chain), ""])
+
+def test_groups_that_are_none_are_refused(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["stepps"])
+    assert "'stepps' is no group; expected steps, chain" in capsys.readouterr().err
+    assert command.parse(["all"]).groups == [*command.GROUPS, "memory"]
+    assert command.parse([]).groups == command.QUICK
 
 
 def test_blas_is_named_without_threadpoolctl(monkeypatch):
     monkeypatch.setitem(sys.modules, "threadpoolctl", None)
     (found,) = report.blas()
     assert set(found) == {"name", "version"}
+
+
+# Comparing and drawing runs
+
+
+def run_with(path, ratio, quartiles, name="tape"):
+    row = {"median": 1.0, "ratios": {"floor": {"median": ratio, "quartiles": quartiles}}}
+    path.write_text(json.dumps({"figures": [{"case": "a case", "contestants": {name: row}}]}))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "quartiles", "worse"),
+    [
+        (1.5, [1.4, 1.6], True),
+        (1.5, [1.05, 1.9], False),  # within the noise of the two
+        (1.09, [1.08, 1.1], False),  # by less than the tolerance
+        (0.5, [0.4, 0.6], False),
+    ],
+)
+def test_a_ratio_is_worse_beyond_the_tolerance_and_the_quartiles(capsys, tmp_path, ratio, quartiles, worse):
+    old = run_with(tmp_path / "old.json", 1.0, [0.95, 1.06])
+    new = run_with(tmp_path / "new.json", ratio, quartiles)
+    assert compare.main([old, new]) == int(worse)
+    printed = capsys.readouterr().out
+    assert "a case: tape / floor" in printed
+    assert f"\n{int(worse)} of 1 ratios worse" in printed
+
+
+def test_runs_that_cannot_be_compared_are_refused(capsys, tmp_path):
+    ours, theirs = run_with(tmp_path / "1", 1, [1, 1]), run_with(tmp_path / "2", 1, [1, 1], name="torch")
+    (tmp_path / "3").write_text("[]")
+    for other, message in [
+        (theirs, "no ratio in common"),
+        (str(tmp_path / "3"), "no file that"),
+        ("none", "read"),
+    ]:
+        with pytest.raises(SystemExit, match="2"):
+            compare.main([ours, other])
+        assert message in capsys.readouterr().err
+
+
+def test_the_chart_shows_every_contestant_of_every_size(tmp_path):
+    def ratio(median):
+        return {"ratios": {"hand": {"median": median, "quartiles": [median, median]}}}
+
+    contestants = {"floor": ratio(0.3), "hand": ratio(1.0), "tape": ratio(0.64), "slow": ratio(12.34)}
+    figures = [
+        {"case": f"step, N={n}, {d}-{h}-10, softmax, float32", "contestants": contestants}
+        for n, d, h in steps.SIZES
+    ]
+    path = tmp_path / "figures.json"
+    path.write_text(json.dumps({"figures": figures}))
+    assert chart.main([str(path), "--out", str(tmp_path / "chart.svg")]) == 0
+    drawn = (tmp_path / "chart.svg").read_text()
+    for text in ["floor", "tape", "slow", "0.64", "12.34", "200 × 3072, 500 hidden", "4 × 8, 8 hidden"]:
+        assert f">{text}<" in drawn
+
+
+def test_a_chart_without_steps_is_refused(capsys, tmp_path):
+    with pytest.raises(SystemExit, match="2"):
+        chart.main([run_with(tmp_path / "1", 1, [1, 1])])
+    assert "no training step" in capsys.readouterr().err
 
 
 # The race
