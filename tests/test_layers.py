@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from derivatives import curvature, differentiated, flat
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -25,7 +26,7 @@ from minigrad.layers import (
     softmax_loss,
     svm_loss,
 )
-from minigrad.testing import calls
+from minigrad.testing import LAYOUTS, calls, laid_out
 
 EVERY_LAYER = pytest.mark.parametrize("layer", LAYERS.values(), ids=lambda layer: layer.name)
 LOSSES = pytest.mark.parametrize("loss", [softmax_loss, svm_loss])
@@ -54,20 +55,90 @@ def test_as_one_node_it_has_first_and_second_derivatives(layer, data):
     check_grads(f, *(inputs[i] for i in floats), order=2)
 
 
+def both_passes(layer, inputs, options, dout=None):
+    """The output; and the gradients for dout, or for weights that are all different, in a list."""
+    out, cache = layer.forward(*inputs, **options)
+    if dout is None:
+        dout = np.asarray(np.cos(np.arange(np.size(out))).reshape(np.shape(out)), out.dtype)
+    gradients = layer.backward(dout if dout.ndim else dout[()], cache)
+    return out, list(gradients) if isinstance(gradients, tuple) else [gradients]
+
+
 @EVERY_LAYER
 @given(st.data())
-def test_float32_stays_float32_and_nothing_is_changed(layer, data):
+def test_float32_stays_float32_is_right_to_its_precision_and_nothing_is_changed(layer, data):
     inputs, options = data.draw(calls(layer.inputs, np.float32))
     before = [x.copy() for x in inputs]
-    out, cache = layer.forward(*inputs, **options)
-    dout = np.ones(np.shape(out), np.float32)
-    gradients = layer.backward(dout, cache)
-    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+    out, gradients = both_passes(layer, inputs, options)
+    exact = [x.astype(np.float64) if x.dtype.kind == "f" else x for x in inputs]
+    exact_out, exact_gradients = both_passes(layer, exact, options)
     assert out.dtype == np.float32
-    for x, kept, g in zip(inputs, before, gradients, strict=False):
+    np.testing.assert_allclose(out, exact_out, rtol=1e-5, atol=1e-5)
+    for x, kept, g, reference in zip(inputs, before, gradients, exact_gradients, strict=False):
         assert (g.shape, g.dtype) == (x.shape, np.float32)
+        np.testing.assert_allclose(g, reference, rtol=1e-5, atol=1e-5)
         np.testing.assert_array_equal(x, kept)
-    np.testing.assert_array_equal(dout, 1)
+
+
+@EVERY_LAYER
+@given(st.data())
+def test_how_arrays_lie_in_memory_changes_nothing(layer, data):
+    """That of the inputs, read-only ones too, and that of dout; and the backward may be called again."""
+    inputs, options = data.draw(calls(layer.inputs))
+    plain = [np.array(x, order="C") for x in inputs]
+    out, gradients = both_passes(layer, plain, options)
+    dout = np.asarray(np.cos(np.arange(np.size(out))).reshape(np.shape(out)))
+    for layout in LAYOUTS:
+        laid = [laid_out(x, layout) for x in inputs]
+        again, others = both_passes(layer, laid, options, laid_out(dout, layout))
+        np.testing.assert_allclose(again, out, rtol=1e-12, atol=1e-12)
+        for got, want in zip(others, gradients, strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+
+
+@EVERY_LAYER
+@given(st.data())
+def test_the_backward_is_linear_and_can_be_called_again(layer, data):
+    inputs, options = data.draw(calls(layer.inputs))
+    out, cache = layer.forward(*inputs, **options)
+    rng = np.random.default_rng(0)
+    one, other = (np.asarray(rng.standard_normal(np.shape(out)))[()] for _ in range(2))
+
+    def gradients(dout):
+        kept = dout.copy()
+        found = layer.backward(dout, cache)
+        np.testing.assert_array_equal(dout, kept)
+        return list(found) if isinstance(found, tuple) else [found]
+
+    first, second = gradients(one), gradients(other)
+    for g, h, total, again in zip(first, second, gradients(one + 2 * other), gradients(one), strict=True):
+        np.testing.assert_allclose(total, g + 2 * h, rtol=1e-10, atol=1e-10)
+        np.testing.assert_array_equal(again, g)
+
+
+@EVERY_LAYER
+@given(st.data())
+def test_compiled_it_is_what_it_is_as_written(layer, data):
+    dtype = data.draw(st.sampled_from([np.float64, np.float32]))
+    inputs, options = data.draw(calls(layer.inputs, dtype))
+    floats = [i for i, x in enumerate(inputs) if x.dtype.kind == "f"]
+    rtol = 1e-12 if dtype == np.float64 else 1e-5
+    for derivative in (differentiated, curvature):
+
+        def of_all(*inputs, derivative=derivative):
+            def f(*moving):
+                full = list(inputs)
+                for i, x in zip(floats, moving, strict=True):
+                    full[i] = x
+                return layer(*full, **options)
+
+            return derivative(f, len(floats))(*(inputs[i] for i in floats))
+
+        expected, compiled = flat(of_all(*inputs)), mg.jit(of_all)
+        for _ in range(2):
+            for got, want in zip(flat(compiled(*inputs)), expected, strict=True):
+                assert (np.shape(got), np.asarray(got).dtype) == (np.shape(want), np.asarray(want).dtype)
+                np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol)
 
 
 @EVERY_LAYER

@@ -1,11 +1,17 @@
 """The declarative net and the hand-written one, side by side; and what the notebook publishes of them."""
 
+import importlib
+import inspect
+import pkgutil
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minigrad.gradient_check import eval_numerical_gradient, rel_error
+import models
+from minigrad.gradient_check import check_grads, check_layer, eval_numerical_gradient, rel_error
+from minigrad.testing import LAYOUTS, laid_out, scores
 from models import hand_written, two_layer_net
 
 BACKENDS = pytest.mark.parametrize(
@@ -39,6 +45,60 @@ def test_both_nets_have_equal_scores_losses_and_gradients(n, example, hidden, cl
     for name, g in tape_grads.items():
         assert type(g) is np.ndarray
         np.testing.assert_allclose(g, hand_grads[name], rtol=1e-12, atol=1e-12)
+
+
+def classes_with_a_loss():
+    """Every model of the package, found through its modules."""
+    for found in pkgutil.iter_modules(models.__path__, "models."):
+        for name, model in vars(importlib.import_module(found.name)).items():
+            if inspect.isclass(model) and hasattr(model, "loss") and model.__module__ == found.name:
+                yield pytest.param(model, id=f"{found.name}.{name}")
+
+
+EVERY_MODEL = pytest.mark.parametrize("Net", list(classes_with_a_loss()))
+
+
+def as_pair(net, X, y):
+    """A model's loss and gradients as a layer whose inputs are the parameters."""
+
+    def forward(*params):
+        net.params = dict(zip(net.params, params, strict=True))
+        loss, grads = net.loss(X, y)
+        return loss, [grads[name] for name in net.params]
+
+    return forward, lambda dout, cache: [dout * g for g in cache]
+
+
+@EVERY_MODEL
+@settings(max_examples=settings().max_examples // 2)
+@given(scores(max_n=3), st.integers(1, 3), st.integers(1, 3), st.sampled_from(["softmax", "svm"]))
+def test_every_models_gradients_are_those_of_the_tape_and_of_differences(Net, example, hidden, classes, loss):
+    X, y = example
+    net = Net(X.shape[1], hidden, classes, weight_scale=1.0, reg=0.3, seed=0, loss=loss)
+    forward, backward = as_pair(net, X, y % classes)
+    params = list(net.params.values())
+    report = check_layer((forward, backward), *params)
+    assert report.ways[:3] == ("hand-derived", "tape", "finite differences")
+    check_grads(lambda *params: forward(*params)[0], *params, order=2)
+
+
+@EVERY_MODEL
+@settings(max_examples=settings().max_examples // 2)
+@given(scores(max_classes=5), st.integers(1, 4), st.sampled_from(["softmax", "svm"]))
+def test_every_model_takes_float32_and_any_memory_layout(Net, example, hidden, loss):
+    X, y = example
+    net = Net(X.shape[1], hidden, 5, weight_scale=1.0, reg=0.3, seed=0, loss=loss)
+    exact, exact_grads = net.loss(np.array(X, order="C"), y)
+    params = net.params
+    for dtype, rtol in ((np.float64, 1e-12), (np.float32, 1e-4)):
+        for layout in LAYOUTS:
+            net.params = {name: laid_out(w.astype(dtype), layout) for name, w in params.items()}
+            value, grads = net.loss(laid_out(X.astype(dtype), layout), y)
+            assert value.dtype == dtype
+            assert value == pytest.approx(exact, rel=rtol, abs=rtol)
+            for name, g in grads.items():
+                assert (g.dtype, g.shape) == (dtype, params[name].shape)
+                np.testing.assert_allclose(g, exact_grads[name], rtol=rtol, atol=rtol)
 
 
 @BACKENDS

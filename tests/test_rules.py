@@ -5,6 +5,7 @@ import operator
 
 import numpy as np
 import pytest
+from derivatives import curvature, differentiated, flat
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ EVERY_OP = pytest.mark.parametrize(
 )
 
 
-FEWER = settings(max_examples=settings().max_examples // 2)
+FEWER = settings(max_examples=settings().max_examples // 3)
 
 
 def float_arrays(args):
@@ -81,30 +82,6 @@ def test_value_is_numpys_and_nothing_is_changed(op, data):
         np.testing.assert_array_equal(leaf.data, kept)
 
 
-def weighted(f):
-    """The sum of all entries of f's result, each with another weight: a function to differentiate."""
-
-    def total(*xs):
-        outs = f(*xs)
-        return sum(
-            np.sum(out * np.cos(np.arange(out.size, dtype=out.dtype)).reshape(out.shape))
-            for out in (outs if isinstance(outs, list) else [outs])
-        )
-
-    return total
-
-
-def differentiated(f, count):
-    """The value of `weighted`, and its gradients for all arrays."""
-    return mg.value_and_grad(weighted(f), tuple(range(count)))
-
-
-def curvature(f, count):
-    """The gradients of the sum of the first gradients' entries."""
-    first = differentiated(f, count)
-    return mg.grad(lambda *xs: sum(np.sum(np.sin(g)) for g in first(*xs)[1]), tuple(range(count)))
-
-
 @EVERY_OP
 @given(st.data())
 def test_float32_stays_float32_and_is_right_to_its_precision(op, data):
@@ -141,10 +118,6 @@ def test_how_arrays_lie_in_memory_changes_nothing(op, data):
     for others in gradients[1:]:
         for got, want in zip(others, gradients[0], strict=True):
             np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
-
-
-def flat(tree):
-    return [leaf for each in tree for leaf in flat(each)] if isinstance(tree, (tuple, list)) else [tree]
 
 
 def without_arrays(index):
@@ -184,6 +157,7 @@ def test_compiled_it_is_what_it_is_as_written(op, data):
 
 
 @EVERY_OP
+@FEWER
 @given(st.data())
 def test_nothing_is_computed_for_operands_that_need_no_gradient(op, data):
     """With one leaf among constants the gradient is the same, and the tape asks for no other."""

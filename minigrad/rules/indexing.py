@@ -38,7 +38,7 @@ def _getitem_inputs(draw: Draw) -> Call:
 def _repeats(index: Any) -> bool:
     """Tell whether an index may name one entry twice: it holds integer arrays or lists."""
     parts = index if isinstance(index, tuple) else (index,)
-    return any(np.ndim(part) > 0 and np.asarray(part).dtype != bool for part in parts)
+    return any(np.ndim(part) > 0 and getattr(part, "dtype", np.dtype(int)).kind != "b" for part in parts)
 
 
 @dispatched
@@ -75,7 +75,7 @@ def _written(g: Any, out: Any, a: Any, value: Any, index: Any) -> Any:
     """Read the gradient where value was written; of a repeated entry's values only the last has one."""
     if not _repeats(index):
         return g[index]
-    writer = np.zeros(g.shape, int)
+    writer = np.zeros_like(g, dtype=int)
     order = np.arange(writer[index].size).reshape(writer[index].shape)
     writer[index] = order
     return g[index] * (writer[index] == order)

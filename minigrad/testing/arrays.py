@@ -115,7 +115,8 @@ class HypothesisDraw:
 
     def _least_side(self, min_side: int, max_side: int) -> int:
         """Return a length that no axis of a shape is below: often 2, or most shapes would be of one entry or none."""
-        return min(max(min_side, self.choice([1, 2, 2, 0])), max_side)
+        least: int = self.choice([1, 2, 2, 0])
+        return min(max(min_side, least), max_side)
 
     def integer(self, low: int, high: int) -> int:
         """Return an integer in [low, high]."""

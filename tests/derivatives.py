@@ -1,0 +1,34 @@
+"""What the proofs of rules and of layers have in common: a function's derivatives, to be compared."""
+
+import numpy as np
+
+import minigrad as mg
+
+
+def flat(tree):
+    """The leaves of nested tuples and lists."""
+    return [leaf for each in tree for leaf in flat(each)] if isinstance(tree, (tuple, list)) else [tree]
+
+
+def weighted(f):
+    """The sum of all entries of f's result, each with another weight: a function to differentiate."""
+
+    def total(*xs):
+        outs = f(*xs)
+        return sum(
+            np.sum(out * np.cos(np.arange(out.size, dtype=out.dtype)).reshape(out.shape))
+            for out in (outs if isinstance(outs, list) else [outs])
+        )
+
+    return total
+
+
+def differentiated(f, count):
+    """The value of `weighted`, and its gradients for all arrays."""
+    return mg.value_and_grad(weighted(f), tuple(range(count)))
+
+
+def curvature(f, count):
+    """The gradients of the sum of the first gradients' entries."""
+    first = differentiated(f, count)
+    return mg.grad(lambda *xs: sum(np.sum(np.sin(g)) for g in first(*xs)[1]), tuple(range(count)))
