@@ -39,3 +39,13 @@ def test_the_committed_outputs_are_of_a_run_from_the_top(path):
     assert counts == list(range(1, len(counts) + 1))
     text = path.read_text(encoding="utf-8")
     assert not re.search(r"/(home|root|tmp|Users)/", text)
+
+
+def test_the_pictures_of_the_readme():
+    from notebooks.pictures.make import HERE, two_layer_net
+
+    committed = (HERE / "two_layer_net.svg").read_text(encoding="utf-8")
+    assert committed == two_layer_net().svg, "make it again: python -m notebooks.pictures.make"
+    png = (HERE / "first_layer.png").read_bytes()
+    assert png.startswith(b"\x89PNG")
+    assert len(png) < 100_000
