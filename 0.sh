@@ -1,0 +1,1 @@
+pip install -e . && python -m models.two_layer_net
