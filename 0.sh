@@ -1,1 +1,0 @@
-pip install -e . && python -m models.two_layer_net

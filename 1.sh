@@ -1,1 +1,0 @@
-pip install -e ".[test]" && pytest
