@@ -195,7 +195,12 @@ def flatten(x: Any, leaves: list[Any], key: list[Any]) -> None:
     elif kind is dict or isinstance(x, dict):
         key.append((kind, *x))
         for each in x.values():
-            flatten(each, leaves, key)
+            if type(each) is np.ndarray:
+                leaves.append(each)
+                key.append(each.shape)
+                key.append(each.dtype)
+            else:
+                flatten(each, leaves, key)
     elif kind is tuple or kind is list or isinstance(x, (tuple, list)):
         key.append((kind, len(x)))
         for each in x:

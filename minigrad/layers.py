@@ -265,6 +265,10 @@ def affine_relu_backward(
     return affine_backward(relu_backward(dout, relu_cache), affine_cache, needs)
 
 
+UNSIGNED = {np.dtype(f"i{size}"): f"u{size}" for size in (1, 2, 4, 8)}
+"""The unsigned integers of signed ones' sizes: a negative label is a large one there."""
+
+
 @check
 def _checked_labels(y: Any, shape: tuple[int, ...], loss: str) -> Array:
     """Return y as integer labels, one a row of scores of this shape, or say which is none."""
@@ -272,6 +276,9 @@ def _checked_labels(y: Any, shape: tuple[int, ...], loss: str) -> Array:
         raise ValueError(f"{loss}: the scores have shape {shape}; expected (N, C)")
     labels = np.asarray(y)
     n, classes = shape
+    unsigned = UNSIGNED.get(labels.dtype)
+    if unsigned and labels.shape == (n,) and n and np.maximum.reduce(labels.view(unsigned)) < classes:
+        return labels
     if n == 0 or classes == 0:
         raise ValueError(f"{loss}: the scores have shape {shape}; the mean over no examples is not defined")
     if labels.shape != (n,):

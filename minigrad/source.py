@@ -113,6 +113,11 @@ def overwrites(node: Node) -> list[Node]:
     return [node.args[0]] if f in (written, added_at) and type(node.args[0]) is Node else []
 
 
+def same_layout(x: Node, y: Node) -> bool:
+    """Tell whether two values have the same entries at the same places of their memory."""
+    return x.shape == y.shape and x.value.flags.c_contiguous and y.value.flags.c_contiguous
+
+
 def way_to(final: Node, x: Node) -> set[Node]:
     """Return the calls that lead from an input to what is to be in it in the end, one over the other."""
     waiting = [(final, frozenset({final}))]
@@ -171,7 +176,10 @@ class Plan:
         f = node.function
         if f in VIEWS or f is operator.getitem:
             first = self.roots_of(node.args[0]) if type(node.args[0]) is Node else frozenset()
-            return first if f is not np.reshape else first | {node}
+            sure = all(root.function is not None for root in first) and np.may_share_memory(
+                node.value, node.args[0].value
+            )
+            return first if f is not np.reshape or sure else first | {node}
         if fills(node) or f in NEW or isinstance(f, np.ufunc) or is_reduction(f) or f in COPIES:
             return frozenset({node})
         return frozenset({node}).union(*(self.roots_of(x) for x in node.operands()))
@@ -194,19 +202,29 @@ class Plan:
             return None
         found = []
         for x in overwrites(node):
-            place = self.places.get(x)
+            whole = self.viewed(x)
+            place = self.places.get(whole)
             others = [y for y in node.operands() if y is not x]
             if (
                 place is not None
-                and self.roots_of(x) == {x}
-                and self.last[x] == i
+                and self.roots_of(x) == {whole}
+                and self.last[whole] == i
                 and (x.shape, x.dtype) == (node.shape, node.dtype)
-                and (x.function is not None or place.donated)
-                and not any(x in self.roots_of(y) for y in others)
+                and (x is whole or node.function in (written, added_at) or same_layout(place.owner, node))
+                and (whole.function is not None or place.donated)
+                and not any(whole in self.roots_of(y) for y in others)
                 and node in self.ways.get(place.owner, {node})
             ):
                 found.append(place)
         return max(found, key=lambda place: place.donated, default=None)
+
+    def viewed(self, x: Node) -> Node:
+        """Return the value of which another is a view of all entries in another shape; or that other itself."""
+        roots = self.roots_of(x)
+        if x.function is np.reshape and len(roots) == 1 and x not in roots:
+            (whole,) = roots
+            return whole if whole.value.size == x.value.size else x
+        return x
 
     def _share_buffers(self) -> None:
         """Give each value that is neither a result nor an argument a buffer, that of a dead one if it fits."""
@@ -378,8 +396,12 @@ class Writer:
             place.name = self.names[place.owner]
         elif not place.name:
             place.name = self.bound_buffer(place, self.hint(node))
-        self.names[node] = place.name
-        for line in self.filling(node, place.name):
+        x = node.args[0]
+        over_view = (
+            node.function in (written, added_at) and self.plan.places.get(self.plan.viewed(x)) is place
+        )
+        self.names[node] = self.names[x] if over_view else place.name
+        for line in self.filling(node, self.names[node]):
             self.lines.append((line, shape_of(node)))
 
     def inline(self, node: Node) -> bool:
