@@ -161,10 +161,11 @@ def preallocated(problem: Problem) -> Contestant:
 def _softmax_in_place(scores: np.ndarray, y: np.ndarray) -> Callable[[], Any]:
     """Make what replaces the scores by their gradient, and returns the loss."""
     n, classes = scores.shape
-    flat, correct = scores.reshape(-1), np.arange(n) * classes + y
+    flat, starts, correct = scores.reshape(-1), np.arange(n) * classes, np.empty(n, int)
     column, picked = np.empty((n, 1), scores.dtype), np.empty(n, scores.dtype)
 
     def loss() -> Any:
+        np.add(starts, y, out=correct)
         np.maximum.reduce(scores, axis=1, keepdims=True, out=column)
         np.subtract(scores, column, out=scores)
         flat.take(correct, out=picked, mode="clip")
@@ -185,11 +186,12 @@ def _softmax_in_place(scores: np.ndarray, y: np.ndarray) -> Callable[[], Any]:
 def _svm_in_place(scores: np.ndarray, y: np.ndarray) -> Callable[[], Any]:
     """Make what replaces the scores by their gradient, and returns the loss."""
     n, classes = scores.shape
-    flat, correct = scores.reshape(-1), np.arange(n) * classes + y
+    flat, starts, correct = scores.reshape(-1), np.arange(n) * classes, np.empty(n, int)
     picked = np.empty(n, scores.dtype)
     column = picked.reshape(n, 1)
 
     def loss() -> Any:
+        np.add(starts, y, out=correct)
         flat.take(correct, out=picked, mode="clip")
         np.subtract(picked, 1, out=picked)
         np.subtract(scores, column, out=scores)

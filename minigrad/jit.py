@@ -107,7 +107,8 @@ class Jitted:
         self.function = f
         self.donated = donated
         self.programs: OrderedDict[Any, Program] = OrderedDict()
-        self.free: list[tuple[Any, Any]] | None = None
+        self.free: list[tuple[Any, Any, Any]] | None = None  # where, by which name, and what it was
+        self.free_key: tuple[Any, ...] = ()
         self.last: Program | None = None
         self.hits = self.misses = 0
 
@@ -119,14 +120,16 @@ class Jitted:
             for x in args:
                 flatten(x, leaves, key)
             if kwargs:
+                key.append("keywords")
                 flatten(kwargs, leaves, key)
         except Inlined:
             return self.function(*args, **kwargs)
         if type(recording.get()) is Anomaly:
             return self.function(*args, **kwargs)
-        for namespace, name in self.free or ():
-            value = outside(namespace, name)
-            key.append(option(value))
+        for namespace, name, before in self.free or ():
+            if (outside(namespace, name) if name is None else namespace.get(name)) is not before:
+                self._read_free_variables()
+        key += self.free_key
         signature = tuple(key)
         program = self.programs.get(signature)
         if program is None:
@@ -143,13 +146,19 @@ class Jitted:
 
     def _compile(self, args: tuple[Any, ...], kwargs: dict[str, Any], signature: tuple[Any, ...]) -> Program:
         if self.free is None:
-            self.free = list(free_variables(self.function))
-            signature += tuple(option(outside(namespace, name)) for namespace, name in self.free)
+            self.free = [(namespace, name, None) for namespace, name in free_variables(self.function)]
+            self._read_free_variables()
+            signature += self.free_key
         program = self.programs[signature] = Program(self.function, args, kwargs, self.donated)
         self.misses += 1
         if len(self.programs) > MAXSIZE:
             self.programs.popitem(last=False)
         return program
+
+    def _read_free_variables(self) -> None:
+        """Take the numbers that the function reads from outside into the signature."""
+        self.free = [(namespace, name, outside(namespace, name)) for namespace, name, _ in self.free or ()]
+        self.free_key = tuple([option(value) for _, _, value in self.free])
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """Bind a method, as functions do."""
@@ -288,7 +297,7 @@ def refuse_overlap(leaves: list[Any], overwritten: list[int]) -> None:
     """
     alone = len({*map(id, leaves)}) == len(leaves)
     for x in leaves:
-        if getattr(x, "base", None) is not None:
+        if type(x) is np.ndarray and x.base is not None:
             alone = False
     for i in overwritten:
         if not leaves[i].flags.writeable:
