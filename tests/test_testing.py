@@ -3,6 +3,7 @@
 import re
 import textwrap
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -81,8 +82,8 @@ def test_a_program_can_be_pasted(program):
     "piece", ["+=", "] = ", "@", ".T", "np.max", "mg.affine(", "broadcast_to", "np.where"]
 )
 def test_programs_have_what_a_transformation_may_break(piece):
-    found = find(programs(), lambda program: piece in program.source, settings=ONCE)
-    assert found.source.count("\n") <= 10, found
+    found = find(programs(), lambda program: piece in program.source, settings=ONCE, random=Random(0))
+    assert found.source.count("\n") <= 8, found
 
 
 def test_a_failing_programs_report_is_its_code():
@@ -161,7 +162,9 @@ def test_leading_axes_broadcast(arrays):
     ids=["0-d", "empty", "size-1", "missing axes", "3-d", "reversed", "transposed", "strided", "read-only"],
 )
 def test_every_kind_of_array_is_drawn(wanted):
-    find(arrays_for("...", "...", min_side=0), lambda arrays: wanted(*arrays), settings=ONCE)
+    find(
+        arrays_for("...", "...", min_side=0), lambda arrays: wanted(*arrays), settings=ONCE, random=Random(0)
+    )
 
 
 @given(arrays_for("n d", "...", "d", low=-1.0, high=3.0))
@@ -179,6 +182,7 @@ def test_kinks_are_met_and_ties_are():
             (arrays[0] == 0).sum() > 1 and (arrays[0] == 1).any() and (np.abs(arrays[0]) > 1).any()
         ),
         settings=ONCE,
+        random=Random(0),
     )
     assert found[0].shape == (3, 3)
 

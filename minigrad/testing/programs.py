@@ -29,6 +29,9 @@ LARGEST = 8.0
 MOST_ENTRIES = 100
 ATTEMPTS = 4
 
+GO_ON = 99
+"""After a statement, how much likelier another one is than the end."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Program:
@@ -110,8 +113,9 @@ def programs(
     def drawn(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Program:
         writer = Writer(HypothesisDraw(draw), list(dtypes), min_side)
         writer.input(writer.draw.shape(writer.draw.choice([0, 1, 2, 2]), 3, min_side))
-        for statement in draw(st.lists(st.sampled_from(STATEMENTS), min_size=1, max_size=max_lines)):
-            writer.add(statement)
+        writer.statement()
+        while writer.statements < max_lines and writer.draw.integer(0, GO_ON):
+            writer.statement()
         return writer.finish(outputs)
 
     return drawn()
@@ -134,14 +138,16 @@ class Writer:
         self.values: dict[str, Any] = {}
         self.bounds: dict[str, float] = {}
         self.read: set[str] = set()
+        self.statements = 0
 
-    def add(self, statement: Callable[[Writer], None]) -> None:
-        """Write a statement, or another one where that does not fit; none, if a few do not."""
+    def statement(self) -> None:
+        """Write a statement; none, if the first few that are drawn do not fit."""
+        self.statements += 1
         for _ in range(ATTEMPTS):
             try:
-                return statement(self)
+                return self.draw.choice(STATEMENTS)(self)  # type: ignore[no-any-return]
             except NothingFits:
-                statement = self.draw.choice(STATEMENTS)
+                pass
 
     def input(self, shape: tuple[int, ...]) -> str:
         """Give the program another input, and return its name."""
