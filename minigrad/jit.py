@@ -133,27 +133,32 @@ class Jitted:
         signature = tuple(key)
         program = self.programs.get(signature)
         if program is None:
-            program = self._compile(args, kwargs, signature)
-        else:
-            self.hits += 1
-            if program is not self.last:
-                self.programs.move_to_end(signature)
-        self.last = program
+            return self._compile(args, kwargs, leaves, signature)
+        self.hits += 1
+        if program is not self.last:
+            self.programs.move_to_end(signature)
+            self.last = program
         if program.overwritten:
             refuse_overlap(leaves, program.overwritten)
         with program.lock:
             return program.run(*leaves)
 
-    def _compile(self, args: tuple[Any, ...], kwargs: dict[str, Any], signature: tuple[Any, ...]) -> Program:
+    def _compile(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any], signature: tuple[Any, ...]
+    ) -> Any:
+        """Compile the function for a new signature; return the result that capturing it gave."""
         if self.free is None:
             self.free = [(namespace, name, None) for namespace, name in free_variables(self.function)]
             self._read_free_variables()
             signature += self.free_key
-        program = self.programs[signature] = Program(self.function, args, kwargs, self.donated)
+        program = Program(self.function, args, kwargs, self.donated)
+        refuse_overlap(leaves, program.overwritten)
+        result = program.first(leaves)
+        self.programs[signature] = self.last = program
         self.misses += 1
         if len(self.programs) > MAXSIZE:
             self.programs.popitem(last=False)
-        return program
+        return result
 
     def _read_free_variables(self) -> None:
         """Take the numbers that the function reads from outside into the signature."""
@@ -359,13 +364,26 @@ class Program:
         writer = Writer(plan, list(zip(trace.inputs, hints, strict=True)), name_of(f))
         new = dict(zip(map(id, wanted), results, strict=False))
         self.source, self.run = writer.finish(tree, new, finals)
+        self.captured: Any = tree, writes
         self.lock = Lock()
         self.overwritten = [i for i, node in enumerate(trace.inputs) if node in over or node in finals]
+        self.overwritten_by_itself = [trace.inputs.index(node) for node in writes]
         self.buffers = sum(block.nbytes for block in plan.blocks)
         self.nodes, self.names = (
             nodes,
             {id(x): name for x, name in zip(trace.inputs, writer.parameters, strict=True)},
         )
+
+    def first(self, leaves: list[Any]) -> Any:
+        """Return the result that capturing gave, and forget it; run, if there were random numbers in it."""
+        tree, writes = self.captured
+        del self.captured
+        if any(isinstance(leaf, np.random.Generator) for leaf in leaves):
+            return self.run(*leaves)
+        result = map_tree(lambda leaf, _: leaf.value.copy() if type(leaf) is Node else leaf, tree, None)
+        for place, final in zip(self.overwritten_by_itself, writes.values(), strict=True):
+            leaves[place][...] = final.value
+        return result
 
     def tape(self) -> Tape:
         """Return the calls, as a tape that can be printed and drawn."""
