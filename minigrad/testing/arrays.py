@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from re import sub
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,8 @@ def array_code(x: Any) -> str:
         with np.printoptions(
             nanstr="np.nan", infstr="np.inf", floatmode="unique", threshold=x.size, sign="-"
         ):
-            entries = " ".join(np.array2string(x, separator=", ").split()).replace("[ ", "[")
+            entries = sub(r"\s+", " ", np.array2string(x, separator=", "))
+            entries = sub(r"(?<=\[) | (?=[\],])", "", entries)
         code = f'np.array({entries}, dtype="{x.dtype}")'
     else:
         code = f'np.zeros({x.shape}, dtype="{x.dtype}")'

@@ -92,7 +92,7 @@ class Example:
         try:
             check_layer(self.checked, *self.inputs, **self.options)
         except GradientMismatch as mismatch:
-            raise GradientMismatch(str(mismatch)) from None  # without what is inside of the check
+            raise mismatch.with_traceback(None) from None  # the inside of the check is no one's concern
 
     def names(self) -> list[str]:
         """Return what the forward calls its inputs, if that can be told."""
