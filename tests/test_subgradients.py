@@ -1,0 +1,61 @@
+"""The derivative at a kink, and where a formula would give 0 times infinity: what each rule's docstring states."""
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import logsumexp, multiclass_hinge, relu, softmax, softmax_cross_entropy
+
+ZERO = np.array(0.0)
+
+
+def gradients(f, *args):
+    return mg.grad(lambda *xs: np.sum(f(*xs)), tuple(range(len(args))))(*map(np.asarray, args))
+
+
+@pytest.mark.parametrize(
+    ("f", "args", "expected"),
+    [
+        (relu, [[-1.0, 0.0, 2.0]], [[0, 0, 1]]),
+        (np.abs, [[-1.0, 0.0, 2.0]], [[-1, 0, 1]]),
+        (np.maximum, [[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]], [[0, 0.5, 1], [1, 0.5, 0]]),
+        (np.minimum, [[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]], [[1, 0.5, 0], [0, 0.5, 1]]),
+        (np.max, [[1.0, 3.0, 3.0]], [[0, 0.5, 0.5]]),
+        (np.min, [[2.0, 1.0, 1.0, 1.0]], [[0, 1 / 3, 1 / 3, 1 / 3]]),
+        (lambda x: np.max(x, axis=1), [[[1.0, 1.0], [2.0, 1.0]]], [[[0.5, 0.5], [1, 0]]]),
+        (lambda x: np.clip(x, -1, 1), [[-2.0, -1.0, 0.0, 1.0, 2.0]], [[0, 0.5, 1, 0.5, 0]]),
+        (np.std, [[2.0, 2.0, 2.0]], [[0, 0, 0]]),
+        (lambda x: x**0.0, [[0.0, 2.0]], [[0, 0]]),
+        (np.power, [[0.0, 0.0, 2.0], [0.0, 3.0, 0.0]], [[0, 0, 0], [0, 0, np.log(2)]]),
+        (np.power, [[0.0, 2.0], [1.0, 3.0]], [[1, 12], [0, 8 * np.log(2)]]),
+    ],
+)
+def test_at_kinks_and_zeros(f, args, expected):
+    with np.errstate(all="raise"):
+        found = gradients(f, *args)
+    for g, want in zip(found, expected, strict=True):
+        np.testing.assert_allclose(g, want, rtol=1e-15, atol=0)
+
+
+def test_a_margin_of_zero_has_no_part_in_the_hinge():
+    scores, y = np.array([[2.0, 1.0, 0.0]]), np.array([0])
+    np.testing.assert_array_equal(mg.grad(multiclass_hinge)(scores, y), [[0, 0, 0]])
+    np.testing.assert_array_equal(mg.grad(multiclass_hinge)(scores + [[0, 0.5, 0]], y), [[-1, 1, 0]])
+
+
+@pytest.mark.parametrize("size", [1e3, -1e3, 1e308])
+def test_large_scores_neither_overflow_nor_vanish(size):
+    x = np.array([[size, size, 0.0]])
+    top = 0.5 if size > 0 else 0.0
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        np.testing.assert_allclose(mg.grad(lambda x: logsumexp(x).sum())(x), [[top, top, 1 - 2 * top]])
+        np.testing.assert_allclose(softmax(x), [[top, top, 1 - 2 * top]])
+        loss, dx = mg.value_and_grad(softmax_cross_entropy)(x, np.array([2]))
+    np.testing.assert_allclose(dx, [[top, top, -2 * top]])
+    assert loss == pytest.approx(size + np.log(2) if size > 0 else 0.0)
+
+
+def test_logsumexp_of_nothing_likely():
+    x = np.array([[-np.inf, -np.inf], [-np.inf, 1.0]])
+    with np.errstate(divide="ignore"):
+        np.testing.assert_array_equal(logsumexp(x), [-np.inf, 1.0])
