@@ -365,28 +365,6 @@ def test_the_first_nan_is_named():
         assert np.isnan((np.log(w) * 2).sum().item())
 
 
-# -- subgradients, as stated -----------------------------------------------------------------------------------
-
-
-def test_subgradients():
-    zero = np.zeros(1)
-    assert mg.grad(lambda x: mg.relu(x).sum())(zero) == 0
-    assert mg.grad(lambda x: np.abs(x).sum())(zero) == 0
-    for extremum in (np.maximum, np.minimum):
-        assert mg.grad(lambda x, e=extremum: e(x, 0).sum())(zero) == 0.5
-        gx, gy = mg.grad(lambda x, y, e=extremum: e(x, y).sum(), (0, 1))(zero, zero)
-        assert gx == gy == 0.5
-    for reduction in (np.max, np.min):
-        np.testing.assert_allclose(mg.grad(lambda x, r=reduction: r(x))(np.ones(4)), 0.25)
-        np.testing.assert_allclose(mg.grad(lambda x, r=reduction: r(x, axis=0).sum())(np.ones((2, 3))), 0.5)
-    np.testing.assert_array_equal(mg.grad(lambda x: np.std(x))(np.ones(3)), 0)
-    np.testing.assert_array_equal(mg.grad(lambda x: np.prod(x))(np.array([0.0, 2.0, 3.0])), [6, 0, 0])
-    np.testing.assert_array_equal(mg.grad(lambda x: np.prod(x))(np.array([0.0, 2.0, 0.0])), 0)
-    assert mg.grad(lambda x: x**0)(0.0) == 0
-    assert mg.grad(lambda y: np.power(0.0, y))(2.0) == 0
-    assert mg.grad(lambda x: np.clip(x, 0, 1))(0.0) == 0.5
-
-
 # -- the printed tape ------------------------------------------------------------------------------------------
 
 
