@@ -210,16 +210,19 @@ def _places(ax: Axes, name: str, trials: Sequence[Trial]) -> Callable[[Trial], f
         if min(numbers) > 0 and max(numbers) >= 30 * min(numbers):
             ax.set_xscale("log")
         return lambda trial: float(trial.setting[name])
-    shown = list(dict.fromkeys(sorted(numbers) if len(numbers) == len(values) else values))
-    ax.set_xticks(
-        range(len(shown)), [f"{each:g}" if isinstance(each, int | float) else str(each) for each in shown]
-    )
+    ordered = sorted(numbers) if len(numbers) == len(values) else values
+    shown = {repr(value): _tick(value) for value in ordered}
+    ax.set_xticks(range(len(shown)), list(shown.values()))
     beside: dict[int, float] = {}
     for i, each in enumerate(shown):
-        same = [trial for trial, value in zip(trials, values, strict=True) if value == each]
+        same = [trial for trial in trials if repr(trial.setting.get(name)) == each]
         for k, trial in enumerate(same):
             beside[id(trial)] = i + 0.5 * ((k + 0.5) / len(same) - 0.5)
     return lambda trial: beside[id(trial)]
+
+
+def _tick(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
 FEW = 12

@@ -1,14 +1,18 @@
 """``python -m models.two_layer_net sweep``."""
 
+import multiprocessing
 import re
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from minigrad.datasets import load_digits
+from minigrad.sweep import sweep
 from models import sweep_command
 from models.two_layer_net import TwoLayerNet
 
@@ -47,6 +51,29 @@ def test_it_reports_the_best_and_goes_on_where_it_was(tiny, tmp_path, capsys, mo
     assert sweep_command.main(["--out", str(tmp_path)]) == 0
     again = capsys.readouterr().out
     assert again.splitlines()[:-1] == first.splitlines()[:-1]
+
+
+def test_the_net_has_the_same_table_and_parameters_with_every_executor():
+    from distributed import Client, LocalCluster
+
+    data = load_digits(np.float32)
+    grid = {**TINY, "weight_scale": [0.1]}
+    with threadpool_limits(1, user_api="blas"):
+        expected = sweep(sweep_command.train, grid, data)
+    results = []
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        results.append(sweep(sweep_command.train, grid, data, pool))
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        results.append(sweep(sweep_command.train, grid, data, client))
+    assert expected.best.val_acc > 0.3
+    for result in results:
+        assert result.table() == expected.table()
+        assert [trial.history for trial in result.trials] == [trial.history for trial in expected.trials]
+        for name, array in expected.best.params.items():
+            np.testing.assert_array_equal(result.best.params[name], array, strict=True)
 
 
 def refused(capsys, *argv):

@@ -243,7 +243,15 @@ def trial(setting, val_acc=None):
     grid=st.dictionaries(
         st.sampled_from("abcde"),
         st.lists(
-            st.one_of(st.integers(1, 9), st.floats(1e-6, 1e3), st.sampled_from(["x", "y"]), st.none()),
+            st.one_of(
+                st.integers(1, 9),
+                st.floats(1e-6, 1e3),
+                st.sampled_from(["x", "y"]),
+                st.none(),
+                st.booleans(),
+                st.lists(st.integers(0, 3)),
+                st.dictionaries(st.sampled_from("pq"), st.integers(0, 3)),
+            ),
             min_size=1,
             max_size=4,
         ),
@@ -279,3 +287,11 @@ def test_plot_sweep_marks_the_best_and_takes_axes():
     np.testing.assert_array_equal(star.get_xydata(), [[0, 0.5]])
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0.1", "1", "10"]
     assert any("diverged" in text.get_text() for text in ax.texts)
+
+
+def test_plot_sweep_tells_values_apart_that_are_equal_or_unhashable():
+    values = [[1, 2], {"p": 1}, True, 1, None]
+    (ax,) = plot_sweep(SweepResult([trial({"a": value}, 0.5) for value in values]))
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["[1, 2]", "{'p': 1}", "True", "1", "None"]
+    assert sorted(x for x, _ in ax.collections[0].get_offsets()) == [0, 1, 2, 3, 4]
+    plt.close(ax.figure)
