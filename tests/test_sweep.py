@@ -374,7 +374,10 @@ def test_a_killed_sweep_with_workers_goes_on_where_it_was(tmp_path):
     calls.write_text("")
     result = sweep(train_product, grid, DATA, out=out)
     missing = 12 - len(finished)
-    assert len(calls.read_text().splitlines()) in (missing, missing - 1)  # best.npz is written before the line
+    assert len(calls.read_text().splitlines()) in (
+        missing,
+        missing - 1,
+    )  # best.npz is written before the line
     assert_same(result, sweep(train_product, grid, DATA))
 
 
