@@ -188,6 +188,8 @@ def plot_sweep(result: SweepResult, axes: Sequence[Axes] | None = None) -> list[
         ax.set(xlabel=name)
         ax.grid(alpha=0.3)
     panels[0].set(ylabel="validation accuracy")
+    if not finished:
+        panels[0].set(ylim=(below - 0.1, high))
     if lost:
         panels[0].annotate(
             "diverged or failed",

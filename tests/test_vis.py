@@ -295,3 +295,9 @@ def test_plot_sweep_tells_values_apart_that_are_equal_or_unhashable():
     assert [label.get_text() for label in ax.get_xticklabels()] == ["[1, 2]", "{'p': 1}", "True", "1", "None"]
     assert sorted(x for x, _ in ax.collections[0].get_offsets()) == [0, 1, 2, 3, 4]
     plt.close(ax.figure)
+
+
+def test_plot_sweep_of_nothing_finished_keeps_the_crosses_below_the_range_of_accuracies():
+    (ax,) = plot_sweep(SweepResult([trial({"a": value}) for value in (1, 2)]))
+    assert ax.get_ylim() == (-0.25, 1.0) and not ax.lines
+    plt.close(ax.figure)
