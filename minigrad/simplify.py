@@ -359,7 +359,7 @@ def flat_labels(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
                 moved.value = made.value
             else:
                 whole = np.reshape(flat.value, x.shape)
-                out.append(Node(np.reshape, (moved, x.shape), {}, whole, made.name))
+                out.append(Node(np.reshape, (moved, x.shape), {}, whole))
             new[node] = out[-1]
         else:
             out.append(made)

@@ -81,7 +81,10 @@ HINTS = {
     np.maximum.reduce: "top",
     np.add.reduce: "total",
 }
+HINTS |= {pick: "picked", np.log: "logs", np.vdot: "squares"}
 """What a value is called that has no name in the function."""
+VIEW_HINTS = {np.transpose: "_T", np.reshape: "_flat", part: "_part"}
+"""What is added to an array's name for a view of it."""
 
 
 def is_arithmetic(node: Node) -> bool:
@@ -434,8 +437,9 @@ class Writer:
 
     def hint(self, node: Node) -> str:
         """Return the name a value would like to have."""
-        if node.function is np.transpose and type(node.args[0]) is Node and node.args[0] in self.names:
-            return f"{self.names[node.args[0]]}_T"
+        base = self.names.get(node.args[0], "") if node.args and type(node.args[0]) is Node else ""
+        if node.function in VIEW_HINTS and base.isidentifier() and not node.name:
+            return base + VIEW_HINTS[node.function]
         return node.name or HINTS.get(node.function, "")
 
     def bound_buffer(self, place: Place, hint: str) -> str:
