@@ -74,6 +74,13 @@ def train_and_kill_the_worker(setting, data, seed):
     return {"val_acc": setting["a"] / 10}
 
 
+def train_and_kill_one_worker(setting, data, seed):
+    if setting["a"] == 2 and not Path(setting["killed"]).exists():
+        Path(setting["killed"]).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"val_acc": setting["a"] / 10}
+
+
 def train_and_kill_the_sweep(setting, data, seed):
     if setting["a"] == 2 and setting["b"] == 3:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -186,6 +193,20 @@ def test_what_a_killed_worker_lost_is_trained_in_this_process():
         with pytest.warns(RuntimeWarning, match="BrokenProcessPool"):  # broken before the first setting
             again = sweep(train_and_kill_the_worker, grid, DATA, executor)
     assert result.table() == again.table() == expected.table()
+
+
+def test_what_a_killed_worker_of_dask_lost_is_run_again(tmp_path):
+    from distributed import Client, LocalCluster
+
+    grid = {"a": [1, 2, 3, 4, 5], "killed": [str(tmp_path / "killed")]}
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        result = sweep(train_and_kill_one_worker, grid, DATA, client, tmp_path / "out")
+    assert (tmp_path / "killed").exists()
+    assert result.table() == sweep(train_and_kill_one_worker, grid, DATA).table()
+    assert len(lines(tmp_path / "out")) == 5
 
 
 class Client:
