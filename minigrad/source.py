@@ -466,61 +466,6 @@ class Writer:
         self.namespace[name] = view
         return True
 
-    def inline(self, node: Node) -> bool:
-        """Put the expression of a value used once where it is used: a view, or a number made of numbers."""
-        if node not in self.once or node in self.plan.results:
-            return False
-        if node.function in (part, np.transpose) and node.shape:
-            self.names[node] = self.call(node)
-            return True
-        if is_arithmetic(node):
-            self.names[node] = f"({self.call(node)})"
-            return True
-        if self.used_at_once(node):
-            self.names[node] = self.call(node)
-            return True
-        return False
-
-    def used_at_once(self, node: Node) -> bool:
-        """Tell whether a number of arrays is used before any array is written to."""
-        if not isinstance(node.value, np.generic):
-            return False
-        for later in self.plan.nodes[self.plan.nodes.index(node) + 1 :]:
-            if not isinstance(later.value, np.generic):
-                return False
-            if node in later.operands():
-                if not is_arithmetic(later) or later not in self.once or later in self.plan.results:
-                    return True
-                node = later
-        return False
-
-    def hint(self, node: Node) -> str:
-        """Return the name a value would like to have."""
-        base = self.names.get(node.args[0], "") if node.args and type(node.args[0]) is Node else ""
-        if node.function in VIEW_HINTS and base.isidentifier() and not node.name:
-            return base + VIEW_HINTS[node.function]
-        return node.name or HINTS.get(node.function, "")
-
-    def bound_buffer(self, place: Place, hint: str) -> str:
-        """Take a name for a buffer."""
-        name = self.unused(hint)
-        self.namespace[name] = place.array
-        return name
-
-    def view_beforehand(self, node: Node) -> bool:
-        """Make the view of a buffer now, once for all calls, if the call is one."""
-        if node.function not in VIEWS or type(node.args[0]) is not Node:
-            return False
-        base = self.namespace.get(self.names.get(node.args[0], ""))
-        if not isinstance(base, np.ndarray) or node.operands() != [node.args[0]]:
-            return False
-        view = node.function(base, *node.args[1:])
-        if not np.may_share_memory(view, base) or not view.ndim:
-            return False
-        self.names[node] = name = self.unused(self.hint(node))
-        self.namespace[name] = view
-        return True
-
     def arguments(self, node: Node) -> list[str]:
         """Return the source of a call's arguments, as short as says the same."""
         shown = [self.argument(node, x) for x in node.args]
