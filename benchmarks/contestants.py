@@ -29,7 +29,7 @@ def floor(problem: Problem) -> Contestant:
     weights = [problem.params[name] for name in problem.weights]
     gradients = [np.empty_like(w) for w in weights]
     layers = [problem.X, *(np.empty((len(problem.X), w.shape[1]), w.dtype) for w in weights)]
-    back = [np.empty_like(layer) for layer in layers]
+    back = [None, *(np.ones_like(layer) for layer in layers[1:])]
 
     def step() -> None:
         for i, w in enumerate(weights):
@@ -39,8 +39,6 @@ def floor(problem: Problem) -> Contestant:
             if i > 0:
                 np.matmul(back[i + 1], weights[i].T, out=back[i])
 
-    for array in back:
-        array.fill(1)
     return Contestant(step, None)
 
 
