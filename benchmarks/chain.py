@@ -44,9 +44,9 @@ def floor(length: int) -> Callable[[], Any]:
 def powers(length: int) -> Callable[[Any], Any]:
     """Return the function to differentiate, of anything with operators."""
 
-    def f(x: Any) -> Any:
+    def f(x: Any, factor: Any = 1.001) -> Any:
         for _ in range(length):
-            x = x * 1.001
+            x = x * factor
         return x.sum()
 
     return f
@@ -65,9 +65,10 @@ def tape(length: int) -> Callable[[], Any]:
 
 
 def jit(length: int) -> Callable[[], Any]:
-    """Make the captured one."""
-    gradient, x = mg.jit(mg.grad(powers(length))), np.ones(4)
-    return lambda: gradient(x)
+    """Make the captured one: of the value too, and of the factor as an argument, or all would be a constant."""
+    value_and_gradient = mg.jit(mg.value_and_grad(powers(length)))
+    x, factor = np.ones(4), np.full(4, 1.001)
+    return lambda: value_and_gradient(x, factor)[1]
 
 
 def torch(length: int) -> Callable[[], Any]:
