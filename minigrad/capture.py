@@ -186,7 +186,8 @@ class Trace:
 
     def record(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         """Call a function; return its result as traced arrays."""
-        nodes, options = mapped(self.node_of, args), {name: self.node_of(x) for name, x in kwargs.items()}
+        nodes = mapped(self.node_of, args)
+        options = {name: mapped(self.node_of, x) for name, x in kwargs.items()}
         if self.again is not None:
             node = next(self.again, None)
             if (
@@ -199,7 +200,7 @@ class Trace:
                     "what it depends on (random numbers, a counter, the time) as an argument, a random generator too"
                 )
             return self._traced(node)
-        value = function(*mapped(_value, args), **{name: _value(x) for name, x in kwargs.items()})
+        value = function(*mapped(_value, args), **{name: mapped(_value, x) for name, x in kwargs.items()})
         node = Node(function, nodes, options, value, assigned_name())
         if isinstance(value, (tuple, list)):
             items = [Node(operator.getitem, (node, i), {}, unwritable(x)) for i, x in enumerate(value)]

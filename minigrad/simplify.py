@@ -56,16 +56,23 @@ def clean(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
 
 def renewed(node: Node, new: dict[Node, Node]) -> Node:
     """Return a node with others in place of its operands."""
-    args = mapped(lambda x: new.get(x, x) if type(x) is Node else x, node.args)
-    kwargs = {name: new.get(x, x) if type(x) is Node else x for name, x in node.kwargs.items()}
-    return Node(node.function, args, kwargs, node.value, node.name)
+
+    def renew(x: Any) -> Any:
+        return new.get(x, x) if type(x) is Node else x
+
+    kwargs = {name: mapped(renew, x) for name, x in node.kwargs.items()}
+    return Node(node.function, mapped(renew, node.args), kwargs, node.value, node.name)
 
 
 def folded(node: Node) -> Node | None:
     """Return the constant that a call on constants is. Exact."""
     if all(is_constant(x) for x in node.operands()):
-        args = mapped(lambda x: x.value if type(x) is Node else x, node.args)
-        return Node(None, (), {}, node.function(*args, **node.kwargs), CONSTANT)
+
+        def value(x: Any) -> Any:
+            return x.value if type(x) is Node else x
+
+        kwargs = {name: mapped(value, x) for name, x in node.kwargs.items()}
+        return Node(None, (), {}, node.function(*mapped(value, node.args), **kwargs), CONSTANT)
     return None
 
 
