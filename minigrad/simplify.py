@@ -171,6 +171,11 @@ def scaling(node: Node) -> tuple[float, Node] | None:
     return None
 
 
+def moderate(c: float) -> bool:
+    """Tell whether a factor cannot by itself overflow or underflow what it is multiplied by earlier."""
+    return 2.0**-64 <= abs(c) <= 2.0**64
+
+
 def is_sum(node: Node) -> bool:
     """Tell whether a call adds or subtracts two arrays of its own shape and dtype."""
     return (
@@ -206,7 +211,7 @@ def combine(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
             factors = [c for c, _ in found.values()]
             fewer = sum(abs(c) != 1 for c in factors) + len(found) - 1 + all(c == -1 for c in factors)
             cancels = any(abs(c) < magnitude / 2 for c, magnitude in found.values())
-            if fewer < calls and not cancels:
+            if fewer < calls and not cancels and all(map(moderate, factors)):
                 out[-1:], new[node] = _added_up([(new.get(x, x), c) for x, (c, _) in found.items()])
                 new[node].name = new[node].name or node.name
     return out, [new.get(node, node) for node in results]
@@ -260,7 +265,7 @@ def push_scales(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
     """
     scaled = filter(None, map(scaling, nodes))
     factors = {c for c, x in scaled if x.function is not None}
-    for c in sorted(factors - {-1.0, 0.0}):
+    for c in sorted(filter(moderate, factors - {-1.0})):
         nodes, results = _push(c, nodes, results)
     return nodes, results
 

@@ -303,6 +303,8 @@ class Writer:
             changed = node.args[2] if node.function is written else None
             if type(changed) is not Node or changed.function not in SIGNS or changed not in self.once:
                 continue
+            if self.plan.places[node].owner is node and self.plan.places[node].fresh:
+                continue
             read, number = changed.args
             if (
                 type(read) is Node
@@ -357,6 +359,8 @@ class Writer:
         if type(x) is Node:
             if x in self.names:
                 return self.names[x]
+            if not is_constant(x):
+                raise AssertionError(f"the value of {x.function} is used, but is computed nowhere")
             return self.spelled(x.value) if x.value.ndim == 0 else self.bound(x.value, "constant")
         if type(x) is tuple:
             return f"({', '.join(map(self.spelled, x))}{',' if len(x) == 1 else ''})"
@@ -560,6 +564,8 @@ class Writer:
         finals
             What is to be in the inputs in the end.
         """
+        places = self.plan.places
+        self.left = {places[x] for x, final in finals.items() if places.get(final) is not places[x]}
         self.handed: set[Place] = set()
         result = self.literal(tree, new)
         self.put_back(finals)
@@ -614,7 +620,11 @@ class Writer:
             self.function(np.array)
             return self.now(f"array({self.spelled(node)})")
         places = {self.plan.places[root] for root in self.plan.roots_of(node) if root.shape}
-        alone = places and all(place.fresh or place.donated for place in places) and not places & self.handed
+        alone = (
+            places
+            and all(place.fresh or place.donated for place in places)
+            and not places & (self.handed | self.left)
+        )
         self.handed |= places
         return self.spelled(node) if alone else self.now(f"{self.spelled(node)}.copy()")
 
