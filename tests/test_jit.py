@@ -1,6 +1,5 @@
 """Compiled functions against the same functions as they are written; what is refused; and each rewrite."""
 
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -167,3 +166,37 @@ def test_layers(layer, data):
 def test_rules(op, data):
     args, kwargs = data.draw(calls(op.inputs))
     check_with_gradients(*of_its_arrays(op.function, args, kwargs))
+
+
+# What once gave a wrong number
+
+
+def test_a_part_changed_of_an_array_that_is_handed_out():
+    def f(x):
+        x = x.copy()
+        x[[0, 0, 1]] += 1
+        return x
+
+    check(f, [np.arange(12.0).reshape(4, 3)])
+
+
+def test_what_was_read_of_an_argument_before_it_was_written_to():
+    def f(x):
+        old = x * 1
+        x -= 0.1 * x
+        return old, x * 3
+
+    step = mg.jit(f)
+    for factor in (1, 2, 3):
+        x = factor * np.ones(3)
+        np.testing.assert_array_equal(step(x)[0], factor * np.ones(3))
+
+
+@pytest.mark.parametrize(
+    "f", [lambda x: (x * 1e-200) * 1e-200 * 1e300, lambda x: 1e300 * (1e300 * x * 1e-300)]
+)
+def test_factors_that_would_overflow_are_not_combined(f):
+    step = mg.jit(f)
+    for _ in range(2):
+        with np.errstate(over="ignore", under="ignore"):
+            np.testing.assert_array_equal(step(np.ones(3)), f(np.ones(3)))
