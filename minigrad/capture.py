@@ -132,9 +132,14 @@ class Draws:
         self.__name__ = name
 
     def __call__(self, rng: np.random.Generator, *args: Any, **kwargs: Any) -> Any:
-        """Draw; a number comes as NumPy's."""
+        """Draw an array."""
         drawn = getattr(rng, self.__name__)(*args, **kwargs)
-        return np.asarray(drawn)[()] if isinstance(drawn, (int, float)) else drawn
+        if isinstance(drawn, (int, float)):
+            raise JitError(
+                f"{user_line()}: {self.__name__} without a size gives a Python number, which would be frozen at its "
+                "value in this call; draw an array of no axes, size=()"
+            )
+        return drawn
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Draws) and other.__name__ == self.__name__
@@ -150,6 +155,8 @@ class TracedGenerator:
         self._traced = Traced(trace, node)
 
     def __getattr__(self, name: str) -> Any:
+        if name in ("bit_generator", "shuffle", "spawn"):
+            raise JitError(f"{user_line()}: {name} of a random generator is not captured; draw arrays")
         return lambda *args, **kwargs: self._traced.trace.record(Draws(name), self._traced, *args, **kwargs)
 
 

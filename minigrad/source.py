@@ -12,11 +12,13 @@ import keyword
 import operator
 from collections import Counter
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import numpy as np
 
 from .capture import Node, added_at, cast, part, pick, written
+from .functional import _like
 from .rules.indexing import scatter
 from .rules.reductions import products_of_others
 from .rules.table import WHOLE
@@ -303,7 +305,8 @@ class Writer:
             changed = node.args[2] if node.function is written else None
             if type(changed) is not Node or changed.function not in SIGNS or changed not in self.once:
                 continue
-            if self.plan.places[node].owner is node and self.plan.places[node].fresh:
+            place = self.plan.places.get(node)
+            if place is None or (place.owner is node and place.fresh):
                 continue
             read, number = changed.args
             if (
@@ -600,7 +603,11 @@ class Writer:
                 + "}"
             )
         if isinstance(tree, dict):
-            return f"{self.function(type(tree))}({self.literal(dict(tree), new)})"
+            empty = copy(tree)
+            empty.clear()
+            return (
+                f"{self.bound(_like, 'like')}({self.bound(empty, 'kind')}, {self.literal(dict(tree), new)})"
+            )
         if type(tree) is list:
             return f"[{', '.join(self.literal(x, new) for x in tree)}]"
         if isinstance(tree, tuple):
