@@ -1,5 +1,9 @@
 """Compiled functions against the same functions as they are written; what is refused; and each rewrite."""
 
+import operator
+import time
+from collections import OrderedDict, defaultdict, namedtuple
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +11,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.functional import map_tree
+from minigrad.jit import MAXSIZE, JitError
 from minigrad.layers import LAYERS
 from minigrad.rules import OPS
 from minigrad.testing import LAYOUTS, calls, laid_out, programs
@@ -200,3 +205,197 @@ def test_factors_that_would_overflow_are_not_combined(f):
     for _ in range(2):
         with np.errstate(over="ignore", under="ignore"):
             np.testing.assert_array_equal(step(np.ones(3)), f(np.ones(3)))
+
+
+def test_arrays_of_no_axes_are_written_in_place():
+    def f(x):
+        x[...] = x * 2
+        return x * 1.5
+
+    step = mg.jit(f)
+    for value in (3.0, 5.0):
+        x = np.array(value)
+        assert step(x) == 3 * value
+        assert x == 2 * value
+
+
+# Results and arguments
+
+
+Pair = namedtuple("Pair", "a b")
+
+
+def nested(p):
+    return (
+        Pair(p["a"] * 2, [p["b"], None, 1.5, "s"]),
+        {1: p["a"].sum(), (2, 3): np.float32(2)},
+        p["a"].shape,
+    )
+
+
+@pytest.mark.parametrize("kind", [dict, OrderedDict, lambda **x: defaultdict(list, x)])
+def test_nested_arguments_and_results(kind):
+    def f(p):
+        made = kind(**p)
+        made["b"] = p["b"] * 2
+        return nested(p), made
+
+    a, b = np.ones((2, 3)), np.arange(3.0)
+    step, want = mg.jit(f), f({"a": a, "b": b})
+    for _ in range(3):
+        got = step({"a": a, "b": b})
+        assert repr(got) == repr(want)
+        assert type(got[1]) is type(want[1])
+        assert not any(np.shares_memory(x, b) for x in leaves(got) if isinstance(x, np.ndarray))
+
+
+@pytest.mark.parametrize("options", [(1, 1.0, True, "1"), (0.0, -0.0, 0, False), (None, ())])
+def test_options_that_differ_are_compiled_anew(options):
+    step = mg.jit(lambda x, option: (x * 2, option))
+    x = np.ones(3)
+    for _ in range(2):
+        for option in options:
+            again = step(x, option)[1]
+            assert (type(again), str(again)) == (type(option), str(option))
+    assert step.cache_info()[:2] == (len(options), len(options))
+
+
+def test_the_signatures_kept_are_bounded_and_the_latest():
+    step = mg.jit(lambda x: x + 1)
+    for n in range(MAXSIZE + 3):
+        np.testing.assert_array_equal(step(np.zeros(n)), np.ones(n))
+    assert step.cache_info() == (0, MAXSIZE + 3, MAXSIZE, MAXSIZE)
+    step(np.zeros(MAXSIZE + 2))
+    step(np.zeros(0))
+    assert step.cache_info()[:2] == (1, MAXSIZE + 4)
+
+
+def test_it_has_the_functions_name_and_is_a_decorator_a_call_and_a_method():
+    @mg.jit
+    def one(x):
+        """Double."""
+        return x * 2
+
+    @mg.jit(donate_argnums=(0,))
+    def two(x, *, by=3.0):
+        return x * by
+
+    class Model:
+        @mg.jit
+        def three(self, x):
+            return x * 4
+
+    x = np.ones(2)
+    assert (one.__name__, one.__doc__) == ("one", "Double.")
+    for _ in range(2):
+        assert (one(x)[0], two(x.copy(), by=5.0)[0], Model().three(x)[0], mg.jit(lambda x: -x)(x)[0]) == (
+            2,
+            5,
+            4,
+            -1,
+        )
+
+
+# What is refused
+
+CLOSED = np.ones(3)
+INSIDE = {"w": np.ones(3)}
+KEPT = []
+REFUSED = {
+    "if": lambda x: x if x.sum() > 3 else -x,
+    "float": lambda x: x * float(x.sum()),
+    "asarray": lambda x: np.asarray(x) * 2,
+    "item": lambda x: x * x.sum().item(),
+    "range": lambda x: [x * i for i in range(x.sum())],
+    "allclose": lambda x: x * np.allclose(x, 1),
+    "in": lambda x: 1.0 in x,
+    "np.random": lambda x: x * np.random.rand(3),
+    "a new generator": lambda x: x * np.random.default_rng().random(3),
+    "time": lambda x: x * time.time(),
+    "out= outside": lambda x: np.multiply(x, 2, out=np.zeros(3)),
+    "view": lambda x: operator.iadd(x.copy()[1:], 1),
+    "where=": lambda x: np.exp(x, where=x > 0),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_with_the_line(name):
+    line = REFUSED[name].__code__.co_firstlineno
+    step = mg.jit(REFUSED[name])
+    for _ in range(2):
+        with pytest.raises(JitError, match=rf"test_jit\.py:{line}: "):
+            step(np.ones(3))
+
+
+@pytest.mark.parametrize("f", [lambda x: x * CLOSED, lambda x: x * INSIDE["w"], lambda x, w=CLOSED: x * w])
+def test_arrays_from_outside_are_refused(f):
+    with pytest.raises(JitError, match="from outside"):
+        mg.jit(f)(np.ones(3))
+
+
+def test_arrays_kept_from_another_call_are_refused():
+    step = mg.jit(lambda x: KEPT.append(x * 2) or x)
+    step(np.ones(3))
+    with pytest.raises(JitError, match="kept from another call"):
+        mg.jit(lambda x: x + KEPT[0])(np.ones(3))
+    KEPT.clear()
+
+
+def test_an_argument_that_is_no_option_and_one_that_is_put_into_an_argument_are_refused():
+    with pytest.raises(JitError, match="a set, neither"):
+        mg.jit(lambda x, y: x)(np.ones(3), {1})
+    with pytest.raises(JitError, match="puts another array into an argument"):
+        mg.jit(lambda p: p.update(w=p["w"] * 2))({"w": np.ones(3)})
+
+
+# Random generators
+
+
+def test_draws_are_replayed_and_the_generator_is_left_in_the_same_state():
+    def f(rng, x):
+        return x * rng.random(3) + rng.standard_normal(()), rng.integers(0, 9, size=4), rng.permutation(5)
+
+    step, one, other = mg.jit(f), np.random.default_rng(1), np.random.default_rng(1)
+    for _ in range(3):
+        for x, y in zip(step(one, np.ones(3)), f(other, np.ones(3)), strict=True):
+            np.testing.assert_array_equal(x, y)
+        assert one.bit_generator.state == other.bit_generator.state
+
+
+def test_a_number_drawn_as_pythons_is_refused():
+    with pytest.raises(JitError, match=r"size=\(\)"):
+        mg.jit(lambda rng, x: x * rng.random())(np.random.default_rng(0), np.ones(3, np.float32))
+
+
+# Writing over arguments
+
+
+def read_only(x):
+    x.flags.writeable = False
+    return x
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("case", ["read-only", "the same", "a part"])
+def test_what_cannot_be_written_over_is_refused_before_anything_is_changed(case, first):
+    step = mg.jit(lambda w, x: (w * 2, x + w), donate_argnums=0)
+    if not first:
+        step(np.ones((3, 3)), np.zeros((3, 3)))
+    w = np.ones((3, 3))
+    given = {"read-only": (read_only(w), np.zeros((3, 3))), "the same": (w, w), "a part": (w, w.T)}[case]
+    with pytest.raises(ValueError, match="to be written over"):
+        step(*given)
+    np.testing.assert_array_equal(w, np.ones((3, 3)))
+
+
+def test_two_arguments_are_swapped_in_place():
+    def swap(a, b):
+        t = a.copy()
+        a[...] = b
+        b[...] = t
+
+    step = mg.jit(swap)
+    for n in (1.0, 2.0, 3.0):
+        a, b = np.full(3, n), np.full(3, 10 * n)
+        step(a, b)
+        assert (a[0], b[0]) == (10 * n, n)
