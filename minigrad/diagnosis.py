@@ -64,7 +64,7 @@ Hypothesis = Callable[[Evidence], "str | None"]
 
 
 def diagnose(evidence: Evidence) -> str:
-    """Return the first mistake that explains what is wrong, in words; `UNKNOWN`, if none does."""
+    """Return the first mistake that explains what is wrong, in words; ``UNKNOWN``, if none does."""
     of_shape = evidence.got.shape == evidence.right.shape
     with np.errstate(all="ignore"):
         for hypothesis in OF_VALUES if of_shape else OF_SHAPES:
