@@ -1031,3 +1031,9 @@ def _float_places(name: str, arrays: Sequence[Any]) -> list[int]:
             f"{name}: no input holds floats, so there is no gradient to check; give x.astype(float)"
         )
     return places
+
+
+if __name__ == "__main__":
+    from .proof import main
+
+    main()

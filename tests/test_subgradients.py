@@ -5,6 +5,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import logsumexp, multiclass_hinge, relu, softmax, softmax_cross_entropy
+from minigrad.gradient_check import check_grads
 
 ZERO = np.array(0.0)
 
@@ -61,3 +62,19 @@ def test_logsumexp_of_nothing_likely():
     x = np.array([[-np.inf, -np.inf], [-np.inf, 1.0]])
     with np.errstate(divide="ignore"):
         np.testing.assert_array_equal(logsumexp(x), [-np.inf, 1.0])
+
+
+def test_forms_that_are_seldom_drawn():
+    a, b, c = np.arange(6.0).reshape(2, 3), np.array([1.0, -2.0, 0.5]), np.arange(12.0).reshape(2, 2, 3)
+    weights = np.arange(1.0, 10.0)
+    cases = [
+        (lambda x: np.clip(x, 1.5, None), [a]),
+        (lambda x: np.clip(x, None, 3.5), [a]),
+        (lambda x, y: np.concatenate([x, y], axis=None) * weights, [a, b]),
+        (lambda x, y: x @ y, [c, b]),  # a stack and a vector
+        (lambda x, y: y @ np.swapaxes(x, -1, -2), [c, b]),
+        (lambda x, y: np.einsum("...i,...i->...", x, y), [b, 2 * b]),
+        (lambda x: np.einsum("...ij->...ji", x) * c.swapaxes(-1, -2), [c]),
+    ]
+    for f, args in cases:
+        check_grads(lambda *xs, f=f: np.sum(f(*xs) ** 2), *args, order=2)
