@@ -65,6 +65,8 @@ Hypothesis = Callable[[Evidence], "str | None"]
 
 def diagnose(evidence: Evidence) -> str:
     """Return the first mistake that explains what is wrong, in words; ``UNKNOWN``, if none does."""
+    if np.isnan(evidence.right).any():
+        return "not looked for: too large for all of the right gradient to be known without the tape"
     of_shape = evidence.got.shape == evidence.right.shape
     with np.errstate(all="ignore"):
         for hypothesis in OF_VALUES if of_shape else OF_SHAPES:
@@ -281,6 +283,8 @@ def _times_an_array(e: Evidence) -> str | None:
 
 
 def _precision(e: Evidence) -> str | None:
+    if np.count_nonzero(e.wrong) < e.wrong.size / 2:
+        return None
     error = float(np.max(np.abs(e.got - e.right)) / np.max(np.abs(e.right)))
     if not error < 3e-3:
         return None

@@ -41,7 +41,7 @@ NUDGE = 2.0**-26
 EVERY = 1000
 """Up to so many entries each one is found by differences; of more, `SAMPLED` of each input, and directions."""
 
-SAMPLED = 8
+SAMPLED = 2
 
 DIRECTIONS = 8
 """Random directions for each large input; an error is missed if it shows in none."""
@@ -356,7 +356,7 @@ def _complex_step(
     for x, known in zip(moved, slopes, strict=True):
         gradient = np.full(x.shape, np.nan)
         for index in known.terms:
-            (value,) = _values_around(lambda: _imaginary(f, moved), x, index, (1e-30j,))
+            (value,) = _values_around(lambda: _imaginary(lambda: f(*moved)), x, index, (1e-30j,))
             if value.dtype == object:
                 return []
             gradient[index] = value @ dout
@@ -370,12 +370,12 @@ def _complex_step(
     return [Way("complex step", gradients, [0.0] * len(arrays))]
 
 
-def _imaginary(f: Callable[..., Any], arrays: Sequence[Array]) -> Array:
-    """Return the imaginary parts of f at complex arrays, in units of 1e-30; an object, if f takes none."""
+def _imaginary(f: Callable[[], Any]) -> Array:
+    """Return the imaginary parts of f's result, in units of 1e-30; an object, if f takes no complex arrays."""
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            return np.asarray(np.imag(_flat(f(*arrays))) / 1e-30)
+            return np.asarray(np.imag(_flat(f())) / 1e-30)
     except (TypeError, ValueError, np.exceptions.ComplexWarning):
         return np.asarray(None)
 
@@ -419,6 +419,8 @@ class _Comparison:
         if self.analytic:
             self.ways += _complex_step(self.f, self.arrays, self.dout, self.slopes)
         self.allowed = self.rounding()
+        self.missed = 0.0
+        self.trusted = False
 
     def by_differences(self) -> Way:
         """Return the differences as a way."""
@@ -477,12 +479,15 @@ class _Comparison:
         self.ways = [self.by_differences() if way.name == "finite differences" else way for way in self.ways]
 
     def right(self, k: int) -> Array:
-        """Return the gradient of input k by the most exact way that has all of it; ours, at a kink that admits it."""
+        """Return the gradient of input k, each entry by the most exact way that has it; ours, at a kink that admits it."""
         ours = np.asarray(self.given.arrays[k])
-        whole = [way for way in self.ways if not np.isnan(way.arrays[k]).any()] or self.ways
-        best = min(whole, key=lambda way: float(np.max(way.errors[k], initial=0.0)))
+        right = np.full(ours.shape, np.nan)
+        for name in ("tape", "complex step", "finite differences"):
+            for way in self.ways:
+                if way.name == name:
+                    right = np.where(np.isnan(right), way.arrays[k], right)
         kept = self.slopes[k].parted & self.slopes[k].admits(ours)
-        return np.where(kept, ours, best.arrays[k])
+        return np.where(kept, ours, right)
 
     def errors(self, k: int) -> tuple[float, float]:
         """Return the largest relative error of input k's gradient against all, and in ulps against exact ways."""
@@ -506,6 +511,8 @@ class _Comparison:
         index = tuple(int(i) for i in np.unravel_index(int(np.argmax(apart)), apart.shape))
         if np.isnan(self.slopes[k].value[index]):
             self.look_at(k, [index])
+            right = self.right(k)
+            apart[index] = abs(ours[index] - right[index])
         numbers = [(way.name, float(np.asarray(way.arrays[k])[index])) for way in (self.given, *self.ways)]
         values = [f"{name} {x!r}" for i, (name, x) in enumerate(numbers) if i == 0 or not np.isnan(x)]
         error = float(apart[index] / max(abs(ours[index]), abs(right[index]), 1e-300))
@@ -519,14 +526,81 @@ class _Comparison:
             lines.append(f"a kink: the slope to the left is {left:.6g}, that to the right {right_slope:.6g}")
         return "\n".join([*lines, picture(wrong)])
 
+    def along(self, direction: Sequence[Array]) -> tuple[float, float]:
+        """Tell how far our derivative in a direction is from that of f, and how far it may be."""
+
+        def at(h: complex) -> Any:
+            return self.f(*[x + h * v for x, v in zip(self.arrays, direction, strict=True)])
+
+        pairs = list(zip(self.given.arrays, direction, strict=True))
+        ours = sum(float(np.vdot(g, v)) for g, v in pairs)
+        spread = (
+            sum(float(np.vdot(u * v, u * v)) for u, v in zip(self.allowed, direction, strict=True)) ** 0.5
+        )
+        size = sum(float(np.vdot(g * v, g * v)) for g, v in pairs) ** 0.5
+        allowed = ULPS * (spread + float(np.finfo(float).eps) * size)
+        exact = _imaginary(lambda: at(1e-30j)) if self.analytic else np.asarray(None)
+        if not self.trusted:
+            with np.errstate(all="ignore"):
+                theirs, error, _, _, terms = _slope(lambda h: _flat(at(h)), 1.0, self.dout)
+            if exact.dtype != object:
+                self.trusted = abs(exact @ self.dout - theirs) <= error + 1e-5 * float(np.abs(terms).sum())
+        if self.trusted:
+            terms = exact * self.dout
+            theirs, error = float(terms.sum()), ULPS * float(np.finfo(float).eps * np.linalg.norm(terms))
+        allowed += 2 * error
+        return (np.inf if np.isnan(ours) else abs(ours - theirs)), (
+            allowed if np.isfinite(allowed) else np.inf
+        )
+
+    def by_directions(self) -> tuple[int, tuple[int, ...]] | None:
+        """Hold ours against f's derivatives in random directions; return the input and the index of an error.
+
+        A gradient whose error has the norm E is off by |E z| in a direction of normal numbers, z normal too, so that
+        an error is missed with probability less than 0.8 allowed / E, in each direction.
+        """
+        rng = np.random.default_rng(2)
+        self.missed = 0.0
+        for _ in range(DIRECTIONS):
+            direction = [rng.standard_normal(x.shape) for x in self.arrays]
+            apart, allowed = self.along(direction)
+            if apart > allowed:
+                return self.halved(direction)
+            self.missed = max(self.missed, 0.8 * allowed * 1e6 ** (1 / DIRECTIONS))
+        return None
+
+    def halved(self, direction: list[Array]) -> tuple[int, tuple[int, ...]]:
+        """Find an entry that is wrong by halving a direction in which ours is."""
+        flat = _flat(direction)
+        shapes = [x.shape for x in self.arrays]
+        low, high = 0, len(flat)
+        while high - low > 1:
+            halves = []
+            for start, stop in ((low, (low + high) // 2), ((low + high) // 2, high)):
+                part = np.zeros_like(flat)
+                part[start:stop] = flat[start:stop]
+                apart, allowed = self.along(_split(part, shapes))
+                halves.append((apart / max(allowed, 1e-300), start, stop))
+            _, low, high = max(halves)
+        ends = np.cumsum([x.size for x in self.arrays])
+        k = int(np.searchsorted(ends, low, side="right"))
+        return k, tuple(int(i) for i in np.unravel_index(low - ends[k] + self.arrays[k].size, shapes[k]))
+
     def surely(self) -> str:
         """Say how sure it is that an error is found."""
         if self.all:
             return "every entry looked at, each way"
-        sampled = f"differences at {SAMPLED} entries of each input and in {DIRECTIONS} random directions"
-        if "tape" in (self.given.name, *[way.name for way in self.ways]):
-            return f"every entry looked at by the tape, {sampled}"
-        return sampled
+        size = sum(float(np.vdot(g, g)) for g in self.given.arrays) ** 0.5
+        sampled = (
+            f"differences at {SAMPLED} entries of each input, and in {DIRECTIONS} random directions: an error of more "
+            f"than {self.missed / max(size, 1e-300):.0e} of the gradients' norm is missed with probability 1e-6"
+        )
+        return f"every entry looked at by the tape; {sampled}" if self.has_tape else sampled
+
+    @property
+    def has_tape(self) -> bool:
+        """Whether every entry has been compared to, or with, the tape's."""
+        return any(way.name == "tape" for way in (self.given, *self.ways)) and self.tape
 
 
 def check_layer(
@@ -915,6 +989,13 @@ def _verdict(
 ) -> Report:
     """Compare the ways, tell what is wrong, and what the mistake may be."""
     worst, ulps, kinks, told, found = 0.0, 0.0, 0, [], []
+    wrongs = [compared.wrong(k) for k in range(len(compared.arrays))]
+    if (
+        not compared.all
+        and not any(wrong.any() for wrong in wrongs)
+        and (found_at := compared.by_directions())
+    ):
+        wrongs[found_at[0]][found_at[1]] = True
     names = call.names() if call else [f"input {i}" for i in range(max(compared.places) + 1)]
     for k, place in enumerate(compared.places):
         got = call.returned[k] if call else compared.given.arrays[k]
@@ -928,7 +1009,7 @@ def _verdict(
                 "it returns None" if got is None else diagnose(_evidence(compared, k, got, None, names, call))
             )
         else:
-            wrong = compared.wrong(k)
+            wrong = wrongs[k]
             error, units = compared.errors(k)
             worst, ulps = max(worst, error), max(ulps, units)
             kinks += int(np.count_nonzero(compared.slopes[k].parted))
