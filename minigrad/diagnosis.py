@@ -104,43 +104,43 @@ def _factor(e: Evidence) -> str | None:
     factor = float(e.got[largest] / e.right[largest])
     if not (np.isfinite(factor) and equal(e.got, factor * e.right)) or abs(factor - 1) < 1e-4:
         return None
-    if e.right.size == 1 or np.count_nonzero(np.abs(e.right) > 1e-9 * np.abs(e.right[largest])) == 1:
-        if not (meanings := [m for value, m in _meanings(e) if np.isclose(factor, value, rtol=1e-5)]):
-            return None
-        return f"off by a constant factor {factor:.6g} = {' = '.join(dict.fromkeys(meanings))}, if it is one"
-    meanings = [meaning for value, meaning in _meanings(e) if np.isclose(factor, value, rtol=1e-5)]
-    return f"off by a constant factor {' = '.join([f'{factor:.6g}', *dict.fromkeys(meanings)])}"
+    meanings = dict.fromkeys(m for value, m in _meanings(e) if np.isclose(abs(factor), value, rtol=1e-5))
+    sign = "minus " if factor < 0 else ""
+    named = "".join(f" = {sign}{meaning}" for meaning in list(meanings)[:3])
+    alone = np.count_nonzero(np.abs(e.right) > 1e-9 * np.abs(e.right[largest])) == 1
+    if alone and not meanings:
+        return None  # of one number any other is a multiple
+    return f"off by a constant factor {factor:.6g}{named}"
 
 
 def _meanings(e: Evidence) -> Iterator[tuple[float, str]]:
     """Numbers that a gradient is often multiplied by by mistake, and what each is."""
-    yield -1.0, "-1: sign"
-    for name, array in {"dout": e.dout, **e.arrays}.items():
-        for axis, n in enumerate(np.shape(array)):
-            if n > 1:
-                what = "N, the batch: mean" if axis == 0 else f"the length of axis {axis} of {name}: mean"
-                yield n, f"{what} over it missing, or sum for mean"
-                what = (
-                    "1/N: mean over the batch"
-                    if axis == 0
-                    else f"1 / the length of axis {axis} of {name}: mean"
-                )
-                yield 1 / n, f"{what} for a sum, or divided twice"
-                yield -n, f"minus the length of axis {axis} of {name}"
-                yield -1 / n, f"minus 1 / the length of axis {axis} of {name}"
-                if n > 2:
-                    yield n / (n - 1), "n / (n - 1): divided by n - 1 for n"
-                    yield (n - 1) / n, "(n - 1) / n: divided by n for n - 1"
-                yield n**0.5, f"the square root of the length of axis {axis} of {name}"
-                yield n**-0.5, f"1 / the square root of the length of axis {axis} of {name}"
     for name, number in e.numbers.items():
-        for value, meaning in ((number, name), (1 - number, f"1 - {name}")):
+        for value, meaning in ((number, name), (1 - number, f"(1 - {name})")):
             if value not in (0.0, 1.0, -1.0):
-                yield value, f"{meaning}: used once too often, or dividing where it multiplies"
-                yield 1 / value, f"1 / {meaning}" if "-" not in meaning else f"1 / ({meaning})"
-                yield value**2, f"{meaning} squared"
+                yield value, f"{meaning}: a factor too many, or a division missing"
+                yield 1 / value, f"1 / {meaning}: a division too many, or a factor missing"
+                yield value**2, f"{meaning} squared: multiplied for divided"
     yield 2.0, "2: added twice, or a factor 1/2 missing"
     yield 0.5, "1/2: a square's factor 2 missing"
+    lengths = [
+        (n, axis, name) for name, x in {"dout": e.dout, **e.arrays}.items() for axis, n in enumerate(x.shape)
+    ]
+    for n, axis, name in lengths:
+        if n > 1:
+            batch = (
+                "N: mean over the batch"
+                if axis == 0
+                else f"the length of axis {axis} of {name}: mean over it"
+            )
+            yield n, f"{batch} missing"
+            yield 1 / n, f"1/{batch} for a sum, or twice" if axis == 0 else f"1 / {batch} for a sum, or twice"
+    for n, axis, name in lengths:
+        if n > 2:
+            yield n / (n - 1), "n / (n - 1): divided by n - 1 for n"
+            yield (n - 1) / n, "(n - 1) / n: divided by n for n - 1"
+            yield n**0.5, f"the square root of the length of axis {axis} of {name}"
+            yield n**-0.5, f"1 / the square root of the length of axis {axis} of {name}"
 
 
 def _along_axes(e: Evidence) -> str | None:
@@ -158,6 +158,8 @@ def _along_axes(e: Evidence) -> str | None:
             inner = (slice(None),) * axis + (kept,)
             if equal(e.got[inner], np.roll(e.right, by, axis)[inner]):
                 return f"shifted by one along axis {axis}: an index is off by one"
+    if e.right.ndim > 1 and equal(np.flip(e.got), e.right):
+        return "reversed along all axes: a kernel that is flipped, or is to be"
     if e.right.size > 1 and equal(e.got, e.right.ravel(order="F").reshape(e.right.shape)):
         return "reshaped in another order of the axes (transposed and reshaped)"
     return None
@@ -197,9 +199,13 @@ def _terms(e: Evidence) -> str | None:
 
 def _where(e: Evidence) -> str | None:
     """Wrong only where an array of the gradient's shape says so."""
-    if np.all(e.wrong) or e.wrong.size < 2:
+    if e.wrong.size < 2:
         return None
     extra = np.all(e.right[e.wrong] == 0)
+    if np.any(e.got) and not np.any((e.got != 0) & (e.right != 0)):
+        return "mask inverted: it is 0 where the right gradient is not, and not 0 where that is 0"
+    if np.all(e.wrong):
+        return None
     for name, array in e.arrays.items():
         if array.shape == e.wrong.shape:
             for condition, told in (
@@ -219,6 +225,12 @@ def _where(e: Evidence) -> str | None:
                 return f"wrong only at column {name}: that of the correct class"
             if not np.any(e.wrong & at_label):
                 return f"wrong only beside column {name}: at the classes that are not correct"
+    if extra:
+        return "mask ignored: wrong only where the right gradient is 0"
+    if not np.any(e.got[e.wrong]):
+        return "a mask too many: wrong only where it is 0, which the right gradient is not"
+    if np.count_nonzero(e.wrong) == 1:
+        return "wrong at one entry alone: not a wrong formula, but a wrong index or an assignment"
     return None
 
 

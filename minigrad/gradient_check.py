@@ -479,7 +479,7 @@ class _Comparison:
         self.ways = [self.by_differences() if way.name == "finite differences" else way for way in self.ways]
 
     def right(self, k: int) -> Array:
-        """Return the gradient of input k, each entry by the most exact way that has it; ours, at a kink that admits it."""
+        """Return the gradient of input k, each entry by the most exact way; ours, where a kink admits it."""
         ours = np.asarray(self.given.arrays[k])
         right = np.full(ours.shape, np.nan)
         for name in ("tape", "complex step", "finite differences"):
@@ -544,7 +544,8 @@ class _Comparison:
             with np.errstate(all="ignore"):
                 theirs, error, _, _, terms = _slope(lambda h: _flat(at(h)), 1.0, self.dout)
             if exact.dtype != object:
-                self.trusted = abs(exact @ self.dout - theirs) <= error + 1e-5 * float(np.abs(terms).sum())
+                unlike = abs(float(exact @ self.dout) - theirs)
+                self.trusted = unlike <= error + 1e-5 * float(np.abs(terms).sum())
         if self.trusted:
             terms = exact * self.dout
             theirs, error = float(terms.sum()), ULPS * float(np.finfo(float).eps * np.linalg.norm(terms))
@@ -562,7 +563,7 @@ class _Comparison:
         rng = np.random.default_rng(2)
         self.missed = 0.0
         for _ in range(DIRECTIONS):
-            direction = [rng.standard_normal(x.shape) for x in self.arrays]
+            direction = [np.asarray(rng.standard_normal(x.shape)) for x in self.arrays]
             apart, allowed = self.along(direction)
             if apart > allowed:
                 return self.halved(direction)
@@ -1042,10 +1043,8 @@ def _evidence(
         columns = [slopes.terms[index] for index in np.ndindex(x.shape)]
         terms = np.stack(columns, axis=-1).reshape(out.shape + x.shape)
     if call is not None:
-        arrays = {
-            name: each for name, each in zip(names, call.inputs, strict=True) if isinstance(each, np.ndarray)
-        }
         options = dict(call.options, **dict(zip(names, call.inputs, strict=True)))
+        arrays = dict(_among(options, lambda x: isinstance(x, np.ndarray)))
     else:
         arrays, options = (
             {names[i]: each for i, each in zip(compared.places, compared.arrays, strict=True)},
@@ -1059,18 +1058,22 @@ def _evidence(
         dout=compared.dout.reshape(out.shape),
         others={names[i]: compared.right(j) for j, i in enumerate(compared.places) if j != k},
         arrays={**arrays, "the output": out},
-        numbers=dict(_numbers_in(options)),
+        numbers={name: float(x) for name, x in _among(options, _is_number)},
         terms=terms,
     )
 
 
-def _numbers_in(options: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    """Yield the numbers among options, also in dicts of them, by name."""
+def _among(options: dict[str, Any], is_one: Callable[[Any], bool]) -> Iterator[tuple[str, Any]]:
+    """Yield what is one of some kind among options, also in dicts of them, by name."""
     for name, option in options.items():
         if isinstance(option, dict):
-            yield from _numbers_in(option)
-        elif isinstance(option, (int, float, np.number)) and not isinstance(option, bool):
-            yield str(name), float(option)
+            yield from _among(option, is_one)
+        elif is_one(option):
+            yield str(name), option
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (int, float, np.number)) and not isinstance(x, bool)
 
 
 def _as_layer(layer: Any, inputs: Sequence[Any], options: dict[str, Any]) -> Layer:
