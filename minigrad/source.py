@@ -626,9 +626,11 @@ class Writer:
                 )
             self.function(np.array)
             return self.now(f"array({self.spelled(node)})")
-        places = {self.plan.places[root] for root in self.plan.roots_of(node) if root.shape}
+        roots = self.plan.roots_of(node)
+        places = {self.plan.places[root] for root in roots if root in self.plan.places}
         alone = (
             places
+            and roots <= self.plan.places.keys()
             and all(place.fresh or place.donated for place in places)
             and not places & (self.handed | self.left)
         )
