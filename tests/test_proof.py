@@ -1,8 +1,5 @@
 """``python -m minigrad.gradient_check``: the whole registry, checked."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -38,17 +35,6 @@ def test_a_wrong_rule_is_found(monkeypatch):
     with pytest.raises(GradientMismatch):
         for seed in range(3):
             proof.check_entry(op, seed)
-
-
-def test_it_is_a_command_without_warnings():
-    program = (
-        "import minigrad.proof as p, runpy; p.OPS.clear(); p.LAYERS.clear(); "
-        "runpy.run_module('minigrad.gradient_check', run_name='__main__')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == ["op", "cases", "ulps", "ways"]
 
 
 def test_draws_are_as_asked_for():
