@@ -55,7 +55,8 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
         A function of arrays, numbers, random generators, and nested dicts, lists and tuples of them, that
         depends on nothing else, does nothing else, and returns arrays, nested as they may be.
         An array that it writes to is written to. Numbers, strings and the like are options: a new value is
-        a new signature. So are those that it reads from outside; arrays must be arguments.
+        a new signature. So are those that it reads from outside by a name of their own; what it reads from
+        outside otherwise (an entry of a list, an attribute) is taken once. Arrays must be arguments.
     donate_argnums
         The positions of arguments whose arrays may be written over, and handed back as results.
 
@@ -239,6 +240,12 @@ def option(x: Any) -> Any:
             f"jit: an argument is a {type(x).__name__}, neither an array nor an option that can be hashed; "
             "give arrays in dicts, lists and tuples"
         ) from None
+    by_identity: Any = object.__hash__
+    if type(x).__hash__ is by_identity and not (callable(x) or x is None or x is Ellipsis):
+        raise JitError(
+            f"jit: an argument is a {type(x).__name__}, an object that may change without being another; give the "
+            "arrays and numbers that are needed of it"
+        )
     return (type(x), x) if x else (type(x), x, str(x))
 
 

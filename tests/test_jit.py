@@ -285,15 +285,15 @@ def test_it_has_the_functions_name_and_is_a_decorator_a_call_and_a_method():
     def two(x, *, by=3.0):
         return x * by
 
-    class Model:
+    class Model(namedtuple("Model", ["times"])):  # of which nothing can change
         @mg.jit
         def three(self, x):
-            return x * 4
+            return x * self.times
 
     x = np.ones(2)
     assert (one.__name__, one.__doc__) == ("one", "Double.")
     for _ in range(2):
-        assert (one(x)[0], two(x.copy(), by=5.0)[0], Model().three(x)[0], mg.jit(lambda x: -x)(x)[0]) == (
+        assert (one(x)[0], two(x.copy(), by=5.0)[0], Model(4).three(x)[0], mg.jit(lambda x: -x)(x)[0]) == (
             2,
             5,
             4,
@@ -579,3 +579,13 @@ def test_a_broken_compiler_is_caught(name, monkeypatch):
     BROKEN[name](monkeypatch)
     with pytest.raises((AssertionError, NameError, ValueError)):  # wrong numbers, or none
         check(several, [x])
+
+
+def test_objects_that_may_change_are_no_options():
+    class Config:
+        rate = 2.0
+
+    with pytest.raises(JitError, match="an argument is a Config, an object that may change"):
+        mg.jit(lambda x, config: x * config.rate)(np.ones(2), Config())
+    assert mg.jit(lambda x, f, kind: f(x).astype(kind))(np.ones(2), np.exp, np.float32).dtype == np.float32
+    assert mg.jit(lambda x, y: x if y is None else y)(np.ones(2), None).shape == (2,)
