@@ -32,7 +32,7 @@ HALVINGS = 12
 ROUNDINGS = 64
 """How many units in the last place a value of the function may be wrong, before a difference is an error."""
 
-ULPS = 256
+ULPS = 64
 """How many units in the last place of what it is a sum of an entry of a gradient may be wrong."""
 
 NUDGE = 2.0**-26
@@ -245,7 +245,9 @@ def _parts(out: Any) -> Sequence[Any]:
     return out if isinstance(out, (list, tuple)) else [out]
 
 
-def _slope(at: Callable[[float], Array], x: float, dout: Array) -> tuple[float, float, float, float, Array]:
+def _slope(
+    at: Callable[[float], Array], x: float, dout: Array, least: float = 1e-2
+) -> tuple[float, float, float, float, Array]:
     """Differentiate dout · at(h) at h = 0, by central differences extrapolated (Richardson 1911).
 
     The step is halved until two orders agree to 1e-7, or rounding is larger; if neither comes to pass, the best is
@@ -259,6 +261,8 @@ def _slope(at: Callable[[float], Array], x: float, dout: Array) -> tuple[float, 
         What is moved: its size sets the step.
     dout : ndarray
         The weights of the values.
+    least : float
+        The size that x has at least, for the step.
 
     Returns
     -------
@@ -268,7 +272,8 @@ def _slope(at: Callable[[float], Array], x: float, dout: Array) -> tuple[float, 
         What adds up to the derivative.
     """
     here, weights = at(0.0), np.abs(dout)
-    h = max(STEP * min(max(abs(x), 1e-2), 1.0), abs(x) * NUDGE)
+    convinced = 1e-3 if abs(x) * NUDGE <= STEP else 1e-7  # a step that long may span periods, as of sin
+    h = max(STEP * min(max(abs(x), least), 1.0), abs(x) * NUDGE)
     best = (np.nan, np.inf, np.nan, np.nan, np.zeros(dout.shape))
     before: tuple[float, float, float] | None = None
     extrapolated = np.nan
@@ -287,9 +292,11 @@ def _slope(at: Callable[[float], Array], x: float, dout: Array) -> tuple[float, 
             moved = (up != down) | (up != here)
             roundings = np.where(moved, ROUNDINGS, 1.0) * (np.abs(up) + np.abs(down))
             noise = np.finfo(float).eps * float(weights @ roundings) / h
-            if apart + noise < best[1]:
+            size = float(np.abs(terms).sum())
+            # Orders further apart than that say nothing: the step is too long for what the function does.
+            if apart + noise < best[1] and apart <= max(noise, convinced * size):
                 best = value, apart + noise, left, right, terms
-            if apart <= max(noise, 1e-7 * float(np.abs(terms).sum())):
+            if apart <= max(noise, 1e-7 * size):
                 break
             extrapolated = value
         before = first if finite else None
@@ -309,6 +316,8 @@ def _differences(
     x = arrays[which]
     found = [np.full(x.shape, np.nan) for _ in range(5)]
     terms = {}
+    largest = float(np.max(np.abs(x), initial=0.0))
+    least = 1e-2 * largest if 0 < largest < 1e-4 else 1e-2  # what is small in all may bend as soon
 
     def at(h: float) -> Array:
         (value,) = _values_around(lambda: _flat(f(*arrays)), x, index, (h,))
@@ -316,7 +325,7 @@ def _differences(
 
     with np.errstate(all="ignore"):
         for index in indices:
-            *numbers, terms[index] = _slope(at, float(x[index]), dout)
+            *numbers, terms[index] = _slope(at, float(x[index]), dout, least)
             for array, number in zip(found, [*numbers, float(np.abs(terms[index]).sum())], strict=True):
                 array[index] = number
     value, error, left, right, size = found
@@ -360,12 +369,13 @@ def _complex_step(
             if value.dtype == object:
                 return []
             gradient[index] = value @ dout
-        unlike = (
-            np.abs(gradient - known.value)
-            > known.error + 1e-5 * np.maximum(known.size, np.abs(known.value)) + 1e-9
+        unlike = np.abs(gradient - known.value) > known.error + 1e-5 * np.maximum(
+            known.size, np.abs(known.value)
         )
         if np.any(unlike & ~known.parted) or np.any(np.isnan(gradient) & np.isfinite(known.error)):
             return []
+        size = np.maximum(np.maximum(np.abs(gradient), np.abs(known.value)), known.size)
+        gradient[~(known.error <= 1e-3 * size)] = np.nan  # where nothing tells whether it is analytic
         gradients.append(gradient)
     return [Way("complex step", gradients, [0.0] * len(arrays))]
 
@@ -446,12 +456,16 @@ class _Comparison:
             sizes = [np.abs(g) for g in here]
             for _ in range(2):
                 there = self.first([near(x) for x in self.arrays], near(self.dout))
-                sizes = [size + np.abs(a - b) / NUDGE for size, a, b in zip(sizes, here, there, strict=True)]
+                sizes = [
+                    np.fmax(size, np.abs(a - b) / NUDGE)
+                    for size, a, b in zip(sizes, here, there, strict=True)
+                ]
         least = float(np.max(np.abs(self.dout), initial=1e-300))
         result = []
         for size, slopes in zip(sizes, self.slopes, strict=True):
-            size = np.nan_to_num(size, nan=0.0, posinf=0.0) + np.nan_to_num(slopes.size)
-            result.append(self.eps * (size + 1e-3 * np.max(size, initial=0.0) + 4 * least))
+            size = np.nan_to_num(size, nan=0.0, posinf=0.0)
+            size = np.maximum(size, np.nan_to_num(slopes.size))
+            result.append(self.eps * (size + 1e-3 * np.max(size, initial=0.0) + least))
         return result
 
     def wrong(self, k: int) -> Array:

@@ -253,3 +253,234 @@ def test_check_grads_sees_second_derivatives():
     check_grads(wrong, x)
     with pytest.raises(GradientMismatch, match="gradient of"):
         check_grads(wrong, x, order=2)
+
+
+# -- what a layer has to keep ------------------------------------------------------------------------------------
+
+
+def scaled(x, w):
+    return x * w, (x, w)
+
+
+def scaled_back(dout, cache):
+    x, w = cache
+    return dout * w, dout * x
+
+
+def hint(forward, backward, *inputs, **options):
+    report = check_layer((forward, backward), *inputs, raise_on_error=False, **options)
+    assert report.problems
+    assert str(report).endswith(f"diagnosis: {report.diagnosis}")
+    return str(report)
+
+
+PAIR = tuple(np.random.default_rng(0).standard_normal((2, 3, 4)))
+
+
+def test_a_cache_that_the_backward_changes():
+    def forward(x, w):
+        return x * w, (x, w, {"state": x + 1})
+
+    def backward(dout, cache):
+        cache[2]["state"] += 1
+        return scaled_back(dout, cache[:2])
+
+    assert "mutates its cache" in hint(forward, backward, *PAIR)
+
+
+def test_a_backward_that_keeps_something_from_call_to_call():
+    calls = []
+
+    def backward(dout, cache):
+        calls.append(1)
+        return [g * (1 + (len(calls) == 2)) for g in scaled_back(dout, cache)]
+
+    assert "a second backward with the same cache" in hint(scaled, backward, *PAIR)
+
+
+def test_a_stale_cache():
+    last = []
+
+    def forward(x, w):
+        last[:] = [x, w]
+        return x * w, None
+
+    assert "reads a stale cache" in hint(forward, lambda dout, cache: scaled_back(dout, last), *PAIR)
+
+
+def test_dtypes_and_shapes():
+    x, w = (each.astype(np.float32) for each in PAIR)
+    check_layer((scaled, scaled_back), x, w)
+    said = hint(scaled, lambda d, c: [g.astype(np.float64) for g in scaled_back(d, c)], x, w)
+    assert "gradient of dtype float64 for input 0 of dtype float32" in said
+    assert "of shape (3, 4) for input 0 of shape (4, 3)" in hint(
+        lambda x, w: (x.T * w, (x.T, w)), scaled_back, np.ascontiguousarray(x.T), w
+    )
+
+
+def test_float32_is_held_against_float64_to_its_own_precision():
+    x, w = (each.astype(np.float32) for each in PAIR)
+
+    def slightly_wrong(dout, cache):
+        dx, dw = scaled_back(dout, cache)
+        return dx, dw * np.float32(1 + 2e-4)
+
+    with pytest.raises(GradientMismatch, match="gradient of input 1"):
+        check_layer((scaled, slightly_wrong), x, w)
+    big = np.random.default_rng(0).standard_normal((3, 20, 30)).astype(np.float32)
+    check_layer(mg.affine, big[0], big[1].T.copy(), big[2][0, :20].copy())
+    check_layer(mg.softmax_cross_entropy, 30 * big[0], np.arange(20))
+
+
+def test_what_is_not_linear_in_dout():
+    assert "not linear in dout" in hint(scaled, lambda d, c: scaled_back(d**2, c), *PAIR)
+
+
+def test_arrays_that_are_read_only_or_strided():
+    def flattening(x, w):
+        if not (isinstance(x, mg.Tensor) or x.flags.c_contiguous):
+            raise ValueError("not contiguous")
+        return x * w, (x, w)
+
+    assert "it fails for strided arrays" in hint(flattening, scaled_back, *PAIR)
+
+
+def test_single_rows_on_request():
+    check_layer(mg.affine, *affine_inputs(), per_example=(0,))
+
+    def centred(x):
+        return x - x.mean(axis=0), None
+
+    def backward(dout, _):
+        return dout - dout.mean(axis=0)
+
+    check_layer((centred, backward), PAIR[0])
+    assert "row 0 of input 0 has another gradient in the batch than alone" in hint(
+        centred, backward, PAIR[0], per_example=(0,)
+    )
+
+
+# -- several outputs, losses -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("as_tuple", [False, True])
+def test_several_outputs(as_tuple):
+    def forward(x, w):
+        outs = np.sin(x) * w, x.sum(axis=0)
+        return (outs, (x, w)) if as_tuple else (*outs, (x, w))
+
+    def gradients(da, db, x, w):
+        return da * np.cos(x) * w + db, da * np.sin(x)
+
+    def backward(*args):
+        (da, db), cache = (args[0], args[1]) if as_tuple else (args[:2], args[2])
+        return gradients(da, db, *cache)
+
+    def without_the_second(*args):
+        (da, db), cache = (args[0], args[1]) if as_tuple else (args[:2], args[2])
+        return gradients(da, 0 * db, *cache)
+
+    report = check_layer((forward, backward), *PAIR)
+    assert "tape" in report.ways
+    with pytest.raises(GradientMismatch, match="gradient of input 0"):
+        check_layer((forward, without_the_second), *PAIR)
+
+
+def test_a_loss_finds_its_own_gradient():
+    def distance(x, y):
+        return np.sum((x - y) ** 2), 2 * (x - y)
+
+    with pytest.raises(GradientMismatch, match="None for input 1"):
+        check_layer(distance, *PAIR)
+    check_layer(lambda x: distance(x, 1), PAIR[0])
+    with pytest.raises(GradientMismatch, match="a square's factor 2"):
+        check_layer(lambda x: (np.sum(x**2), x), PAIR[0])
+
+
+# -- how exact it is ---------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 59))
+def test_a_relative_error_of_1e_6_in_one_entry_is_caught(place):
+    """The course's difference alone, of a step of 1e-5, takes it for right: 1e-6 is its own error here."""
+
+    def backward(dout, cache):
+        dx, dw, db = affine_backward(dout, cache)
+        dx.flat[place % dx.size] *= 1 + 1e-6
+        return dx, dw, db
+
+    with pytest.raises(GradientMismatch, match="gradient of input 0"):
+        check_layer((affine_forward, backward), *affine_inputs())
+
+
+def cube_without_a_rule(x):
+    return np.cbrt(x) ** 2, x
+
+
+@pytest.mark.parametrize("error", [1e-6, -1e-6])
+def test_it_is_caught_without_the_tape_too(error):
+    x = np.linspace(0.5, 2, 7)
+
+    def backward(dout, x):
+        dx = dout * 2 / 3 / np.cbrt(x)
+        dx[3] *= 1 + error
+        return dx
+
+    report = check_layer((cube_without_a_rule, backward), x, raise_on_error=False)
+    assert "tape" not in report.ways
+    assert "wrong at index (3,)" in report.problems[0]
+    check_layer((cube_without_a_rule, lambda dout, x: dout * 2 / 3 / np.cbrt(x)), x)
+
+
+KINKS = {
+    "relu": (mg.relu, np.array([0.0, -0.0, 1.0, -1.0])),
+    "max": (np.max, np.array([1.0, 2.0, 2.0])),
+    "min": (np.min, np.array([1.0, 1.0, 2.0])),
+    "maximum": (np.maximum, np.array([1.0, 2.0]), np.array([1.0, 3.0])),
+    "abs": (np.abs, np.array([0.0, -1.0])),
+    "clip": (lambda x: np.clip(x, -1, 1), np.array([-1.0, 0.0, 1.0])),
+}
+
+
+@pytest.mark.parametrize("name", KINKS)
+def test_a_kink_is_counted_and_not_failed(name):
+    f, *arrays = KINKS[name]
+    assert check_grads(f, *arrays).kinks >= 1
+
+
+def test_the_hinge_at_margin_0():
+    x = np.array([[1.0, 0.0, 0.0], [0.0, 2.0, 1.0]])
+    assert check_layer(mg.multiclass_hinge, x, np.array([0, 1])).kinks > 0
+
+
+@pytest.mark.parametrize("distance", [1e-3, 1e-5, 1e-7, -1e-4, -1e-6])
+def test_beside_a_kink_the_derivative_is_still_that_of_its_side(distance):
+    x = np.array([distance, 1.0])
+    check_layer(mg.relu, x)
+    with pytest.raises(GradientMismatch):
+        check_layer((lambda x: (np.maximum(np.cbrt(x) ** 3, 0.0), x), lambda d, x: d * (x <= 0)), x)
+
+
+def test_large_inputs_with_the_tape_and_in_random_directions():
+    """One wrong element of 12,000; the size of the course's own layer is too large for a test."""
+    rng = np.random.default_rng(0)
+    x, w, b = rng.standard_normal((20, 300)), rng.standard_normal((300, 40)), rng.standard_normal(40)
+
+    def wrong(dout, cache):
+        dx, dw, db = affine_backward(dout, cache)
+        dw[123, 4] *= 1 + 1e-6
+        return dx, dw, db
+
+    def without_a_tape(x, w, b):
+        if isinstance(x, mg.Tensor):
+            np.sort(x)
+        return affine_forward(x, w, b)
+
+    assert "every entry looked at by the tape" in check_layer(mg.affine, x, w, b).surely
+    report = check_layer((without_a_tape, affine_backward), x, w, b)
+    assert "tape" not in report.ways
+    assert "is missed with probability 1e-6" in report.surely
+    for forward in (affine_forward, without_a_tape):
+        with pytest.raises(GradientMismatch, match=r"input 1 is wrong at index \(123, 4\)"):
+            check_layer((forward, wrong), x, w, b)
+    check_layer(mg.affine_relu, x, w, b)
