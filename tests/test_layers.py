@@ -292,7 +292,7 @@ def test_affine_names_the_shapes_that_do_not_fit():
         ValueError, match=r"x flattens to \(32, 3072\) but w has shape \(3000, 100\).*must be 3072"
     ):
         affine_forward(np.zeros((32, 3, 32, 32)), np.zeros((3000, 100)), np.zeros(100))
-    with pytest.raises(ValueError, match=r"b has shape \(3,\) but w has shape \(2, 4\)"):
+    with pytest.raises(ValueError, match=r"b has shape \(3,\) but w has shape \(2, 4\); b's must be \(4,\)"):
         affine_forward(np.zeros((1, 2)), np.zeros((2, 4)), np.zeros(3))
 
 

@@ -58,6 +58,31 @@ def test_large_scores_neither_overflow_nor_vanish(size):
     assert loss == pytest.approx(size + np.log(2) if size > 0 else 0.0)
 
 
+def test_logsumexp_keeps_the_axis():
+    x = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(logsumexp(x, axis=0, keepdims=True), logsumexp(x, axis=0)[None])
+
+
+def test_log_softmax_of_large_scores():
+    x = np.array([[1e3, 0.0, -1e3]])
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        np.testing.assert_array_equal(mg.log_softmax(x), [[0, -1e3, -2e3]])
+
+
+def test_a_bias_of_another_dtype_is_added_as_numpy_would():
+    x, w, b = np.ones((2, 3), np.float32), np.ones((3, 2), np.float32), np.array([0.1, -0.1])
+    out = mg.affine(x, w, b)
+    assert out.dtype == np.float64
+    np.testing.assert_array_equal(out, x @ w + b)
+
+
+def test_an_axis_that_is_none_is_refused_as_by_numpy():
+    x = mg.tensor(np.ones((2, 3)), requires_grad=True)
+    for axis in (2, -3):
+        with pytest.raises(np.exceptions.AxisError):
+            np.concatenate([x, x], axis=axis)
+
+
 def test_logsumexp_of_nothing_likely():
     x = np.array([[-np.inf, -np.inf], [-np.inf, 1.0]])
     with np.errstate(divide="ignore"):
@@ -75,6 +100,10 @@ def test_forms_that_are_seldom_drawn():
         (lambda x, y: y @ np.swapaxes(x, -1, -2), [c, b]),
         (lambda x, y: np.einsum("...i,...i->...", x, y), [b, 2 * b]),
         (lambda x: np.einsum("...ij->...ji", x) * c.swapaxes(-1, -2), [c]),
+        (lambda x: logsumexp(x, axis=0, keepdims=True), [a]),
+        (lambda x, y: mg.affine(x, y, b.astype(np.float32)), [a, c[0].T @ a]),
+        (lambda x: mg.affine(x, c[0].T @ a, b), [a]),
+        (lambda w: np.where(w, a, 2 * a), [b]),
     ]
     for f, args in cases:
         check_grads(lambda *xs, f=f: np.sum(f(*xs) ** 2), *args, order=2)
