@@ -272,7 +272,8 @@ def _slope(
         What adds up to the derivative.
     """
     here, weights = at(0.0), np.abs(dout)
-    convinced = 1e-3 if abs(x) * NUDGE <= STEP else 1e-7  # a step that long may span periods, as of sin
+    # A step that is long, as at 1e30, must do more than the next number does: it may span many periods of a sine.
+    beside = float(weights @ np.abs(at(float(np.spacing(abs(x)))) - here)) if abs(x) * NUDGE > STEP else 0.0
     h = max(STEP * min(max(abs(x), least), 1.0), abs(x) * NUDGE)
     best = (np.nan, np.inf, np.nan, np.nan, np.zeros(dout.shape))
     before: tuple[float, float, float] | None = None
@@ -294,7 +295,8 @@ def _slope(
             noise = np.finfo(float).eps * float(weights @ roundings) / h
             size = float(np.abs(terms).sum())
             # Orders further apart than that say nothing: the step is too long for what the function does.
-            if apart + noise < best[1] and apart <= max(noise, convinced * size):
+            seen = apart <= max(noise, 1e-3 * size) and beside <= 1e-3 * float(weights @ np.abs(up - here))
+            if seen and apart + noise < best[1]:
                 best = value, apart + noise, left, right, terms
             if apart <= max(noise, 1e-7 * size):
                 break

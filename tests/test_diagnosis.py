@@ -1,4 +1,4 @@
-"""Classic mistakes of students, each beside its right twin, and the words of the diagnosis that names it.
+"""The words of a diagnosis, for mistakes as they are written down, each beside its right twin.
 
 A row is: a name, the forward, the right backward, the wrong one, the inputs, and what the diagnosis says.
 """
@@ -70,6 +70,16 @@ def affine_dout_forgotten(dout, cache):
 def affine_in_float32(dout, cache):
     x, w = cache
     return (dout.astype(np.float32) @ w.T.astype(np.float32)).astype(float), x.T @ dout, dout.sum(axis=0)
+
+
+def affine_dw_never_assigned(dout, cache):
+    _x, w = cache
+    return dout @ w.T, np.zeros_like(w), dout.sum(axis=0)
+
+
+def affine_dx_summed_too(dout, cache):
+    x, w = cache
+    return (dout @ w.T).sum(axis=0), x.T @ dout, dout.sum(axis=0)
 
 
 LAST = {}
@@ -478,6 +488,9 @@ MISTAKES = [
     ("affine, dout forgotten", affine, affine_back, affine_dout_forgotten, XWB, "dout is not used"),
     ("affine, dx in float32", affine, affine_back, affine_in_float32, XWB, "float32 somewhere inside"),
     ("affine, a global", affine_with_a_global, affine_back, affine_stale, XWB, "stale cache"),
+    ("affine, dw 0", affine, affine_back, affine_dw_never_assigned, XWB, "0 everywhere"),
+    ("affine, dx summed", affine, affine_back, affine_dx_summed_too, XWB, "summed over axis 0, which the"),
+    ("relu, 0 / 0", relu, relu_back, lambda dout, x: dout * np.where(x > 0, 1, np.nan), X, "NaN"),
     ("affine, a penalty", affine, affine_back, affine_decayed_twice, XWB, "0.1 times w"),
     (
         "relu, no mask",

@@ -484,3 +484,18 @@ def test_large_inputs_with_the_tape_and_in_random_directions():
         with pytest.raises(GradientMismatch, match=r"input 1 is wrong at index \(123, 4\)"):
             check_layer((forward, wrong), x, w, b)
     check_layer(mg.affine_relu, x, w, b)
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [(np.sin, 1e30), (np.tan, 1e100), (np.square, 1e150), (np.log, 1e-300), (np.log, 0.0), (np.exp, 700.0)],
+)
+def test_no_false_alarm_where_differences_say_nothing(f, x):
+    with np.errstate(all="ignore"):
+        check_grads(f, np.array([x, x / 2]))
+
+
+@pytest.mark.parametrize("f", [np.std, np.var, np.tanh])
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e4])
+def test_no_false_alarm_at_any_scale(f, scale):
+    check_grads(f, scale * PAIR[0])
