@@ -530,12 +530,13 @@ class _Comparison:
             right = self.right(k)
             apart[index] = abs(ours[index] - right[index])
         numbers = [(way.name, float(np.asarray(way.arrays[k])[index])) for way in (self.given, *self.ways)]
-        values = [f"{name} {x!r}" for i, (name, x) in enumerate(numbers) if i == 0 or not np.isnan(x)]
+        exact = [(name, f"{x:.8g}" if name == "finite differences" else repr(x)) for name, x in numbers]
+        values = [f"{name} {x}" for i, (name, x) in enumerate(exact) if i == 0 or x != "nan"]
         error = float(apart[index] / max(abs(ours[index]), abs(right[index]), 1e-300))
         allowed = ULPS * self.allowed[k][index] / max(abs(ours[index]), abs(right[index]), 1e-300)
         lines = [
             f"{self.name}: the gradient of input {self.places[k]} is wrong at index {index}: {', '.join(values)}; "
-            f"relative error {error:.3g}, where {allowed:.3g} is allowed"
+            f"relative error {error:.3g}, where {allowed:.1g} is allowed"
         ]
         if self.slopes[k].parted[index]:
             left, right_slope = self.slopes[k].left[index], self.slopes[k].right[index]
