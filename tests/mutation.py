@@ -1,0 +1,350 @@
+"""How good are the tests of the gradients: break every backward rule and layer on purpose, and see who notices.
+
+    python -m tests.mutation                  every mutant; those that survive are listed
+    python -m tests.mutation --sample 40      so many of them, the same each time
+
+A mutant is one small change in one rule: a sign, a factor, a dropped term or sum, another axis, swapped
+operands, ``>=`` for ``>``, a missing mask, another index. It is killed if a test of the registry fails: the
+gradient properties first, and, for what survives them, the test files of rules, layers and the net.
+Mutants that compute the same numbers are listed, with the reason, in mutation_equivalent.txt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import types
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from hypothesis import HealthCheck, Phase, given, settings
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+FILES = [
+    f"minigrad/rules/{name}.py" for name in ("elementwise", "reductions", "shaping", "linalg", "indexing")
+]
+FILES += ["minigrad/layers.py"]
+EQUIVALENT = Path(__file__).with_name("mutation_equivalent.txt")
+NOT_RULES = {"within", "inputs", "layer", "dispatcher", "__init__", "__call__", "__repr__"}
+NOT_RULES |= {"cache_on_tape", "careful_backward", "_checked_labels"}
+
+
+class Mutant(NamedTuple):
+    """One change: in which function of which file, what was there, what is there now, and which of equal ones it is."""
+
+    file: str
+    function: str
+    before: str
+    after: str
+    number: int
+
+    def __str__(self) -> str:
+        which = f" ({self.number})" if self.number > 1 else ""
+        return f"{self.file}: {self.function}: {self.before}  ->  {self.after}{which}"
+
+
+# -- the changes -------------------------------------------------------------------------------------------------
+
+
+def changes(node: ast.AST) -> Iterator[ast.AST]:
+    """Make what may stand wrongly in the place of a node."""
+    match node:
+        case ast.BinOp(left, ast.Add() | ast.Sub(), right):
+            yield left
+            yield right
+            yield ast.BinOp(left, ast.Sub() if isinstance(node.op, ast.Add) else ast.Add(), right)
+        case ast.BinOp(left, ast.Mult(), right):
+            yield left
+            yield right
+            yield ast.BinOp(left, ast.Div(), right)
+        case ast.BinOp(left, ast.Div(), right):
+            yield left
+            yield ast.BinOp(left, ast.Mult(), right)
+        case ast.BinOp(left, ast.MatMult(), right):
+            yield ast.BinOp(right, ast.MatMult(), left)
+        case ast.BinOp(left, ast.Pow(), right):
+            yield left
+        case ast.UnaryOp(ast.USub(), operand):
+            yield operand
+        case ast.Compare(left, [op], [right]) if type(op) in OTHER_COMPARISONS:
+            for other in OTHER_COMPARISONS[type(op)]:
+                yield ast.Compare(left, [other()], [right])
+        case ast.Constant(bool() as value):
+            yield ast.Constant(not value)
+        case ast.Constant(int() as value):
+            yield ast.Constant(value + 1)
+            yield ast.Constant(value - 1)
+        case ast.Constant(float() as value):
+            yield ast.Constant(value * 2)
+        case ast.Call(ast.Attribute(ast.Name("np"), name), args, keywords):
+            if name in ("sum", "swapaxes", "transpose", "moveaxis", "flip", "cumsum", "expand_dims", "where"):
+                yield args[1] if name == "where" and len(args) == 3 else args[0]
+            if name in OTHER_FUNCTIONS:
+                yield ast.Call(ast.Attribute(ast.Name("np"), OTHER_FUNCTIONS[name]), args, keywords)
+        case ast.Call(ast.Attribute(value, "sum" | "reshape" | "copy"), _, _):
+            yield value
+        case ast.Attribute(value, "T"):
+            yield value
+        case ast.IfExp(_, body, orelse):
+            yield body
+            yield orelse
+
+
+OTHER_COMPARISONS = {
+    ast.Gt: (ast.GtE, ast.Lt),
+    ast.GtE: (ast.Gt,),
+    ast.Lt: (ast.LtE, ast.Gt),
+    ast.LtE: (ast.Lt,),
+    ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+}
+OTHER_FUNCTIONS = {
+    "greater": "greater_equal",
+    "less": "less_equal",
+    "cos": "sin",
+    "sin": "cos",
+    "cosh": "sinh",
+}
+OTHER_FUNCTIONS |= {
+    "sinh": "cosh",
+    "zeros_like": "ones_like",
+    "ones_like": "zeros_like",
+    "max": "min",
+    "cumprod": "cumsum",
+}
+
+
+def results(function: ast.AST) -> Iterator[ast.AST]:
+    """Find the expressions that a function returns, each by itself."""
+    if isinstance(function, ast.Lambda):
+        yield function.body
+    for node in ast.walk(function):
+        if isinstance(node, ast.Return) and node.value is not None:
+            yield from node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+
+
+def rules_in(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
+    """Find the functions that rules are made of, by name; a lambda's is that of the function it is the rule of."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name not in NOT_RULES:
+            names = [argument.arg for argument in node.args.args]
+            if "draw" not in names and not node.name.endswith("_inputs") and node.name != "_index":
+                yield node.name, node
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "declare":
+            for argument in node.args[1:]:
+                if isinstance(argument, ast.Lambda):
+                    yield ast.unparse(node.args[0]), argument
+
+
+def mutate(file: str) -> Iterator[tuple[Mutant, str]]:
+    """Make all mutants of a file, each with its source."""
+    tree = ast.parse((ROOT / file).read_text())
+    for node in ast.walk(tree):  # docstrings are no code
+        if (
+            isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Module))
+            and ast.get_docstring(node) is not None
+        ):
+            node.body = node.body[1:] or [ast.Pass()]
+    numbers: Counter[tuple[str, str, str]] = Counter()
+    for name, function in rules_in(tree):
+        whole = [(node, change) for node in results(function) for change in scaled(node)]
+        body = function.body if isinstance(function.body, list) else [function.body]
+        parts = [(node, change) for part in body for node in ast.walk(part) for change in changes(node)]
+        for node, change in whole + parts:
+            before, after = ast.unparse(node), ast.unparse(change)
+            if before == after:
+                continue
+            kept = copy.copy(node.__dict__), type(node)
+            changed = copy.deepcopy(change)
+            node.__class__, node.__dict__ = type(changed), changed.__dict__
+            source = ast.unparse(ast.fix_missing_locations(tree))
+            node.__dict__, node.__class__ = kept[0], kept[1]
+            numbers[name, before, after] += 1
+            yield Mutant(file, name, before, after, numbers[name, before, after]), source
+
+
+def scaled(node: ast.AST) -> Iterator[ast.AST]:
+    """Make a result of the wrong sign or size."""
+    if isinstance(node, ast.Constant):
+        return
+    kept = copy.deepcopy(node)
+    yield ast.UnaryOp(ast.USub(), kept)
+    yield ast.BinOp(kept, ast.Mult(), ast.Constant(2))
+    yield ast.BinOp(kept, ast.Mult(), ast.Constant(0.5))
+
+
+# -- who notices -------------------------------------------------------------------------------------------------
+
+
+def loaded(file: str, source: str) -> types.ModuleType:
+    """Run a file's changed source as a module of its own; what it declares takes the place of what was there."""
+    name = file.removesuffix(".py").replace("/", ".")
+    module = types.ModuleType(name)
+    module.__package__ = name.rpartition(".")[0]
+    module.__file__ = str(ROOT / file)
+    exec(compile(source, file, "exec"), module.__dict__)
+    return module
+
+
+def touched(code: types.CodeType, names: set[str]) -> bool:
+    """Tell whether a function's code, or that of a function in it, mentions one of the names."""
+    inner = [each for each in code.co_consts if isinstance(each, types.CodeType)]
+    return bool(names & set(code.co_names)) or any(touched(each, names) for each in inner)
+
+
+def suspects(module: types.ModuleType, mutant: Mutant) -> list[object]:
+    """Find the ops and layers that a changed function is part of."""
+    if mutant.file.endswith("layers.py"):
+        return list(module.LAYERS.values())
+    functions = {f.__name__: f for f in vars(module).values() if isinstance(f, types.FunctionType)}
+    names = {mutant.function.removeprefix("np.")}
+    while (
+        more := {
+            name for name, f in functions.items() if touched(getattr(f, "__wrapped__", f).__code__, names)
+        }
+        - names
+    ):
+        names |= more
+    found = []
+    for op in dict.fromkeys(module.OPS_DECLARED):
+        rules = getattr(op, "rules", ())
+        parts = [op.forward, *(rules if isinstance(rules, tuple) else [rules.rule])]
+        codes = [part.__code__ for part in parts if isinstance(part, types.FunctionType)]
+        if op.name in names or any(touched(code, names) or code.co_name in names for code in codes):
+            found.append(op)
+    return found or list(dict.fromkeys(module.OPS_DECLARED))
+
+
+def holds(suspect: object, examples: int) -> None:
+    """Check an op or a layer of the registry on drawn inputs."""
+    from test_rules import as_function
+
+    from minigrad.gradient_check import check_grads, check_layer
+    from minigrad.testing import calls
+
+    @settings(
+        phases=[Phase.generate],
+        max_examples=examples,
+        database=None,
+        derandomize=True,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(calls(suspect.inputs))
+    def gradients_are_right(call):
+        args, options = call
+        if hasattr(suspect, "cache_on_tape"):
+            check_layer((suspect.forward, suspect.backward), *args, **options)
+        else:
+            f, arrays = as_function(suspect, args, options)
+            check_grads(f, *arrays, order=2)
+
+    gradients_are_right()
+
+
+def unnoticed(mutant: Mutant, source: str, examples: int = 50) -> list[str]:
+    """Return the names of the ops and layers whose gradient properties hold for a mutant; none, if one does not."""
+    from minigrad.rules import table
+
+    before = dict(table.OPS)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            module = loaded(mutant.file, source)
+            module.OPS_DECLARED = [op for f, op in table.OPS.items() if before.get(f) is not op]
+            found = suspects(module, mutant)
+            for suspect in found:
+                holds(suspect, examples)
+            return [suspect.name for suspect in found]
+    except Exception:
+        return []
+    finally:
+        table.OPS.clear()
+        table.OPS.update(before)
+
+
+def is_killed(mutant: Mutant, source: str) -> bool:
+    """Tell whether the properties, or else the test files, fail for a mutant."""
+    names = unnoticed(mutant, source)
+    if not names:
+        return True
+    if mutant.file.endswith("layers.py"):
+        runs = [["tests/test_subgradients.py", "tests/test_layers.py", "tests/test_models.py"]]
+    else:
+        runs = [
+            ["tests/test_subgradients.py", "tests/test_tensor.py", "tests/test_functional.py"],
+            ["tests/test_rules.py", "-k", " or ".join(names)],
+        ]
+    with tempfile.TemporaryDirectory() as folder:
+        for part in ("minigrad", "models", "tests", "setup.cfg", "pyproject.toml"):
+            copied = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+            copied(ROOT / part, Path(folder, part))
+        Path(folder, mutant.file).write_text(source)
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+        env = {**os.environ, "PYTHONPATH": folder, "OPENBLAS_NUM_THREADS": "1"}
+        ended = (
+            subprocess.run([*command, *run], cwd=folder, env=env, capture_output=True).returncode
+            for run in runs
+        )
+        return any(status != 0 for status in ended)
+
+
+def equivalents() -> dict[str, str]:
+    """Read the mutants that compute the same, and why."""
+    pairs = (line.split("  # ", 1) for line in EQUIVALENT.read_text().splitlines() if "  # " in line)
+    return dict(pairs)
+
+
+def sample(count: int | None, seed: int = 0) -> list[tuple[Mutant, str]]:
+    """Return all mutants, or so many of them, the same each time."""
+    mutants = [pair for file in FILES for pair in mutate(file)]
+    if count is None:
+        return mutants
+    chosen = np.random.default_rng(seed).choice(len(mutants), count, replace=False)
+    return [mutants[i] for i in sorted(chosen)]
+
+
+def main() -> int:
+    """Run the mutants; return how many survive that are not equivalent."""
+    parser = argparse.ArgumentParser(prog="tests.mutation", description=__doc__.splitlines()[0])
+    parser.add_argument("--sample", type=int, metavar="N", help="so many mutants (default: all)")
+    parser.add_argument(
+        "--workers", type=int, default=2, metavar="N", help="processes (default: %(default)s)"
+    )
+    args = parser.parse_args()
+    for file in FILES:
+        right = ast.unparse(ast.parse((ROOT / file).read_text()))
+        assert unnoticed(Mutant(file, "", "", "", 0), right, examples=5), (
+            f"the tests fail for {file} as it is"
+        )
+    known, score, survivors = equivalents(), Counter(), []
+    pairs = sample(args.sample)
+    tried = [pair for pair in pairs if str(pair[0]) not in known]
+    with ProcessPoolExecutor(args.workers) as pool:
+        for (mutant, _), killed in zip(tried, pool.map(is_killed, *zip(*tried, strict=True)), strict=True):
+            score["killed" if killed else "survived"] += 1
+            if not killed:
+                survivors.append(mutant)
+                print("survived:", mutant, flush=True)
+    share = score["killed"] / max(score["killed"] + score["survived"], 1)
+    print(
+        f"{len(pairs)} mutants: {score['killed']} killed, {score['survived']} survived, "
+        f"{len(pairs) - len(tried)} equivalent; score {share:.1%}"
+    )
+    return len(survivors)
+
+
+if __name__ == "__main__":
+    sys.exit(bool(main()))
