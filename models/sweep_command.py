@@ -17,7 +17,7 @@ import numpy as np
 from minigrad.sweep import SweepResult, sweep, train_model
 
 from .command_line import Parser, checked, load, stop
-from .two_layer_net import TwoLayerNet
+from .two_layer_net import CompiledTwoLayerNet
 
 GRIDS: dict[str, dict[str, list[Any]]] = {
     "digits": {
@@ -72,7 +72,7 @@ def search(args: argparse.Namespace, data: dict[str, Any]) -> SweepResult:
 
 def train(setting: dict[str, Any], data: dict[str, Any], seed: int) -> dict[str, Any]:
     """Train one setting as the course does: batches of 200, the learning rate 0.95 times as high each epoch."""
-    net = TwoLayerNet(
+    net = CompiledTwoLayerNet(
         input_dim=data["X_train"][0].size,
         hidden_dim=setting["hidden_dim"],
         weight_scale=setting["weight_scale"],
@@ -99,7 +99,7 @@ def report(result: SweepResult, data: dict[str, Any], seconds: float) -> None:
     except ValueError as error:
         stop(1, str(error))
     assert best.params is not None
-    net = TwoLayerNet(data["X_train"][0].size, best.setting["hidden_dim"])
+    net = CompiledTwoLayerNet(data["X_train"][0].size, best.setting["hidden_dim"])
     net.params = best.params
     correct = [
         np.argmax(net.loss(data["X_test"][i : i + 500]), axis=1) == data["y_test"][i : i + 500]
