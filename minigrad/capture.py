@@ -11,6 +11,7 @@ from __future__ import annotations
 import dis
 import math
 import operator
+import os.path
 import sys
 import weakref
 import zlib
@@ -18,7 +19,6 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import lru_cache
 from itertools import pairwise
-from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
@@ -626,13 +626,13 @@ CALLS: dict[Any, Callable[..., Any]] = {
 # Where in a person's code
 
 
-OURS = str(Path(__file__).parent)
-NUMPY = str(Path(np.__file__).parent)
+OURS = os.path.dirname(__file__)
+NUMPY = os.path.dirname(np.__file__)
 
 
 ENGINE = (
     NUMPY,
-    *(str(Path(OURS) / name) for name in ("capture.py", "functional.py", "rules", "tape.py", "tensor.py")),
+    *(os.path.join(OURS, name) for name in ("capture.py", "functional.py", "rules", "tape.py", "tensor.py")),
 )
 """Code whose own variables do not say what a value is: all that is ours but the layers."""
 
@@ -648,7 +648,7 @@ def frame_outside(folders: tuple[str, ...]) -> FrameType | None:
 def user_line() -> str:
     """Return the file and line of a person's code that is being run."""
     frame = frame_outside((OURS, NUMPY))
-    return "jit" if frame is None else f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+    return "jit" if frame is None else f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 
 def assigned_name() -> str:
