@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
 import operator
 from collections import Counter, OrderedDict
@@ -282,7 +283,9 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
 
 def names_in(code: CodeType) -> set[str]:
     """Return the global names in a function's code, and in that of the functions defined in it."""
-    names = set(code.co_names)
+    names = {
+        str(each.argval) for each in dis.get_instructions(code) if each.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+    }
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             names |= names_in(constant)

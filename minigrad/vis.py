@@ -194,9 +194,10 @@ def plot_sweep(result: SweepResult, axes: Sequence[Axes] | None = None) -> list[
         panels[0].annotate(
             "diverged or failed",
             (0.03, below),
-            xycoords=("axes fraction", "data"),
+            (0, 6),  # points above the crosses
+            ("axes fraction", "data"),
+            "offset points",
             color="tab:red",
-            va="bottom",
         )
     return panels
 

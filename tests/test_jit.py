@@ -589,3 +589,13 @@ def test_objects_that_may_change_are_no_options():
         mg.jit(lambda x, config: x * config.rate)(np.ones(2), Config())
     assert mg.jit(lambda x, f, kind: f(x).astype(kind))(np.ones(2), np.exp, np.float32).dtype == np.float32
     assert mg.jit(lambda x, y: x if y is None else y)(np.ones(2), None).shape == (2,)
+
+
+def test_an_attribute_is_not_taken_for_the_array_of_its_name():
+    namespace = {"w": np.ones(2)}
+    exec("def f(p):\n    return p.w * 2", namespace)
+    Params = namedtuple("Params", ["w"])
+    np.testing.assert_array_equal(mg.jit(namespace["f"])(Params(np.ones(3))), [2, 2, 2])
+    exec("def g(x):\n    return x * w", namespace)
+    with pytest.raises(JitError, match="reads the array w"):
+        mg.jit(namespace["g"])(np.ones(2))
