@@ -18,7 +18,7 @@ import numpy as np
 from .capture import JitError, Node, Trace, Traced, TracedGenerator, fingerprint, same
 from .functional import map_tree
 from .printed import Tape
-from .simplify import CONSTANT, simplify
+from .simplify import CONSTANT, is_constant, simplify
 from .source import Plan, Writer
 from .tape import ALONE_BELOW, recording
 from .tensor import Tensor
@@ -481,7 +481,7 @@ def result_node(leaf: Any, found: list[Any]) -> Any:
 
 def constant_value(x: Any) -> Any:
     """Return the value of a constant's node; anything else as it is."""
-    return x.value if type(x) is Node and x.name == CONSTANT else x
+    return x.value if type(x) is Node and is_constant(x) else x
 
 
 def refuse_what_is_held_outside(trace: Trace) -> None:

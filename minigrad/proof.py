@@ -61,16 +61,24 @@ def check_entry(entry: Op | Composite | Layer, seed: int) -> Report:
     return check_grads(f, *arrays, order=2)
 
 
-def of_arrays(
-    function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]
-) -> tuple[Callable[..., Any], list[Any]]:
-    """Return a call as a function of its float arrays alone, those in a list too; and those arrays."""
-    places = [
+def float_places(args: Sequence[Any]) -> list[tuple[int, int]]:
+    """Return where the float arrays are among the arguments of a call: which argument, and which of a list."""
+    return [
         (i, j)
         for i, arg in enumerate(args)
         for j, x in enumerate(arg if isinstance(arg, list) else [arg])
         if isinstance(x, np.ndarray) and x.dtype.kind == "f"
     ]
+
+
+def of_arrays(
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    options: dict[str, Any],
+    places: Sequence[tuple[int, int]] | None = None,
+) -> tuple[Callable[..., Any], list[Any]]:
+    """Return a call as a function of its arrays at some places, those of floats by default; and those arrays."""
+    places = float_places(args) if places is None else places
 
     def f(*arrays: Any) -> Any:
         full = [list(arg) if isinstance(arg, list) else arg for arg in args]

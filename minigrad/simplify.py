@@ -7,7 +7,8 @@ the order of the arithmetic, and so the last bits.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import ChainMap, Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def clean(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
     return list(dict.fromkeys(out)), [new.get(node, node) for node in results]
 
 
-def renewed(node: Node, new: dict[Node, Node]) -> Node:
+def renewed(node: Node, new: Mapping[Node, Node]) -> Node:
     """Return a node with others in place of its operands."""
 
     def renew(x: Any) -> Any:
@@ -278,7 +279,6 @@ def _push(c: float, nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
     through: dict[
         Node, tuple[Node, ...]
     ] = {}  # the operands to scale, of those scaled by way of their operands
-    sources: set[Node] = set()  # those to scale themselves
     for node in reversed(nodes):
         if node in scales:
             continue
@@ -289,7 +289,7 @@ def _push(c: float, nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
             plain.update(x for x in operands if x not in chosen)
         else:
             plain.update(operands)
-    sources = wanted - set(through)
+    sources = wanted - set(through)  # those to scale themselves
     if sum(x.value.size + CALL for x in sources) >= sum(x.value.size + CALL for x in scales.values()):
         return nodes, results
     new: dict[Node, Node] = {}
@@ -299,7 +299,7 @@ def _push(c: float, nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
         if node in scales:
             new[node] = scaled[scales[node]]
         elif node in through:
-            made = renewed(node, {**new, **{x: scaled[x] for x in through[node]}})
+            made = renewed(node, ChainMap({x: scaled[x] for x in through[node]}, new))
             scaled[node] = made
             out.append(made)
         else:

@@ -163,7 +163,7 @@ class Plan:
         escaping = {root for node in results for root in self.roots_of(node)}
         for i, node in enumerate(nodes):
             if node in self.roots[node] and node.shape:
-                self.places[node] = self._over_an_operand(i, node, escaping) or Place(node)
+                self.places[node] = self._over_an_operand(i, node) or Place(node)
         for root in escaping:
             if root in self.places and self.places[root].owner.function is not None:
                 self.places[root].fresh = True
@@ -201,7 +201,7 @@ class Plan:
                 last[root] = len(self.nodes)
         return last
 
-    def _over_an_operand(self, i: int, node: Node, escaping: set[Node]) -> Place | None:
+    def _over_an_operand(self, i: int, node: Node) -> Place | None:
         """Return the place of an operand that dies in call i, of the result's shape; a donated one, if there is."""
         if not fills(node):
             return None
@@ -288,6 +288,7 @@ class Writer:
         uses = Counter(x for node in plan.nodes for x in node.operands())
         uses.update(plan.results)
         self.once = {node for node in plan.nodes if uses[node] == 1}
+        self.position = {node: i for i, node in enumerate(plan.nodes)}
         self.name = self.unused(name)
         self.parameters = [self.unused(hint) for _, hint in parameters]
         for (node, _), called in zip(parameters, self.parameters, strict=True):
@@ -433,7 +434,8 @@ class Writer:
         """Tell whether a number of arrays is used before any array is written to."""
         if not isinstance(node.value, np.generic):
             return False
-        for later in self.plan.nodes[self.plan.nodes.index(node) + 1 :]:
+        for i in range(self.position[node] + 1, len(self.plan.nodes)):
+            later = self.plan.nodes[i]
             if not isinstance(later.value, np.generic):
                 return False
             if node in later.operands():
@@ -546,9 +548,10 @@ class Writer:
                 return [*first, f"{into}[{self.index(index)}] {SIGNS[changed.function]}= {number}"]
             if f is written:
                 return [*first, f"{into}[{self.index(index)}] = {self.spelled(value)}"]
-            self.function(np.add)
-            self.imports.add("add")
-            return [*first, f"add.at({into}, {self.spelled(index)}, {self.spelled(value)})"]
+            return [
+                *first,
+                f"{self.function(np.add)}.at({into}, {self.spelled(index)}, {self.spelled(value)})",
+            ]
         return [f"{self.function(f)}({', '.join([*self.arguments(node), f'out={into}'])})"]
 
     # -- the function ----------------------------------------------------------------------------------------------
@@ -645,13 +648,10 @@ class Writer:
 
     def put_back(self, finals: dict[Node, Node]) -> None:
         """Write the lines that put values into the inputs where they are not there yet."""
-        left = [
-            (x, final)
-            for x, final in finals.items()
-            if self.plan.places.get(final) is not self.plan.places[x]
-        ]
         copied = []
-        for x, final in left:
+        for x, final in finals.items():
+            if self.plan.places[x] not in self.left:
+                continue
             value = self.spelled(final)
             if any(root.function is None for root in self.plan.roots_of(final)):
                 kept = self.unused(f"new_{self.names[x]}")

@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from test_rules import as_function
-
 from minigrad.gradient_check import check_grads, check_layer
 from minigrad.layers import LAYERS, Layer
+from minigrad.proof import of_arrays
 from minigrad.rules import OPS
 from minigrad.testing import HypothesisDraw
 
@@ -59,7 +55,7 @@ def alarms(entry: Any, kind: str, cases: int) -> list[str]:
             if isinstance(entry, Layer):
                 report = check_layer(entry, *args, raise_on_error=False, **options)
             else:
-                f, arrays = as_function(entry, args, options)
+                f, arrays = of_arrays(entry.function, args, options)
                 report = check_grads(f, *arrays, raise_on_error=False)
         if report.problems:
             found.append(f"{entry.name}, {kind}: {report}")

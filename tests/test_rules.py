@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.gradient_check import GradientMismatch, check_grads
+from minigrad.proof import float_places, of_arrays
 from minigrad.rules import OPS, Op
 from minigrad.rules.indexing import getitem, setitem
 from minigrad.testing import LAYOUTS, arrays_for, calls, laid_out
@@ -23,36 +24,9 @@ EVERY_OP = pytest.mark.parametrize(
 FEWER = settings(max_examples=settings().max_examples // 3)
 
 
-def float_arrays(args):
-    """Where the float arrays are among the arguments of a call: (position,) or (position, place in a list)."""
-    places = []
-    for i, arg in enumerate(args):
-        if isinstance(arg, list) and all(isinstance(each, np.ndarray) for each in arg):
-            places += [(i, j) for j in range(len(arg))]
-        elif isinstance(arg, np.ndarray) and arg.dtype.kind == "f":
-            places.append((i,))
-    return places
-
-
-def get(args, place):
-    return args[place[0]] if len(place) == 1 else args[place[0]][place[1]]
-
-
 def as_function(op, args, kwargs, places=None):
     """The call as a function of its float arrays alone, and those arrays."""
-    places = float_arrays(args) if places is None else places
-
-    def f(*arrays):
-        full = [list(arg) if isinstance(arg, list) else arg for arg in args]
-        for place, array in zip(places, arrays, strict=True):
-            if len(place) == 1:
-                full[place[0]] = array
-            else:
-                full[place[0]][place[1]] = array
-        return op.function(*full, **kwargs)
-
-    f.__name__ = op.name
-    return f, [get(args, place) for place in places]
+    return of_arrays(op.function, args, kwargs, places)
 
 
 @EVERY_OP
@@ -137,11 +111,11 @@ def test_compiled_it_is_what_it_is_as_written(op, data):
         at = op.known.index("index")
         args = (*args[:at], without_arrays(args[at]), *args[at + 1 :])
     arrays = [i for i, arg in enumerate(args) if isinstance(arg, (np.ndarray, list))]
-    places = float_arrays(args)
+    places = float_places(args)
     rtol = 1e-12 if dtype == np.float64 else 1e-5
     for derivative in (differentiated, curvature):
 
-        def of_arrays(*moving, derivative=derivative):
+        def derived(*moving, derivative=derivative):
             full = list(args)
             for i, arg in zip(arrays, moving, strict=True):
                 full[i] = arg
@@ -149,7 +123,7 @@ def test_compiled_it_is_what_it_is_as_written(op, data):
             return derivative(f, len(floats))(*floats)
 
         moving = [args[i] for i in arrays]
-        expected, compiled = flat(of_arrays(*moving)), mg.jit(of_arrays)
+        expected, compiled = flat(derived(*moving)), mg.jit(derived)
         for _ in range(2):
             for got, want in zip(flat(compiled(*moving)), expected, strict=True):
                 assert (np.shape(got), np.asarray(got).dtype) == (np.shape(want), np.asarray(want).dtype)
@@ -264,12 +238,12 @@ def test_the_tensors_own_methods_and_operators(name, data):
     args, kwargs = data.draw(SQUARE if name == "__imatmul__" else calls(op.inputs))
     if name.startswith("__i") and name != "__imatmul__":  # the result must fit into the first operand
         args = (np.array(np.broadcast_arrays(*args)[0]), args[1])
-    places = float_arrays(args)
-    arrays = [get(args, place) for place in places]
+    places = float_places(args)
+    arrays = [args[i] for i, _ in places]
 
     def f(*moving):
         full = list(args)
-        for (i,), x in zip(places, moving, strict=True):
+        for (i, _), x in zip(places, moving, strict=True):
             full[i] = x
         return call(*full, **kwargs)
 
