@@ -170,8 +170,6 @@ def make_parser() -> Parser:
     positive = checked(float, lambda x: 0 < x < math.inf, "a finite number > 0")
     not_negative = checked(float, lambda x: 0 <= x < math.inf, "a finite number >= 0")
     count = checked(int, lambda n: 1 <= n <= 10**9, "an integer from 1 to 1000000000")
-    folder = checked(lambda text: Path(text) if text else None, lambda path: path is not None, "a folder")
-    natural = checked(int, lambda n: n >= 0, "an integer >= 0")
 
     parser = Parser(
         prog=PROGRAM,
@@ -192,7 +190,7 @@ def make_parser() -> Parser:
     )
     data.add_argument(
         "--data-dir",
-        type=folder,
+        type=FOLDER,
         metavar="DIR",
         help="the folder cifar-10-batches-py or its parent (default: what the environment variable "
         "CIFAR10_DIR names, or else the cache folder)",
@@ -242,7 +240,7 @@ def make_parser() -> Parser:
     )
     training.add_argument(
         "--seed",
-        type=natural,
+        type=NATURAL,
         metavar="N",
         default=0,
         help="of the first weights and the minibatches; the same seed gives the same run "
@@ -252,7 +250,7 @@ def make_parser() -> Parser:
     output = parser.add_argument_group("output")
     output.add_argument(
         "--print-every",
-        type=natural,
+        type=NATURAL,
         metavar="N",
         default=100,
         help="iterations from one logged loss to the next; 0 logs none (default: %(default)s)",
@@ -260,7 +258,7 @@ def make_parser() -> Parser:
     output.add_argument("--quiet", action="store_true", help="print the two accuracies only")
     output.add_argument(
         "--out",
-        type=folder,
+        type=FOLDER,
         metavar="DIR",
         help="write history.json, history.csv and params.npz there and, if matplotlib is installed, curves.png "
         "and weights.png; those of an earlier run are replaced",
@@ -281,6 +279,10 @@ def checked(convert: Callable[[str], Any], accepts: Callable[[Any], bool], expec
         raise argparse.ArgumentTypeError(f"got {text!r}, expected {expected}")
 
     return parse_value
+
+
+FOLDER = checked(lambda text: Path(text) if text else None, lambda path: path is not None, "a folder")
+NATURAL = checked(int, lambda n: n >= 0, "an integer >= 0")
 
 
 def by_dataset(text: str, name: str) -> str:

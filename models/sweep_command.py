@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import math
 import multiprocessing
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minigrad.sweep import SweepResult, sweep, train_model
 
-from .command_line import Parser, checked, load, stop
+from .command_line import FOLDER, NATURAL, Parser, checked, load, stop
 from .two_layer_net import CompiledTwoLayerNet
 
 GRIDS: dict[str, dict[str, list[Any]]] = {
@@ -114,9 +112,7 @@ def report(result: SweepResult, data: dict[str, Any], seconds: float) -> None:
 
 def make_parser() -> Parser:
     """Return the parser of all flags."""
-    folder = checked(lambda text: Path(text) if text else None, lambda path: path is not None, "a folder")
     count = checked(int, lambda n: 1 <= n <= 1000, "an integer from 1 to 1000")
-    natural = checked(int, lambda n: 0 <= n < math.inf, "an integer >= 0")
     parser = Parser(
         prog="two_layer_net sweep",
         description="Train the two-layer net with every setting of a grid, 81 in all. Settings that differ in the "
@@ -126,14 +122,14 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--dataset", choices=GRIDS, default="digits", help="(default: %(default)s)")
     parser.add_argument(
-        "--data-dir", type=folder, metavar="DIR", help="the folder cifar-10-batches-py or its parent"
+        "--data-dir", type=FOLDER, metavar="DIR", help="the folder cifar-10-batches-py or its parent"
     )
     parser.add_argument(
         "--dtype", choices=["float32", "float64"], default="float32", help="(default: %(default)s)"
     )
-    parser.add_argument("--seed", type=natural, default=0, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--seed", type=NATURAL, default=0, metavar="N", help="(default: %(default)s)")
     parser.add_argument(
         "--workers", type=count, default=1, metavar="N", help="processes that train (default: %(default)s)"
     )
-    parser.add_argument("--out", type=folder, metavar="DIR", required=True, help="the folder of the results")
+    parser.add_argument("--out", type=FOLDER, metavar="DIR", required=True, help="the folder of the results")
     return parser
