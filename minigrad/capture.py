@@ -123,6 +123,11 @@ def cast(a: Any, dtype: Any, casting: Any = "unsafe") -> Any:
     return a.astype(dtype, casting=casting)
 
 
+def spread(a: Any, shape: tuple[int, ...]) -> Any:
+    """Return a copy of ``a``, broadcast to a shape."""
+    return np.array(np.broadcast_to(a, shape))
+
+
 class Draws:
     """A method of a random generator, called on the generator."""
 

@@ -374,7 +374,8 @@ class Program:
         writer = Writer(plan, list(zip(trace.inputs, hints, strict=True)), name_of(f))
         new = dict(zip(map(id, wanted), results, strict=False))
         self.source, self.run = writer.finish(tree, new, finals)
-        self.captured: Any = tree, writes
+        others = [*trace.inputs, *(node for node, _ in trace.constants.values())]
+        self.captured: Any = tree, writes, {id(memory_of(node)) for node in others}
         self.lock = Lock()
         self.overwritten = [i for i, node in enumerate(trace.inputs) if node in over or node in finals]
         self.overwritten_by_itself = [trace.inputs.index(node) for node in writes]
@@ -386,13 +387,18 @@ class Program:
 
     def first(self, leaves: list[Any]) -> Any:
         """Return the result that capturing gave, and forget it; run, if there were random numbers in it."""
-        tree, writes = self.captured
+        tree, writes, held = self.captured
         del self.captured
         if any(isinstance(leaf, np.random.Generator) for leaf in leaves):
-            return self.run(*leaves)
-        result = map_tree(lambda leaf, _: leaf.value.copy() if type(leaf) is Node else leaf, tree, None)
-        for place, final in zip(self.overwritten_by_itself, writes.values(), strict=True):
-            leaves[place][...] = final.value
+            result = self.run(*leaves)
+        else:
+            result = map_tree(handed_over, tree, held)
+            for place, final in zip(self.overwritten_by_itself, writes.values(), strict=True):
+                leaves[place][...] = final.value
+        for node in self.nodes:
+            for x in (node, *node.operands()):
+                if isinstance(x.value, np.ndarray):
+                    x.value = np.broadcast_to(x.dtype.type(0), x.shape)
         return result
 
     def tape(self) -> Tape:
@@ -479,6 +485,18 @@ def result_node(leaf: Any, found: list[Any]) -> Any:
     return leaf
 
 
+def handed_over(leaf: Any, held: set[int]) -> Any:
+    """Return the array of a node in a result: its own, if nothing else is in its memory; else a copy."""
+    if type(leaf) is not Node:
+        return leaf
+    value, memory = leaf.value, memory_of(leaf)
+    others = leaf.function is None or not isinstance(value, np.ndarray) or id(memory) in held
+    if others or (value.shape, value.strides, value.dtype) != (memory.shape, memory.strides, memory.dtype):
+        return value.copy()
+    held.add(id(memory))
+    return memory
+
+
 def constant_value(x: Any) -> Any:
     """Return the value of a constant's node; anything else as it is."""
     return x.value if type(x) is Node and is_constant(x) else x
@@ -498,5 +516,6 @@ def refuse_what_is_held_outside(trace: Trace) -> None:
 
 
 def memory_of(node: Node) -> Any:
-    """Return the array that owns the memory of a node's value."""
-    return node.value if node.value.base is None else node.value.base
+    """Return the array that owns the memory of a node's value; the value itself, if it is no array."""
+    base = getattr(node.value, "base", None)
+    return node.value if base is None else base

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .capture import Draws, Node, cast, mapped, part, pick, written
+from .capture import Draws, Node, cast, mapped, part, pick, spread, written
 from .rules.table import CHECKS
 
 Nodes = list[Node]
@@ -29,7 +29,7 @@ def simplify(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
     results
         The nodes that are wanted; inputs and constants may be among them.
     """
-    for rewrite in (clean, combine, push_scales, flat_labels, clean, squares_to_vdot, alive, float_masks):
+    for rewrite in REWRITES:
         nodes, results = rewrite(nodes, results)
     return nodes, results
 
@@ -276,14 +276,13 @@ def _push(c: float, nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
     scales = {node: found[1] for node in nodes if (found := scaling(node)) and found[0] == c}
     wanted = set(scales.values())  # those whose scaled value is wanted
     plain = set(results)  # those whose own value is
-    through: dict[
-        Node, tuple[Node, ...]
-    ] = {}  # the operands to scale, of those scaled by way of their operands
+    through: dict[Node, tuple[Node, ...]] = {}  # what to scale, of those scaled by way of their operands
     for node in reversed(nodes):
         if node in scales:
             continue
         operands = node.operands()
-        if node in wanted and node not in plain and (chosen := _linear_in(node, wanted)):
+        chosen = _linear_in(node, c, wanted) if node in wanted and node not in plain else None
+        if chosen is not None and all(x.dtype == node.dtype for x in chosen):
             through[node] = chosen
             wanted.update(chosen)
             plain.update(x for x in operands if x not in chosen)
@@ -299,9 +298,9 @@ def _push(c: float, nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
         if node in scales:
             new[node] = scaled[scales[node]]
         elif node in through:
-            made = renewed(node, ChainMap({x: scaled[x] for x in through[node]}, new))
-            scaled[node] = made
-            out.append(made)
+            made = _scaled_through(node, c, {x: scaled[x] for x in through[node]}, new)
+            scaled[node] = made[-1]
+            out += made
         else:
             new[node] = renewed(node, new)
             out.append(new[node])
@@ -315,19 +314,44 @@ CALL = 1000
 """What a call costs, in entries of an array."""
 
 
-def _linear_in(node: Node, wanted: set[Node]) -> tuple[Node, ...] | None:
-    """Return the operands to scale so that a call's result is; of two those scaled anyway, or the smaller."""
+def _linear_in(node: Node, c: float, wanted: set[Node]) -> tuple[Node, ...] | None:
+    """Return the operands to scale by c so that a call's result is; of two those scaled anyway, or the smaller."""
     f, operands = node.function, node.operands()
     if node.dtype.kind != "f" or any(x.dtype != node.dtype for x in operands if x.dtype.kind == "f"):
         return None
-    if f in (np.add, np.subtract) and len(set(operands)) == 2:
-        return tuple(operands)
+    if f in (np.add, np.subtract):
+        numbers = [number for x in node.args if (number := scalar_of(x)) is not None]
+        arrays = tuple(x for x in operands if not is_constant(x))
+        fits = len(set(arrays)) + len(numbers) == 2 and all(map(moderate, numbers))
+        return arrays if fits else None
     if f in (np.matmul, np.multiply) and len(set(operands)) == 2:
         floats = [x for x in operands if x.dtype.kind == "f" and not is_constant(x)]
         return (min(floats, key=lambda x: (x not in wanted, x.value.size)),) if floats else None
-    if f == np.add.reduce or f in (np.transpose, np.reshape, np.broadcast_to, part, np.divide):
+    if f is np.divide and (divisor := _scaled_divisor(node)) and moderate(divisor[0] / c):
+        return ()
+    if f is written and type(node.args[2]) is Node and len({node.args[0], node.args[2]}) == 2:
+        return node.args[0], node.args[2]
+    if f == np.add.reduce or f in (np.transpose, np.reshape, np.broadcast_to, part, pick, np.divide):
         return (operands[0],) if type(node.args[0]) is Node and operands.count(operands[0]) == 1 else None
     return None
+
+
+def _scaled_divisor(node: Node) -> tuple[float, Node] | None:
+    """Return k and d of a call that divides by k d."""
+    divisor = node.args[1]
+    return scaling(divisor) if type(divisor) is Node else None
+
+
+def _scaled_through(node: Node, c: float, scaled: dict[Node, Node], new: dict[Node, Node]) -> Nodes:
+    """Make the calls that compute c times a call's result from operands that are scaled already."""
+    if node.function is np.divide and not scaled and (found := _scaled_divisor(node)):
+        k, d = found
+        divisor = scaled_by(k / c, new.get(d, d))
+        return [divisor, renewed(node, ChainMap({node.args[1]: divisor}, new))]
+    made = renewed(node, ChainMap(scaled, new))
+    if node.function in (np.add, np.subtract):
+        made.args = tuple(x if (number := scalar_of(x)) is None else c * number for x in made.args)
+    return [made]
 
 
 def squares_to_vdot(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
@@ -422,3 +446,40 @@ def float_masks(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
             if way is not None and way[0] is np.multiply and way[1].kind == "f":
                 node.value = np.empty_like(node.value, way[1])
     return nodes, results
+
+
+def broadcast_first(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
+    """Broadcast the small operand of a large call, a bias or a column, into an array of its own first. Exact.
+
+    NumPy adds arrays of one shape as they are, but broadcasts through a buffer that it allocates in each call.
+    """
+    new: dict[Node, Node] = {}
+    out: Nodes = []
+    for node in nodes:
+        f, made = node.function, renewed(node, new)
+        by_entries = isinstance(f, np.ufunc) and f.signature is None and f.nout == 1 and not node.kwargs
+        if by_entries and node.value.size > np.getbufsize() and any(_alike(node, x) for x in made.operands()):
+            for x in made.operands():
+                if x.shape not in ((), node.shape) and x.dtype == node.dtype:
+                    whole = Node(spread, (x, node.shape), {}, node.value, f"{x.name}_rows")
+                    out.append(whole)
+                    made = renewed(made, {x: whole})
+        new[node] = made
+        out.append(made)
+    return out, [new.get(node, node) for node in results]
+
+
+EXACT = (clean, flat_labels, alive, float_masks, broadcast_first)
+"""The rewrites that leave every bit as it is."""
+REWRITES = (
+    clean,
+    combine,
+    push_scales,
+    flat_labels,
+    clean,
+    squares_to_vdot,
+    alive,
+    float_masks,
+    broadcast_first,
+)
+"""All, in the order in which they are made."""

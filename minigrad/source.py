@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .capture import Node, added_at, cast, part, pick, written
+from .capture import Node, added_at, cast, part, pick, spread, written
 from .functional import _like
 from .rules.indexing import scatter
 from .rules.reductions import products_of_others
@@ -54,7 +54,7 @@ VIEWS = frozenset({part, np.transpose, np.reshape, np.broadcast_to, np.flip})
 """Functions whose result views their first operand."""
 INTO = frozenset({np.concatenate, np.stack, np.cumsum, np.cumprod, np.clip, np.dot})
 """Functions with out=, beside the ufuncs and their reductions."""
-COPIES = frozenset({cast, np.copy, np.where, written, added_at})
+COPIES = frozenset({cast, np.copy, np.where, spread, written, added_at})
 """Functions with a way of their own to put the result into an array."""
 NEW = frozenset(
     {
@@ -121,6 +121,15 @@ def overwrites(node: Node) -> list[Node]:
 def same_layout(x: Node, y: Node) -> bool:
     """Tell whether two values have the same entries at the same places of their memory."""
     return x.shape == y.shape and x.value.flags.c_contiguous and y.value.flags.c_contiguous
+
+
+def is_broadcast(node: Node) -> bool:
+    """Tell whether a value may be a view that has an entry of its memory more than once."""
+    while node.function in VIEWS and type(node.args[0]) is Node:
+        if node.function is np.broadcast_to:
+            return True
+        node = node.args[0]
+    return False
 
 
 def way_to(final: Node, x: Node) -> set[Node]:
@@ -500,7 +509,7 @@ class Writer:
     def number(self, x: float, dtype: np.dtype[Any]) -> str:
         """Return the name of a number as an array of no axes."""
         if (x, dtype) not in self.numbers:
-            text = f"{x:g}".replace(".", "_").replace("-", "minus_").replace("+", "")
+            text = f"{x:g}".replace("e-", "e_").replace("-", "minus_").replace(".", "_").replace("+", "")
             name = self.numbers[x, dtype] = self.unused(f"c{text}" if text[0].isdigit() else text)
             self.namespace[name] = np.array(x, dtype)
             self.function(np.array)
@@ -529,7 +538,7 @@ class Writer:
         f, args = node.function, node.args
         if f is cast:
             return [f"{self.function(np.copyto)}({into}, {self.spelled(args[0])}, casting='unsafe')"]
-        if f is np.copy:
+        if f in (np.copy, spread):
             return [f"{self.function(np.copyto)}({into}, {self.spelled(args[0])})"]
         if f is np.where:
             condition, x, y = map(self.spelled, args)
@@ -635,6 +644,7 @@ class Writer:
             places
             and roots <= self.plan.places.keys()
             and all(place.fresh or place.donated for place in places)
+            and not is_broadcast(node)
             and not places & (self.handed | self.left)
         )
         self.handed |= places

@@ -1,6 +1,9 @@
 """Compiled functions against the same functions as they are written; what is refused; and each rewrite."""
 
+import inspect
 import operator
+import sys
+import textwrap
 import threading
 import time
 import tracemalloc
@@ -17,11 +20,11 @@ from minigrad.functional import map_tree
 from minigrad.jit import MAXSIZE, JitError
 from minigrad.layers import LAYERS
 from minigrad.rules import OPS
-from minigrad.source import Plan
 from minigrad.testing import LAYOUTS, calls, laid_out, programs
 
+jit_module = sys.modules["minigrad.jit"]
 DTYPES = (np.float64, np.float32)
-PROGRAMS = settings(max_examples=40)
+PROGRAMS = settings(max_examples=150)
 
 
 def leaves(tree):
@@ -66,8 +69,12 @@ def check(f, inputs, **options):
                 assert not any(np.may_share_memory(x, z) for z in leaves(got))
         if factor == 1:
             first, kept = got, copies(got)
-    for x, y in zip(leaves(first), leaves(kept), strict=True):
-        np.testing.assert_array_equal(x, y)
+        for x, y in zip(leaves(first), leaves(kept), strict=True):
+            np.testing.assert_array_equal(x, y)
+        for x in leaves(got):  # they are the caller's, who writes into them
+            if isinstance(x, np.ndarray):
+                x[...] = 99
+        kept = copies(first)
     assert step.cache_info()[:2] == (2, 1)
     return step
 
@@ -79,6 +86,23 @@ def check(f, inputs, **options):
 @given(programs(outputs="arrays", dtypes=DTYPES, min_side=0))
 def test_a_program_and_compiled_it_agree(program):
     check(program.function, program.inputs)
+
+
+@PROGRAMS
+@given(programs(dtypes=DTYPES))
+def test_the_rewrites_that_are_exact_leave_every_bit(program):
+    def step(*parameters):
+        loss, gradients = differentiated(program)(*parameters)
+        return loss, [x - 0.1 * (g + 0.5 * x) for x, g in zip(parameters, gradients, strict=True)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        exact = [rewrite for rewrite in simplify.REWRITES if rewrite in simplify.EXACT]
+        patch.setattr(simplify, "REWRITES", exact)
+        compiled = mg.jit(step)
+        for _ in range(2):
+            got, want = leaves(compiled(*program.inputs)), leaves(step(*program.inputs))
+            for x, y in zip(got, want, strict=True):
+                np.testing.assert_array_equal(x, y)
 
 
 def differentiated(program):
@@ -210,6 +234,14 @@ def test_factors_that_would_overflow_are_not_combined(f):
     for _ in range(2):
         with np.errstate(over="ignore", under="ignore"):
             np.testing.assert_array_equal(step(np.ones(3)), f(np.ones(3)))
+
+
+def test_a_mask_among_floats_is_not_scaled():
+    def f(x):
+        ties = x == np.max(x)
+        return [0.1 * (np.divide(ties, np.exp(x)) @ x.T), 0.1 * np.sum(np.divide(ties, np.exp(x)), axis=0)]
+
+    check(f, [np.linspace(-1, 1, 12).reshape(4, 3)])
 
 
 def test_arrays_of_no_axes_are_written_in_place():
@@ -393,13 +425,21 @@ def test_what_cannot_be_written_over_is_refused_before_anything_is_changed(case,
     np.testing.assert_array_equal(w, np.ones((3, 3)))
 
 
-def test_two_arguments_are_swapped_in_place():
-    def swap(a, b):
-        t = a.copy()
-        a[...] = b
-        b[...] = t
+def swap(a, b):
+    t = a.copy()
+    a[...] = b
+    b[...] = t
 
-    step = mg.jit(swap)
+
+def swap_whole(a, b):
+    t = np.positive(a)
+    np.positive(b, out=a)
+    np.positive(t, out=b)
+
+
+@pytest.mark.parametrize("f", [swap, swap_whole])
+def test_two_arguments_are_swapped_in_place(f):
+    step = mg.jit(f)
     for n in (1.0, 2.0, 3.0):
         a, b = np.full(3, n), np.full(3, 10 * n)
         step(a, b)
@@ -494,9 +534,7 @@ def test_a_step_allocates_nothing_of_array_size():
     _, p = step(p, x, y)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert (
-        peak < 64 * 1024 + 16 * 1024
-    )  # NumPy's own buffer, where a mask is written as floats, and small things
+    assert peak < 64 * 1024
     assert step.buffers < 3 * 8 * (3072 * 50 + 200 * 50)
 
 
@@ -531,28 +569,55 @@ def test_a_compensated_sum_is_left_as_it_is():
     assert np.any(compensated(total, x))
 
 
-def too_early(plan):
-    return {x: i - 1 for x, i in RIGHT_USES(plan).items()}
+# The compiler, broken: each line is a function of it, what is taken out of its source, and what is put in.
 
-
-RIGHT_USES = Plan._last_uses
-BROKEN = {
-    "liveness": lambda patch: patch.setattr(Plan, "_last_uses", too_early),
-    "views": lambda patch: patch.setattr(Plan, "_roots_of", lambda plan, node: frozenset({node})),
-    "escapes": lambda patch: patch.setattr(
-        source.Writer, "handed_out", lambda self, x, array: self.spelled(x)
+BROKEN = [
+    (source.Plan, "_last_uses", "= i\n", "= i - 1\n"),
+    (source.Plan, "_last_uses", "for x in (node, *node.operands())", "for x in (node,)"),
+    (source.Plan, "_roots_of", "return first if", "return frozenset({node}) if"),
+    (source.Plan, "_over_an_operand", "and self.last[whole] == i", ""),
+    (source.Plan, "_over_an_operand", "and self.roots_of(x) == {whole}", ""),
+    (source.Plan, "_over_an_operand", "and (whole.function is not None or place.donated)", ""),
+    (source.Plan, "_share_buffers", "ends[place] < i", "ends[place] <= i"),
+    (source.Plan, "_share_buffers", "need <= block.nbytes", "need / 2 <= block.nbytes"),
+    (source.Writer, "handed_out", 'self.now(f"{self.spelled(node)}.copy()")', "self.spelled(node)"),
+    (source.Writer, "put_back", ".copy()", ""),
+    (source.Writer, "filling", "copyto)}({into}, {y})", "copyto)}({into}, {x})"),
+    (source.Writer, "used_at_once", "if not isinstance(later.value, np.generic)", "if False"),
+    (jit_module, "handed_over", "leaf.function is None or", ""),
+    (jit_module, "handed_over", "or id(memory) in held", ""),
+    (jit_module, "handed_over", "value.strides,", "memory.strides,"),
+    (simplify, "clean", "known.setdefault(key, made)", "known.setdefault(made.function, made)"),
+    (simplify, "folded", "all(", "any("),
+    (simplify, "unchanged", "== neutral", "is not None"),
+    (simplify, "unchanged", "tuple(range(node.value.ndim))", "node.args[1]"),
+    (
+        simplify,
+        "straight",
+        "x.args[1][axis] for axis in node.args[1]",
+        "node.args[1][axis] for axis in x.args[1]",
     ),
-    "factor": lambda patch: patch.setattr(
-        simplify, "scaled_by", lambda c, x, by=simplify.scaled_by: by(2 * c, x)
-    ),
-    "sign": lambda patch: patch.setattr(simplify, "_terms", lambda *a, f=simplify._terms: negated(*f(*a))),
-    "neutral": lambda patch: patch.setitem(simplify.ADDING_NOTHING, np.subtract, (0, (0, 1))),
-    "merged": lambda patch: patch.setattr(simplify, "_key", lambda x: type(x).__name__),
-}
-
-
-def negated(calls, found):
-    return calls, {x: (-c, magnitude) for x, (c, magnitude) in found.items()}
+    (simplify, "is_kept", "node.function in CHECKS or", ""),
+    (simplify, "scaling", "return -1.0", "return 1.0"),
+    (simplify, "moderate", "return", "return True or"),
+    (simplify, "_terms", "else -factor", "else factor"),
+    (simplify, "_terms", "c + factor", "factor"),
+    (simplify, "_added_up", "np.add if c > 0 else np.subtract", "np.add"),
+    (simplify, "_push", "and node not in plain", ""),
+    (simplify, "_push", "x.dtype == node.dtype for x in chosen", "chosen"),
+    (simplify, "_linear_in", "np.multiply) and", "np.multiply, np.arctan2) and"),
+    (simplify, "_linear_in", "return node.args[0], node.args[2]", "return (node.args[0],)"),
+    (simplify, "_scaled_through", "k / c", "k * c"),
+    (simplify, "_scaled_through", "else c * number", "else number"),
+    (simplify, "squares_to_vdot", 'made.kwargs == {"axis": None, "keepdims": False}', "True"),
+    (simplify, "squares_to_vdot", "squares.args[0] is squares.args[1]", "True"),
+    (simplify, "flat_labels", "n * classes, classes", "n * classes, n"),
+    (simplify, "_labels_of", "if checked and", "if"),
+    (simplify, "alive", "or is_kept(node)", ""),
+    (simplify, "alive", "needed.update(node.operands())", "needed.update(node.operands()[:1])"),
+    (simplify, "float_masks", "way[0] is np.multiply and", ""),
+    (simplify, "broadcast_first", "spread, (x, node.shape)", "spread, (x * 2, node.shape)"),
+]
 
 
 def several(x):
@@ -572,13 +637,124 @@ def several(x):
     )
 
 
-@pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_compiler_is_caught(name, monkeypatch):
-    x = np.linspace(-1, 1, 12).reshape(4, 3)
-    check(several, [x])
-    BROKEN[name](monkeypatch)
-    with pytest.raises((AssertionError, NameError, ValueError)):  # wrong numbers, or none
-        check(several, [x])
+def net(x, y, w, b, v, c):
+    """The loss and a step of a small net."""
+
+    def loss(w, b, v, c):
+        scores = mg.affine(mg.affine_relu(x, w, b), v, c)
+        return mg.l2_regularized(mg.softmax_cross_entropy(scores, y), w, v, reg=0.3)
+
+    value, gradients = mg.value_and_grad(loss, (0, 1, 2, 3))(w, b, v, c)
+    return value, [p - 0.1 * g for p, g in zip((w, b, v, c), gradients, strict=True)]
+
+
+def scaled_late(x, y):
+    """Factors to push through what is linear, and not through what is not."""
+    ties = x == np.max(x)
+    t = np.exp(x) / (3 * np.exp(y) + 1) - 0.5
+    u = np.arctan2(t, x) - 0.25
+    w = x * y
+    w[1:, :2] = np.tanh(t)[1:, :2]
+    return (
+        0.1 * np.sum(t, axis=0),
+        0.1 * (t @ x.T),
+        [0.3 * np.sum(u, axis=0), 0.3 * (u @ x.T)],
+        [0.7 * np.sum(w, axis=0), 0.7 * (w @ x.T)],
+        0.8 * np.arctan2(x, np.exp(y[0])),
+        [0.9 * (np.divide(ties, y) @ x.T), 0.9 * np.sum(np.divide(ties, y), axis=0)],
+    )
+
+
+def masks(x, y):
+    mask = x > y
+    return x * mask, np.sum(np.where(y > 0, np.exp(x), y), axis=0), np.sum((x > 0) * y), np.sum(mask)
+
+
+def rows_and_labels(x, y):
+    picked = x[np.arange(4), np.array([-1, 0, -2, 1])]
+    return (
+        picked,
+        np.sum(x * y),
+        np.sum(x * x),
+        np.sum(x**2, axis=1),
+        x.T.reshape(3, 2, 2).transpose(1, 2, 0).T,
+    )
+
+
+def in_one_memory(x):
+    """Results that view one another, an argument, a constant; values that die where they are read."""
+    t, u = np.cos(x), np.sinh(x)
+    total = np.sum(u)
+    doubled = np.sum(u * 2, axis=0)
+    v, w = np.exp(x), np.tanh(x)
+    squeezed = np.real(w)
+    return (
+        x[...],
+        t,
+        t[...],
+        np.cosh(x)[::-1],
+        np.arange(3.0),
+        doubled + total,
+        np.sum(np.concatenate((v[2:], v[:2])), axis=1),
+        [squeezed * 2, w],
+        x - 0.1 * (0.5 * x + -np.sin(x)),
+    )
+
+
+def large(x, b):
+    return x + b, np.tanh(x) * b, b - np.exp(x)
+
+
+A, B = np.array(np.linspace(-1, 1, 12).reshape(4, 3)), np.cos(np.arange(12.0)).reshape(4, 3) + 2
+V, W = np.cos(np.arange(15.0)).reshape(5, 3), np.sin(np.arange(15.0)).reshape(3, 5)
+EXAMPLES = [
+    (several, [A]),
+    (net, [A, np.array([0, 2, 1, 1]), W, W[0] / 2, V, B[1]]),
+    (scaled_late, [A, B]),
+    (in_one_memory, [A]),
+    (masks, [A, B - 2]),
+    (rows_and_labels, [A, B]),
+    (large, [np.cos(np.arange(12000.0)).reshape(120, 100), np.sin(np.arange(100.0))]),
+]
+
+
+def labels_are_checked_in_every_call():
+    step, x = mg.jit(lambda x, y: (mg.softmax_cross_entropy(x, y), x * 2)[1]), np.ones((2, 3))
+    step(x, np.array([0, 1]))
+    with pytest.raises(ValueError, match="is no label"):
+        step(x, np.array([0, 3]))
+
+
+def every_example():
+    for f, inputs in EXAMPLES:
+        check(f, inputs)
+    for f, inputs in EXAMPLES[:4]:
+        check(f, inputs, donate_argnums=tuple(range(len(inputs))))
+    labels_are_checked_in_every_call()
+    test_factors_that_would_overflow_are_not_combined(lambda x: (x * 1e-200) * 1e-200 * 1e300)
+    test_a_compensated_sum_is_left_as_it_is()
+    test_two_arguments_are_swapped_in_place(swap_whole)
+    test_what_was_read_of_an_argument_before_it_was_written_to()
+    test_a_part_changed_of_an_array_that_is_handed_out()
+
+
+def test_every_example():
+    every_example()
+
+
+@pytest.mark.parametrize(("where", "name", "right", "wrong"), BROKEN)
+def test_a_broken_compiler_is_caught(where, name, right, wrong, monkeypatch):
+    function = getattr(where, name)
+    text = textwrap.dedent(inspect.getsource(function))
+    assert text.count(right) >= 1
+    namespace = dict(vars(sys.modules[function.__module__]))
+    exec(text.replace(right, wrong, 1), namespace)
+    monkeypatch.setattr(function, "__code__", namespace[name].__code__)
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises((AssertionError, NameError, TypeError, ValueError, pytest.fail.Exception)),
+    ):
+        every_example()
 
 
 def test_objects_that_may_change_are_no_options():
