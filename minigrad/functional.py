@@ -64,19 +64,17 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
     def both(*args: Any, **kwargs: Any) -> Any:
         if several and len({position % len(args) for position in positions if args}) < len(positions):
             raise ValueError(f"grad: argnums {argnums} names an argument twice")
-        targets: list[Call] = []
-        inputs, rest = list(args), list(args)
+        targets: dict[int, Call] = {}
+        inputs = list(args)
         for position in positions:
             if not -len(args) <= position < len(args):
                 raise TypeError(f"grad: argnums has {position}, but f was called with {len(args)} arguments")
-            inputs[position] = map_tree(_input, args[position], targets)
-            rest[position] = None
+            inputs[position] = map_tree(_input, targets, args[position])
         depth = tracing.get()
-        nested = recording.get() is not None and (
-            depth > 0 or any_requires_grad(rest) or any_requires_grad(kwargs) or _on_a_tape(targets)
-        )
+        records = recording.get() is not None
+        nested = records and (depth > 0 or any_requires_grad(args) or any_requires_grad(kwargs))
         inside = tracing.set(depth + 1)
-        mode = None if recording.get() is not None else recording.set(RECORD)
+        mode = None if records else recording.set(RECORD)
         try:
             result = f(*inputs, **kwargs)
             gradients = _gradients(result, targets, nested)
@@ -84,72 +82,75 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
             tracing.reset(inside)
             if mode is not None:
                 recording.reset(mode)
-        gradients.reverse()
-        trees = [map_tree(_taken, args[position], gradients) for position in positions]
+        each = iter(gradients)
+        if several:
+            taken: Any = tuple([map_tree(next, each, args[position]) for position in positions])
+        else:
+            taken = map_tree(next, each, args[positions[0]])
         value = result
         if type(result) is Tensor and not nested:
             value = result.data.copy() if result.data.ndim else result.data[()]
-        return value, tuple(trees) if several else trees[0]
+        return value, taken
 
     return both
 
 
-def _input(leaf: Any, targets: list[Call]) -> Tensor:
+def _input(targets: dict[int, Call], leaf: Any) -> Tensor:
     """Make the tensor that f gets: a call's result, so that f may write to it; the walk ends at the call."""
     parent = None
-    if type(leaf) is Tensor:
-        parent = (leaf._call or leaf) if leaf.requires_grad else None
-        leaf = leaf.data
-    data = leaf if type(leaf) is np.ndarray else as_array(leaf)
-    if data.dtype.kind != "f":
+    if type(leaf) is not np.ndarray:
+        if type(leaf) is Tensor:
+            parent = (leaf._call or leaf) if leaf.requires_grad else None
+            leaf = leaf.data
+        leaf = as_array(leaf)
+    if leaf.dtype.kind != "f":
         raise TypeError(
-            f"grad: an argument holds dtype {data.dtype}, which has no gradient; give real floats, or leave the "
+            f"grad: an argument holds dtype {leaf.dtype}, which has no gradient; give real floats, or leave the "
             "argument out of argnums"
         )
-    target: Call = (next_number(), POSITIVE, (data,), (parent,), NO_OPTIONS, data)
-    targets.append(target)
-    return lift(data, target)
+    number = next_number()
+    targets[number] = target = number, POSITIVE, (leaf,), (parent,), NO_OPTIONS, leaf
+    tensor = _new(Tensor)
+    tensor.data = leaf
+    tensor.grad = None
+    tensor.requires_grad = True
+    tensor._call = target
+    return tensor
 
 
-def _on_a_tape(targets: list[Call]) -> bool:
-    """Tell whether an argument to differentiate for is on a tape already."""
-    for target in targets:
-        if target[3][0] is not None:
-            return True
-    return False
+_new = Tensor.__new__
 
 
-def _taken(_: Any, gradients: list[Any]) -> Any:
-    return gradients.pop()
-
-
-def _gradients(result: Any, targets: list[Call], nested: bool) -> list[Any]:
+def _gradients(result: Any, targets: dict[int, Call], nested: bool) -> list[Any]:
     """Walk back from a result of one entry to the targets; zeros, where it does not depend on one."""
-    if not isinstance(result, (Tensor, np.ndarray, np.generic, Traced, float, int)):
+    if type(result) is Tensor:
+        value = result.data
+    elif isinstance(result, (np.ndarray, np.generic, Traced, float, int)):
+        value = as_array(result)
+    else:
         raise TypeError(f"grad: f returned {type(result).__name__}; expected a tensor with one entry")
-    value = result.data if type(result) is Tensor else as_array(result)
     if value.size != 1:
         raise ValueError(f"grad: f returned shape {value.shape}; expected one entry: reduce it, as by .sum()")
     found: dict[int, Any] = {}
     if type(result) is Tensor and result._call is not None and targets:
         one = np.ones(value.shape, value.dtype) if value.ndim else value.dtype.type(1)
-        found, _ = walk_back(result._call, one, {target[0] for target in targets}, lift if nested else None)
-    gradients = [found[n] if n in found else np.zeros_like(data) for n, _, _, _, _, data in targets]
+        found, _ = walk_back(result._call, one, targets, lift if nested else None)
+    gradients = [found[n] if n in found else np.zeros_like(targets[n][-1]) for n in targets]
     return [g if type(g) is Tensor else Tensor(g) for g in gradients] if nested else gradients
 
 
-def map_tree(function: Callable[[Any, Any], Any], tree: Any, shared: Any) -> Any:
-    """Apply a function, which is given something shared as well, to each leaf of nested dicts, lists, tuples."""
+def map_tree(function: Callable[[Any, Any], Any], shared: Any, tree: Any) -> Any:
+    """Apply ``function(shared, leaf)`` to each leaf of nested dicts, lists and tuples."""
     if isinstance(tree, dict):
         mapped = {
-            key: function(each, shared) if type(each) is np.ndarray else map_tree(function, each, shared)
+            key: function(shared, each) if type(each) is np.ndarray else map_tree(function, shared, each)
             for key, each in tree.items()
         }
         return mapped if type(tree) is dict else _like(tree, mapped)
     if isinstance(tree, (list, tuple)):
-        items = [map_tree(function, each, shared) for each in tree]
+        items = [map_tree(function, shared, each) for each in tree]
         return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
-    return function(tree, shared)
+    return function(shared, tree)
 
 
 def _like(tree: dict[Any, Any], mapped: dict[Any, Any]) -> dict[Any, Any]:

@@ -6,7 +6,7 @@ import dis
 import inspect
 import operator
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import update_wrapper
 from sys import getrefcount
 from threading import Lock
@@ -119,11 +119,10 @@ class Jitted:
         leaves: list[Any] = []
         key: list[Any] = []
         try:
-            for x in args:
-                flatten(x, leaves, key)
+            flatten(args, leaves, key)
             if kwargs:
                 key.append("keywords")
-                flatten(kwargs, leaves, key)
+                flatten((kwargs,), leaves, key)
         except Inlined:
             return self.function(*args, **kwargs)
         if type(recording.get()) is Anomaly:
@@ -201,35 +200,29 @@ class Jitted:
 # Signatures
 
 
-def flatten(x: Any, leaves: list[Any], key: list[Any]) -> None:
-    """Append the arrays of a nested argument to the leaves, and what a program depends on to the key."""
-    kind = type(x)
-    if kind is np.ndarray:
-        leaves.append(x)
-        key.append(x.shape)
-        key.append(x.dtype)
-    elif kind is dict or isinstance(x, dict):
-        key.append((kind, *x))
-        for each in x.values():
-            if type(each) is np.ndarray:
-                leaves.append(each)
-                key.append(each.shape)
-                key.append(each.dtype)
-            else:
-                flatten(each, leaves, key)
-    elif kind is tuple or kind is list or isinstance(x, (tuple, list)):
-        key.append((kind, len(x)))
-        for each in x:
-            flatten(each, leaves, key)
-    elif kind is Tensor or kind is Traced:
-        raise Inlined
-    elif isinstance(x, (np.generic, np.random.Generator)):
-        leaves.append(x)
-        key.append(kind)
-    elif isinstance(x, np.ndarray):
-        raise TypeError(f"jit: an argument is a {kind.__name__}; expected a plain array: np.asarray(…)")
-    else:
-        key.append(option(x))
+def flatten(items: Iterable[Any], leaves: list[Any], key: list[Any]) -> None:
+    """Append the arrays of nested arguments to the leaves, and what a program depends on to the key."""
+    for x in items:
+        kind = type(x)
+        if kind is np.ndarray:
+            leaves.append(x)
+            key.append(x.shape)
+            key.append(x.dtype)
+        elif kind is dict or isinstance(x, dict):
+            key.append((kind, *x))
+            flatten(x.values(), leaves, key)
+        elif isinstance(x, (tuple, list)):
+            key.append((kind, len(x)))
+            flatten(x, leaves, key)
+        elif kind is Tensor or kind is Traced:
+            raise Inlined
+        elif isinstance(x, (np.generic, np.random.Generator)):
+            leaves.append(x)
+            key.append(kind)
+        elif isinstance(x, np.ndarray):
+            raise TypeError(f"jit: an argument is a {kind.__name__}; expected a plain array: np.asarray(…)")
+        else:
+            key.append(option(x))
 
 
 def option(x: Any) -> Any:
@@ -310,7 +303,7 @@ def refuse_overlap(leaves: list[Any], overwritten: list[int]) -> None:
     ValueError
         If memory that will be written over is read-only, or belongs to two arguments.
     """
-    alone = len({*map(id, leaves)}) == len(leaves)
+    alone = len(set(map(id, leaves))) == len(leaves)
     for x in leaves:
         if type(x) is np.ndarray and x.base is not None:
             alone = False
@@ -360,9 +353,9 @@ class Program:
         trace.again = iter([node for node in trace.nodes if node.function is not operator.getitem])
         again, _ = run(f, args, kwargs, trace)
         found: list[Any] = []
-        tree = map_tree(result_node, result, found)
+        tree = map_tree(result_node, found, result)
         second: list[Any] = []
-        map_tree(result_node, again, second)
+        map_tree(result_node, second, again)
         if next(trace.again, None) is not None or not same([constant_value(x) for x in second], found):
             raise JitError(f"jit: run twice on the same arguments, {name_of(f)} made different calls")
         refuse_what_is_held_outside(trace)
@@ -392,7 +385,7 @@ class Program:
         if any(isinstance(leaf, np.random.Generator) for leaf in leaves):
             result = self.run(*leaves)
         else:
-            result = map_tree(handed_over, tree, held)
+            result = map_tree(handed_over, held, tree)
             for place, final in zip(self.overwritten_by_itself, writes.values(), strict=True):
                 leaves[place][...] = final.value
         for node in self.nodes:
@@ -453,10 +446,10 @@ def run(
     """Run a function on stand-ins; return its result, and what is to be written into which input."""
     inputs = iter(trace.inputs)
     made: list[Any] = []
-    given, options = map_tree(stand_in, (args, kwargs), (trace, inputs, made))
+    given, options = map_tree(stand_in, (trace, inputs, made), (args, kwargs))
     result = f(*given, **options)
     left: list[Any] = []
-    map_tree(lambda leaf, _: left.append(leaf), (given, options), None)
+    map_tree(list.append, left, (given, options))
     if [id(x) for x in left if isinstance(x, (Traced, TracedGenerator))] != [id(x) for x in made]:
         raise JitError(
             f"jit: {name_of(f)} puts another array into an argument; return it, or write into the array, x[...] = …"
@@ -465,7 +458,7 @@ def run(
     return result, {node: x.node for node, x in pairs if type(x) is Traced and x.node is not node}
 
 
-def stand_in(leaf: Any, shared: Any) -> Any:
+def stand_in(shared: Any, leaf: Any) -> Any:
     """Return what the function gets for a leaf."""
     trace, inputs, made = shared
     if not isinstance(leaf, LEAVES):
@@ -474,7 +467,7 @@ def stand_in(leaf: Any, shared: Any) -> Any:
     return made[-1]
 
 
-def result_node(leaf: Any, found: list[Any]) -> Any:
+def result_node(found: list[Any], leaf: Any) -> Any:
     """Return the node of an array in a result; anything else as it is."""
     leaf = leaf.data if type(leaf) is Tensor else leaf
     if type(leaf) is Traced:
@@ -485,7 +478,7 @@ def result_node(leaf: Any, found: list[Any]) -> Any:
     return leaf
 
 
-def handed_over(leaf: Any, held: set[int]) -> Any:
+def handed_over(held: set[int], leaf: Any) -> Any:
     """Return the array of a node in a result: its own, if nothing else is in its memory; else a copy."""
     if type(leaf) is not Node:
         return leaf

@@ -18,7 +18,7 @@ import numpy as np
 from .capture import Traced, as_array
 from .rules.table import Call, Draw, check
 from .tape import Array
-from .tensor import Tensor, apply
+from .tensor import apply
 
 
 class Layer:
@@ -43,13 +43,7 @@ class Layer:
         self.__name__ = self.__qualname__ = name
         self.__doc__ = forward.__doc__
 
-    def __call__(self, *inputs: Any, **options: Any) -> Any:
-        """Return the forward's output: a tensor, if an input is one."""
-        if options:
-            for name, option in options.items():
-                if type(option) is Tensor:
-                    raise TypeError(f"{self.name}: {name} is a tensor; give it by its position, as an input")
-        return apply(self, inputs, options)
+    __call__: Callable[..., Any] = apply
 
     def cache_on_tape(self, operands: Sequence[Any], options: dict[str, Any], out: Any) -> Any:
         """Return the cache as tensors: for a higher derivative the forward runs again, through the tape.
@@ -265,7 +259,7 @@ def affine_relu_backward(
     return affine_backward(relu_backward(dout, relu_cache), affine_cache, needs)
 
 
-UNSIGNED = {np.dtype(f"i{size}"): f"u{size}" for size in (1, 2, 4, 8)}
+UNSIGNED = {np.dtype(f"i{size}"): np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 """The unsigned integers of signed ones' sizes: a negative label is a large one there."""
 
 
@@ -360,8 +354,8 @@ def svm_loss(x: Array, y: Array) -> tuple[Any, Array]:
 
 
 def loss_backward(dout: Array, dx: Array) -> Array:
-    """Compute the gradient of a loss that found its own, dx: dout dx."""
-    return dout * dx
+    """Compute the gradient of a loss that found its own, dx: dout dx; dx itself, where dout is the number 1."""
+    return dx if isinstance(dout, np.floating) and dout == 1 else dout * dx
 
 
 def _affine_inputs(draw: Draw) -> Call:
@@ -399,7 +393,10 @@ def l2_regularized_forward(
     squares = loss.dtype.type(0)
     for w in weights:
         squares = squares + np.vdot(w, w)
-    return loss + loss.dtype.type(reg / 2) * squares, (reg, weights)
+    return loss[()] + loss.dtype.type(reg / 2) * squares, (
+        reg,
+        weights,
+    )  # [()]: numbers add up faster than arrays
 
 
 def l2_regularized_backward(dout: Any, cache: tuple[float, tuple[Array, ...]]) -> tuple[Any, ...]:

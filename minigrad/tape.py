@@ -157,9 +157,7 @@ def walk_back(
                 together = op.backward(g, cache, needs) if op.takes_needs else op.backward(g, cache)
                 if type(together) is not tuple:
                     together = (together,)
-        i = -1
-        for parent in parents:
-            i += 1
+        for i, parent in enumerate(parents):
             if parent is None:
                 continue
             if type(parent) is tuple:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dis
 import operator
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import wraps
 from types import FrameType
 from typing import Any
@@ -250,7 +250,7 @@ class Tensor:
 
     def __pow__(self, other: Any) -> Tensor:
         if type(other) is int and other == 2:
-            return apply(SQUARE, (self,))
+            return apply(SQUARE, self)
         return self._power(other)
 
     def __floordiv__(self, other: Any) -> Any:
@@ -266,18 +266,18 @@ class Tensor:
         return ~self.data
 
     def __neg__(self) -> Tensor:
-        return apply(NEGATIVE, (self,))
+        return apply(NEGATIVE, self)
 
     def __pos__(self) -> Tensor:
-        return apply(POSITIVE, (self,))
+        return apply(POSITIVE, self)
 
     def __abs__(self) -> Tensor:
-        return apply(ABSOLUTE, (self,))
+        return apply(ABSOLUTE, self)
 
     # -- writing: recorded, a tensor gets a new value, and whoever read the old one keeps it ----------------
 
     def __getitem__(self, index: Any) -> Tensor:
-        return apply(GETITEM, (self,), {"index": _kept(index)})
+        return apply(GETITEM, self, index=_kept(index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         index = _kept(index)
@@ -290,7 +290,7 @@ class Tensor:
                 "in-place change of a view: recorded, it would not reach the tensor that is viewed; write to that "
                 "one, t[0, 1] = value in place of t[0][1] = value, or change a copy, t[0].copy()"
             )
-        written = apply(SETITEM, (self, value), {"index": index})
+        written = apply(SETITEM, self, value, index=index)
         if written._call is not None:
             # The rules read no values of the two whole arrays: a loop that fills an array keeps one, not all.
             number, op, (old, new_part), parents, options, new = written._call
@@ -329,7 +329,7 @@ class Tensor:
             return _call_into(out, ufunc, method, inputs, kwargs)
         if method == "__call__":
             op = None if kwargs else OPS.get(ufunc)
-            return _call(ufunc, inputs, kwargs) if op is None else apply(op, inputs)
+            return _call(ufunc, inputs, kwargs) if op is None else apply(op, *inputs)
         if recording.get() is not None and any_requires_grad((inputs, kwargs)):
             raise _no_rule(f"{ufunc.__name__}.{method}")
         if method == "at":
@@ -449,10 +449,15 @@ def lift(array: Array, parent: Parent) -> Tensor:
     return result
 
 
-def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS) -> Tensor:
-    """Call an op on tensors and arrays; record it where an operand requires a gradient.
+def apply(op: Any, /, *operands: Any, **options: Any) -> Tensor:
+    """Call an op, or a layer, on tensors and arrays; record it where an operand requires a gradient.
 
     The result is a tensor, if an operand is one.
+
+    Raises
+    ------
+    TypeError
+        If an option is a tensor.
     """
     args: list[Any] = []
     parents: list[Parent] = []
@@ -469,14 +474,16 @@ def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS
         else:
             args.append(np.asarray(x) if type(x) not in plain and isinstance(x, ARRAY_LIKE) else x)
         parents.append(None)
+    for name in options:
+        if type(options[name]) is Tensor:
+            raise TypeError(f"{op.name}: {name} is a tensor; give it by its position, as an input")
     out = op.forward(*args, **options) if options else op.forward(*args)
     if op.rules is None:  # a layer
         if not op.tested and (type(out) is not tuple or len(out) != 2):
             raise TypeError(f"{op.name}: the forward returned {type(out).__name__}; expected (out, cache)")
-        out, cache = out
+        out, options["cache"] = out
         if not tensors:
             return out  # type: ignore[no-any-return]
-        options = {**options, "cache": cache} if options else {"cache": cache}
     if type(out) is not np.ndarray:
         out = as_array(out)
     result = _new(Tensor)
@@ -555,7 +562,7 @@ def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         operands, options = op.bind(*args, **kwargs)
         if any_requires_grad(options):
             raise TapeError(f"numpy.{op.name}: no backward rule for a tensor as an option; detach it")
-        return apply(op, operands, _bare(options))
+        return apply(op, *operands, **_bare(options))
     if "out" not in kwargs and function not in IN_PLACE:
         out = function(*_bare(args), **_bare(kwargs))
         if function in CONSTANT:
@@ -630,7 +637,7 @@ def any_requires_grad(x: Any) -> bool:
     elif not isinstance(x, (tuple, list)):
         return False
     for each in x:
-        if isinstance(each, MAY_HOLD_TENSORS) and any_requires_grad(each):
+        if type(each) not in PLAIN and isinstance(each, MAY_HOLD_TENSORS) and any_requires_grad(each):
             return True
     return False
 

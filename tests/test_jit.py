@@ -30,7 +30,7 @@ PROGRAMS = settings(max_examples=150)
 def leaves(tree):
     """The arrays of a nested result, in order."""
     found = []
-    map_tree(lambda leaf, _: found.append(leaf), tree, None)
+    map_tree(list.append, found, tree)
     return found
 
 
@@ -52,7 +52,7 @@ def assert_agree(got, want, inputs):
 
 
 def copies(tree):
-    return map_tree(lambda x, _: np.array(x) if isinstance(x, np.ndarray) else x, tree, None)
+    return map_tree(lambda _, x: np.array(x) if isinstance(x, np.ndarray) else x, None, tree)
 
 
 def check(f, inputs, **options):
@@ -159,7 +159,7 @@ def of_its_arrays(function, args, kwargs):
     """A call as a function of all its arrays alone; and those arrays."""
     arrays = []
 
-    def place(leaf, _):
+    def place(_, leaf):
         if isinstance(leaf, np.ndarray):
             arrays.append(leaf)
             return len(arrays) - 1, "array"
@@ -170,7 +170,7 @@ def of_its_arrays(function, args, kwargs):
             return values[tree[0]]
         return type(tree)([given(x, values) for x in tree]) if isinstance(tree, (tuple, list)) else tree
 
-    placed = map_tree(place, args, None)
+    placed = map_tree(place, None, args)
     return lambda *values: function(*given(placed, values), **kwargs), arrays
 
 
