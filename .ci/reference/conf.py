@@ -20,6 +20,7 @@ from sphinx.environment import BuildEnvironment
 import minigrad
 from minigrad.layers import LAYERS, Layer
 from minigrad.rules import OPS, Composite, Op
+from minigrad.simplify import EXACT, REWRITES
 
 project = "minigrad"
 version = release = minigrad.__version__
@@ -139,7 +140,12 @@ def fill_in(app: Sphinx, page: str, source: list[str]) -> None:
     if not page.startswith("modules/"):
         modules = {name: summary(module, name) for name, module in MODULES.items()}
         source[0] = Template(source[0]).render(
-            public=public_names(minigrad), modules=modules, rules=table_of_rules(), layers=LAYERS
+            public=public_names(minigrad),
+            modules=modules,
+            rules=table_of_rules(),
+            layers=LAYERS,
+            rewrites=dict.fromkeys(REWRITES),
+            exact=EXACT,
         )
 
 
