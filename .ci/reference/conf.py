@@ -63,9 +63,9 @@ def full_name(name: str, module: str | None) -> str:
 
 
 def public_names(module: Any) -> dict[str, tuple[str, str]]:
-    """Return the classes and functions that a package offers: their full names, their docstrings' first lines."""
+    """Return the classes and functions that a module offers: their full names, their docstrings' first lines."""
     names = {}
-    for name in module.__all__:
+    for name in getattr(module, "__all__", []):
         if (home := getattr(getattr(module, name), "__module__", None)) in MODULES:
             names[name] = f"{home}.{name}", summary(getattr(module, name), home)
     return names
@@ -130,8 +130,9 @@ def write_module_pages(app: Sphinx) -> None:
     pages.mkdir()
     for name, module in MODULES.items():
         layers = [written_call(layer) for layer in LAYERS.values() if layer.forward.__module__ == name]
-        public = public_names(module) if hasattr(module, "__path__") else {}
-        page = template.render(module=name, public=public, layers=layers)
+        public = public_names(module)
+        from_elsewhere = any(full.rpartition(".")[0] != name for full, _ in public.values())
+        page = template.render(module=name, public=public if from_elsewhere else {}, layers=layers)
         (pages / f"{name}.rst").write_text(page, encoding="utf-8")
 
 
