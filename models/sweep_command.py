@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.preprocess import pca_whitened
 from minigrad.sweep import SweepResult, sweep, train_model
 
 from .command_line import FOLDER, NATURAL, Parser, checked, load, stop
@@ -49,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     data = load(args)
     start = time.perf_counter()
     try:
+        if args.pca:
+            data = pca_whitened(data, args.pca)
         result = search(args, data)
     except KeyboardInterrupt:
         stop(130, f"interrupted; the same command goes on with what is left, from {args.out}")
@@ -123,6 +126,12 @@ def make_parser() -> Parser:
     parser.add_argument("--dataset", choices=GRIDS, default="digits", help="(default: %(default)s)")
     parser.add_argument(
         "--data-dir", type=FOLDER, metavar="DIR", help="the folder cifar-10-batches-py or its parent"
+    )
+    parser.add_argument(
+        "--pca",
+        type=checked(int, lambda k: k >= 1, "an integer of at least 1"),
+        metavar="K",
+        help="train on the K first principal components of the images, whitened, in the place of their pixels",
     )
     parser.add_argument(
         "--dtype", choices=["float32", "float64"], default="float32", help="(default: %(default)s)"

@@ -53,6 +53,18 @@ def test_it_reports_the_best_and_goes_on_where_it_was(tiny, tmp_path, capsys, mo
     assert again.splitlines()[:-1] == first.splitlines()[:-1]
 
 
+def test_principal_components_in_the_place_of_pixels(tiny, tmp_path, capsys):
+    assert sweep_command.main(["--pca", "20", "--out", str(tmp_path)]) == 0
+    assert REPORT.search(capsys.readouterr().out)
+    assert np.load(tmp_path / "best.npz")["W1"].shape[0] == 20
+    with pytest.raises(SystemExit):  # the pixels are other data
+        sweep_command.main(["--out", str(tmp_path)])
+    assert "X_train" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        sweep_command.main(["--pca", "65", "--out", str(tmp_path / "other")])
+    assert "n_components is 65" in capsys.readouterr().err
+
+
 def test_the_net_has_the_same_table_and_parameters_with_every_executor():
     from distributed import Client, LocalCluster
 
