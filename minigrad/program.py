@@ -1,0 +1,210 @@
+"""A compiled program: what a function did once, captured, simplified, planned and written; and its first result."""
+
+from __future__ import annotations
+
+import inspect
+import operator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from sys import getrefcount
+from threading import Lock
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from .capture import JitError, Node, Trace, Traced, TracedGenerator, fingerprint, same
+from .functional import map_tree
+from .printed import Tape
+from .simplify import CONSTANT, is_constant, simplify
+from .source import Plan, Writer
+from .tape import ALONE_BELOW
+from .tensor import Tensor
+
+LEAVES = (np.ndarray, np.generic, np.random.Generator)
+
+
+class Program:
+    """A function, compiled for one signature: ``run(*leaves)``.
+
+    Raises
+    ------
+    JitError
+        If the function does what a compiled one cannot.
+    """
+
+    def __init__(
+        self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], donated: tuple[int, ...]
+    ) -> None:
+        trace = Trace()
+        hints: list[str] = []
+        spans: list[range] = []  # of each argument, which inputs are in it
+        for name, x in zip([*parameter_names(f, args), *kwargs], [*args, *kwargs.values()], strict=True):
+            before = len(hints)
+            for hint, leaf in named_leaves(name, x):
+                trace.input(leaf, hint)
+                hints.append(hint)
+            spans.append(range(before, len(hints)))
+        result, writes = run(f, args, kwargs, trace)
+        trace.again = iter([node for node in trace.nodes if node.function is not operator.getitem])
+        again, _ = run(f, args, kwargs, trace)
+        found: list[Any] = []
+        tree = map_tree(result_node, found, result)
+        second: list[Any] = []
+        map_tree(result_node, second, again)
+        if next(trace.again, None) is not None or not same([constant_value(x) for x in second], found):
+            raise JitError(f"jit: run twice on the same arguments, {name_of(f)} made different calls")
+        refuse_what_is_held_outside(trace)
+        over = {trace.inputs[i] for position in donated if position < len(args) for i in spans[position]}
+        wanted = [node for node in found if type(node) is Node]
+        nodes, results = simplify(trace.nodes, [*wanted, *writes.values()])
+        finals = dict(zip(writes, results[len(wanted) :], strict=True))
+        plan = Plan(trace.inputs, nodes, results, over, finals)
+        writer = Writer(plan, list(zip(trace.inputs, hints, strict=True)), name_of(f))
+        new = dict(zip(map(id, wanted), results, strict=False))
+        self.source, self.run = writer.finish(tree, new, finals)
+        others = [*trace.inputs, *(node for node, _ in trace.constants.values())]
+        self.captured: Any = tree, writes, {id(memory_of(node)) for node in others}
+        self.lock = Lock()
+        self.overwritten = [i for i, node in enumerate(trace.inputs) if node in over or node in finals]
+        self.overwritten_by_itself = [trace.inputs.index(node) for node in writes]
+        self.buffers = sum(block.nbytes for block in plan.blocks)
+        self.nodes, self.names = (
+            nodes,
+            {id(x): name for x, name in zip(trace.inputs, writer.parameters, strict=True)},
+        )
+
+    def first(self, leaves: list[Any]) -> Any:
+        """Return the result that capturing gave, and forget it; run, if there were random numbers in it."""
+        tree, writes, held = self.captured
+        del self.captured
+        if any(isinstance(leaf, np.random.Generator) for leaf in leaves):
+            result = self.run(*leaves)
+        else:
+            result = map_tree(handed_over, held, tree)
+            for place, final in zip(self.overwritten_by_itself, writes.values(), strict=True):
+                leaves[place][...] = final.value
+        for node in self.nodes:
+            for x in (node, *node.operands()):
+                if isinstance(x.value, np.ndarray):
+                    x.value = np.broadcast_to(x.dtype.type(0), x.shape)
+        return result
+
+    def tape(self) -> Tape:
+        """Return the calls, as a tape that can be printed and drawn."""
+        calls: dict[Node, Any] = {}
+        for i, node in enumerate(self.nodes):
+            parents = [calls.get(x, x if id(x) in self.names else None) for x in node.operands()]
+            operands = [x.value for x in node.operands()]
+            calls[node] = (
+                i,
+                SimpleNamespace(name=name_of(node.function)),
+                operands,
+                parents,
+                node.kwargs,
+                node.value,
+            )
+        return Tape(list(calls.values()), self.names)
+
+
+def name_of(f: Callable[..., Any]) -> str:
+    """Return a function's name."""
+    return getattr(f, "__name__", type(f).__name__)
+
+
+def parameter_names(f: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:
+    """Return the names of a function's positional parameters, as far as it tells."""
+    try:
+        parameters = list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    names = [
+        each.name for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
+    ]
+    return [names[i] if i < len(names) else f"x{i}" for i in range(len(args))]
+
+
+def named_leaves(name: str, x: Any) -> Iterator[tuple[str, Any]]:
+    """Find the arrays in an argument, each with the nearest name to it."""
+    if isinstance(x, dict):
+        for key, each in x.items():
+            yield from named_leaves(key if isinstance(key, str) else f"{name}_{key}", each)
+    elif isinstance(x, (tuple, list)):
+        for i, each in enumerate(x):
+            yield from named_leaves(f"{name}_{i}", each)
+    elif isinstance(x, LEAVES):
+        yield name, x
+
+
+def run(
+    f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace
+) -> tuple[Any, dict[Node, Node]]:
+    """Run a function on stand-ins; return its result, and what is to be written into which input."""
+    inputs = iter(trace.inputs)
+    made: list[Any] = []
+    given, options = map_tree(stand_in, (trace, inputs, made), (args, kwargs))
+    result = f(*given, **options)
+    left: list[Any] = []
+    map_tree(list.append, left, (given, options))
+    if [id(x) for x in left if isinstance(x, (Traced, TracedGenerator))] != [id(x) for x in made]:
+        raise JitError(
+            f"jit: {name_of(f)} puts another array into an argument; return it, or write into the array, x[...] = …"
+        )
+    pairs = zip(trace.inputs, made, strict=True)
+    return result, {node: x.node for node, x in pairs if type(x) is Traced and x.node is not node}
+
+
+def stand_in(shared: Any, leaf: Any) -> Any:
+    """Return what the function gets for a leaf."""
+    trace, inputs, made = shared
+    if not isinstance(leaf, LEAVES):
+        return leaf
+    made.append(trace.stand_in(next(inputs)))
+    return made[-1]
+
+
+def result_node(found: list[Any], leaf: Any) -> Any:
+    """Return the node of an array in a result; anything else as it is."""
+    leaf = leaf.data if type(leaf) is Tensor else leaf
+    if type(leaf) is Traced:
+        leaf = leaf.node
+    elif isinstance(leaf, np.ndarray):
+        leaf = Node(None, (), {}, leaf, CONSTANT)
+    found.append(leaf)
+    return leaf
+
+
+def handed_over(held: set[int], leaf: Any) -> Any:
+    """Return the array of a node in a result: its own, if nothing else is in its memory; else a copy."""
+    if type(leaf) is not Node:
+        return leaf
+    value, memory = leaf.value, memory_of(leaf)
+    others = leaf.function is None or not isinstance(value, np.ndarray) or id(memory) in held
+    if others or (value.shape, value.strides, value.dtype) != (memory.shape, memory.strides, memory.dtype):
+        return value.copy()
+    held.add(id(memory))
+    return memory
+
+
+def constant_value(x: Any) -> Any:
+    """Return the value of a constant's node; anything else as it is."""
+    return x.value if type(x) is Node and is_constant(x) else x
+
+
+def refuse_what_is_held_outside(trace: Trace) -> None:
+    """Refuse constants that something else holds, and may change; and those that the function changed itself."""
+    held = Counter(id(memory_of(node)) for node, _ in trace.constants.values())
+    for node, before in trace.constants.values():
+        alone = getrefcount(memory_of(node)) <= held[id(memory_of(node))] + ALONE_BELOW - 1
+        if not alone or fingerprint(node.value) != before:
+            raise JitError(
+                f"jit: an array of shape {node.shape} comes from outside of the function, or was changed after "
+                "its use; make it an argument, or a change to it would not be seen"
+            )
+        node.name = CONSTANT
+
+
+def memory_of(node: Node) -> Any:
+    """Return the array that owns the memory of a node's value; the value itself, if it is no array."""
+    base = getattr(node.value, "base", None)
+    return node.value if base is None else base
