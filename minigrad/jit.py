@@ -178,7 +178,7 @@ class Jitted:
 
     @property
     def tape(self) -> Any:
-        """The calls that the last call made, as a `Tape`."""
+        """The calls that the last call made, as a `minigrad.printed.Tape`."""
         return self._program().tape()
 
     @property
