@@ -5,13 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import queue
 import shutil
 import tempfile
 import warnings
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import BrokenExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +20,16 @@ from .search_space import Setting, choices, key_of, log_uniform, read_grid, seed
 from .solver import Model, Solver
 from .sweep_folder import SweepFolder, only_one
 from .trials import STATUSES, Arrays, SweepResult, Table, Trial, read_off, read_record
-from .workers import DATA_FOLDER, Executor, Train, check_executor, one_blas_thread, train_setting, workers
+from .workers import (
+    DATA_FOLDER,
+    Executor,
+    ThisProcess,
+    Train,
+    Workers,
+    check_executor,
+    one_blas_thread,
+    stored,
+)
 
 __all__ = [
     "Executor",
@@ -91,7 +97,8 @@ def sweep(
     ImportError
         When an executor is given and threadpoolctl is not installed.
     OSError
-        When a file cannot be written; what is in `out` then stays whole.
+        When a file cannot be written, or the executor's pool broke and no process of its kind can be started;
+        what is in `out` then stays whole.
     TypeError, ValueError
         When an argument is not as above, or `train` returns something else than a record.
 
@@ -104,7 +111,10 @@ def sweep(
     with an entry for each epoch, or as many for each, are cut there. The best trial always has parameters:
     no shorter run is better than the longest, and one that is as good has the same.
 
-    Of a setting whose worker was lost, this process runs the training again, with a warning.
+    When a worker of a ``ProcessPoolExecutor`` dies, its pool is broken. Then, with a warning,
+    as many processes of the sweep's own, with the pool's context and initializer, train what is missing, each
+    one setting; a setting that kills two of them is recorded as an error. What another executor loses is
+    trained in this process, with a warning.
     """
     settings, shown_grid = read_grid(grid)
     arrays = _read_data(data)
@@ -114,7 +124,7 @@ def sweep(
         raise ValueError(f"seed must be an int >= 0, got {seed!r}")
     if executor is not None:
         check_executor(executor, train)
-    description = {
+    description: dict[str, Any] = {
         "seed": int(seed),
         "grid": shown_grid,
         "data": {name: _fingerprint(array) for name, array in arrays.items()},
@@ -125,11 +135,13 @@ def sweep(
         stack.enter_context(only_one(Path(out)))
         results = _Results(settings, SweepFolder(Path(out), description, settings))
         shutil.rmtree(Path(out, DATA_FOLDER), ignore_errors=True)  # of a sweep that was killed
-        submit = None
+        here = ThisProcess(train, arrays)
+        trainer: ThisProcess | Workers = here
         if executor is not None and results.missing():
             stack.enter_context(one_blas_thread())  # as in the workers, which may be threads of this process
-            submit = stack.enter_context(workers(executor, train, arrays, Path(out), description))
-        _train_all(train, arrays, int(seed), submit, results, progress)
+            data_there = stack.enter_context(stored(arrays, Path(out), description["data"]))
+            trainer = stack.enter_context(contextlib.closing(Workers(executor, train, data_there, here)))
+        _train_all(trainer, int(seed), results, progress)
         return results.ranked()
 
 
@@ -190,67 +202,24 @@ def _fingerprint(array: NDArray[Any]) -> str:
     return f"{array.dtype} {array.shape} {hashlib.sha256(content.data).hexdigest()[:16]}"
 
 
-def _train_all(
-    train: Train,
-    arrays: Arrays,
-    seed: int,
-    submit: Callable[[Setting, int], Any] | None,
-    results: _Results,
-    progress: bool | None,
-) -> None:
-    """Train what is missing, in the workers if there are any; a setting that they lose, in this process."""
+def _train_all(trainer: ThisProcess | Workers, seed: int, results: _Results, progress: bool | None) -> None:
+    """Train what is missing, and what is still missing when more is known."""
     from tqdm import tqdm
 
-    to_do, here = deque(results.missing()), deque[Setting]()
-    running: dict[Any, Setting] = {}
-    done: queue.SimpleQueue[Any] = queue.SimpleQueue()
     hide_bar = None if progress is None else not progress  # None: tqdm asks the terminal
-    losses: list[Exception] = []
-
-    def lose(setting: Setting, error: Exception) -> None:
-        here.append(setting)
-        losses.append(error)
-        if len(losses) == 1:
-            warnings.warn(
-                f"the executor lost a worker or a result ({type(error).__name__}: {error}); "
-                "what it lost is trained in this process",
-                RuntimeWarning,
-                stacklevel=4,
-            )
-
     with tqdm(total=len(results.settings), disable=hide_bar, unit="setting") as bar:
-        try:
-            while to_do or running or here:
-                results.show(bar)
-                while to_do:
-                    setting = to_do.popleft()
-                    if submit is None:
-                        here.append(setting)
-                        continue
-                    try:
-                        future = submit(setting, seed_of(seed, setting))
-                    except BrokenExecutor as error:
-                        lose(setting, error)
-                    else:
-                        running[future] = setting
-                        future.add_done_callback(done.put)
-                if running:
-                    future = done.get()
-                    setting = running.pop(future)
-                    try:
-                        outcome = future.result()
-                    except Exception as error:  # not one of train's: train_setting returns those
-                        lose(setting, error)
-                        continue
-                else:
-                    setting = here.popleft()
-                    outcome = train_setting(train, setting, arrays, seed_of(seed, setting))
-                results.add(setting, outcome)
-                to_do.extend(results.missing(setting))
+        results.show(bar)
+        to_do = results.missing()
+        running = 0
+        while to_do or running:
+            for setting in to_do:
+                trainer.submit(setting, seed_of(seed, setting))
+            running += len(to_do)
+            setting, outcome = trainer.next()
+            running -= 1
+            results.add(setting, outcome)
             results.show(bar)
-        finally:
-            for future in running:
-                future.cancel()
+            to_do = results.missing(setting)
 
 
 class _Results:

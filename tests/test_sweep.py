@@ -69,9 +69,28 @@ def train_by_seed(setting, data, seed):
 
 
 def train_and_kill_the_worker(setting, data, seed):
-    if setting["a"] == 2 and os.getpid() != setting["parent"]:
+    """a b; but some settings kill the process, each a number of times. Each call is told to a file."""
+    number = sum(1 for call in calls_of(setting) if call[:2] == [setting["a"], setting["b"]])
+    with open(setting["calls"], "a") as file:
+        print(json.dumps([setting["a"], setting["b"], os.getpid()]), file=file)
+    if number < setting["deaths"].get(str(setting["a"]), 0):
         os.kill(os.getpid(), signal.SIGKILL)
-    return {"val_acc": setting["a"] / 10}
+    return train_product({"a": setting["a"], "b": setting["b"]}, data, seed)
+
+
+def train_beside_another(setting, data, seed):
+    """a, as soon as two processes train."""
+    Path(setting["folder"], str(setting["a"])).touch()
+    until = time.monotonic() + 60
+    while len(list(Path(setting["folder"]).iterdir())) < 2:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return {"val_acc": setting["a"]}
+
+
+def calls_of(setting):
+    file = Path(setting["calls"])
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def train_and_kill_one_worker(setting, data, seed):
@@ -183,16 +202,52 @@ def test_this_process_gets_read_only_data_and_the_callers_stay_writable():
     assert all(array.flags.writeable for array in DATA.values())
 
 
-def test_what_a_killed_worker_lost_is_trained_in_this_process():
-    grid = {"a": [1, 2, 3, 4, 5], "parent": [os.getpid()]}
-    expected = sweep(train_and_kill_the_worker, grid, DATA)
+@pytest.mark.parametrize("deaths", [{"2": 1}, {"1": 1, "3": 1}, {"2": 9, "3": 9}], ids=str)
+def test_after_a_worker_was_killed_the_sweeps_own_processes_go_on(tmp_path, deaths):
+    """Whoever kills two processes alone has failed; all others are trained, none of them in this process."""
+    products = {"a": [1, 2, 3], "b": [1, 2]}
+    grid = products | {"calls": [str(tmp_path / "calls")], "deaths": [deaths]}
     with pool() as executor:
-        with pytest.warns(RuntimeWarning, match="lost a worker or a result") as told:
-            result = sweep(train_and_kill_the_worker, grid, DATA, executor)
+        with pytest.warns(RuntimeWarning, match="lost a worker or a result.*the sweep's own") as told:
+            result = sweep(train_and_kill_the_worker, grid, DATA, executor, tmp_path / "out")
         assert [warning.filename for warning in told] == [__file__]
-        with pytest.warns(RuntimeWarning, match="BrokenProcessPool"):  # broken before the first setting
-            again = sweep(train_and_kill_the_worker, grid, DATA, executor)
-    assert result.table() == again.table() == expected.table()
+        calls = calls_of({"calls": tmp_path / "calls"})
+        (tmp_path / "calls").write_text("")
+        again = sweep(train_and_kill_the_worker, grid, DATA, executor, tmp_path / "out")
+    assert again.table() == result.table() and not (tmp_path / "calls").read_text()
+    assert os.getpid() not in {process for _, _, process in calls}
+
+    fatal = {int(a) for a, number in deaths.items() if number > 1}
+    expected = [t for t in sweep(train_product, products, DATA).trials if t.setting["a"] not in fatal]
+    finished = [trial for trial in result.trials if trial.status == "finished"]
+    assert [(t.setting["a"], t.setting["b"], t.val_acc) for t in finished] == [
+        (t.setting["a"], t.setting["b"], t.val_acc) for t in expected
+    ]
+    np.testing.assert_array_equal(result.best.params["ab"], [expected[0].setting["a"], 2])
+    for trial in result.trials[len(finished) :]:
+        assert trial.status == "error" and trial.setting["a"] in fatal
+        assert "a process that trained this setting alone died, 2 times" in trial.error
+        same = [call for call in calls if call[:2] == [trial.setting["a"], trial.setting["b"]]]
+        assert len(same) in (2, 3)  # 3, if it ran in the pool that broke, too
+
+
+def test_for_a_pool_that_broke_before_as_many_processes_train_at_once(tmp_path):
+    with pool() as executor:
+        assert executor.submit(os._exit, 1).exception() is not None
+        with pytest.warns(RuntimeWarning, match="BrokenProcessPool"):
+            result = sweep(train_beside_another, {"a": [1, 2], "folder": [str(tmp_path)]}, DATA, executor)
+    assert [trial.val_acc for trial in result.trials] == [2, 1]
+
+
+def test_a_pool_whose_processes_die_before_they_train_is_refused(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(2, context, initializer=os._exit, initargs=(1,)) as executor,
+        pytest.warns(RuntimeWarning, match="the sweep's own"),
+        pytest.raises(ChildProcessError, match=r"dies before it trains anything.*the pool's initializer"),
+    ):
+        sweep(train_product, PRODUCTS, DATA, executor, tmp_path)
+    assert files(tmp_path) == ["grid.json"]
 
 
 def test_what_a_killed_worker_of_dask_lost_is_run_again(tmp_path):
