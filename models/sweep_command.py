@@ -36,6 +36,9 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
 
 WEIGHT_SCALE = {"digits": 0.1, "cifar10": 1e-3}
 
+NAMES = ("hidden_dim", "num_epochs", "learning_rate", "reg", "weight_scale")
+"""What a setting of `train` has."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the grid, print the table and the best setting; return the exit status.
@@ -72,7 +75,20 @@ def search(args: argparse.Namespace, data: dict[str, Any]) -> SweepResult:
 
 
 def train(setting: dict[str, Any], data: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Train one setting as the course does: batches of 200, the learning rate 0.95 times as high each epoch."""
+    """Train one setting as the course does: batches of 200, the learning rate 0.95 times as high each epoch.
+
+    Raises
+    ------
+    ValueError
+        When the setting has other names than `NAMES`.
+    """
+    unknown = [name for name in setting if name not in NAMES]
+    missing = [name for name in NAMES if name not in setting]
+    if unknown or missing:
+        faults = [f"unknown: {unknown}"] * bool(unknown) + [f"missing: {missing}"] * bool(missing)
+        raise ValueError(
+            f"a setting must have the names {', '.join(NAMES)} and no other; {'; '.join(faults)}"
+        )
     net = CompiledTwoLayerNet(
         input_dim=data["X_train"][0].size,
         hidden_dim=setting["hidden_dim"],

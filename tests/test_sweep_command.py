@@ -88,6 +88,30 @@ def test_the_net_has_the_same_table_and_parameters_with_every_executor():
             np.testing.assert_array_equal(result.best.params[name], array, strict=True)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dropout": 0.5}, r"unknown: \['dropout'\]$"),
+        ({"reg": None}, r"missing: \['reg'\]$"),
+        ({"hidden_dim": None, "hiden_dim": 5}, r"unknown: \['hiden_dim'\]; missing: \['hidden_dim'\]$"),
+    ],
+)
+def test_a_setting_of_other_names_is_refused_before_anything_is_trained(monkeypatch, change, message):
+    for name in ("CompiledTwoLayerNet", "train_model"):
+        monkeypatch.setattr(sweep_command, name, lambda *args, **kwargs: pytest.fail("trained"))
+    setting = {
+        "hidden_dim": 5,
+        "num_epochs": 1,
+        "learning_rate": 0.3,
+        "reg": 0.0,
+        "weight_scale": 0.1,
+    } | change
+    setting = {name: value for name, value in setting.items() if value is not None}
+    names = "hidden_dim, num_epochs, learning_rate, reg, weight_scale"
+    with pytest.raises(ValueError, match=f"must have the names {names} and no other; {message}"):
+        sweep_command.train(setting, load_digits(np.float32), 0)
+
+
 def refused(capsys, *argv):
     with pytest.raises(SystemExit) as end:
         sweep_command.main([str(arg) for arg in argv])
