@@ -10,9 +10,8 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from typing import Any
 
-import numpy as np
-
 from minigrad.preprocess import pca_whitened
+from minigrad.solver import Solver
 from minigrad.sweep import SweepResult, sweep, train_model
 
 from .command_line import FOLDER, NATURAL, Parser, checked, load, stop
@@ -118,14 +117,11 @@ def report(result: SweepResult, data: dict[str, Any], seconds: float) -> None:
     assert best.params is not None
     net = CompiledTwoLayerNet(data["X_train"][0].size, best.setting["hidden_dim"])
     net.params = best.params
-    correct = [
-        np.argmax(net.loss(data["X_test"][i : i + 500]), axis=1) == data["y_test"][i : i + 500]
-        for i in range(0, len(data["y_test"]), 500)
-    ]
+    test_accuracy = Solver(net, data).check_accuracy(data["X_test"], data["y_test"])
     print()
     print("best setting:", ", ".join(f"{name}={value}" for name, value in best.setting.items()))
     print(f"validation accuracy: {best.val_acc:.4f}")
-    print(f"test accuracy: {np.concatenate(correct).mean():.4f}")
+    print(f"test accuracy: {test_accuracy:.4f}")
     print(f"{seconds:.1f} s, {seconds / len(result.trials):.2f} s a setting")
 
 
