@@ -1,0 +1,374 @@
+"""The classic mistakes of students of the course, planted in layers that are right, and what must be said of each.
+
+``LAYERS`` are the right ones: forward, backward, inputs. A row of ``MISTAKES`` is a layer's name, what was done, the
+gradients that this makes of the right ones ``g``, of ``dout`` and of the cache, and words of the diagnosis.
+"""
+
+import numpy as np
+
+# -- affine, relu, dropout (inverted, with the mask given) -------------------------------------------------------
+
+
+def affine(x, w, b):
+    return x @ w + b, (x, w)
+
+
+def affine_back(dout, cache):
+    x, w = cache
+    return dout @ w.T, x.T @ dout, dout.sum(axis=0)
+
+
+LAST = {}
+
+
+def affine_with_a_global(x, w, b):
+    LAST["x"] = x.copy()
+    return affine(x, w, b)
+
+
+def in_float32(dout, w):
+    return (dout.astype(np.float32) @ w.T.astype(np.float32)).astype(float)
+
+
+def relu(x):
+    return np.maximum(x, 0), x
+
+
+def relu_back(dout, x):
+    return dout * (x > 0)
+
+
+def masked_in_place(dout, x):
+    dout[x <= 0] = 0
+    return dout
+
+
+def dropout(x, dropout_param):
+    mask, p = dropout_param["mask"], dropout_param["p"]
+    return x * mask / p, (mask, p)
+
+
+def dropout_back(dout, cache):
+    mask, p = cache
+    return dout * mask / p
+
+
+# -- losses ------------------------------------------------------------------------------------------------------
+
+
+def softmax_loss(x, y):
+    p, _ = softmax(x)
+    return -np.mean(np.log(p[np.arange(len(y)), y])), (p, y)
+
+
+def less_one_at(dx, y):
+    dx[np.arange(len(y)), y] -= 1
+    return dx
+
+
+def softmax_loss_back(dout, cache):
+    p, y = cache
+    return dout * less_one_at(p.copy(), y) / len(y)
+
+
+def svm_loss(x, y):
+    rows = np.arange(len(y))
+    margins = np.maximum(0, x - x[rows, y][:, None] + 1)
+    margins[rows, y] = 0
+    return margins.sum() / len(y), (margins, y)
+
+
+def svm_loss_back(dout, cache, count=None):
+    """Where ``count`` is given, so many classes with a margin are counted, in the place of all."""
+    margins, y = cache
+    dx = (margins > 0).astype(margins.dtype)
+    dx[np.arange(len(y)), y] = -(dx.sum(axis=1) if count is None else count)
+    return dout * dx / len(y)
+
+
+def as_loss(forward, backward):
+    """Return a loss in the course's form, which finds its own gradient."""
+
+    def loss(x, y):
+        value, cache = forward(x, y)
+        return value, backward(1.0, cache)
+
+    return loss
+
+
+# -- batch and layer normalization -------------------------------------------------------------------------------
+
+
+def normalized(x, gamma, beta, axis):
+    centred = x - x.mean(axis=axis, keepdims=True)
+    sigma = np.sqrt((centred**2).mean(axis=axis, keepdims=True) + 1e-5)
+    return gamma * centred / sigma + beta, (centred, sigma, gamma)
+
+
+def batchnorm(x, gamma, beta):
+    return normalized(x, gamma, beta, 0)
+
+
+def staged(dout, cache, two=2, mean=1):
+    """The gradient of x through the graph, a step at a time."""
+    centred, sigma, gamma = cache
+    dnormal = dout * gamma
+    dsigma = -(dnormal * centred).sum(axis=0) / sigma**2
+    dvar = dsigma / (2 * sigma)
+    dcentred = dnormal / sigma + dvar * two * centred / len(centred)
+    return dcentred - mean * dcentred.mean(axis=0)
+
+
+def on_paper(dout, cache, axis=0, mean=1, variance=1):
+    """The gradient of x in one formula, found on paper."""
+    centred, sigma, gamma = cache
+    normal, g = centred / sigma, dout * gamma
+    means = [each.mean(axis=axis, keepdims=True) for each in (g, g * normal)]
+    return (g - mean * means[0] - variance * normal * means[1]) / sigma
+
+
+def of_gamma_and_beta(dout, cache):
+    centred, sigma, _ = cache
+    return (dout * centred / sigma).sum(axis=0), dout.sum(axis=0)
+
+
+def batchnorm_staged(dout, cache):
+    return staged(dout, cache), *of_gamma_and_beta(dout, cache)
+
+
+def batchnorm_simplified(dout, cache):
+    return on_paper(dout, cache), *of_gamma_and_beta(dout, cache)
+
+
+def layernorm(x, gamma, beta):
+    return normalized(x, gamma, beta, 1)
+
+
+def layernorm_back(dout, cache):
+    return on_paper(dout, cache, axis=1), *of_gamma_and_beta(dout, cache)
+
+
+# -- convolution (one channel, valid) and max pooling (of pairs in a row) ----------------------------------------
+
+
+def windows(x, w):
+    """Where each entry of the output looks, of a window of w's shape moved by 1."""
+    return [
+        (i, j, slice(i, i + w.shape[0]), slice(j, j + w.shape[1]))
+        for i in range(x.shape[0] - w.shape[0] + 1)
+        for j in range(x.shape[1] - w.shape[1] + 1)
+    ]
+
+
+def conv(x, w):
+    out = np.zeros((x.shape[0] - w.shape[0] + 1, x.shape[1] - w.shape[1] + 1), np.result_type(x, w))
+    for i, j, rows, columns in windows(x, w):
+        out[i, j] = np.sum(x[rows, columns] * w)
+    return out, (x, w)
+
+
+def conv_back(dout, cache):
+    x, w = cache
+    dx, dw = np.zeros_like(x), np.zeros_like(w)
+    for i, j, rows, columns in windows(x, w):
+        dx[rows, columns] += dout[i, j] * w
+        dw += dout[i, j] * x[rows, columns]
+    return dx, dw
+
+
+def dx_assigned(dout, cache):
+    x, w = cache
+    dx = np.zeros_like(x)
+    for i, j, rows, columns in windows(x, w):
+        dx[rows, columns] = dout[i, j] * w
+    return dx
+
+
+def pool(x):
+    return x.reshape(len(x), -1, 2).max(axis=2), x
+
+
+def pool_back(dout, x):
+    pairs = x.reshape(len(x), -1, 2)
+    return (dout[:, :, None] * (pairs == pairs.max(axis=2, keepdims=True))).reshape(x.shape)
+
+
+def pool_back_by_index(dout, x):
+    pairs = x.reshape(-1, 2)
+    dx = np.zeros_like(pairs)
+    dx[np.arange(len(pairs)), pairs.argmax(axis=1)] = dout.ravel()
+    return dx.reshape(x.shape)
+
+
+# -- products, as in attention, and functions of each entry ------------------------------------------------------
+
+
+def softmax(x):
+    p = np.exp(x - x.max(axis=1, keepdims=True))
+    p = p / p.sum(axis=1, keepdims=True)
+    return p, p
+
+
+def softmax_back(dout, p):
+    return p * (dout - (dout * p).sum(axis=1, keepdims=True))
+
+
+def attention(q, k, v):
+    p, _ = softmax(q @ k.T / q.shape[1] ** 0.5)
+    return p @ v, (q, k, v, p)
+
+
+def attention_back(dout, cache):
+    q, k, v, p = cache
+    ds = softmax_back(dout @ v.T, p) / q.shape[1] ** 0.5
+    return ds @ k, ds.T @ q, p.T @ dout
+
+
+def gram(x):
+    return x @ x.T, x
+
+
+def gram_back(dout, x):
+    return (dout + dout.T) @ x
+
+
+def tanh(x):
+    out = np.tanh(x)
+    return out, out
+
+
+def tanh_back(dout, out):
+    return dout * (1 - out**2)
+
+
+def square(x):
+    return x**2, x
+
+
+def square_back(dout, x):
+    return 2 * dout * x
+
+
+RNG = np.random.default_rng(0)
+
+
+def drawn(*shapes):
+    return tuple(RNG.standard_normal(shape) for shape in shapes)
+
+
+XWB = drawn((4, 3), (3, 5), 5)
+X = drawn((4, 6))
+SCORES = (*drawn((5, 4)), np.array([0, 3, 1, 2, 3]))
+NORM = drawn((6, 5), 5, 5)
+
+LAYERS = {
+    "affine": (affine, affine_back, XWB),
+    "square affine": (affine, affine_back, drawn((4, 4), (4, 4), 4)),
+    "affine with a global": (affine_with_a_global, affine_back, XWB),
+    "relu": (relu, relu_back, X),
+    "dropout": (dropout, dropout_back, (*X, {"p": 0.7, "mask": RNG.random((4, 6)) < 0.7})),
+    "softmax loss": (softmax_loss, softmax_loss_back, SCORES),
+    "svm loss": (svm_loss, svm_loss_back, SCORES),
+    "batchnorm": (batchnorm, batchnorm_staged, NORM),
+    "batchnorm on paper": (batchnorm, batchnorm_simplified, NORM),
+    "layernorm": (layernorm, layernorm_back, drawn((5, 5), 5, 5)),
+    "conv": (conv, conv_back, drawn((5, 5), (3, 3))),
+    "conv of a row": (conv, conv_back, drawn((1, 7), (1, 3))),
+    "max pooling": (pool, pool_back, X),
+    "max pooling, by index": (pool, pool_back_by_index, X),
+    "attention": (attention, attention_back, drawn((4, 5), (4, 5), (4, 5))),
+    "softmax": (softmax, softmax_back, X),
+    "x x^T": (gram, gram_back, X),
+    "tanh": (tanh, tanh_back, X),
+    "square": (square, square_back, X),
+}
+LOSSES = "softmax loss", "svm loss"
+
+MISTAKES = [
+    ("affine", "db not summed", lambda g, d, c: (g[0], g[1], d), "sum over axis 0 missing"),
+    ("affine", "db over axis 1", lambda g, d, c: (g[0], g[1], d.sum(axis=1)), "over the wrong axis"),
+    ("affine", "db a mean", lambda g, d, c: (g[0], g[1], d.mean(axis=0)), "0.25 = 1/N"),
+    ("affine", "db with keepdims", lambda g, d, c: (g[0], g[1], g[2][None]), "an axis too many"),
+    ("affine", "dw transposed", lambda g, d, c: (g[0], d.T @ c[0], g[2]), "transposed"),
+    ("affine", "dw divided by N", lambda g, d, c: (g[0], g[1] / len(d), g[2]), "0.25 = 1/N"),
+    ("affine", "dw times a number", lambda g, d, c: (g[0], 1.1 * g[1], g[2]), "constant factor 1.1"),
+    ("affine", "dw forgotten", lambda g, d, c: (g[0], None, g[2]), "returns None"),
+    ("affine", "dw never assigned", lambda g, d, c: (g[0], 0 * g[1], g[2]), "0 everywhere"),
+    ("affine", "dout forgotten", lambda g, d, c: (g[0], c[0].T @ np.ones_like(d), g[2]), "dout is not used"),
+    ("affine", "a penalty", lambda g, d, c: (g[0], g[1] + 0.1 * c[1], g[2]), "0.1 times w"),
+    ("affine", "dx with the wrong sign", lambda g, d, c: (-g[0], g[1], g[2]), "sign"),
+    ("affine", "dx and dw swapped", lambda g, d, c: (g[1], g[0], g[2]), "another order"),
+    ("affine", "dx in float32", lambda g, d, c: (in_float32(d, c[1]), g[1], g[2]), "float32 somewhere"),
+    ("affine", "dx summed", lambda g, d, c: (g[0].sum(axis=0), g[1], g[2]), "summed over axis 0, which the"),
+    ("square affine", "db over axis 1", lambda g, d, c: (g[0], g[1], d.sum(axis=1)), "over the wrong axis"),
+    ("square affine", "dw transposed", lambda g, d, c: (g[0], g[1].T, g[2]), "transposed"),
+    ("square affine", "w for its transpose", lambda g, d, c: (d @ c[1], g[1], g[2]), "not known"),
+    ("affine with a global", "used", lambda g, d, c: (g[0], LAST["x"].T @ d, g[2]), "stale cache"),
+    ("relu", "no mask", lambda g, d, x: d, "mask ignored: wrong only where x < 0"),
+    ("relu", "mask of the other side", lambda g, d, x: d * (x < 0), "mask inverted"),
+    ("relu", "mask in place", lambda g, d, x: masked_in_place(d, x), "mutates its dout"),
+    ("relu", "mask not times dout", lambda g, d, x: (x > 0) * 1.0, "dout is not used"),
+    ("relu", "0 / 0", lambda g, d, x: d * np.where(x > 0, 1, np.nan), "NaN"),
+    ("dropout", "not divided by p", lambda g, d, c: d * c[0], "constant factor 0.7 = p"),
+    ("dropout", "no mask", lambda g, d, c: d / c[1], "mask ignored: wrong only where mask == 0"),
+    ("softmax loss", "not divided by N", lambda g, d, c: g * len(g), "factor 5 = N"),
+    ("softmax loss", "divided by N twice", lambda g, d, c: g / len(g), "0.2 = 1/N"),
+    ("softmax loss", "the sign", lambda g, d, c: -g, "sign"),
+    ("softmax loss", "no 1 subtracted", lambda g, d, c: d * c[0] / len(g), "at column y"),
+    ("softmax loss", "the 1 not / N", lambda g, d, c: d * less_one_at(c[0] / len(g), c[1]), "at column y"),
+    ("softmax loss", "into its cache", lambda g, d, c: d * less_one_at(*c) / len(g), "mutates its cache"),
+    ("svm loss", "not divided by N", lambda g, d, c: g * len(g), "factor 5 = N"),
+    ("svm loss", "correct class left 0", lambda g, d, c: svm_loss_back(d, c, count=0), "at column y"),
+    ("svm loss", "correct class counted once", lambda g, d, c: svm_loss_back(d, c, count=1), "at column y"),
+    ("batchnorm", "no mean", lambda g, d, c: (staged(d, c, mean=0), *g[1:]), "constant along axis 0"),
+    ("batchnorm", "no 2", lambda g, d, c: (staged(d, c, two=1), *g[1:]), "variance's contribution"),
+    ("batchnorm", "no variance", lambda g, d, c: (staged(d, c, two=0), *g[1:]), "variance's contribution"),
+    ("batchnorm", "dx without gamma", lambda g, d, c: (g[0] / c[2], *g[1:]), "a factor gamma missing"),
+    ("batchnorm", "dgamma without x", lambda g, d, c: (g[0], d.sum(axis=0), g[2]), "another order"),
+    (
+        "batchnorm on paper",
+        "no mean",
+        lambda g, d, c: (on_paper(d, c, mean=0), *g[1:]),
+        "constant along axis 0",
+    ),
+    (
+        "batchnorm on paper",
+        "constants",
+        lambda g, d, c: (on_paper(d, c, mean=0, variance=0), *g[1:]),
+        "a mean's contribution and a variance's",
+    ),
+    (
+        "batchnorm on paper",
+        "dgamma not summed",
+        lambda g, d, c: (g[0], d * c[0] / c[1], g[2]),
+        "sum over axis 0 missing",
+    ),
+    ("batchnorm on paper", "dgamma for dbeta", lambda g, d, c: (g[0], g[2], g[1]), "another order"),
+    ("layernorm", "batchnorm's axis", lambda g, d, c: (on_paper(d, c, axis=0), *g[1:]), "not known"),
+    (
+        "layernorm",
+        "no mean",
+        lambda g, d, c: (on_paper(d, c, axis=1, mean=0), *g[1:]),
+        "constant along axis 1",
+    ),
+    ("layernorm", "dbeta over axis 1", lambda g, d, c: (g[0], g[1], d.sum(axis=1)), "over the wrong axis"),
+    ("layernorm", "dbeta not summed", lambda g, d, c: (g[0], g[1], d), "sum over axis 0 missing"),
+    ("conv", "= for +=", lambda g, d, c: (dx_assigned(d, c), g[1]), "= in place of +="),
+    ("conv", "dw flipped", lambda g, d, c: (g[0], g[1][::-1, ::-1]), "reversed along all axes"),
+    ("conv", "off by one", lambda g, d, c: (np.roll(g[0], 1, axis=1), g[1]), "off by one"),
+    ("conv of a row", "= for +=", lambda g, d, c: (dx_assigned(d, c), g[1]), "= in place of +="),
+    ("conv of a row", "dw flipped", lambda g, d, c: (g[0], g[1][:, ::-1]), "reversed along axis 1"),
+    ("max pooling", "everywhere", lambda g, d, x: np.repeat(d, 2, axis=1), "mask ignored"),
+    ("max pooling", "as a mean", lambda g, d, x: np.repeat(d, 2, axis=1) / 2, "not known"),
+    ("max pooling", "at the minimum", lambda g, d, x: pool_back(d, -x), "mask inverted"),
+    ("attention", "dq not scaled", lambda g, d, c: (g[0] * 5**0.5, *g[1:]), "root of the length of axis 1"),
+    ("attention", "dk transposed", lambda g, d, c: (g[0], g[1].T, g[2]), "transposed"),
+    ("attention", "dv for dk", lambda g, d, c: (g[0], g[2], g[1]), "another order"),
+    ("softmax", "the diagonal alone", lambda g, d, p: d * p, "in proportion to the output (a sum's"),
+    ("softmax", "as a sigmoid", lambda g, d, p: d * p * (1 - p), "not known"),
+    ("x x^T", "one of two", lambda g, d, x: d @ x, "not known"),
+    ("tanh", "1 - out", lambda g, d, out: d * (1 - out), "not known"),
+    ("tanh", "no derivative", lambda g, d, out: d * out, "not known"),
+    ("square", "no 2", lambda g, d, x: d * x, "a square's factor 2"),
+    ("square", "dout twice", lambda g, d, x: 2 * d**2 * x, "a factor dout too many"),
+]
