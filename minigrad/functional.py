@@ -156,5 +156,6 @@ def map_tree(function: Callable[[Any, Any], Any], shared: Any, tree: Any) -> Any
 def _like(tree: dict[Any, Any], mapped: dict[Any, Any]) -> dict[Any, Any]:
     """Return a dict of the tree's own kind, with other values."""
     made = copy(tree)
-    made.update(mapped)
+    for key, value in mapped.items():
+        made[key] = value
     return made

@@ -389,7 +389,14 @@ def l2_regularized_forward(
     -------
     out : scalar
     cache : (reg, weights)
+
+    Raises
+    ------
+    ValueError
+        If the loss has axes.
     """
+    if loss.shape != ():
+        raise ValueError(f"l2_regularized: the loss has shape {loss.shape}; expected a number, as by .sum()")
     squares = loss.dtype.type(0)
     for w in weights:
         squares = squares + np.vdot(w, w)

@@ -55,7 +55,8 @@ class Program:
         if next(trace.again, None) is not None or not same([constant_value(x) for x in second], found):
             raise JitError(f"jit: run twice on the same arguments, {name_of(f)} made different calls")
         refuse_what_is_held_outside(trace)
-        over = {trace.inputs[i] for position in donated if position < len(args) for i in spans[position]}
+        given = [trace.inputs[i] for position in donated if position < len(args) for i in spans[position]]
+        over = {node for node in given if isinstance(node.value, np.ndarray)}
         wanted = [node for node in found if type(node) is Node]
         nodes, results = simplify(trace.nodes, [*wanted, *writes.values()])
         finals = dict(zip(writes, results[len(wanted) :], strict=True))

@@ -172,9 +172,10 @@ def scaling(node: Node) -> tuple[float, Node] | None:
     return None
 
 
-def moderate(c: float) -> bool:
-    """Tell whether a factor cannot by itself overflow or underflow what it is multiplied by earlier."""
-    return 2.0**-64 <= abs(c) <= 2.0**64
+def moderate(c: float, dtype: np.dtype[Any]) -> bool:
+    """Tell whether a factor, a small part of the dtype's range, may be multiplied by earlier than it is."""
+    largest = 2.0 ** min(64, np.finfo(dtype).maxexp // 4)
+    return 1 / largest <= abs(c) <= largest
 
 
 def is_sum(node: Node) -> bool:
@@ -195,8 +196,8 @@ def scaled_by(c: float, x: Node) -> Node:
 def combine(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
     """Add a sum of scaled arrays up in as few passes as there are different arrays.
 
-    The update of a weight, W - lr (reg W + dW), becomes (1 - lr reg) W - lr dW. Changes the last bits; done only
-    where it saves a call, and never where terms would cancel.
+    The update of a weight, W - lr (reg W + dW), becomes (1 - lr reg) W - lr dW. Changes the last bits (and has
+    infinity where inf - inf would be NaN); done only where it saves a call, and never where terms would cancel.
     """
     uses = Counter(x for node in nodes for x in node.operands())
     uses.update(results)
@@ -212,7 +213,7 @@ def combine(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
             factors = [c for c, _ in found.values()]
             fewer = sum(abs(c) != 1 for c in factors) + len(found) - 1 + all(c == -1 for c in factors)
             cancels = any(abs(c) < magnitude / 2 for c, magnitude in found.values())
-            if fewer < calls and not cancels and all(map(moderate, factors)):
+            if fewer < calls and not cancels and all(moderate(c, node.dtype) for c in factors):
                 out[-1:], new[node] = _added_up([(new.get(x, x), c) for x, (c, _) in found.items()])
                 new[node].name = new[node].name or node.name
     return out, [new.get(node, node) for node in results]
@@ -265,15 +266,19 @@ def push_scales(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
     parameters. Changes the last bits.
     """
     scaled = filter(None, map(scaling, nodes))
-    factors = {c for c, x in scaled if x.function is not None}
-    for c in sorted(filter(moderate, factors - {-1.0})):
+    factors = {c for c, x in scaled if x.function is not None and moderate(c, x.dtype)}
+    for c in sorted(factors - {-1.0}):
         nodes, results = _push(c, nodes, results)
     return nodes, results
 
 
 def _push(c: float, nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
     """Push one factor as far back as it goes, if that is cheaper."""
-    scales = {node: found[1] for node in nodes if (found := scaling(node)) and found[0] == c}
+    scales = {
+        node: found[1]
+        for node in nodes
+        if (found := scaling(node)) and found[0] == c and moderate(c, node.dtype)
+    }
     wanted = set(scales.values())  # those whose scaled value is wanted
     plain = set(results)  # those whose own value is
     through: dict[Node, tuple[Node, ...]] = {}  # what to scale, of those scaled by way of their operands
@@ -319,15 +324,17 @@ def _linear_in(node: Node, c: float, wanted: set[Node]) -> tuple[Node, ...] | No
     f, operands = node.function, node.operands()
     if node.dtype.kind != "f" or any(x.dtype != node.dtype for x in operands if x.dtype.kind == "f"):
         return None
+    if not node.kwargs.keys() <= ({"axis", "keepdims"} if f == np.add.reduce else set()):
+        return None
     if f in (np.add, np.subtract):
         numbers = [number for x in node.args if (number := scalar_of(x)) is not None]
         arrays = tuple(x for x in operands if not is_constant(x))
-        fits = len(set(arrays)) + len(numbers) == 2 and all(map(moderate, numbers))
+        fits = len(set(arrays)) + len(numbers) == 2 and all(moderate(x, node.dtype) for x in numbers)
         return arrays if fits else None
     if f in (np.matmul, np.multiply) and len(set(operands)) == 2:
         floats = [x for x in operands if x.dtype.kind == "f" and not is_constant(x)]
         return (min(floats, key=lambda x: (x not in wanted, x.value.size)),) if floats else None
-    if f is np.divide and (divisor := _scaled_divisor(node)) and moderate(divisor[0] / c):
+    if f is np.divide and (divisor := _scaled_divisor(node)) and moderate(divisor[0] / c, node.dtype):
         return ()
     if f is written and type(node.args[2]) is Node and len({node.args[0], node.args[2]}) == 2:
         return node.args[0], node.args[2]
@@ -355,16 +362,23 @@ def _scaled_through(node: Node, c: float, scaled: dict[Node, Node], new: dict[No
 
 
 def squares_to_vdot(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
-    """Take the sum of all x^2 as the dot product of x with itself, in one pass. Changes the last bits."""
+    """Take the sum of all x^2 as the dot product of x with itself, in one pass. Changes the last bits.
+
+    A BLAS adds up one after the other where NumPy adds in pairs: of n entries, up to some √n times as much is lost.
+    """
     new: dict[Node, Node] = {}
     out: Nodes = []
     for node in nodes:
         made = new[node] = renewed(node, new)
         if made.function == np.add.reduce and made.kwargs == {"axis": None, "keepdims": False}:
             squares = made.args[0]
-            if squares.dtype.kind == "f" and (
-                squares.function is np.square
-                or (squares.function is np.multiply and squares.args[0] is squares.args[1])
+            if (
+                squares.dtype.kind == "f"
+                and not squares.kwargs
+                and (
+                    squares.function is np.square
+                    or (squares.function is np.multiply and squares.args[0] is squares.args[1])
+                )
             ):
                 made = new[node] = Node(np.vdot, (squares.args[0],) * 2, {}, node.value, node.name)
         out.append(made)

@@ -22,7 +22,7 @@ from .functional import _like
 from .rules.indexing import scatter
 from .rules.reductions import products_of_others
 from .rules.table import WHOLE
-from .simplify import COMPARISONS, Nodes, is_constant, scalar_of
+from .simplify import COMPARISONS, Nodes, is_constant, is_kept, scalar_of
 
 
 class Place:
@@ -95,6 +95,11 @@ def is_arithmetic(node: Node) -> bool:
     return node.function in SIGNS and not node.kwargs and numbers
 
 
+def is_mask(x: Any) -> bool:
+    """Tell whether an argument is an array of booleans."""
+    return type(x) is Node and x.dtype.kind == "b"
+
+
 def is_reduction(f: Any) -> bool:
     """Tell whether a function is a method of a ufunc, such as ``np.add.reduce``."""
     return isinstance(getattr(f, "__self__", None), np.ufunc) and f.__name__ in ("reduce", "accumulate")
@@ -103,7 +108,7 @@ def is_reduction(f: Any) -> bool:
 def fills(node: Node) -> bool:
     """Tell whether a call can put its result into an array it is given."""
     f = node.function
-    if not node.shape:
+    if not node.shape or (f is np.where and not is_mask(node.args[0])):
         return False
     return (isinstance(f, np.ufunc) and f.nout == 1) or is_reduction(f) or f in INTO or f in COPIES
 
@@ -134,13 +139,19 @@ def is_broadcast(node: Node) -> bool:
 
 def way_to(final: Node, x: Node) -> set[Node]:
     """Return the calls that lead from an input to what is to be in it in the end, one over the other."""
-    waiting = [(final, frozenset({final}))]
+    next_on_way: dict[Node, Node | None] = {final: None}
+    waiting = [final]
     while waiting:
-        node, way = waiting.pop()
+        node = waiting.pop()
         for operand in overwrites(node) if node.function is not None else ():
             if operand is x:
-                return set(way)
-            waiting.append((operand, way | {operand}))
+                way = {node}
+                while (following := next_on_way[node]) is not None:
+                    way.add(node := following)
+                return way
+            if operand not in next_on_way:
+                next_on_way[operand] = node
+                waiting.append(operand)
     return set()
 
 
@@ -160,6 +171,7 @@ class Plan:
         self, inputs: Nodes, nodes: Nodes, results: Nodes, donated: set[Node], finals: dict[Node, Node]
     ) -> None:
         self.ways = {x: way_to(final, x) for x, final in finals.items()}
+        self.donated = donated
         self.nodes = nodes
         self.results = results
         self.roots: dict[Node, frozenset[Node]] = {}  # whose memory a value may be in
@@ -224,7 +236,11 @@ class Plan:
                 and self.roots_of(x) == {whole}
                 and self.last[whole] == i
                 and (x.shape, x.dtype) == (node.shape, node.dtype)
-                and (x is whole or node.function in (written, added_at) or same_layout(place.owner, node))
+                and (
+                    node.function in (written, added_at)
+                    or (x is whole and place.owner.shape == node.shape)
+                    or same_layout(place.owner, node)
+                )
                 and (whole.function is not None or place.donated)
                 and not any(whole in self.roots_of(y) for y in others)
                 and node in self.ways.get(place.owner, {node})
@@ -293,7 +309,7 @@ class Writer:
         self.imports: set[str] = set()
         self.header: list[str] = []
         self.lines: list[tuple[str, str]] = []
-        self.numbers: dict[tuple[float, Any], str] = {}
+        self.numbers: dict[tuple[str, Any], str] = {}
         uses = Counter(x for node in plan.nodes for x in node.operands())
         uses.update(plan.results)
         self.once = {node for node in plan.nodes if uses[node] == 1}
@@ -321,6 +337,7 @@ class Writer:
             read, number = changed.args
             if (
                 type(read) is Node
+                and changed.dtype == node.dtype
                 and read in self.once
                 and read.function is pick
                 and read.args == node.args[:2]
@@ -426,7 +443,7 @@ class Writer:
 
     def inline(self, node: Node) -> bool:
         """Put the expression of a value used once where it is used: a view, or a number made of numbers."""
-        if node not in self.once or node in self.plan.results:
+        if node not in self.once or node in self.plan.results or is_kept(node):
             return False
         if node.function in (part, np.transpose) and node.shape:
             self.names[node] = self.call(node)
@@ -502,19 +519,22 @@ class Writer:
         dtype = x.dtype if hasattr(x, "dtype") else next(iter(dtypes))[0] if dtypes else None
         if {each for each, _ in dtypes} != {dtype} or dtype is None or dtype.kind != "f":
             return self.spelled(x)
+        if node.function is np.ldexp or node.dtype not in (dtype, bool):
+            return self.spelled(x)
         if (dtype, True) in dtypes and node.shape:
             return self.number(number, dtype)
         return repr(number) if dtype == np.float64 else self.spelled(x)
 
     def number(self, x: float, dtype: np.dtype[Any]) -> str:
         """Return the name of a number as an array of no axes."""
-        if (x, dtype) not in self.numbers:
+        key = repr(x), dtype  # 0.0 and -0.0 are equal
+        if key not in self.numbers:
             text = f"{x:g}".replace("e-", "e_").replace("-", "minus_").replace(".", "_").replace("+", "")
-            name = self.numbers[x, dtype] = self.unused(f"c{text}" if text[0].isdigit() else text)
+            name = self.numbers[key] = self.unused(f"c{text}" if text[0].isdigit() else text)
             self.namespace[name] = np.array(x, dtype)
             self.function(np.array)
             self.header.append(f'{name} = array({x!r}, "{dtype}")')
-        return self.numbers[x, dtype]
+        return self.numbers[key]
 
     def call(self, node: Node) -> str:
         """Return the expression that makes a value afresh."""
@@ -620,11 +640,13 @@ class Writer:
             return (
                 f"{self.bound(_like, 'like')}({self.bound(empty, 'kind')}, {self.literal(dict(tree), new)})"
             )
-        if type(tree) is list:
-            return f"[{', '.join(self.literal(x, new) for x in tree)}]"
-        if isinstance(tree, tuple):
-            items = ", ".join(self.literal(x, new) for x in tree) + ("," if len(tree) == 1 else "")
-            return f"({items})" if type(tree) is tuple else f"{self.function(type(tree))}({items})"
+        if isinstance(tree, (list, tuple)):
+            items = ", ".join(self.literal(x, new) for x in tree)
+            if type(tree) is tuple:
+                return f"({items}{',' if len(tree) == 1 else ''})"
+            if type(tree) is list:
+                return f"[{items}]"
+            return f"{self.function(type(tree))}({items if hasattr(tree, '_fields') else f'[{items}]'})"
         return self.spelled(tree)
 
     def handed_out(self, node: Node, array: bool) -> str:
@@ -643,7 +665,7 @@ class Writer:
         alone = (
             places
             and roots <= self.plan.places.keys()
-            and all(place.fresh or place.donated for place in places)
+            and all(place.fresh or place.owner in self.plan.donated for place in places)
             and not is_broadcast(node)
             and not places & (self.handed | self.left)
         )
@@ -663,7 +685,8 @@ class Writer:
             if self.plan.places[x] not in self.left:
                 continue
             value = self.spelled(final)
-            if any(root.function is None for root in self.plan.roots_of(final)):
+            places = [self.plan.places.get(root) for root in self.plan.roots_of(final)]
+            if any(place is not None and place.owner.function is None for place in places):
                 kept = self.unused(f"new_{self.names[x]}")
                 self.lines.append((f"{kept} = {value}.copy()", ""))
                 value = kept

@@ -190,3 +190,8 @@ def test_the_functions_name_and_text_are_kept():
 
     assert mg.grad(cube).__name__ == "cube"
     assert mg.value_and_grad(cube).__doc__ == "Cube."
+
+
+def test_a_dict_that_adds_up_is_filled_anew():
+    params = collections.Counter(a=np.ones(2))
+    np.testing.assert_array_equal(mg.grad(lambda p: (p["a"] ** 2).sum())(params)["a"], [2, 2])

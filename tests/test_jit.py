@@ -204,6 +204,137 @@ def test_rules(op, data):
 # What once gave a wrong number
 
 
+def written_and_viewed(b, w):
+    t = b * 2
+    t[-1] = 0.5
+    u = t * 3
+    u[-1] = 0.5
+    return ((u - w) ** 2).sum()
+
+
+def written_and_reshaped(a, w):
+    y = a * 3
+    y[0] = 0
+    return (y.reshape(1, 3) * w).sum()
+
+
+def step_and_copy(w, g):
+    w -= g
+    return (w.copy(),)
+
+
+def step_and_itself(w, g):
+    w -= g
+    return w, w.T
+
+
+def two_finals(b, a):
+    np.multiply(b, 2, out=a)
+    np.add(a, 1, out=b)
+
+
+def three_finals(b, c, a):
+    np.add(b, c, out=a)
+    np.add(a, c, out=b)
+    np.add(a, b, out=c)
+
+
+def reduced_from(x):
+    t = np.tanh(x)
+    return 0.5 * np.add.reduce(t, axis=0, initial=4.0), 0.5 * np.add.reduce(t, axis=1, initial=4.0)
+
+
+def halved_integers(x):
+    y = x * 2
+    y[np.array([0, 1])] = y[np.array([0, 1])] / 2
+    return y.sum()
+
+
+class Numbers(list):
+    pass
+
+
+class Couple(tuple):
+    pass
+
+
+V3, V3B, SQUARE = np.arange(1.0, 4.0), np.cos(np.arange(3.0)), np.arange(4.0).reshape(2, 2)
+ONCE_WRONG = [
+    (mg.grad(written_and_viewed), [V3[:2].copy(), SQUARE]),
+    (mg.grad(written_and_reshaped), [V3, V3B.reshape(1, 3)]),
+    (lambda a: ((a * 3).reshape(6) * 2).sum(), [np.ones((2, 3))]),
+    (reduced_from, [np.zeros((2, 2))]),
+    (lambda x: np.sum(np.square(x, dtype=np.float64)), [np.array([1e30], np.float32)]),
+    (lambda x: np.sum(np.multiply(x, x, dtype=np.float64)), [np.array([1e30], np.float32)]),
+    (lambda x: (x * 300) * 300, [np.array([1e-4], np.float16)]),
+    (
+        lambda x, d: (1e-4 * (x.T @ np.tanh(d)), 1e-4 * np.tanh(d).sum(0)),
+        [V3[:, None] * np.float16(1), V3[:, None].astype(np.float16) / 999],
+    ),
+    (lambda x: np.copysign(x, 0.0) - np.copysign(x, -0.0), [V3]),
+    (lambda x, c: (np.where(c, x, 0.0) * 2).sum(), [V3, np.array([0, 1, 2])]),
+    (halved_integers, [np.arange(3)]),
+    (lambda x: np.ldexp(x, 3), [V3]),
+    (lambda x: Numbers([x * 2]), [V3]),
+    (lambda x: Couple([x * 2, x]), [V3]),
+    (lambda x: x + 2**40, [V3.astype(np.float32)]),
+]
+
+
+@pytest.mark.parametrize(("f", "inputs"), ONCE_WRONG)
+def test_what_once_was_wrong(f, inputs):
+    step = check(f, inputs)
+    assert type(step(*inputs)) is type(f(*inputs))
+
+
+@pytest.mark.parametrize("f", [step_and_copy, step_and_itself, two_finals, three_finals])
+def test_arguments_that_are_written_to(f):
+    step = mg.jit(f)
+    some, others = ([np.full(2, float(n)) for n in range(1, f.__code__.co_argcount + 1)] for _ in range(2))
+    for _ in range(4):
+        got, want = step(*some) or (), f(*others) or ()
+        assert_agree([got, some], [want, others], others)
+        for x in leaves(got):
+            assert not any(np.shares_memory(x, y) for y in some)
+
+
+def test_numbers_drawn_keep_their_order():
+    def f(rng, x):
+        a = rng.choice(x)
+        b = rng.choice(x)
+        return b - a
+
+    step, one, other = mg.jit(f), np.random.default_rng(0), np.random.default_rng(0)
+    x = np.arange(9, dtype=np.float32)  # a float64 would be drawn as a Python number
+    for _ in range(4):
+        assert step(one, x) == f(other, x)
+
+
+def test_a_donated_number_and_generator_are_left_alone():
+    step = mg.jit(
+        lambda s: {"w": s["w"] * s["rng"].random(2), "t": s["t"] + 1, "rng": s["rng"]}, donate_argnums=0
+    )
+    state = {"w": np.ones(2), "t": np.array(0), "rng": np.random.default_rng(0)}
+    with pytest.raises(JitError):  # a generator is no result
+        step(state)
+    step = mg.jit(lambda s: {"w": s["w"] * s["rng"].random(2), "t": s["t"] + 1}, donate_argnums=0)
+    for n in range(1, 4):
+        state |= step(state)
+        assert state["t"] == n
+
+
+def test_a_long_way_is_found_in_time():
+    def f(v, z):
+        for _ in range(60):
+            z = z * (1 - z)
+        v *= 0.9
+        v += z
+
+    v = np.ones(2)
+    mg.jit(f)(v, np.full(2, 0.5))
+    assert 0.9 < v[0] < 1
+
+
 def test_a_part_changed_of_an_array_that_is_handed_out():
     def f(x):
         x = x.copy()
@@ -533,7 +664,9 @@ def test_a_step_allocates_nothing_of_array_size():
     _, p = step(p, x, y)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 64 * 1024
+    assert (
+        peak < (64 if np.__version__ >= "2" else 80) * 1024
+    )  # 1.26 writes a mask as floats through a buffer
     assert step.buffers < 3 * 8 * (3072 * 50 + 200 * 50)
 
 
@@ -666,7 +799,13 @@ def scaled_late(x, y):
 
 def masks(x, y):
     mask = x > y
-    return x * mask, np.sum(np.where(y > 0, np.exp(x), y), axis=0), np.sum((x > 0) * y), np.sum(mask)
+    return (
+        x * mask,
+        np.sum(np.where(y > 0, np.exp(x), y), axis=0),
+        np.sum((x > 0) * y),
+        np.sum(mask),
+        np.sum(np.ldexp(x, y > 0.25)),
+    )
 
 
 def rows_and_labels(x, y):

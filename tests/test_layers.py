@@ -338,3 +338,8 @@ def test_what_is_no_layer_is_refused():
         mg.grad(3)
     with pytest.raises(TypeError, match="result is int; expected a tensor"):
         mg.tape(3)
+
+
+def test_the_penalty_is_added_to_a_number():
+    with pytest.raises(ValueError, match=r"l2_regularized: the loss has shape \(3,\); expected a number"):
+        mg.l2_regularized(mg.tensor(np.ones(3)), np.ones(3), reg=1.0)
