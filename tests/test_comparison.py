@@ -1,0 +1,175 @@
+"""How exact a check is, and that it raises no false alarm: at kinks, at any scale, where differences say nothing."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad.gradient_check import (
+    GradientMismatch,
+    check_grads,
+    check_layer,
+    eval_numerical_gradient,
+    rel_error,
+)
+from minigrad.layers import affine_backward, affine_forward, relu_forward, softmax_loss
+
+PAIR = tuple(np.random.default_rng(0).standard_normal((2, 3, 4)))
+AFFINE = [np.random.default_rng(0).standard_normal(shape) for shape in ((4, 2, 3), (6, 5), 5)]
+
+
+def test_a_relative_error_of_1e_6_in_one_entry_is_caught():
+    """The course's difference alone cannot tell it: where the gradient is small, the right one is further off."""
+    rng = np.random.default_rng(0)
+    x, y = 5 * rng.standard_normal((6, 5)), rng.integers(5, size=6)
+    right = softmax_loss(x, y)[1]
+    numeric = eval_numerical_gradient(lambda x: softmax_loss(x, y)[0], x, verbose=False)
+    place = np.unravel_index(np.argmin(abs(np.log(abs(right) / 1e-6))), x.shape)
+    assert rel_error(numeric[place], right[place]) > 1e-6
+
+    def wrong(x, y):
+        loss, dx = softmax_loss(x, y)
+        dx[place] *= 1 + 1e-6
+        return loss, dx
+
+    check_layer(softmax_loss, x, y)
+    index = ", ".join(map(str, place))
+    with pytest.raises(GradientMismatch, match=rf"input 0 is wrong at index \({index}\)"):
+        check_layer(wrong, x, y)
+
+
+@given(st.integers(0, 23))
+def test_so_it_is_wherever_it_is(place):
+    def backward(dout, cache):
+        dx, dw, db = affine_backward(dout, cache)
+        dx.flat[place] *= 1 + 1e-6
+        return dx, dw, db
+
+    with pytest.raises(GradientMismatch, match="gradient of input 0"):
+        check_layer((affine_forward, backward), *AFFINE)
+
+
+def cube_without_a_rule(x):
+    return np.cbrt(x) ** 2, x
+
+
+@pytest.mark.parametrize("error", [1e-6, -1e-6])
+def test_it_is_caught_without_the_tape_too(error):
+    x = np.linspace(0.5, 2, 7)
+
+    def backward(dout, x):
+        dx = dout * 2 / 3 / np.cbrt(x)
+        dx[3] *= 1 + error
+        return dx
+
+    report = check_layer((cube_without_a_rule, backward), x, raise_on_error=False)
+    assert "tape" not in report.ways
+    assert "wrong at index (3,)" in report.problems[0]
+    check_layer((cube_without_a_rule, lambda dout, x: dout * 2 / 3 / np.cbrt(x)), x)
+
+
+def test_float32_is_held_against_float64_to_its_own_precision():
+    x, w = (each.astype(np.float32) for each in PAIR)
+
+    def slightly_wrong(dout, cache):
+        x, w = cache
+        return dout * w, dout * x * np.float32(1 + 2e-4)
+
+    with pytest.raises(GradientMismatch, match="gradient of input 1"):
+        check_layer((lambda x, w: (x * w, (x, w)), slightly_wrong), x, w)
+    big = np.random.default_rng(0).standard_normal((3, 20, 30)).astype(np.float32)
+    check_layer(mg.affine, big[0], big[1].T.copy(), big[2][0, :20].copy())
+    check_layer(mg.softmax_cross_entropy, 30 * big[0], np.arange(20))
+
+
+def test_large_inputs_with_the_tape_and_in_random_directions():
+    """One wrong element of 12,000; the size of the course's own layer is too large for a test."""
+    rng = np.random.default_rng(0)
+    x, w, b = rng.standard_normal((20, 300)), rng.standard_normal((300, 40)), rng.standard_normal(40)
+
+    def wrong(dout, cache):
+        dx, dw, db = affine_backward(dout, cache)
+        dw[123, 4] *= 1 + 1e-6
+        return dx, dw, db
+
+    def without_a_tape(x, w, b):
+        if isinstance(x, mg.Tensor):
+            np.sort(x)
+        return affine_forward(x, w, b)
+
+    assert "every entry looked at by the tape" in check_layer(mg.affine, x, w, b).surely
+    report = check_layer((without_a_tape, affine_backward), x, w, b)
+    assert "tape" not in report.ways
+    assert "is missed with probability 1e-6" in report.surely
+    for forward in (affine_forward, without_a_tape):
+        with pytest.raises(GradientMismatch, match=r"input 1 is wrong at index \(123, 4\)"):
+            check_layer((forward, wrong), x, w, b)
+    check_layer(mg.affine_relu, x, w, b)
+
+
+KINKS = {
+    "relu": (mg.relu, np.array([0.0, -0.0, 1.0, -1.0])),
+    "max": (np.max, np.array([1.0, 2.0, 2.0])),
+    "min": (np.min, np.array([1.0, 1.0, 2.0])),
+    "maximum": (np.maximum, np.array([1.0, 2.0]), np.array([1.0, 3.0])),
+    "abs": (np.abs, np.array([0.0, -1.0])),
+    "clip": (lambda x: np.clip(x, -1, 1), np.array([-1.0, 0.0, 1.0])),
+}
+
+
+@pytest.mark.parametrize("name", KINKS)
+def test_a_kink_is_counted_and_not_failed(name):
+    f, *arrays = KINKS[name]
+    assert check_grads(f, *arrays).kinks >= 1
+
+
+def test_a_kink_is_no_mismatch_but_a_wrong_slope_there_is():
+    x = np.array([-1.0, 0.0, 2.0])
+    check_layer(mg.relu, x)
+    check_layer((relu_forward, lambda dout, out: dout * (out >= 0) * np.where(x < 0, 0, 1)), x)
+    with pytest.raises(GradientMismatch, match=r"index \(1,\)"):
+        check_layer((relu_forward, lambda dout, out: dout * (out > 0) - 0.5 * dout * (x == 0)), x)
+
+
+def test_the_hinge_at_margin_0():
+    x = np.array([[1.0, 0.0, 0.0], [0.0, 2.0, 1.0]])
+    assert check_layer(mg.multiclass_hinge, x, np.array([0, 1])).kinks > 0
+
+
+@pytest.mark.parametrize("distance", [1e-3, 1e-5, 1e-7, -1e-4, -1e-6])
+def test_beside_a_kink_the_derivative_is_still_that_of_its_side(distance):
+    x = np.array([distance, 1.0])
+    check_layer(mg.relu, x)
+    with pytest.raises(GradientMismatch):
+        check_layer((lambda x: (np.maximum(np.cbrt(x) ** 3, 0.0), x), lambda d, x: d * (x <= 0)), x)
+
+
+def test_no_false_alarm_near_the_edge_of_a_domain_nor_at_large_entries():
+    check_grads(np.log, np.array([1e-3, 1.0]))
+    check_grads(np.sqrt, np.array([1e-4, 4.0]))
+    check_grads(np.sin, np.array([1e5, 0.0]))
+    check_grads(lambda x, i: x[i] ** 2, np.array([1.0, 2.0]), np.array([1, 1]))
+
+
+def test_no_false_alarm_where_the_differences_drown_in_rounding():
+    np.random.seed(231)
+    check_layer(mg.affine, np.random.rand(4, 60), 1e-3 * np.random.randn(60, 5), np.random.randn(5))
+    for _ in range(5):
+        check_layer(mg.softmax_cross_entropy, 10 * np.random.randn(20, 10), np.random.randint(10, size=20))
+    check_layer(mg.affine, 1e4 * np.random.randn(3, 4), np.random.randn(4, 2), np.random.randn(2))
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [(np.sin, 1e30), (np.tan, 1e100), (np.square, 1e150), (np.log, 1e-300), (np.log, 0.0), (np.exp, 700.0)],
+)
+def test_no_false_alarm_where_differences_say_nothing(f, x):
+    with np.errstate(all="ignore"):
+        check_grads(f, np.array([x, x / 2]))
+
+
+@pytest.mark.parametrize("f", [np.std, np.var, np.tanh])
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e4])
+def test_no_false_alarm_at_any_scale(f, scale):
+    check_grads(f, scale * PAIR[0])

@@ -1,0 +1,79 @@
+"""Differences as the course takes them; those that a check takes are held to their errors in test_comparison.py."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from minigrad.numerical_gradient import eval_numerical_gradient, eval_numerical_gradient_array, rel_error
+
+FLOATS = st.floats(-1e3, 1e3)
+
+
+@given(
+    hnp.arrays(np.float64, hnp.array_shapes(min_dims=0, min_side=0, max_dims=2, max_side=3), elements=FLOATS)
+)
+def test_numerical_gradient_of_a_quadratic(x):
+    kept = x.copy()
+    gradient = eval_numerical_gradient(lambda x: (x * x).sum(), x, verbose=False)
+    np.testing.assert_allclose(gradient, 2 * kept, rtol=1e-5, atol=1e-3)
+    np.testing.assert_array_equal(x, kept)
+    df = np.cos(np.arange(x.size)).reshape(x.shape)
+    gradient = eval_numerical_gradient_array(lambda x: 3 * x, x, df)
+    np.testing.assert_allclose(gradient, 3 * df, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(x, kept)
+
+
+def test_verbose_prints_each_entry(capsys):
+    eval_numerical_gradient(lambda x: 2 * x.sum(), np.zeros((1, 2)))
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()] == [
+        ["(0,", "0)"],
+        ["(0,", "1)"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "evaluate", [eval_numerical_gradient, lambda f, x: eval_numerical_gradient_array(f, x, 1.0)]
+)
+def test_x_is_restored_exactly_when_f_raises(evaluate):
+    x = np.array([0.1, 0.7])
+    kept = x.copy()
+
+    def f(x):
+        if x[1] != kept[1]:
+            raise KeyError("no")
+        return x.sum()
+
+    try:
+        evaluate(f, x)
+    except KeyError:
+        np.testing.assert_array_equal(x, kept)
+    else:
+        pytest.fail("f did not raise")
+    np.testing.assert_array_equal(x, kept)
+
+
+@pytest.mark.parametrize("x", [np.array([1, 2]), [1.0, 2.0], np.broadcast_to(1.0, 3)])
+def test_what_cannot_be_nudged_is_refused(x):
+    with pytest.raises(TypeError, match="expected a writable array of floats"):
+        eval_numerical_gradient(lambda x: 0.0, x)
+
+
+def test_another_shape_of_df_and_no_step_are_refused():
+    with pytest.raises(ValueError, match=r"df has shape \(3, 1\), but f\(x\) has \(3,\)"):
+        eval_numerical_gradient_array(lambda x: x, np.ones(3), np.ones((3, 1)))
+    with pytest.raises(ValueError, match="expected a step > 0"):
+        eval_numerical_gradient(lambda x: x.sum(), np.ones(3), h=0)
+
+
+def test_a_step_lost_in_rounding_is_told():
+    with pytest.warns(UserWarning, match=r"a step of 1e-05 is lost in the rounding of float32"):
+        eval_numerical_gradient(lambda x: (x * x).sum(), np.ones(2, np.float32), verbose=False)
+
+
+def test_rel_error():
+    assert rel_error(np.array([1.0, 2.0]), np.array([1.0, 2.0])) == 0
+    assert rel_error(np.array([1.0, 3.0]), np.array([1.0, 1.0])) == 0.5
+    assert rel_error(np.zeros(2), np.full(2, 1e-9)) == pytest.approx(0.1)
+    assert rel_error(np.zeros((0, 2)), np.zeros((0, 2))) == 0
