@@ -438,7 +438,8 @@ class Traced(NDArrayOperatorsMixin):
         """Take the value of another in place: of this one's shape, cast to its dtype."""
         if self.base is not None or any(view() is not None for view in self.views):
             raise JitError(
-                f"{user_line()}: an array is written to of which a view is in use; write to a copy, x.copy()"
+                f"{user_line()}: an array is written to of which a view is in use, or which is a view itself; write "
+                "x[i] = x[i] + 1 in place of x[i] += 1, or to a copy, x.copy()"
             )
         if value.dtype != self.dtype:
             if not np.can_cast(value.dtype, self.dtype, "same_kind"):
@@ -511,8 +512,9 @@ SHAPES = frozenset({np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.
 
 
 def _has_arrays(index: Any) -> bool:
+    """Tell whether reading at an index makes a copy; at a NumPy integer it is a view, as at Python's."""
     parts = index if isinstance(index, tuple) else (index,)
-    return any(isinstance(each, (Traced, np.ndarray, list, tuple, range)) for each in parts)
+    return any(isinstance(_value(each), (np.ndarray, list, tuple, range, bool, np.bool_)) for each in parts)
 
 
 def _view(trace: Trace, function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
