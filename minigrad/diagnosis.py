@@ -165,6 +165,17 @@ def _along_axes(e: Evidence) -> str | None:
     return None
 
 
+def _wrong_axis(e: Evidence) -> str | None:
+    """Summed over all but an axis of the output: what its entries at one place of that add, to whatever entry."""
+    if e.terms is None:
+        return None
+    for axis in range(e.dout.ndim):
+        rest = tuple(i for i in range(e.terms.ndim) if i != axis)
+        if equal(e.got, e.terms.sum(axis=rest)):
+            return f"sum over the wrong axis: dout's axis {axis} is kept, which is to be summed over"
+    return None
+
+
 def _terms(e: Evidence) -> str | None:
     """Summed over something else: told from what each entry of the output adds."""
     if e.terms is None or not e.dout.ndim or not e.terms.size:
@@ -174,10 +185,6 @@ def _terms(e: Evidence) -> str | None:
         return "dout is not used: it is the gradient for a dout of ones"
     out, own = e.dout.ndim, e.terms.ndim - e.dout.ndim
     for axis in range(out):
-        # What the output's entries at one place of an axis add, to whatever entry of the input.
-        rest = tuple(i for i in range(e.terms.ndim) if i != axis)
-        if own == 1 and equal(e.got, e.terms.sum(axis=rest)):
-            return f"sum over the wrong axis: dout's axis {axis} is kept, which is to be summed over"
         if out > 1 or own > 1:
             for place in (0, -1):
                 if equal(e.got, np.take(e.terms, place, axis).sum(axis=tuple(range(out - 1)))):
@@ -312,6 +319,7 @@ OF_VALUES: tuple[Hypothesis, ...] = (
     _precision,
     _factor,
     _along_axes,
+    _wrong_axis,
     _terms,
     _where,
     _term_missing,
@@ -322,24 +330,26 @@ OF_VALUES: tuple[Hypothesis, ...] = (
 # -- hypotheses: of shapes ---------------------------------------------------------------------------------------
 
 
+def _summed(x: Array, total: Array) -> tuple[int, ...]:
+    """Return the axes over which x is summed to give a total; none, if there are no such."""
+    for count in range(1, x.ndim + 1):
+        for axes in itertools.combinations(range(x.ndim), count):
+            if any(equal(x.sum(axis=axes, keepdims=keepdims), total) for keepdims in (False, True)):
+                return axes
+    return ()
+
+
 def _sum_missing(e: Evidence) -> str | None:
-    for count in range(1, e.got.ndim + 1):
-        for axes in itertools.combinations(range(e.got.ndim), count):
-            for keepdims in (False, True):
-                if equal(e.got.sum(axis=axes, keepdims=keepdims), e.right):
-                    named = " and ".join(map(str, axes))
-                    if all(e.got.shape[axis] == 1 for axis in axes):
-                        return f"an axis too many: axis {named} has length 1 (keepdims, or a missing reshape)"
-                    return f"sum over axis {named} missing"
-    return None
+    axes = _summed(e.got, e.right)
+    named = " and ".join(map(str, axes))
+    if axes and all(e.got.shape[axis] == 1 for axis in axes):
+        return f"an axis too many: axis {named} has length 1 (keepdims, or a missing reshape)"
+    return f"sum over axis {named} missing" if axes else None
 
 
 def _summed_too_much(e: Evidence) -> str | None:
-    for count in range(1, e.right.ndim + 1):
-        for axes in itertools.combinations(range(e.right.ndim), count):
-            if any(equal(e.got, e.right.sum(axis=axes, keepdims=keepdims)) for keepdims in (False, True)):
-                return f"summed over axis {' and '.join(map(str, axes))}, which the input has"
-    return None
+    axes = _summed(e.right, e.got)
+    return f"summed over axis {' and '.join(map(str, axes))}, which the input has" if axes else None
 
 
 def _other_shape(e: Evidence) -> str | None:
@@ -347,15 +357,10 @@ def _other_shape(e: Evidence) -> str | None:
         return "transposed: it is the transpose of the right gradient"
     if e.got.size == e.right.size and equal(e.got.reshape(e.right.shape), e.right):
         return f"not reshaped: its numbers are right, and x.reshape({e.right.shape}) makes it so"
-    if e.terms is not None:
-        for axis in range(e.dout.ndim):
-            rest = tuple(i for i in range(e.terms.ndim) if i != axis)
-            if equal(e.got, e.terms.sum(axis=rest)):
-                return f"sum over the wrong axis: dout's axis {axis} is kept, which is to be summed over"
     return None
 
 
-OF_SHAPES: tuple[Hypothesis, ...] = (_other_order, _sum_missing, _other_shape, _summed_too_much)
+OF_SHAPES: tuple[Hypothesis, ...] = (_other_order, _sum_missing, _other_shape, _wrong_axis, _summed_too_much)
 
 
 # -- where it is wrong -------------------------------------------------------------------------------------------
