@@ -457,7 +457,7 @@ class Writer:
         return False
 
     def used_at_once(self, node: Node) -> bool:
-        """Tell whether a number of arrays is used before any array is written to, and not in a part's index."""
+        """Tell whether a number of arrays is used before any array is written to."""
         if not isinstance(node.value, np.generic):
             return False
         for i in range(self.position[node] + 1, len(self.plan.nodes)):
@@ -466,7 +466,7 @@ class Writer:
                 return False
             if node in later.operands():
                 if not is_arithmetic(later) or later not in self.once or later in self.plan.results:
-                    return later.function is not part  # which may be written out later still
+                    return True
                 node = later
         return False
 
