@@ -65,21 +65,21 @@ class Node:
 
     def operands(self) -> list[Node]:
         """Return the nodes among the arguments, in order."""
-        return list(nodes_in((self.args, tuple(self.kwargs.values()))))
+        return list(found_in((self.args, tuple(self.kwargs.values())), Node))
 
 
 OBJECT = np.dtype(object)
 
 
-def nodes_in(tree: Any) -> Iterator[Node]:
-    """Find the nodes in nested tuples, lists and slices."""
-    if type(tree) is Node:
+def found_in(tree: Any, kind: type) -> Iterator[Any]:
+    """Find what is of a type, nodes or traced arrays, in nested tuples, lists and slices."""
+    if type(tree) is kind:
         yield tree
     elif isinstance(tree, (tuple, list)):
         for each in tree:
-            yield from nodes_in(each)
+            yield from found_in(each, kind)
     elif isinstance(tree, slice):
-        yield from nodes_in((tree.start, tree.stop, tree.step))
+        yield from found_in((tree.start, tree.stop, tree.step), kind)
 
 
 def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
@@ -298,6 +298,17 @@ def _refuse(what: str, instead: str) -> Callable[..., Any]:
     return method
 
 
+def _augmented(ufunc: Any) -> Callable[[Traced, Any], Any]:
+    """Make the method of an augmented assignment."""
+
+    def method(self: Traced, other: Any) -> Any:
+        if isinstance(self.node.value, np.generic):
+            return ufunc(self, other)
+        return ufunc(self, other, out=(self,))
+
+    return method
+
+
 BRANCH = "choose by np.where(condition, a, b), or give what decides as a Python number, an option of the call"
 NUMBER = "keep the array: NumPy computes with it as with a number"
 ARRAY = "keep the array, and call NumPy's functions on it"
@@ -376,6 +387,22 @@ class Traced(NDArrayOperatorsMixin):
     __contains__ = _refuse("in", BRANCH)
     item = _refuse("item()", NUMBER)
     tolist = _refuse("tolist()", NUMBER)
+
+    # -- augmented assignment: of an array, in place; of a number, which NumPy cannot change, a new one -----------
+
+    __iadd__ = _augmented(np.add)
+    __isub__ = _augmented(np.subtract)
+    __imul__ = _augmented(np.multiply)
+    __itruediv__ = _augmented(np.divide)
+    __ifloordiv__ = _augmented(np.floor_divide)
+    __imod__ = _augmented(np.remainder)
+    __ipow__ = _augmented(np.power)
+    __imatmul__ = _augmented(np.matmul)
+    __iand__ = _augmented(np.bitwise_and)
+    __ior__ = _augmented(np.bitwise_or)
+    __ixor__ = _augmented(np.bitwise_xor)
+    __ilshift__ = _augmented(np.left_shift)
+    __irshift__ = _augmented(np.right_shift)
 
     # -- NumPy's protocols -----------------------------------------------------------------------------------
 
@@ -520,7 +547,7 @@ def _has_arrays(index: Any) -> bool:
 def _view(trace: Trace, function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
     """Record a call that views its array, if it does."""
     result = trace.record(function, x, *args, **kwargs)
-    if result.ndim and type(x) is Traced:
+    if type(x) is Traced and isinstance(_value(x), np.ndarray) and isinstance(_value(result), np.ndarray):
         return Traced(trace, result.node, x.owner)
     return result
 
@@ -529,9 +556,10 @@ def _perhaps_a_view(trace: Trace, function: Any, *args: Any, **kwargs: Any) -> A
     """Record a call of which we do not know whether its results view an argument."""
     results = trace.record(function, *args, **kwargs)
     several = isinstance(results, (tuple, list))
+    given = list(found_in((args, tuple(kwargs.values())), Traced))
     found = []
     for result in results if several else [results]:
-        bases = [x for x in args if type(x) is Traced and np.may_share_memory(_value(x), _value(result))]
+        bases = [x for x in given if np.may_share_memory(_value(x), _value(result))]
         found.append(Traced(trace, result.node, bases[0].owner) if bases else result)
     return type(results)(found) if several else found[0]
 

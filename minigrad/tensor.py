@@ -625,6 +625,8 @@ def _kept(index: Any) -> Any:
     if type(index) is tuple:
         return tuple([_kept(each) for each in index])
     index = _bare(index)
+    if type(index) is Traced:
+        return Traced(index.trace, index.node)
     return np.array(index) if isinstance(index, np.ndarray) else index
 
 

@@ -106,3 +106,85 @@ def test_what_a_part_at_a_computed_index_views_is_not_written_to():
 
     with pytest.raises(mg.JitError, match="a view is in use"):
         mg.jit(stale)(X)
+
+
+# Numbers cannot be changed; arrays and views of them can
+
+
+def running_totals(x, y):
+    data = (x * x).sum()
+    loss = data
+    loss += y.sum()
+    found = []
+    for row in x:
+        loss += row.sum()
+        found.append(loss)
+    s = x[0, 0]
+    t = s
+    s *= 2
+    s -= y
+    return loss, data, found, s, t
+
+
+def counted(x, t):
+    before = t
+    t += 1
+    t <<= 1
+    return x * t, before, t
+
+
+@pytest.mark.parametrize(
+    ("f", "inputs"),
+    [(running_totals, (X, np.ones(3))), (counted, (X, np.int64(1))), (counted, (X.astype(int), np.array(1)))],
+)
+def test_augmented_assignment_makes_a_new_number(f, inputs):
+    agree(f, *inputs)
+
+
+def test_an_index_that_is_changed_after_its_use_in_a_gradient():
+    def loss(w, i):
+        k = i + 0
+        p = w[k]
+        q = w[k, :1]
+        k += 1
+        return (p * p).sum() + q.sum()
+
+    agree(mg.grad(loss), X, np.array([0]))
+
+
+def changed_by_a_view_of_no_axes(x):
+    v = x[0, 0, ...]
+    v += 1
+    return x * 1
+
+
+def _then_written(view):
+    def f(x):
+        y = x * 2
+        d = view(y)
+        y[...] = 0
+        return d * 1
+
+    return f
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        changed_by_a_view_of_no_axes,
+        *map(
+            _then_written,
+            [
+                lambda y: y[:1, :1].reshape(()),
+                lambda y: y[:1, :1].squeeze(),
+                lambda y: np.diagonal(a=y),
+                lambda y: np.split(ary=y, indices_or_sections=2)[0],
+                lambda y: np.rot90(m=y),
+                lambda y: np.broadcast_arrays(np.ones(1), y)[1],
+            ],
+        ),
+    ],
+)
+def test_views_are_not_written_to_unseen(f):
+    with pytest.raises(mg.JitError, match=r"test_capture\.py.*a view"):
+        mg.jit(f)(X)

@@ -172,9 +172,10 @@ def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def dispatcher(*args: Any, **kwargs: Any) -> Any:
-        for x in args:
-            if type(x) is not np.ndarray and hasattr(type(x), "__array_function__"):
-                return x.__array_function__(dispatcher, (type(x),), args, kwargs)
+        for arg in args:
+            for x in arg if type(arg) is tuple else (arg,):  # an index may be several
+                if type(x) is not np.ndarray and hasattr(type(x), "__array_function__"):
+                    return x.__array_function__(dispatcher, (type(x),), args, kwargs)
         return function(*args, **kwargs)
 
     return dispatcher
