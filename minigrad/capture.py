@@ -9,13 +9,14 @@ static single assignment: writing into an array makes a new node, and whoever re
 from __future__ import annotations
 
 import dis
+import inspect
 import math
 import operator
 import os.path
 import sys
 import weakref
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from functools import lru_cache
 from itertools import pairwise
@@ -162,7 +163,19 @@ class TracedGenerator:
     def __getattr__(self, name: str) -> Any:
         if name in ("bit_generator", "shuffle", "spawn"):
             raise JitError(f"{user_line()}: {name} of a random generator is not captured; draw arrays")
-        return lambda *args, **kwargs: self._traced.trace.record(Draws(name), self._traced, *args, **kwargs)
+        return lambda *args, **kwargs: self._drawn(name, args, kwargs)
+
+    def _drawn(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        drawn = self._traced.trace.record(Draws(name), self._traced, *args, **kwargs)
+        given = list(found_in(args, Traced))
+        if _has_traced(kwargs.get("size")):
+            raise _shape_error(f"{name} with the size", OPTION)
+        integers = "size" not in kwargs and any(x.dtype.kind in "iu" for x in given)
+        if integers and drawn.shape != np.broadcast_shapes(*[x.shape for x in given]):
+            raise _shape_error(
+                f"{name} with what may be the size", "name the size, size=(…), of Python numbers"
+            )
+        return drawn
 
 
 class Trace:
@@ -309,7 +322,44 @@ def _augmented(ufunc: Any) -> Callable[[Traced, Any], Any]:
     return method
 
 
+def _has_traced(tree: Any) -> bool:
+    return next(found_in(tree, Traced), None) is not None
+
+
+def _shape_error(what: str, instead: str) -> JitError:
+    return JitError(
+        f"{user_line()}: {what} from the values of an array gives an array whose shape depends on them, which a "
+        f"compiled function cannot; {instead}"
+    )
+
+
+def _refuse_shapes(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Refuse a call of a NumPy function the shape of whose result depends on the values of arrays."""
+    if function in OF_VALUES or (function is np.where and len(args) + len(kwargs) == 1):
+        raise _shape_error(
+            f"{function.__name__}, computed",
+            "choose by np.where(condition, a, b), multiply by a mask, or call it outside",
+        )
+    given: Iterable[tuple[str, Any]] = kwargs.items()
+    if len(args) > 1:
+        given = [*zip(_parameters(function), args, strict=False), *given]
+    for name, x in given:
+        if name in SHAPING and any(name != "bins" or not each.ndim for each in found_in(x, Traced)):
+            raise _shape_error(f"{function.__name__} with {name}", OPTION)
+
+
+@lru_cache
+def _parameters(function: Any) -> tuple[str, ...]:
+    """Return the names of a function's parameters; none, if it does not tell, as some of NumPy 1.26's."""
+    try:
+        return tuple(inspect.signature(function).parameters)
+    except ValueError:
+        return ()
+
+
 BRANCH = "choose by np.where(condition, a, b), or give what decides as a Python number, an option of the call"
+OPTION = "give it as a Python number, an option of the call"
+MASK = "choose by np.where(mask, a, b), or multiply by the mask"
 NUMBER = "keep the array: NumPy computes with it as with a number"
 ARRAY = "keep the array, and call NumPy's functions on it"
 
@@ -412,6 +462,8 @@ class Traced(NDArrayOperatorsMixin):
             return NotImplemented
         if "where" in kwargs:
             raise JitError(f"{user_line()}: {ufunc.__name__} with where= is not captured; use np.where")
+        if _has_traced(kwargs.get("axis")):
+            raise _shape_error(f"{ufunc.__name__}.{method} with axis", OPTION)
         if method == "at":
             if ufunc is not np.add or type(inputs[0]) is not Traced:
                 raise JitError(
@@ -433,6 +485,7 @@ class Traced(NDArrayOperatorsMixin):
         if not ABOVE.isdisjoint(types):
             return NotImplemented
         out = kwargs.pop("out", None)
+        _refuse_shapes(function, args, kwargs)
         if function in CALLS:
             result = CALLS[function](self.trace, *args, **kwargs)
         elif function in SHAPES:
@@ -454,9 +507,7 @@ class Traced(NDArrayOperatorsMixin):
     # -- reading and writing parts -----------------------------------------------------------------------------
 
     def __getitem__(self, index: Any) -> Any:
-        if _has_arrays(index):
-            return self.trace.record(pick, self, index)
-        return _view(self.trace, part, self, index)
+        return _read(self.trace, self, index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self.become(self.trace.record(written, self, index, value))
@@ -534,6 +585,35 @@ METHODS |= {
     "trace",
 }
 METHODS |= {"var"}
+SHAPING = frozenset({"axes", "axis", "axis1", "axis2", "bins", "destination", "indices_or_sections", "k"})
+SHAPING |= {
+    "M",
+    "N",
+    "minlength",
+    "n",
+    "new_shape",
+    "newshape",
+    "num",
+    "obj",
+    "offset",
+    "pad_width",
+    "repeats",
+}
+SHAPING |= {"reps", "s", "shape", "source", "window_shape"}
+"""Parameters of NumPy's functions on whose values the result's shape depends."""
+OF_VALUES = frozenset({np.argwhere, np.bincount, np.compress, np.extract, np.flatnonzero, np.intersect1d})
+OF_VALUES |= {
+    np.linalg.lstsq,
+    np.nonzero,
+    np.roots,
+    np.setdiff1d,
+    np.setxor1d,
+    np.trim_zeros,
+    np.union1d,
+    np.unique,
+}
+OF_VALUES |= {getattr(np, f"unique_{name}", np.unique) for name in ("all", "counts", "inverse", "values")}
+"""Functions the shape of whose result depends on values."""
 SHAPES = frozenset({np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj})
 """Functions that read no more than shape and dtype, which a compiled function knows."""
 
@@ -542,6 +622,18 @@ def _has_arrays(index: Any) -> bool:
     """Tell whether reading at an index makes a copy; at a NumPy integer it is a view, as at Python's."""
     parts = index if isinstance(index, tuple) else (index,)
     return any(isinstance(_value(each), (np.ndarray, list, tuple, range, bool, np.bool_)) for each in parts)
+
+
+def _read(trace: Trace, a: Any, index: Any) -> Any:
+    """Record the reading of a part."""
+    if any(x.dtype == bool for x in found_in(index, Traced)):
+        raise _shape_error("reading by a mask", MASK)
+    parts = index if isinstance(index, tuple) else (index,)
+    if any(isinstance(each, slice) and _has_traced(each) for each in parts):
+        raise _shape_error(
+            "a slice", f"{OPTION}, or index by an array of a shape that is known, start + np.arange(3)"
+        )
+    return trace.record(pick, a, index) if _has_arrays(index) else _view(trace, part, a, index)
 
 
 def _view(trace: Trace, function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
@@ -650,7 +742,7 @@ CALLS: dict[Any, Callable[..., Any]] = {
     np.ones_like: _filled(1),
     np.empty_like: _filled(0),
     np.full_like: _full_like,
-    getitem: lambda trace, a, index: a[index] if type(a) is Traced else trace.record(pick, a, index),
+    getitem: _read,
     setitem: lambda trace, a, value, index: trace.record(written, a, index, value),
     astype: lambda trace, x, dtype, casting="unsafe": trace.record(cast, x, np.dtype(dtype), casting),
     any_true: lambda trace, mask: True,

@@ -188,3 +188,87 @@ def _then_written(view):
 def test_views_are_not_written_to_unseen(f):
     with pytest.raises(mg.JitError, match=r"test_capture\.py.*a view"):
         mg.jit(f)(X)
+
+
+# Shapes that depend on values
+
+
+@pytest.mark.parametrize(
+    ("f", "instead"),
+    [
+        (lambda x, n, m: x[m].mean(), "mask"),
+        (lambda x, n, m: mg.grad(lambda x: (x[m] ** 2).sum())(x), "mask"),
+        (lambda x, n, m: x[:, m[0]] * 2, "mask"),
+        (lambda x, n, m: x[m[0, 0]] * 2, "mask"),
+        (lambda x, n, m: (x[:n] * 2).sum(), "an option"),
+        (lambda x, n, m: x[0, : np.argmax(x) + 1].mean(), "an option"),
+        (lambda x, n, m: x.reshape(n, -1).mean(axis=1), "an option"),
+        (lambda x, n, m: np.sum(x, n), "an option"),
+        (lambda x, n, m: x.sum(axis=n), "an option"),
+        (lambda x, n, m: np.add.reduce(x, axis=n), "an option"),
+        (lambda x, n, m: x.cumsum(axis=n).mean(), "an option"),
+        (lambda x, n, m: np.mean(x, axis=(n,)), "an option"),
+        (lambda x, n, m: np.repeat(x, [n, 1], axis=0).mean(), "an option"),
+        (lambda x, n, m: np.repeat(x, n).mean(), "an option"),
+        (lambda x, n, m: np.tile(x, n).mean(), "an option"),
+        (lambda x, n, m: np.pad(x, n).mean(), "an option"),
+        (lambda x, n, m: np.split(x, [n])[0].mean(), "an option"),
+        (lambda x, n, m: np.histogram(x, n)[0].mean(), "an option"),
+        (lambda x, n, m: np.unique(x).mean(), r"np\.where"),
+        (lambda x, n, m: np.nonzero(m)[0].mean(), r"np\.where"),
+        (lambda x, n, m: np.where(m)[0].mean(), r"np\.where"),
+        (lambda x, n, m: np.flatnonzero(m).mean(), r"np\.where"),
+        (lambda x, n, m: np.compress(m[0], x, axis=0).mean(), r"np\.where"),
+        (lambda x, n, m: np.extract(m, x).mean(), r"np\.where"),
+    ],
+)
+def test_shapes_that_depend_on_values_are_refused(f, instead):
+    with pytest.raises(mg.JitError, match=rf"test_capture\.py:\d+: .*depends on them.*{instead}"):
+        mg.jit(f)(X, np.int64(1), X > 0)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda rng, n: rng.random(n),
+        lambda rng, n: rng.normal(size=(2, n)),
+        lambda rng, n: rng.uniform(-1, 1, n),
+        lambda rng, n: rng.permutation(n),
+    ],
+)
+def test_sizes_of_draws_that_depend_on_values_are_refused(f):
+    with pytest.raises(mg.JitError, match=r"test_capture\.py:\d+: .*depends on them"):
+        mg.jit(f)(np.random.default_rng(0), np.int64(3))
+
+
+def written_by_a_mask_and_a_slice(x, n, m):
+    x[m] = -1
+    y = x * 2
+    y[:n] = 5
+    np.add.at(y, m, 1)
+    return y
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        written_by_a_mask_and_a_slice,
+        lambda x, n, m: x[n + np.arange(1)] * np.where(m, x, 0),
+        lambda x, n, m: np.digitize(x, np.cumsum(np.abs(x[0]))),
+        lambda x, n, m: np.take(x, n, axis=0) + x[np.array([True, False])] * x[[1, n]],
+    ],
+)
+def test_where_values_change_no_shape(f):
+    step = agree(f, X, np.int64(1), X > 0)
+    for n, mask in [(0, X < 0), (1, X < 9)]:
+        np.testing.assert_array_equal(step(X.copy(), np.int64(n), mask), f(X.copy(), np.int64(n), mask))
+
+
+def test_draws_whose_parameters_are_arrays_of_integers():
+    def f(rng, n):
+        return rng.integers(0, n, size=3), rng.integers(0, n), rng.permutation(n + np.arange(3))
+
+    step, one, other = mg.jit(f), np.random.default_rng(1), np.random.default_rng(1)
+    for n in (3, 5, 2):
+        for x, y in zip(step(one, np.int64(n)), f(other, np.int64(n)), strict=True):
+            np.testing.assert_array_equal(x, y)

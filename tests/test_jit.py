@@ -155,18 +155,20 @@ def test_how_arrays_lie_in_memory_changes_nothing(program, layout):
 
 
 def of_its_arrays(function, args, kwargs):
-    """A call as a function of all its arrays alone; and those arrays."""
+    """A call as a function of all its arrays alone, but for masks; and those arrays."""
     arrays = []
 
     def place(_, leaf):
-        if isinstance(leaf, np.ndarray):
+        if isinstance(leaf, np.ndarray) and leaf.dtype != bool:
             arrays.append(leaf)
             return len(arrays) - 1, "array"
         return leaf
 
     def given(tree, values):
-        if isinstance(tree, tuple) and len(tree) == 2 and tree[1] == "array" and type(tree[0]) is int:
+        if isinstance(tree, tuple) and len(tree) == 2 and type(tree[0]) is int and tree[1] == "array":
             return values[tree[0]]
+        if isinstance(tree, np.ndarray):
+            return tree.copy()
         return type(tree)([given(x, values) for x in tree]) if isinstance(tree, (tuple, list)) else tree
 
     placed = map_tree(place, None, args)
