@@ -163,10 +163,12 @@ class Comparison:
             with np.errstate(invalid="ignore"):
                 near = np.abs(ours - way.arrays[k]) <= ULPS * self.allowed[k] + way.errors[k]
             wrong |= way.known(k) & ~near & (ours != way.arrays[k])
-        unseen = wrong & np.isnan(slopes.value)
-        if unseen.any():  # it may be at a kink, where the tape takes another slope
-            self.look_at(k, np.argwhere(unseen)[: 4 * SAMPLED])
-        return np.where(slopes.parted, ~slopes.admits(ours), wrong)
+        while True:  # it may be at a kink, where the tape takes another slope
+            unseen = np.argwhere(wrong & np.isnan(slopes.value))[: 4 * SAMPLED]
+            self.look_at(k, unseen)
+            wrong = np.where(slopes.parted, ~slopes.admits(ours), wrong)
+            if not len(unseen) or any(wrong[tuple(index)] for index in unseen) or len(slopes.terms) > EVERY:
+                return wrong
 
     def look_at(self, k: int, indices: Any) -> None:
         """Take differences at more entries of input k."""
@@ -262,7 +264,11 @@ class Comparison:
         rng = np.random.default_rng(2)
         self.missed = 0.0
         for _ in range(DIRECTIONS):
-            direction = [np.asarray(rng.standard_normal(x.shape)) for x in self.arrays]
+            # At a kink no slope is that of all directions: those that are known are left out.
+            direction = [
+                np.where(slopes.parted, 0.0, rng.standard_normal(x.shape))
+                for x, slopes in zip(self.arrays, self.slopes, strict=True)
+            ]
             apart, allowed = self.along(direction)
             if apart > allowed:
                 return self.halved(direction)

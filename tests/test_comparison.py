@@ -137,6 +137,17 @@ def test_the_hinge_at_margin_0():
     assert check_layer(mg.multiclass_hinge, x, np.array([0, 1])).kinks > 0
 
 
+def test_the_kinks_of_large_inputs_are_no_mismatch_but_wrong_slopes_there_are():
+    """Few entries are chosen beforehand; differences are taken where the tape's slope is another, too."""
+    x = np.random.default_rng(0).standard_normal((50, 40)).round(1)
+    kinks = np.count_nonzero(x == 0)
+    assert kinks > 50
+    assert check_layer(mg.relu, x).kinks == kinks
+    assert check_layer((relu_forward, lambda dout, out: np.where(x >= 0, dout, 0)), x).kinks == kinks
+    with pytest.raises(GradientMismatch, match="wrong at index"):
+        check_layer((relu_forward, lambda dout, out: np.where(x == 0, 1.5, x > 0) * dout), x)
+
+
 @pytest.mark.parametrize("distance", [1e-3, 1e-5, 1e-7, -1e-4, -1e-6])
 def test_beside_a_kink_the_derivative_is_still_that_of_its_side(distance):
     x = np.array([distance, 1.0])
