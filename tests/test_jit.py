@@ -81,6 +81,20 @@ def check(f, inputs, **options):
 # Drawn programs
 
 
+def differentiated(program):
+    return mg.value_and_grad(program.function, tuple(range(len(program.inputs))))
+
+
+def trained(program):
+    """A step of gradient descent with weight decay, as a function of all parameters."""
+
+    def step(*parameters):
+        loss, gradients = differentiated(program)(*parameters)
+        return loss, [x - 0.1 * (g + 0.5 * x) for x, g in zip(parameters, gradients, strict=True)]
+
+    return step
+
+
 @PROGRAMS
 @given(programs(outputs="arrays", dtypes=DTYPES, min_side=0))
 def test_a_program_and_compiled_it_agree(program):
@@ -90,22 +104,15 @@ def test_a_program_and_compiled_it_agree(program):
 @PROGRAMS
 @given(programs(dtypes=DTYPES))
 def test_the_rewrites_that_are_exact_leave_every_bit(program):
-    def step(*parameters):
-        loss, gradients = differentiated(program)(*parameters)
-        return loss, [x - 0.1 * (g + 0.5 * x) for x, g in zip(parameters, gradients, strict=True)]
-
     with pytest.MonkeyPatch.context() as patch:
         exact = [rewrite for rewrite in simplify.REWRITES if rewrite in simplify.EXACT]
         patch.setattr(simplify, "REWRITES", exact)
+        step = trained(program)
         compiled = mg.jit(step)
         for _ in range(2):
             got, want = leaves(compiled(*program.inputs)), leaves(step(*program.inputs))
             for x, y in zip(got, want, strict=True):
                 np.testing.assert_array_equal(x, y)
-
-
-def differentiated(program):
-    return mg.value_and_grad(program.function, tuple(range(len(program.inputs))))
 
 
 @PROGRAMS
@@ -117,11 +124,7 @@ def test_a_programs_gradients_and_compiled_they_agree(program):
 @PROGRAMS
 @given(programs(dtypes=DTYPES))
 def test_a_step_that_may_write_over_its_parameters(program):
-    def step(*parameters):
-        loss, gradients = differentiated(program)(*parameters)
-        return loss, [x - 0.1 * (g + 0.5 * x) for x, g in zip(parameters, gradients, strict=True)]
-
-    check(step, program.inputs, donate_argnums=tuple(range(len(program.inputs))))
+    check(trained(program), program.inputs, donate_argnums=tuple(range(len(program.inputs))))
 
 
 @PROGRAMS
