@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -299,5 +299,73 @@ def test_plot_sweep_tells_values_apart_that_are_equal_or_unhashable():
 
 def test_plot_sweep_of_nothing_finished_keeps_the_crosses_below_the_range_of_accuracies():
     (ax,) = plot_sweep(SweepResult([trial({"a": value}) for value in (1, 2)]))
-    assert ax.get_ylim() == (-0.25, 1.0) and not ax.lines
+    assert ax.get_ylim() == pytest.approx((-0.35, 1.1)) and not ax.lines
+    np.testing.assert_allclose(ax.collections[1].get_offsets()[:, 1], -0.15)
+    plt.close(ax.figure)
+
+
+numbers = st.one_of(st.integers(-(10**6), 10**6), st.floats(allow_nan=False, allow_infinity=False))
+anything = st.one_of(
+    numbers,
+    st.text(st.characters(max_codepoint=126), max_size=50),
+    st.none(),
+    st.booleans(),
+    st.lists(st.integers(), max_size=9),
+)
+
+
+@given(
+    columns=st.lists(
+        st.one_of(
+            st.lists(numbers, min_size=1, max_size=40),
+            st.lists(anything, min_size=1, max_size=40),
+            st.lists(st.integers(-15, 15).map(lambda k: 10.0**k), min_size=13, max_size=30),
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)
+@example([[True, None, "relu", 0.1 + 0.2, 0.3, [1, 2], {"p": 1}, "a long name of a thing", 100000]])
+@example([[1, 1.0, "1", True, "True", "", "$x", "$\\foo$", "two\nlines"], [10**400, 10**400 + 1, -(10**400)]])
+@example([["x" * 60 + "1" + "y" * 60, "x" * 60 + "2" + "y" * 60, "y" * 200]])
+@example([[sign * 10.0**k for sign in (-1, 1) for k in range(-9, 9)]])
+@example([[f"layer_{k}" for k in range(40)], [0.0, *(10.0**k for k in range(-12, 3))]])
+@settings(max_examples=15)
+def test_plot_sweep_labels_are_apart_and_whole(columns):
+    plt.close("all")
+    longest = max(map(len, columns))
+    chosen = [
+        {f"name{c}": column[i % len(column)] for c, column in enumerate(columns)} for i in range(longest)
+    ]
+    axes = plot_sweep(SweepResult([trial(each, 0.9 - i / 100) for i, each in enumerate(chosen)]))
+    figure = axes[0].figure
+    figure.canvas.draw()
+    for ax in axes:
+        left, right = ax.get_xlim()
+        labels = [label for label in ax.get_xticklabels() if left <= label.get_position()[0] <= right]
+        labels = [label for label in labels if label.get_text()]
+        assert labels and len({label.get_text() for label in labels}) == len(labels)
+        boxes = sorted((label.get_window_extent() for label in labels), key=lambda box: box.x0)
+        assert all(one.x1 <= other.x0 for one, other in itertools.pairwise(boxes)), ax.get_xscale()
+        assert all(box.y0 >= 0 for box in boxes)
+        assert ax.bbox.height > 0.25 * figure.bbox.height
+    plt.close(figure)
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        (range(1, 41), "linear"),
+        (range(-20, 20), "linear"),
+        ([2**k for k in range(16)], "log"),
+        ([1 + k / 10 for k in range(20)], "linear"),
+        ([1.1**k for k in range(20)], "linear"),
+        ([0.0, *(10.0**k for k in range(-12, 3))], "symlog"),
+        ([-(10.0**k) for k in range(13)], "symlog"),
+    ],
+)
+def test_plot_sweep_has_the_scale_on_which_many_numbers_lie_more_evenly(values, scale):
+    (ax,) = plot_sweep(SweepResult([trial({"a": value}, 0.5) for value in values]))
+    assert ax.get_xscale() == scale
+    np.testing.assert_array_equal(ax.collections[0].get_offsets()[:, 0], list(values))
     plt.close(ax.figure)
