@@ -86,10 +86,15 @@ def found_in(tree: Any, kind: type) -> Iterator[Any]:
 def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
     """Apply a function to the leaves of nested tuples, lists and slices."""
     if isinstance(tree, (tuple, list)):
-        return type(tree)([mapped(function, each) for each in tree])
+        return rebuilt(tree, [mapped(function, each) for each in tree])
     if isinstance(tree, slice):
         return slice(*mapped(function, (tree.start, tree.stop, tree.step)))
     return function(tree)
+
+
+def rebuilt(tree: Any, items: list[Any]) -> Any:
+    """Return a tuple, named or not, or a list of the tree's own type, with other items."""
+    return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
 
 
 # The calls that NumPy has no function for. Each is one node, and computes its value from its arguments' values.
@@ -225,11 +230,19 @@ class Trace:
                     "what it depends on (random numbers, a counter, the time) as an argument, a random generator too"
                 )
             return self._traced(node)
-        value = function(*mapped(_value, args), **{name: mapped(_value, x) for name, x in kwargs.items()})
+        try:
+            value = function(*mapped(_value, args), **{name: mapped(_value, x) for name, x in kwargs.items()})
+        except ValueError as error:
+            if "read-only" not in str(error):
+                raise
+            raise JitError(
+                f"{user_line()}: {getattr(function, '__name__', function)} writes into an array it is given, which is "
+                "not captured; write x[index] = value, or x[...] = value"
+            ) from None
         node = Node(function, nodes, options, value, assigned_name())
         if isinstance(value, (tuple, list)):
             items = [Node(operator.getitem, (node, i), {}, unwritable(x)) for i, x in enumerate(value)]
-            node.value = type(value)(items)
+            node.value = rebuilt(value, items)
             self.nodes += [node, *items]
             return self._traced(node)
         if not isinstance(value, (np.ndarray, np.generic)):
@@ -243,7 +256,7 @@ class Trace:
 
     def _traced(self, node: Node) -> Any:
         if isinstance(node.value, (tuple, list)):
-            return type(node.value)([Traced(self, item) for item in node.value])
+            return rebuilt(node.value, [Traced(self, item) for item in node.value])
         return Traced(self, node)
 
     def node_of(self, x: Any) -> Any:
@@ -479,7 +492,9 @@ class Traced(NDArrayOperatorsMixin):
         if squared and isinstance(_value(inputs[0]), np.ndarray):  # of a scalar, NumPy 1.26 makes a float64
             ufunc, inputs = np.square, inputs[:1]  # as array ** 2
         result = trace.record(ufunc if method == "__call__" else getattr(ufunc, method), *inputs, **kwargs)
-        return result if out is None else out[0].become(result)
+        if out is None:
+            return result
+        return out[0].become(result) if method == "__call__" else _put(ufunc.__name__, result, out[0])
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if not ABOVE.isdisjoint(types):
@@ -487,7 +502,14 @@ class Traced(NDArrayOperatorsMixin):
         out = kwargs.pop("out", None)
         _refuse_shapes(function, args, kwargs)
         if function in CALLS:
-            result = CALLS[function](self.trace, *args, **kwargs)
+            try:
+                result = CALLS[function](self.trace, *args, **kwargs)
+            except TypeError as error:
+                if type(error) is TypeError and error.__traceback__ and error.__traceback__.tb_next is None:
+                    raise JitError(
+                        f"{user_line()}: {function.__name__} is not captured so: {error}"
+                    ) from None
+                raise
         elif function in SHAPES:
             return function(*mapped(_value, args), **kwargs)
         elif function in WHOLE:
@@ -498,11 +520,7 @@ class Traced(NDArrayOperatorsMixin):
             result = _perhaps_a_view(self.trace, function, *args, **kwargs)
         if out is None:
             return result
-        if type(out) is not Traced:
-            raise JitError(
-                f"{user_line()}: {function.__name__} with out= writes into an array made outside; use the result"
-            )
-        return out.become(result)
+        return _put(function.__name__, result, out)
 
     # -- reading and writing parts -----------------------------------------------------------------------------
 
@@ -532,9 +550,9 @@ class Traced(NDArrayOperatorsMixin):
 
     # -- methods that are not a NumPy function's ---------------------------------------------------------------
 
-    def reshape(self, *shape: Any) -> Any:
+    def reshape(self, *shape: Any, order: Any = "C") -> Any:
         """`numpy.reshape`, to a tuple or to as many lengths."""
-        return np.reshape(self, shape[0] if len(shape) == 1 else shape)
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape, order=order)
 
     def transpose(self, *axes: Any) -> Any:
         """`numpy.transpose`, by a tuple or by as many axes; reversed, if none is given."""
@@ -548,9 +566,19 @@ class Traced(NDArrayOperatorsMixin):
             return self
         return self.trace.record(cast, self, np.dtype(dtype), casting)
 
-    def flatten(self) -> Any:
+    def clip(self, min: Any = None, max: Any = None, **others: Any) -> Any:
+        """`numpy.clip`."""
+        return np.clip(self, min, max, **others)
+
+    def flatten(self, order: Any = "C") -> Any:
         """Return a copy with one axis."""
-        return self.copy().reshape(-1)
+        return np.ravel(self.copy(), order)
+
+    def __round__(self, ndigits: int | None = None) -> Any:
+        """Round a number to decimals, as NumPy's numbers do; to none, they become Python's."""
+        if ndigits is None or not isinstance(self.node.value, np.generic):
+            return self.__int__()
+        return np.round(self, ndigits)
 
     def fill(self, value: Any) -> None:
         """Write a value into every entry."""
@@ -567,7 +595,7 @@ class Traced(NDArrayOperatorsMixin):
 ABOVE: set[type] = set()
 """Types that hold arrays, traced ones too, and to which NumPy's calls go first: tensors."""
 METHODS = frozenset(
-    {"all", "any", "argmax", "argmin", "argsort", "clip", "copy", "cumprod", "cumsum", "diagonal", "dot"}
+    {"all", "any", "argmax", "argmin", "argsort", "copy", "cumprod", "cumsum", "diagonal", "dot"}
 )
 METHODS |= {
     "max",
@@ -618,6 +646,20 @@ SHAPES = frozenset({np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.
 """Functions that read no more than shape and dtype, which a compiled function knows."""
 
 
+def _put(name: str, result: Any, out: Any) -> Traced:
+    """Put a result into an array, as NumPy does but for its ufuncs, which broadcast and cast it."""
+    if type(out) is not Traced or out.dtype != result.dtype:
+        raise JitError(
+            f"{user_line()}: {name} with out= writes into an array made outside, or of another dtype than "
+            f"{result.dtype}; use the result"
+        )
+    if out.shape != result.shape:
+        raise ValueError(
+            f"{user_line()}: {name} of shape {result.shape} does not fit into out of shape {out.shape}"
+        )
+    return out.become(result)
+
+
 def _has_arrays(index: Any) -> bool:
     """Tell whether reading at an index makes a copy; at a NumPy integer it is a view, as at Python's."""
     parts = index if isinstance(index, tuple) else (index,)
@@ -653,36 +695,48 @@ def _perhaps_a_view(trace: Trace, function: Any, *args: Any, **kwargs: Any) -> A
     for result in results if several else [results]:
         bases = [x for x in given if np.may_share_memory(_value(x), _value(result))]
         found.append(Traced(trace, result.node, bases[0].owner) if bases else result)
-    return type(results)(found) if several else found[0]
+    return rebuilt(results, found) if several else found[0]
 
 
 def _reduction(ufunc: Any, function: Any) -> Callable[..., Any]:
     """Record a NumPy function that is a ufunc's reduction as that, and with options of its own as it is."""
 
-    def call(trace: Trace, a: Any, axis: Any = None, *more: Any, keepdims: Any = False, **others: Any) -> Any:
-        if more or others:
-            return trace.record(function, a, axis, *more, keepdims=keepdims, **others)
-        return trace.record(ufunc.reduce, a, axis=axis, keepdims=bool(keepdims))
+    def call(trace: Trace, a: Any, axis: Any = None, *more: Any, **others: Any) -> Any:
+        if more or others.keys() - {"keepdims"}:
+            return trace.record(function, a, axis, *more, **others)
+        return trace.record(ufunc.reduce, a, axis=axis, keepdims=bool(others.get("keepdims", False)))
 
     return call
 
 
-def _mean(trace: Trace, a: Any, axis: Any = None, *more: Any, keepdims: Any = False, **others: Any) -> Any:
+def _mean(trace: Trace, a: Any, axis: Any = None, *more: Any, **others: Any) -> Any:
     """Record a mean as a sum and a division, which is what NumPy does."""
-    if more or others or a.dtype.kind != "f" or a.dtype.itemsize < 4:
-        return trace.record(np.mean, a, axis, *more, keepdims=keepdims, **others)
-    total = trace.record(np.add.reduce, a, axis=axis, keepdims=bool(keepdims))
+    if more or others.keys() - {"keepdims"} or a.dtype.kind != "f" or a.dtype.itemsize < 4:
+        return trace.record(np.mean, a, axis, *more, **others)
+    total = trace.record(np.add.reduce, a, axis=axis, keepdims=bool(others.get("keepdims", False)))
     count = a.size // total.size if total.size else max(a.size, 1)
     return trace.record(np.divide, total, a.dtype.type(count))
 
 
-def _reshape(trace: Trace, a: Any, shape: Any) -> Any:
-    return _view(trace, np.reshape, a, shape)
+def _reshape(
+    trace: Trace, a: Any, shape: Any = None, order: Any = "C", *, newshape: Any = None, copy: Any = None
+) -> Any:
+    """Record a change of shape in C's order; one in Fortran's as C's of the transposes."""
+    shape = newshape if shape is None else shape
+    if order == "F":
+        reverse = tuple(shape)[::-1] if isinstance(shape, (tuple, list)) else shape
+        made = np.transpose(_view(trace, np.reshape, np.transpose(a), reverse))
+    elif order == "C":
+        made = _view(trace, np.reshape, a, shape)
+    else:
+        raise JitError(
+            f"{user_line()}: an order of entries {order!r} depends on how the array lies in memory; give 'C' or 'F'"
+        )
+    return np.copy(made) if copy else made
 
 
-def _transpose(trace: Trace, a: Any, axes: Any = None) -> Any:
-    order = tuple(range(a.ndim))[::-1] if axes is None else tuple([int(axis) % a.ndim for axis in axes])
-    return _view(trace, np.transpose, a, order)
+def _ravel(trace: Trace, a: Any, order: Any = "C") -> Any:
+    return _reshape(trace, a, -1 if a.size else 0, order)
 
 
 def _rearranged(function: Any) -> Callable[..., Any]:
@@ -692,7 +746,7 @@ def _rearranged(function: Any) -> Callable[..., Any]:
         axes = np.arange(a.ndim)
         lengths = np.broadcast_to(np.int8(0), tuple(axes + 1))
         order = [n - 1 for n in function(lengths, *args, **kwargs).shape]
-        return _transpose(trace, a, order)
+        return _view(trace, np.transpose, a, tuple(order))
 
     return call
 
@@ -707,17 +761,21 @@ def _reshaped(function: Any) -> Callable[..., Any]:
     return call
 
 
+def _full_like(
+    trace: Trace,
+    a: Any,
+    fill_value: Any,
+    dtype: Any = None,
+    order: Any = "K",
+    subok: bool = True,
+    shape: Any = None,
+    device: Any = None,
+) -> Any:
+    return trace.record(np.full, np.shape(a) if shape is None else shape, fill_value, dtype=dtype or a.dtype)
+
+
 def _filled(value: int) -> Callable[..., Any]:
-    def call(
-        trace: Trace, a: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None
-    ) -> Any:
-        return trace.record(np.full, a.shape if shape is None else shape, value, dtype=dtype or a.dtype)
-
-    return call
-
-
-def _full_like(trace: Trace, a: Any, fill_value: Any, dtype: Any = None, **others: Any) -> Any:
-    return trace.record(np.full, a.shape, fill_value, dtype=dtype or a.dtype)
+    return lambda trace, a, *args, **kwargs: _full_like(trace, a, value, *args, **kwargs)
 
 
 CALLS: dict[Any, Callable[..., Any]] = {
@@ -729,10 +787,10 @@ CALLS: dict[Any, Callable[..., Any]] = {
     np.amin: _reduction(np.minimum, np.min),
     np.mean: _mean,
     np.reshape: _reshape,
-    np.transpose: _transpose,
+    np.transpose: _rearranged(np.transpose),
     np.swapaxes: _rearranged(np.swapaxes),
     np.moveaxis: _rearranged(np.moveaxis),
-    np.ravel: _reshaped(np.ravel),
+    np.ravel: _ravel,
     np.expand_dims: _reshaped(np.expand_dims),
     np.squeeze: _reshaped(np.squeeze),
     np.broadcast_to: lambda trace, array, shape: _view(trace, np.broadcast_to, array, shape),

@@ -272,3 +272,63 @@ def test_draws_whose_parameters_are_arrays_of_integers():
     for n in (3, 5, 2):
         for x, y in zip(step(one, np.int64(n)), f(other, np.int64(n)), strict=True):
             np.testing.assert_array_equal(x, y)
+
+
+# Options of NumPy's functions
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: [x.ravel("F"), np.ravel(x, order="F"), x.flatten("F"), np.ravel(x[:0])],
+        lambda x: [np.reshape(x, (4, 1), order="F"), x.reshape(1, -1, order="F"), np.reshape(x.T, 4, "F")],
+        lambda x: [np.full_like(x, 1.0, shape=(2,)) * 2, np.zeros_like(x, shape=3), np.ones_like(x, int)],
+        lambda x: [np.transpose(x, (-1, 0)), np.transpose(x), x.transpose(1, 0), x.sum().T * 2],
+        lambda x: [np.sum(x, 0, None, None, True), np.mean(x, 0, None, None, True)],
+        lambda x: np.sum(x, axis=0, out=np.zeros_like(x[0])),
+        lambda x: np.add(x[0], 1, out=np.zeros_like(x)),
+        lambda x: [x.clip(0) * 2, x.clip(max=1), np.clip(x, None, 0.5), x.clip(-1, 1)],
+        lambda x: round(x.sum(), 2) + round(x[0, 0], 1),
+        lambda x: [np.linalg.svd(x).S, *np.linalg.eigh(x @ x.T)],
+        lambda x: np.linalg.slogdet(x @ x.T).logabsdet * np.linalg.qr(x).R,
+        lambda x: np.linalg.slogdet(x @ x.T),
+    ],
+)
+def test_options(f):
+    agree(f, X)
+
+
+@pytest.mark.parametrize(
+    ("f", "error"),
+    [
+        (lambda x: np.transpose(x, (0, 3)), "out of bounds"),
+        (lambda x: np.sum(x, axis=0, out=x), "does not fit"),
+        (lambda x: np.add.reduce(x, axis=0, out=np.zeros_like(x)), "does not fit"),
+    ],
+)
+def test_what_numpy_refuses_is_refused(f, error):
+    with pytest.raises(ValueError):
+        f(X.copy())
+    with pytest.raises(ValueError, match=error):
+        mg.jit(f)(X)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.ravel(x, order="K"),
+        lambda x: np.sum(x, axis=0, out=np.zeros_like(x[0], np.float32)),
+        lambda x: np.copy(x, "C", True),
+        lambda x: np.copyto(x, 1),
+        lambda x: np.fill_diagonal(x, 1),
+        lambda x: np.put(x, [0], 1),
+        lambda x: np.putmask(x, x > 0, 1),
+        lambda x: np.place(x, x > 0, [1.0]),
+        lambda x: np.put_along_axis(x, np.zeros((2, 1), int), 1.0, 1),
+        lambda x: np.nan_to_num(x, copy=False),
+        lambda x: round(x.sum()),
+    ],
+)
+def test_what_is_not_captured_is_refused(f):
+    with pytest.raises(mg.JitError, match=r"test_capture\.py:\d+: "):
+        mg.jit(f)(X.copy())
