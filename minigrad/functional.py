@@ -146,14 +146,14 @@ def map_tree(function: Callable[[Any, Any], Any], shared: Any, tree: Any) -> Any
             key: function(shared, each) if type(each) is np.ndarray else map_tree(function, shared, each)
             for key, each in tree.items()
         }
-        return mapped if type(tree) is dict else _like(tree, mapped)
+        return mapped if type(tree) is dict else like(tree, mapped)
     if isinstance(tree, (list, tuple)):
         items = [map_tree(function, shared, each) for each in tree]
         return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
     return function(shared, tree)
 
 
-def _like(tree: dict[Any, Any], mapped: dict[Any, Any]) -> dict[Any, Any]:
+def like(tree: dict[Any, Any], mapped: dict[Any, Any]) -> dict[Any, Any]:
     """Return a dict of the tree's own kind, with other values."""
     made = copy(tree)
     for key, value in mapped.items():

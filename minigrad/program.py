@@ -15,9 +15,10 @@ import numpy as np
 
 from .capture import JitError, Node, Trace, Traced, TracedGenerator, fingerprint, same
 from .functional import map_tree
+from .plan import Plan
 from .printed import Tape
 from .simplify import CONSTANT, is_constant, simplify
-from .source import Plan, Writer
+from .source import Writer
 from .tape import ALONE_BELOW
 from .tensor import Tensor
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad import program, simplify, source
+from minigrad import plan, program, simplify, source
 from minigrad.functional import map_tree
 from minigrad.jit import MAXSIZE, JitError
 from minigrad.layers import LAYERS
@@ -709,14 +709,14 @@ def test_a_compensated_sum_is_left_as_it_is():
 # The compiler, broken: each line is a function of it, what is taken out of its source, and what is put in.
 
 BROKEN = [
-    (source.Plan, "_last_uses", "= i\n", "= i - 1\n"),
-    (source.Plan, "_last_uses", "for x in (node, *node.operands())", "for x in (node,)"),
-    (source.Plan, "_roots_of", "return first if", "return frozenset({node}) if"),
-    (source.Plan, "_over_an_operand", "and self.last[whole] == i", ""),
-    (source.Plan, "_over_an_operand", "and self.roots_of(x) == {whole}", ""),
-    (source.Plan, "_over_an_operand", "and (whole.function is not None or place.donated)", ""),
-    (source.Plan, "_share_buffers", "ends[place] < i", "ends[place] <= i"),
-    (source.Plan, "_share_buffers", "need <= block.nbytes", "need / 2 <= block.nbytes"),
+    (plan.Plan, "_last_uses", "= i\n", "= i - 1\n"),
+    (plan.Plan, "_last_uses", "for x in (node, *node.operands())", "for x in (node,)"),
+    (plan.Plan, "_roots_of", "return first if", "return frozenset({node}) if"),
+    (plan.Plan, "_over_an_operand", "and self.last[whole] == i", ""),
+    (plan.Plan, "_over_an_operand", "and self.roots_of(x) == {whole}", ""),
+    (plan.Plan, "_over_an_operand", "and (whole.function is not None or place.donated)", ""),
+    (plan.Plan, "_share_buffers", "ends[place] < i", "ends[place] <= i"),
+    (plan.Plan, "_share_buffers", "need <= block.nbytes", "need / 2 <= block.nbytes"),
     (source.Writer, "handed_out", 'self.now(f"{self.spelled(node)}.copy()")', "self.spelled(node)"),
     (source.Writer, "put_back", ".copy()", ""),
     (source.Writer, "filling", "copyto)}({into}, {y})", "copyto)}({into}, {x})"),
