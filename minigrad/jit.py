@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dis
-import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from functools import update_wrapper
-from types import CodeType, FunctionType
+from functools import lru_cache, partial, update_wrapper
+from types import CodeType, FunctionType, MethodType, ModuleType, NoneType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .capture import JitError, Traced
+from .capture import JitError, Traced, TracedGenerator
+from .layers import Layer
 from .program import Program, name_of
 from .tape import recording
 from .tensor import Tensor
@@ -49,9 +49,11 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
     f
         A function of arrays, numbers, random generators, and nested dicts, lists and tuples of them, that
         depends on nothing else, does nothing else, and returns arrays, nested as they may be.
-        An array that it writes to is written to. Numbers, strings and the like are options: a new value is
-        a new signature. So are those that it reads from outside by a name of their own; what it reads from
-        outside otherwise (an entry of a list, an attribute) is taken once. Arrays must be arguments.
+        An array that it writes to is written to. Numbers, strings, functions and the like are options: a new
+        value is a new signature. So is what it, and a function that it calls by a name or is given, reads from
+        outside by a name of its own: a number, string or tuple of them by its value, anything else (a function, a
+        class, a list) by which object it is. What is in that object (an entry, an attribute; a module's functions)
+        is taken once, and so is what a function reads that is found in it. Arrays must be arguments.
     donate_argnums
         The positions of arguments whose arrays may be written over, and handed back as results.
 
@@ -121,9 +123,13 @@ class Jitted:
             return self.function(*args, **kwargs)
         if type(recording.get()) is Anomaly:
             return self.function(*args, **kwargs)
-        for namespace, name, before in self.free or ():
-            if (outside(namespace, name) if name is None else namespace.get(name)) is not before:
-                self._read_free_variables()
+        try:
+            for namespace, name, before in self.free or ():
+                if (namespace.cell_contents if name is None else namespace.get(name)) is not before:
+                    self._read_free_variables()
+                    break
+        except ValueError:  # a cell that is empty
+            self._read_free_variables()
         key += self.free_key
         signature = tuple(key)
         program = self.programs.get(signature)
@@ -143,7 +149,6 @@ class Jitted:
     ) -> Any:
         """Compile the function for a new signature; return the result that capturing it gave."""
         if self.free is None:
-            self.free = [(namespace, name, None) for namespace, name in free_variables(self.function)]
             self._read_free_variables()
             signature += self.free_key
         program = Program(self.function, args, kwargs, self.donated)
@@ -156,9 +161,9 @@ class Jitted:
         return result
 
     def _read_free_variables(self) -> None:
-        """Take the numbers that the function reads from outside into the signature."""
-        self.free = [(namespace, name, outside(namespace, name)) for namespace, name, _ in self.free or ()]
-        self.free_key = tuple([option(value) for _, _, value in self.free])
+        """Take what the function reads from outside into the signature."""
+        self.free = [(*place, outside(*place)) for place in free_variables(self.function)]
+        self.free_key = tuple([taken(value) for _, _, value in self.free])
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """Bind a method, as functions do."""
@@ -208,7 +213,7 @@ def flatten(items: Iterable[Any], leaves: list[Any], key: list[Any]) -> None:
         elif isinstance(x, (tuple, list)):
             key.append((kind, len(x)))
             flatten(x, leaves, key)
-        elif kind is Tensor or kind is Traced:
+        elif kind is Tensor or kind is Traced or kind is TracedGenerator:
             raise Inlined
         elif isinstance(x, (np.generic, np.random.Generator)):
             leaves.append(x)
@@ -221,62 +226,139 @@ def flatten(items: Iterable[Any], leaves: list[Any], key: list[Any]) -> None:
 
 def option(x: Any) -> Any:
     """Return what tells one value of an option from another; -0.0 from 0.0, and 1 from 1.0, too."""
-    try:
-        hash(x)
-    except TypeError:
+    kind = type(x)
+    if kind not in NUMBERS:
+        if kind.__hash__ is BY_IDENTITY or kind is MethodType:
+            return fixed(x) or function_option(x)
+        try:
+            hash(x)
+        except TypeError:
+            raise JitError(
+                f"jit: an argument is a {kind.__name__}, neither an array nor an option that can be hashed; "
+                "give arrays in dicts, lists and tuples"
+            ) from None
+    return (kind, x) if x else (kind, x, str(x))
+
+
+NUMBERS = frozenset({int, float, bool, str})
+BY_IDENTITY: Any = object.__hash__
+
+
+def function_option(f: Any) -> tuple[Any, ...]:
+    """Return what tells a function, or anything else that is called, from another: it, and what it reads."""
+    return type(f), f, *[taken(outside(*place)) for place in free_variables(f)]
+
+
+@lru_cache
+def fixed(f: Any) -> tuple[Any, ...] | None:
+    """Return what tells a function that reads nothing from outside, which it never will, from another.
+
+    Raises
+    ------
+    JitError
+        If it is no function.
+    """
+    if f is None or f is Ellipsis:
+        return type(f), f
+    if type(f) is MethodType:
+        option(f.__self__)
+    if not callable(f) or has_attributes(type(f)):
         raise JitError(
-            f"jit: an argument is a {type(x).__name__}, neither an array nor an option that can be hashed; "
-            "give arrays in dicts, lists and tuples"
-        ) from None
-    by_identity: Any = object.__hash__
-    if type(x).__hash__ is by_identity and not (callable(x) or x is None or x is Ellipsis):
-        raise JitError(
-            f"jit: an argument is a {type(x).__name__}, an object that may change without being another; give the "
+            f"jit: an argument is a {type(f).__name__}, an object that may change without being another; give the "
             "arrays and numbers that are needed of it"
         )
-    return (type(x), x) if x else (type(x), x, str(x))
+    return (type(f), f) if next(free_variables(f), None) is None else None
+
+
+def has_attributes(kind: Any) -> bool:
+    """Tell whether a class's instances are called by a method of a person's own, with what they hold."""
+    return isinstance(kind.__call__, FunctionType) and not is_ours(kind.__module__)
+
+
+class Same:
+    """What is equal to itself alone, and kept."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Same and other.value is self.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+def taken(x: Any) -> Any:
+    """Return what tells one value read from outside from another: by value if it cannot change, else by identity."""
+    if isinstance(x, tuple):
+        return type(x), *map(taken, x)
+    return option(x) if isinstance(x, (int, float, complex, str, bytes, np.generic, NoneType)) else Same(x)
+
+
+def is_ours(module: str) -> bool:
+    """Tell whether a module's names are never bound anew."""
+    return module.split(".")[0] in ("minigrad", "numpy")
 
 
 def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
-    """Find the names by which a function, and those it calls by name, read from outside."""
-    waiting, seen = [f], set()
+    """Find where a function, and those it calls by a name, read from outside: a namespace and a name, or a cell."""
+    waiting: list[Any] = [f]
+    seen: set[Any] = set()
     while waiting:
         f = waiting.pop()
-        f = getattr(f, "__func__", f)
         if id(f) in seen:
             continue
         seen.add(id(f))
-        if isinstance(f, Jitted):
-            waiting.append(f.function)
         if not isinstance(f, FunctionType):
+            waiting += functions_of(f)
             continue
-        ours = f.__module__ is not None and f.__module__.split(".")[0] in ("minigrad", "numpy")
-        found: list[tuple[Any, Any]] = [(cell, None) for cell in f.__closure__ or ()]
+        waiting += [*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()]
+        ours = is_ours(f.__globals__.get("__name__", ""))
+        found: list[tuple[str, Any, Any]] = [
+            (name, cell, None) for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)
+        ]
         if not ours:
-            found += [(f.__globals__, name) for name in sorted(names_in(f.__code__)) if name in f.__globals__]
-        for namespace, name in found:
+            found += [(name, f.__globals__, name) for name in names_in(f.__code__) if name in f.__globals__]
+        for called, namespace, name in found:
             value = outside(namespace, name)
-            if isinstance(value, (FunctionType, Jitted)) or inspect.ismethod(value):
-                waiting.append(value)
-            elif not ours and isinstance(value, np.ndarray):
-                called = name or f.__code__.co_freevars[[c for c, _ in found].index(namespace)]
+            waiting.append(value)
+            if ours or isinstance(value, ModuleType) or (id(namespace), name) in seen:
+                continue
+            seen.add((id(namespace), name))
+            if isinstance(value, np.ndarray):
                 raise JitError(
                     f"jit: {f.__name__} reads the array {called}, of shape {value.shape}, from outside; make it an "
                     "argument, or a change to it would not be seen"
                 )
-            elif not ours and isinstance(value, (int, float, str, np.generic, type(None))):
-                yield namespace, name
+            yield namespace, name
 
 
-def names_in(code: CodeType) -> set[str]:
+def functions_of(f: Any) -> list[Any]:
+    """Return the functions that something is made of which can be called."""
+    if isinstance(f, Jitted):
+        return [f.function]
+    if isinstance(f, Layer):
+        return [f.forward, f.backward]
+    if isinstance(f, MethodType):
+        return [f.__func__]
+    if isinstance(f, partial):
+        return [f.func, *f.args, *f.keywords.values()]
+    kind: Any = type(f)
+    return [kind.__call__] if has_attributes(kind) else []
+
+
+@lru_cache
+def names_in(code: CodeType) -> list[str]:
     """Return the global names in a function's code, and in that of the functions defined in it."""
     names = {
         str(each.argval) for each in dis.get_instructions(code) if each.opname in ("LOAD_GLOBAL", "LOAD_NAME")
     }
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            names |= names_in(constant)
-    return names
+            names.update(names_in(constant))
+    return sorted(names)
 
 
 def outside(namespace: Any, name: Any) -> Any:

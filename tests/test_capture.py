@@ -1,5 +1,7 @@
 """What a captured function may not do to its arguments and its results: compiled, it does as it is written."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -332,3 +334,119 @@ def test_what_numpy_refuses_is_refused(f, error):
 def test_what_is_not_captured_is_refused(f):
     with pytest.raises(mg.JitError, match=r"test_capture\.py:\d+: "):
         mg.jit(f)(X.copy())
+
+
+# What is read from outside
+
+
+def scope(**names):
+    """Functions in a module of their own, whose names can be bound anew."""
+    exec(
+        "def f(x): return act(x) * betas[1] * rate\n"
+        "def act(x): return ufunc(x) + rate\n"
+        "def other(x): return x - rate\n"
+        "def call(x, u): return u(x)\n"
+        "def default(x, u=act): return u(x)",
+        names,
+    )
+    return names
+
+
+NAMES = {"ufunc": np.sin, "betas": (0.9, 0.99), "rate": 1}
+
+
+@pytest.mark.parametrize("made", [lambda f: f, partial, lambda f: mg.jit(f), lambda f: partial(partial(f))])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("act", lambda x: x * 3),
+        ("act", "other"),
+        ("act", np.cos),
+        ("ufunc", np.cos),
+        ("ufunc", mg.sigmoid),
+        ("betas", (0.9, 0.5)),
+        ("betas", (1, 1.0)),
+        ("betas", [3, 4]),
+        ("rate", 1j),
+        ("rate", 1.0),
+        ("rate", np.float32(0.1)),
+    ],
+)
+def test_a_name_bound_anew_is_seen(made, name, value):
+    names = scope(**NAMES)
+    step = mg.jit(made(names["f"]))
+    for _ in range(2):
+        for new in (names[name], names.get(value, value) if isinstance(value, str) else value):
+            names[name] = new
+            for _ in range(2):
+                got, want = step(X), names["f"](X)
+                assert got.dtype == want.dtype
+                np.testing.assert_allclose(got, want, rtol=1e-15)
+    assert step.cache_info().misses == 2
+
+
+def test_a_name_that_a_new_function_reads_is_seen():
+    names = scope(**NAMES)
+    step = mg.jit(names["call"])
+    follow = mg.jit(names["f"])
+    follow(X)
+    names["act"] = names["other"]
+    for rate in (1, 2, 3):
+        names["rate"] = rate
+        np.testing.assert_array_equal(follow(X), names["f"](X))
+        for given in (
+            names["other"],
+            partial(names["other"]),
+            mg.jit(names["other"]),
+            mg.grad(lambda x: names["other"](x).sum()),
+        ):
+            np.testing.assert_array_equal(step(X, given), given(X))
+
+
+def test_what_a_function_given_as_an_option_reads_is_seen():
+    factor = 2
+
+    def closed(x):
+        return x * factor
+
+    layer = mg.layer(lambda x: (x * factor, None), lambda dout, cache: dout * factor)
+    names = scope(**NAMES)
+    step, default = mg.jit(names["call"]), mg.jit(names["default"])
+    for factor in (2, 3, 2.0):
+        names["rate"] = factor
+        np.testing.assert_array_equal(default(X), names["default"](X))
+        for given in (closed, layer, names["act"], partial(names["call"], u=closed)):
+            for _ in range(2):
+                np.testing.assert_array_equal(step(X, given), given(X))
+    assert step.cache_info().misses == 12
+
+
+def test_arrays_and_attributes_read_by_a_function_given_as_an_option_are_refused():
+    weights = np.ones(2)
+
+    class Scaled:
+        by = 2.0
+
+        def __call__(self, x):
+            return x * self.by
+
+        def method(self, x):
+            return x * self.by
+
+    step = mg.jit(lambda x, u: u(x))
+    with pytest.raises(mg.JitError, match="reads the array weights"):
+        step(X, lambda x: x * weights)
+    for given in (Scaled(), Scaled().method):
+        with pytest.raises(mg.JitError, match="a Scaled, an object that may change"):
+            step(X, given)
+
+
+def test_generators_inside_a_compiled_function_called_by_another():
+    draw = mg.jit(lambda rng, x: x + rng.normal(size=2))
+    step, one, other = (
+        mg.jit(lambda x, rng: draw(rng, x) * 2),
+        np.random.default_rng(1),
+        np.random.default_rng(1),
+    )
+    for _ in range(3):
+        np.testing.assert_array_equal(step(X, one), (X + other.normal(size=2)) * 2)
