@@ -395,6 +395,17 @@ class Traced(NDArrayOperatorsMixin):
         """The array whose memory this one views, or this one."""
         return self if self.base is None else self.base
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """What isinstance takes it for: an array, or one of NumPy's numbers."""
+        return type(self.node.value)
+
+    def __copy__(self) -> Traced:
+        return Traced(self.trace, self.node)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Traced:
+        return Traced(self.trace, self.node)
+
     # -- what an array has -----------------------------------------------------------------------------------
 
     @property

@@ -1,5 +1,6 @@
 """What a captured function may not do to its arguments and its results: compiled, it does as it is written."""
 
+import copy
 from functools import partial
 
 import numpy as np
@@ -450,3 +451,43 @@ def test_generators_inside_a_compiled_function_called_by_another():
     )
     for _ in range(3):
         np.testing.assert_array_equal(step(X, one), (X + other.normal(size=2)) * 2)
+
+
+# What arrays are taken for
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, s: [x * 2 if isinstance(x, np.ndarray) else x, s * 3 if isinstance(s, np.ndarray) else s],
+        lambda x, s: [x + 2 if isinstance(s, float) else x, x * 2 if isinstance(x, float) else x],
+        lambda x, s: [x * 2 if np.isscalar(s) else x, x * 3 if np.isscalar(x) else x],
+        lambda x, s: x * 2 if isinstance(x.sum(), np.floating) and not isinstance(x[0], float) else x,
+    ],
+)
+def test_isinstance(f):
+    agree(f, X, np.float64(2))
+
+
+def test_copies():
+    def f(params):
+        other, x = copy.deepcopy(params), copy.copy(params["x"])
+        other["x"] += 1
+        other["n"] += 1
+        x *= 3
+        return other, params["x"] * 2, x
+
+    agree(f, {"x": X.copy(), "n": np.float64(2)})
+
+
+def test_a_change_under_no_grad_is_found_as_it_is_when_not_compiled():
+    def loss(w):
+        t = w * 2
+        u = (t * t).sum()
+        with mg.no_grad():
+            t += 1
+        return u
+
+    for f in (mg.grad(loss), mg.jit(mg.grad(loss))):
+        with pytest.raises(RuntimeError, match="changed in place"):
+            f(X)
