@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from functools import lru_cache
 from itertools import pairwise
-from types import CodeType, FrameType
+from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -166,8 +166,10 @@ class TracedGenerator:
         self._traced = Traced(trace, node)
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("bit_generator", "shuffle", "spawn"):
-            raise JitError(f"{user_line()}: {name} of a random generator is not captured; draw arrays")
+        if name in ("bit_generator", "shuffle", "spawn") or name.startswith("_"):
+            raise JitError(
+                f"{user_line()}: {name.strip('_')} of a random generator is not captured; draw arrays"
+            )
         return lambda *args, **kwargs: self._drawn(name, args, kwargs)
 
     def _drawn(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -225,6 +227,11 @@ class Trace:
                 or node.function != function
                 or not same((nodes, options), (node.args, node.kwargs))
             ):
+                if next(found_in((nodes, tuple(options.values())), FunctionType), None) is not None:
+                    raise JitError(
+                        f"{user_line()}: {function.__name__} is given a function made in this one, which is not "
+                        "captured; write it as NumPy's calls on whole arrays (np.where, np.select)"
+                    )
                 raise JitError(
                     f"{user_line()}: run twice on the same arguments, the function made different calls here; give "
                     "what it depends on (random numbers, a counter, the time) as an argument, a random generator too"
@@ -843,7 +850,7 @@ def frame_outside(folders: tuple[str, ...]) -> FrameType | None:
 
 def user_line() -> str:
     """Return the file and line of a person's code that is being run."""
-    frame = frame_outside((OURS, NUMPY))
+    frame = frame_outside((OURS, NUMPY, deepcopy.__code__.co_filename))
     return "jit" if frame is None else f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 

@@ -355,7 +355,8 @@ def svm_loss(x: Array, y: Array) -> tuple[Any, Array]:
 
 def loss_backward(dout: Array, dx: Array) -> Array:
     """Compute the gradient of a loss that found its own, dx: dout dx; dx itself, where dout is the number 1."""
-    return dx if issubclass(type(dout), np.floating) and dout == 1 else dout * dx  # its type: not one captured
+    # By its type: what is captured is no number yet, whatever isinstance says.
+    return dx if issubclass(type(dout), np.floating) and dout == 1 else dout * dx
 
 
 def _affine_inputs(draw: Draw) -> Call:

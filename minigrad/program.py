@@ -17,7 +17,7 @@ from .capture import JitError, Node, Trace, Traced, TracedGenerator, fingerprint
 from .functional import map_tree
 from .plan import Plan
 from .printed import Tape
-from .simplify import CONSTANT, is_constant, simplify
+from .simplify import CONSTANT, simplify
 from .source import Writer
 from .tape import ALONE_BELOW
 from .tensor import Tensor
@@ -47,13 +47,14 @@ class Program:
                 hints.append(hint)
             spans.append(range(before, len(hints)))
         result, writes = run(f, args, kwargs, trace)
+        found: list[Any] = []
+        tree = map_tree(result_node, (trace, found), result)
+        del result  # whose tensors hold what their tapes hold
         trace.again = iter([node for node in trace.nodes if node.function is not operator.getitem])
         again, _ = run(f, args, kwargs, trace)
-        found: list[Any] = []
-        tree = map_tree(result_node, found, result)
         second: list[Any] = []
-        map_tree(result_node, second, again)
-        if next(trace.again, None) is not None or not same([constant_value(x) for x in second], found):
+        map_tree(result_node, (trace, second), again)
+        if next(trace.again, None) is not None or not same(second, found):
             raise JitError(f"jit: run twice on the same arguments, {name_of(f)} made different calls")
         refuse_what_is_held_outside(trace)
         given = [trace.inputs[i] for position in donated if position < len(args) for i in spans[position]]
@@ -165,13 +166,14 @@ def stand_in(shared: Any, leaf: Any) -> Any:
     return made[-1]
 
 
-def result_node(found: list[Any], leaf: Any) -> Any:
+def result_node(shared: Any, leaf: Any) -> Any:
     """Return the node of an array in a result; anything else as it is."""
-    leaf = leaf.data if type(leaf) is Tensor else leaf
-    if type(leaf) is Traced:
-        leaf = leaf.node
-    elif isinstance(leaf, np.ndarray):
-        leaf = Node(None, (), {}, leaf, CONSTANT)
+    trace, found = shared
+    if type(leaf) is TracedGenerator:
+        raise JitError(
+            "jit: a random generator is returned, which the caller has; leave it out of the result"
+        )
+    leaf = trace.node_of(leaf.data if type(leaf) is Tensor else leaf)
     found.append(leaf)
     return leaf
 
@@ -181,16 +183,11 @@ def handed_over(held: set[int], leaf: Any) -> Any:
     if type(leaf) is not Node:
         return leaf
     value, memory = leaf.value, memory_of(leaf)
-    others = leaf.function is None or not isinstance(value, np.ndarray) or id(memory) in held
+    others = not isinstance(value, np.ndarray) or id(memory) in held
     if others or (value.shape, value.strides, value.dtype) != (memory.shape, memory.strides, memory.dtype):
         return value.copy()
     held.add(id(memory))
     return memory
-
-
-def constant_value(x: Any) -> Any:
-    """Return the value of a constant's node; anything else as it is."""
-    return x.value if type(x) is Node and is_constant(x) else x
 
 
 def refuse_what_is_held_outside(trace: Trace) -> None:

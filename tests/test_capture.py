@@ -491,3 +491,46 @@ def test_a_change_under_no_grad_is_found_as_it_is_when_not_compiled():
     for f in (mg.grad(loss), mg.jit(mg.grad(loss))):
         with pytest.raises(RuntimeError, match="changed in place"):
             f(X)
+
+
+# Results
+
+
+def a_constant_and_its_use(x):
+    c = np.arange(2.0)
+    return x + c, c, {"part": c[1:], "other": np.ones((2, 1)) * 2}
+
+
+def a_tensor_of_a_part(x):
+    return mg.tensor(x, requires_grad=True)[np.array([0, 1, 1])]
+
+
+def test_arrays_made_inside_are_results():
+    agree(a_constant_and_its_use, X)
+    step = mg.jit(a_tensor_of_a_part)
+    for factor in (1, 2, 3):
+        np.testing.assert_array_equal(step(factor * X), factor * X[[0, 1, 1]])
+
+
+OUTSIDE = {"w": np.ones(2)}
+
+
+@pytest.mark.parametrize(
+    ("f", "message"),
+    [
+        (lambda x, rng: (x, OUTSIDE["w"]), "from outside"),
+        (lambda x, rng: (x + rng.normal(size=2), rng), "a random generator is returned"),
+        (lambda x, rng: x + copy.deepcopy(rng).normal(size=2), r"test_capture\.py.*deepcopy of a random"),
+        (
+            lambda x, rng: np.piecewise(x, [x < 0, x >= 0], [lambda x: -x, lambda x: x]),
+            r"test_capture\.py.*piecewise",
+        ),
+        (
+            lambda x, rng: np.apply_along_axis(lambda row: row * 2, 0, x),
+            r"test_capture\.py.*apply_along_axis",
+        ),
+    ],
+)
+def test_results_and_functions_that_are_refused(f, message):
+    with pytest.raises(mg.JitError, match=message):
+        mg.jit(f)(X, np.random.default_rng(0))

@@ -721,7 +721,6 @@ BROKEN = [
     (source.Writer, "put_back", ".copy()", ""),
     (source.Writer, "filling", "copyto)}({into}, {y})", "copyto)}({into}, {x})"),
     (source.Writer, "used_at_once", "if not isinstance(later.value, np.generic)", "if False"),
-    (program, "handed_over", "leaf.function is None or", ""),
     (program, "handed_over", "or id(memory) in held", ""),
     (program, "handed_over", "value.strides,", "memory.strides,"),
     (simplify, "clean", "known.setdefault(key, made)", "known.setdefault(made.function, made)"),
