@@ -216,7 +216,7 @@ class Trace:
             TracedGenerator(self, node) if isinstance(node.value, np.random.Generator) else Traced(self, node)
         )
 
-    def record(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+    def record(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Call a function; return its result as traced arrays."""
         nodes = mapped(self.node_of, args)
         options = {name: mapped(self.node_of, x) for name, x in kwargs.items()}

@@ -110,7 +110,7 @@ class Jitted:
         self.last: Program | None = None
         self.hits = self.misses = 0
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the function; compile it first, if the signature is new."""
         leaves: list[Any] = []
         key: list[Any] = []
@@ -151,6 +151,11 @@ class Jitted:
         if self.free is None:
             self._read_free_variables()
             signature += self.free_key
+        if any(position >= len(args) + len(kwargs) for position in self.donated):
+            raise TypeError(
+                f"jit: donate_argnums is {self.donated}, but {name_of(self.function)} was called with "
+                f"{len(args) + len(kwargs)} arguments"
+            )
         program = Program(self.function, args, kwargs, self.donated)
         refuse_overlap(leaves, program.overwritten)
         result = program.first(leaves)
@@ -237,6 +242,8 @@ def option(x: Any) -> Any:
                 f"jit: an argument is a {kind.__name__}, neither an array nor an option that can be hashed; "
                 "give arrays in dicts, lists and tuples"
             ) from None
+        if isinstance(x, frozenset):
+            return kind, frozenset(map(option, x))
     return (kind, x) if x else (kind, x, str(x))
 
 

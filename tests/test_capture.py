@@ -534,3 +534,24 @@ OUTSIDE = {"w": np.ones(2)}
 def test_results_and_functions_that_are_refused(f, message):
     with pytest.raises(mg.JitError, match=message):
         mg.jit(f)(X, np.random.default_rng(0))
+
+
+def test_an_argument_may_be_called_self():
+    def f(x, **others):
+        return x * others["self"] + others["function"]
+
+    np.testing.assert_array_equal(mg.jit(f)(X, self=X, function=2), X * X + 2)
+
+
+def test_sets_of_numbers_that_are_equal_are_other_options():
+    step = mg.jit(lambda x, option: (x * 2, option))
+    for option in (frozenset({1}), frozenset({1.0}), frozenset({True})):
+        for _ in range(2):
+            assert repr(step(X, option)[1]) == repr(option)
+
+
+def test_an_argument_to_be_donated_must_be_one():
+    step = mg.jit(lambda x: x * 2, donate_argnums=(0, 1))
+    for _ in range(2):
+        with pytest.raises(TypeError, match=r"donate_argnums is \(0, 1\), but <lambda> was called with 1"):
+            step(X.copy())
