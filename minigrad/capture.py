@@ -495,6 +495,9 @@ class Traced(NDArrayOperatorsMixin):
             raise JitError(f"{user_line()}: {ufunc.__name__} with where= is not captured; use np.where")
         if _has_traced(kwargs.get("axis")):
             raise _shape_error(f"{ufunc.__name__}.{method} with axis", OPTION)
+        lists = ufunc is np.multiply and {list, tuple} & set(map(type, inputs))
+        if lists and any(isinstance(_value(x), np.integer) for x in inputs):
+            raise _shape_error("a list repeated", OPTION)
         if method == "at":
             if ufunc is not np.add or type(inputs[0]) is not Traced:
                 raise JitError(

@@ -53,7 +53,8 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
         value is a new signature. So is what it, and a function that it calls by a name or is given, reads from
         outside by a name of its own: a number, string or tuple of them by its value, anything else (a function, a
         class, a list) by which object it is. What is in that object (an entry, an attribute; a module's functions)
-        is taken once, and so is what a function reads that is found in it. Arrays must be arguments.
+        is taken once, and so is what a function reads that is found in it. Arrays must be arguments. While it is
+        captured they are arrays to isinstance, but not to ``type(x) is np.ndarray``.
     donate_argnums
         The positions of arguments whose arrays may be written over, and handed back as results.
 

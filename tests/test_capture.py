@@ -217,6 +217,7 @@ def test_views_are_not_written_to_unseen(f):
         (lambda x, n, m: np.pad(x, n).mean(), "an option"),
         (lambda x, n, m: np.split(x, [n])[0].mean(), "an option"),
         (lambda x, n, m: np.histogram(x, n)[0].mean(), "an option"),
+        (lambda x, n, m: np.mean([2.0] * (n + 1)) * x, "an option"),
         (lambda x, n, m: np.unique(x).mean(), r"np\.where"),
         (lambda x, n, m: np.nonzero(m)[0].mean(), r"np\.where"),
         (lambda x, n, m: np.where(m)[0].mean(), r"np\.where"),
