@@ -385,7 +385,7 @@ def refuse_overlap(leaves: list[Any], overwritten: list[int]) -> None:
     Raises
     ------
     ValueError
-        If memory that will be written over is read-only, or belongs to two arguments.
+        If memory that will be written over is read-only, or belongs to two arguments, or to two entries of one.
     """
     alone = len(set(map(id, leaves))) == len(leaves)
     for x in leaves:
@@ -399,9 +399,24 @@ def refuse_overlap(leaves: list[Any], overwritten: list[int]) -> None:
     if alone:
         return
     for i in overwritten:
+        if overlaps_itself(leaves[i]):
+            raise ValueError(
+                f"jit: an array of shape {leaves[i].shape} and strides {leaves[i].strides} is to be written over, but "
+                "has entries that share their memory; give a copy"
+            )
         for j, other in enumerate(leaves):
             if j != i and isinstance(other, np.ndarray) and np.may_share_memory(leaves[i], other):
                 raise ValueError(
                     f"jit: an array of shape {leaves[i].shape} is to be written over, but shares its memory with "
                     f"another argument, of shape {other.shape}; give a copy of one"
                 )
+
+
+def overlaps_itself(x: np.ndarray[Any, Any]) -> bool:
+    """Tell whether an array may have two entries in one place, as a broadcast one or a sliding window has."""
+    extent = x.itemsize
+    for stride, length in sorted((abs(s), n) for s, n in zip(x.strides, x.shape, strict=True) if n > 1):
+        if stride < extent:
+            return True
+        extent += stride * (length - 1)
+    return False

@@ -560,6 +560,17 @@ def test_what_cannot_be_written_over_is_refused_before_anything_is_changed(case,
     np.testing.assert_array_equal(w, np.ones((3, 3)))
 
 
+def test_an_array_that_overlaps_itself_is_not_written_over():
+    step = mg.jit(lambda a, b: a + b, donate_argnums=0)
+    b = np.array([[1.0, 2], [3, 4]])
+    for strides in ((0, 8), (8, 8)):
+        a = np.lib.stride_tricks.as_strided(np.zeros(3), (2, 2), strides)
+        with pytest.raises(ValueError, match="entries that share their memory"):
+            step(a, b)
+    for a in (np.zeros((4, 4))[::2, ::-2], np.zeros((2, 2)).T, np.zeros((2, 1, 2))[:, 0]):
+        np.testing.assert_array_equal(step(a, b), b)
+
+
 def swap(a, b):
     t = a.copy()
     a[...] = b
