@@ -21,7 +21,7 @@ def cases() -> Iterator[Case]:
 
 
 def chain(length: int, makes: dict[str, Callable[[int], Callable[[], Any]]]) -> Case:
-    """Let each multiply four numbers by 1.001 so often and find the gradient of their sum; check that all agree."""
+    """Let each multiply four numbers by 1.0001 so often and find the gradient of their sum; check that all agree."""
     steps = {name: make(length) for name, make in makes.items()}
     check_same(((name, np.asarray(step())) for name, step in steps.items()), 1e-10)
     return Case(f"one op of a chain of {length:,}, forward and backward", steps, ("floor",), length)
@@ -33,9 +33,9 @@ def floor(length: int) -> Callable[[], Any]:
     def step() -> np.ndarray:
         y, g = np.ones(4), np.ones(4)
         for _ in range(length):
-            y = y * 1.001
+            y = y * 1.0001
         for _ in range(length):
-            g = g * 1.001
+            g = g * 1.0001
         return g
 
     return step
@@ -44,7 +44,7 @@ def floor(length: int) -> Callable[[], Any]:
 def powers(length: int) -> Callable[[Any], Any]:
     """Return the function to differentiate, of anything with operators."""
 
-    def f(x: Any, factor: Any = 1.001) -> Any:
+    def f(x: Any, factor: Any = 1.0001) -> Any:
         for _ in range(length):
             x = x * factor
         return x.sum()
@@ -67,7 +67,7 @@ def tape(length: int) -> Callable[[], Any]:
 def jit(length: int) -> Callable[[], Any]:
     """Make the captured one: of the value too, and of the factor as an argument, or all would be a constant."""
     value_and_gradient = mg.jit(mg.value_and_grad(powers(length)))
-    x, factor = np.ones(4), np.full(4, 1.001)
+    x, factor = np.ones(4), np.full(4, 1.0001)
     return lambda: value_and_gradient(x, factor)[1]
 
 
@@ -92,7 +92,7 @@ def autograd(length: int) -> Callable[[], Any]:
 
     def f(x: Any) -> Any:
         for _ in range(length):
-            x = x * 1.001
+            x = x * 1.0001
         return anp.sum(x)
 
     gradient, x = grad(f), np.ones(4)

@@ -139,12 +139,12 @@ def test_everyone_in_the_chain_finds_its_gradient():
     )
     assert case.operations == 5
     for step in case.steps.values():
-        assert np.allclose(step(), 1.001**5, rtol=1e-14)
+        assert np.allclose(step(), 1.0001**5, rtol=1e-14)
 
 
 def test_another_gradient_of_the_chain_is_refused():
     with pytest.raises(ArithmeticError, match="liar and floor disagree"):
-        chain.chain(5, {"floor": chain.floor, "liar": lambda length: lambda: np.full(4, 1.001**4)})
+        chain.chain(5, {"floor": chain.floor, "liar": lambda length: lambda: np.full(4, 1.0001**4)})
 
 
 def test_growth_is_given_for_one_operation_example_and_unit(monkeypatch):
