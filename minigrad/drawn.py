@@ -16,6 +16,7 @@ from unicodedata import east_asian_width
 
 import numpy as np
 
+from .files import replace
 from .printed import Tape, said, tape
 from .tape import Call, walk_back
 from .tensor import Tensor
@@ -79,12 +80,7 @@ class Drawing:
         texts = {".dot": self.dot, ".svg": self.svg}
         if path.suffix not in texts:
             raise ValueError(f"save: the file is called {path.name!r}; expected a name in .dot or .svg")
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            part.write_bytes(texts[path.suffix].encode())
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        replace(path, texts[path.suffix].encode())
 
     def _repr_svg_(self) -> str:
         return self.svg

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from minigrad.datasets import get_cifar10_data, load_digits
+from minigrad.files import replace
 from minigrad.solver import Solver
 from minigrad.vis import plot_history, show_net_weights
 
@@ -386,21 +387,11 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
     try:
         for name in OUTPUTS:
             if name in files:
-                write_atomically(folder / name, files[name])
+                replace(folder / name, files[name])
             else:
                 (folder / name).unlink(missing_ok=True)
     except OSError as error:
         stop(1, f"{folder / name} cannot be written ({error.strerror})")
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write the file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 # The end
