@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .capture import Traced, as_array
+from .capture import Traced, as_array, rebuilt
 from .rules.elementwise import POSITIVE
 from .tape import RECORD, Call, recording, tracing, walk_back
 from .tensor import NO_OPTIONS, Tensor, any_requires_grad, lift
@@ -110,15 +110,7 @@ def _input(targets: dict[int, Call], leaf: Any) -> Tensor:
         )
     number = next_number()
     targets[number] = target = number, POSITIVE, (leaf,), (parent,), NO_OPTIONS, leaf
-    tensor = _new(Tensor)
-    tensor.data = leaf
-    tensor.grad = None
-    tensor.requires_grad = True
-    tensor._call = target
-    return tensor
-
-
-_new = Tensor.__new__
+    return lift(leaf, target)
 
 
 def _gradients(result: Any, targets: dict[int, Call], nested: bool) -> list[Any]:
@@ -148,8 +140,7 @@ def map_tree(function: Callable[[Any, Any], Any], shared: Any, tree: Any) -> Any
         }
         return mapped if type(tree) is dict else like(tree, mapped)
     if isinstance(tree, (list, tuple)):
-        items = [map_tree(function, shared, each) for each in tree]
-        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
+        return rebuilt(tree, [map_tree(function, shared, each) for each in tree])
     return function(shared, tree)
 
 
