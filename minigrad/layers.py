@@ -401,10 +401,8 @@ def l2_regularized_forward(
     squares = loss.dtype.type(0)
     for w in weights:
         squares = squares + np.vdot(w, w)
-    return loss[()] + loss.dtype.type(reg / 2) * squares, (
-        reg,
-        weights,
-    )  # [()]: numbers add up faster than arrays
+    # [()] makes a number of the loss: numbers add up faster than arrays of no axes.
+    return loss[()] + loss.dtype.type(reg / 2) * squares, (reg, weights)
 
 
 def l2_regularized_backward(dout: Any, cache: tuple[float, tuple[Array, ...]]) -> tuple[Any, ...]:

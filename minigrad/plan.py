@@ -36,10 +36,10 @@ class Place:
 
     __slots__ = ("array", "donated", "fresh", "name", "owner")
 
-    def __init__(self, owner: Node, donated: bool = False, fresh: bool = False) -> None:
+    def __init__(self, owner: Node, donated: bool = False) -> None:
         self.owner = owner
         self.donated = donated
-        self.fresh = fresh
+        self.fresh = False
         self.array: np.ndarray[Any, Any] | None = None
         self.name = ""
 

@@ -39,6 +39,11 @@ def is_arithmetic(node: Node) -> bool:
     return node.function in SIGNS and not node.kwargs and numbers
 
 
+def takes(f: np.ufunc, dtype: np.dtype[Any]) -> bool:
+    """Tell whether a ufunc has a loop on operands that are all of a dtype; ldexp, for one, has none on floats."""
+    return any(loop.startswith(dtype.char * f.nin + "->") for loop in f.types)
+
+
 class Writer:
     """Writes a planned program as the source of a function, and compiles it.
 
@@ -268,7 +273,7 @@ class Writer:
         dtype = x.dtype if hasattr(x, "dtype") else next(iter(dtypes))[0] if dtypes else None
         if {each for each, _ in dtypes} != {dtype} or dtype is None or dtype.kind != "f":
             return self.spelled(x)
-        if node.function is np.ldexp or node.dtype not in (dtype, bool):
+        if not takes(node.function, dtype) or node.dtype not in (dtype, bool):
             return self.spelled(x)
         if (dtype, True) in dtypes and node.shape:
             return self.number(number, dtype)
