@@ -282,7 +282,13 @@ class Trace:
 
 
 def same(x: Any, recorded: Any) -> bool:
-    """Tell whether an argument is what it was when the call was recorded."""
+    """Tell whether an argument is what it was when the call was recorded.
+
+    Raises
+    ------
+    JitError
+        If it is an array that was there before.
+    """
     if isinstance(x, (tuple, list)):
         return type(recorded) is type(x) and len(x) == len(recorded) and all(map(same, x, recorded))
     if isinstance(x, dict):
@@ -293,7 +299,14 @@ def same(x: Any, recorded: Any) -> bool:
         )
     if isinstance(x, np.ndarray):
         value = recorded.value if type(recorded) is Node else None
-        return type(value) is np.ndarray and value.dtype == x.dtype and value.tobytes() == x.tobytes()
+        if type(value) is not np.ndarray:
+            return False
+        if np.may_share_memory(x, value):  # what the function makes itself, it made anew
+            raise JitError(
+                f"{user_line()}: an array of shape {x.shape} comes from outside of the function; make it an argument, "
+                "or a change to it would not be seen"
+            )
+        return (value.shape, value.dtype) == (x.shape, x.dtype) and value.tobytes() == x.tobytes()
     return x is recorded or (type(x) is type(recorded) and bool(x == recorded or x != x))
 
 

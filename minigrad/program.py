@@ -49,6 +49,7 @@ class Program:
         result, writes = run(f, args, kwargs, trace)
         found: list[Any] = []
         tree = map_tree(result_node, (trace, found), result)
+        refuse_changed_constants(trace)
         del result  # whose tensors hold what their tapes hold
         trace.again = iter([node for node in trace.nodes if node.function is not operator.getitem])
         again, _ = run(f, args, kwargs, trace)
@@ -56,7 +57,7 @@ class Program:
         map_tree(result_node, (trace, second), again)
         if next(trace.again, None) is not None or not same(second, found):
             raise JitError(f"jit: run twice on the same arguments, {name_of(f)} made different calls")
-        refuse_what_is_held_outside(trace)
+        own_constants(trace)
         given = [trace.inputs[i] for position in donated if position < len(args) for i in spans[position]]
         over = {node for node in given if isinstance(node.value, np.ndarray)}
         wanted = [node for node in found if type(node) is Node]
@@ -190,16 +191,22 @@ def handed_over(held: set[int], leaf: Any) -> Any:
     return memory
 
 
-def refuse_what_is_held_outside(trace: Trace) -> None:
-    """Refuse constants that something else holds, and may change; and those that the function changed itself."""
-    held = Counter(id(memory_of(node)) for node, _ in trace.constants.values())
+def refuse_changed_constants(trace: Trace) -> None:
+    """Refuse arrays that the function made, used and then changed: the record has the changed ones."""
     for node, before in trace.constants.values():
-        alone = getrefcount(memory_of(node)) <= held[id(memory_of(node))] + ALONE_BELOW - 1
-        if not alone or fingerprint(node.value) != before:
+        if fingerprint(node.value) != before:
             raise JitError(
-                f"jit: an array of shape {node.shape} comes from outside of the function, or was changed after "
-                "its use; make it an argument, or a change to it would not be seen"
+                f"jit: an array of shape {node.shape} was changed after its use; write x = x + 1 in place of x += 1, "
+                "or the change would not be seen"
             )
+
+
+def own_constants(trace: Trace) -> None:
+    """Make the constants the program's own: copy those that something else has, and may write to."""
+    held = Counter(id(memory_of(node)) for node, _ in trace.constants.values())
+    for node, _ in trace.constants.values():
+        if getrefcount(memory_of(node)) > held[id(memory_of(node))] + ALONE_BELOW - 1:
+            node.value = node.value.copy()
         node.name = CONSTANT
 
 

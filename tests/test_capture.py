@@ -1,6 +1,7 @@
 """What a captured function may not do to its arguments and its results: compiled, it does as it is written."""
 
 import copy
+import sys
 from functools import partial
 
 import numpy as np
@@ -514,6 +515,60 @@ def test_arrays_made_inside_are_results():
 
 
 OUTSIDE = {"w": np.ones(2)}
+
+
+def the_outsides_part(x):
+    return x * OUTSIDE["w"][::-1]
+
+
+def the_outside_in_another_shape(x):
+    return x * OUTSIDE["w"].reshape(2, 1)
+
+
+@pytest.mark.parametrize("f", [the_outsides_part, the_outside_in_another_shape])
+def test_a_part_of_an_array_from_outside_is_refused_with_the_line(f):
+    line = f.__code__.co_firstlineno + 1
+    with pytest.raises(mg.JitError, match=rf"test_capture\.py:{line}: .* comes from outside"):
+        mg.jit(f)(X)
+
+
+KEPT = []
+
+
+def keeps_a_constant(x):
+    steps = np.arange(2.0)
+    KEPT.append(steps)
+    return x + steps
+
+
+def keeps_its_frame(x):
+    """Do what a profiler does in another thread: hold a frame, and with it all that the function has made."""
+    steps = np.arange(2.0)
+    KEPT.append(sys._getframe())
+    return x + steps
+
+
+@pytest.mark.parametrize("f", [keeps_a_constant, keeps_its_frame])
+def test_a_constant_that_something_else_holds_is_copied(f):
+    step = mg.jit(f)
+    for _ in range(2):
+        np.testing.assert_array_equal(step(X), X + np.arange(2))
+        for kept in KEPT:
+            (kept if f is keeps_a_constant else kept.f_locals["steps"])[...] = np.nan
+    np.testing.assert_array_equal(step(X), X + np.arange(2))
+    KEPT.clear()
+
+
+def changes_a_constant(x):
+    steps = np.arange(2.0)
+    y = x + steps
+    steps += 1
+    return y + steps
+
+
+def test_a_constant_that_is_changed_after_its_use_is_refused():
+    with pytest.raises(mg.JitError, match="was changed after its use"):
+        mg.jit(changes_a_constant)(X)
 
 
 @pytest.mark.parametrize(
