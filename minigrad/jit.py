@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import dis
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache, partial, update_wrapper
-from types import CodeType, FunctionType, MethodType, ModuleType, NoneType
+from collections.abc import Callable
+from functools import update_wrapper
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from .capture import JitError, Traced, TracedGenerator
-from .layers import Layer
+from .capture import JitError
 from .program import Program, name_of
+from .signature import Inlined, Outside, flatten, refuse_overlap
 from .tape import recording
-from .tensor import Tensor
 from .watch import Anomaly
+
+__all__ = ["JitError", "Jitted", "jit"]
 
 MAXSIZE = 32
 """How many signatures of a function are kept compiled."""
@@ -29,10 +26,6 @@ class CacheInfo(NamedTuple):
     misses: int
     maxsize: int
     currsize: int
-
-
-class Inlined(Exception):
-    """An argument is a tensor, or is being captured: the function is part of a larger computation."""
 
 
 def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int, ...] = ()) -> Any:
@@ -106,13 +99,23 @@ class Jitted:
         self.function = f
         self.donated = donated
         self.programs: OrderedDict[Any, Program] = OrderedDict()
-        self.free: list[tuple[Any, Any, Any]] | None = None  # where, by which name, and what it was
-        self.free_key: tuple[Any, ...] = ()
-        self.last: Program | None = None
+        self.recent: tuple[Outside, Program] | None = None
         self.hits = self.misses = 0
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the function; compile it first, if the signature is new."""
+        if self.recent is None:
+            return self._call(args, kwargs)
+        outside, program = self.recent
+        leaves = program.leaves_of(args, kwargs)
+        if leaves is None or outside.changed() or type(recording.get()) is Anomaly:
+            return self._call(args, kwargs)
+        self.hits += 1
+        with program.lock:
+            return program.run(*leaves)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call the function where the call before was of another signature, or may have been."""
         leaves: list[Any] = []
         key: list[Any] = []
         try:
@@ -124,34 +127,28 @@ class Jitted:
             return self.function(*args, **kwargs)
         if type(recording.get()) is Anomaly:
             return self.function(*args, **kwargs)
-        try:
-            for namespace, name, before in self.free or ():
-                if (namespace.cell_contents if name is None else namespace.get(name)) is not before:
-                    self._read_free_variables()
-                    break
-        except ValueError:  # a cell that is empty
-            self._read_free_variables()
-        key += self.free_key
-        signature = tuple(key)
+        outside = Outside(self.function) if self.recent is None else self.recent[0].now()
+        signature = *key, *outside.key
         program = self.programs.get(signature)
         if program is None:
-            return self._compile(args, kwargs, leaves, signature)
+            program, result = self._compile(args, kwargs, leaves)
+            self.programs[signature] = program
+            self.misses += 1
+            if len(self.programs) > MAXSIZE:
+                self.programs.popitem(last=False)
+            self.recent = outside, program
+            return result
+        refuse_overlap(leaves, program.overwritten)
+        self.programs.move_to_end(signature)
         self.hits += 1
-        if program is not self.last:
-            self.programs.move_to_end(signature)
-            self.last = program
-        if program.overwritten:
-            refuse_overlap(leaves, program.overwritten)
+        self.recent = outside, program
         with program.lock:
             return program.run(*leaves)
 
     def _compile(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any], signature: tuple[Any, ...]
-    ) -> Any:
-        """Compile the function for a new signature; return the result that capturing it gave."""
-        if self.free is None:
-            self._read_free_variables()
-            signature += self.free_key
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any]
+    ) -> tuple[Program, Any]:
+        """Compile the function for a new signature; return the result that capturing it gave, too."""
         if any(position >= len(args) + len(kwargs) for position in self.donated):
             raise TypeError(
                 f"jit: donate_argnums is {self.donated}, but {name_of(self.function)} was called with "
@@ -159,28 +156,18 @@ class Jitted:
             )
         program = Program(self.function, args, kwargs, self.donated)
         refuse_overlap(leaves, program.overwritten)
-        result = program.first(leaves)
-        self.programs[signature] = self.last = program
-        self.misses += 1
-        if len(self.programs) > MAXSIZE:
-            self.programs.popitem(last=False)
-        return result
-
-    def _read_free_variables(self) -> None:
-        """Take what the function reads from outside into the signature."""
-        self.free = [(*place, outside(*place)) for place in free_variables(self.function)]
-        self.free_key = tuple([taken(value) for _, _, value in self.free])
+        return program, program.first(leaves)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """Bind a method, as functions do."""
         return self if instance is None else lambda *args, **kwargs: self(instance, *args, **kwargs)
 
     def _program(self) -> Program:
-        if self.last is None:
+        if self.recent is None:
             raise AttributeError(
                 f"jit: {name_of(self.function)} was not called yet; it is compiled when it is"
             )
-        return self.last
+        return self.recent[1]
 
     @property
     def source(self) -> str:
@@ -200,223 +187,3 @@ class Jitted:
     def cache_info(self) -> CacheInfo:
         """Return how often a signature was known and how often it was not, and how many are kept."""
         return CacheInfo(self.hits, self.misses, MAXSIZE, len(self.programs))
-
-
-# Signatures
-
-
-def flatten(items: Iterable[Any], leaves: list[Any], key: list[Any]) -> None:
-    """Append the arrays of nested arguments to the leaves, and what a program depends on to the key."""
-    for x in items:
-        kind = type(x)
-        if kind is np.ndarray:
-            leaves.append(x)
-            key.append(x.shape)
-            key.append(x.dtype)
-        elif kind is dict or isinstance(x, dict):
-            key.append((kind, *x))
-            flatten(x.values(), leaves, key)
-        elif isinstance(x, (tuple, list)):
-            key.append((kind, len(x)))
-            flatten(x, leaves, key)
-        elif kind is Tensor or kind is Traced or kind is TracedGenerator:
-            raise Inlined
-        elif isinstance(x, (np.generic, np.random.Generator)):
-            leaves.append(x)
-            key.append(kind)
-        elif isinstance(x, np.ndarray):
-            raise TypeError(f"jit: an argument is a {kind.__name__}; expected a plain array: np.asarray(…)")
-        else:
-            key.append(option(x))
-
-
-def option(x: Any) -> Any:
-    """Return what tells one value of an option from another; -0.0 from 0.0, and 1 from 1.0, too."""
-    kind = type(x)
-    if kind not in NUMBERS:
-        if kind.__hash__ is BY_IDENTITY or kind is MethodType:
-            return fixed(x) or function_option(x)
-        try:
-            hash(x)
-        except TypeError:
-            raise JitError(
-                f"jit: an argument is a {kind.__name__}, neither an array nor an option that can be hashed; "
-                "give arrays in dicts, lists and tuples"
-            ) from None
-        if isinstance(x, frozenset):
-            return kind, frozenset(map(option, x))
-    return (kind, x) if x else (kind, x, str(x))
-
-
-NUMBERS = frozenset({int, float, bool, str})
-BY_IDENTITY: Any = object.__hash__
-
-
-def function_option(f: Any) -> tuple[Any, ...]:
-    """Return what tells a function, or anything else that is called, from another: it, and what it reads."""
-    return type(f), f, *[taken(outside(*place)) for place in free_variables(f)]
-
-
-@lru_cache
-def fixed(f: Any) -> tuple[Any, ...] | None:
-    """Return what tells a function that reads nothing from outside, which it never will, from another.
-
-    Raises
-    ------
-    JitError
-        If it is no function.
-    """
-    if f is None or f is Ellipsis:
-        return type(f), f
-    if type(f) is MethodType:
-        option(f.__self__)
-    if not callable(f) or has_attributes(type(f)):
-        raise JitError(
-            f"jit: an argument is a {type(f).__name__}, an object that may change without being another; give the "
-            "arrays and numbers that are needed of it"
-        )
-    return (type(f), f) if next(free_variables(f), None) is None else None
-
-
-def has_attributes(kind: Any) -> bool:
-    """Tell whether a class's instances are called by a method of a person's own, with what they hold."""
-    return isinstance(kind.__call__, FunctionType) and not is_ours(kind.__module__)
-
-
-class Same:
-    """What is equal to itself alone, and kept."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is Same and other.value is self.value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-
-def taken(x: Any) -> Any:
-    """Return what tells one value read from outside from another: by value if it cannot change, else by identity."""
-    if isinstance(x, tuple):
-        return type(x), *map(taken, x)
-    return option(x) if isinstance(x, (int, float, complex, str, bytes, np.generic, NoneType)) else Same(x)
-
-
-def is_ours(module: str) -> bool:
-    """Tell whether a module's names are never bound anew."""
-    return module.split(".")[0] in ("minigrad", "numpy")
-
-
-def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
-    """Find where a function, and those it calls by a name, read from outside: a namespace and a name, or a cell."""
-    waiting: list[Any] = [f]
-    seen: set[Any] = set()
-    while waiting:
-        f = waiting.pop()
-        if id(f) in seen:
-            continue
-        seen.add(id(f))
-        if not isinstance(f, FunctionType):
-            waiting += functions_of(f)
-            continue
-        waiting += [*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()]
-        ours = is_ours(f.__globals__.get("__name__", ""))
-        found: list[tuple[str, Any, Any]] = [
-            (name, cell, None) for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)
-        ]
-        if not ours:
-            found += [(name, f.__globals__, name) for name in names_in(f.__code__) if name in f.__globals__]
-        for called, namespace, name in found:
-            value = outside(namespace, name)
-            waiting.append(value)
-            if ours or isinstance(value, ModuleType) or (id(namespace), name) in seen:
-                continue
-            seen.add((id(namespace), name))
-            if isinstance(value, np.ndarray):
-                raise JitError(
-                    f"jit: {f.__name__} reads the array {called}, of shape {value.shape}, from outside; make it an "
-                    "argument, or a change to it would not be seen"
-                )
-            yield namespace, name
-
-
-def functions_of(f: Any) -> list[Any]:
-    """Return the functions that something is made of which can be called."""
-    if isinstance(f, Jitted):
-        return [f.function]
-    if isinstance(f, Layer):
-        return [f.forward, f.backward]
-    if isinstance(f, MethodType):
-        return [f.__func__]
-    if isinstance(f, partial):
-        return [f.func, *f.args, *f.keywords.values()]
-    kind: Any = type(f)
-    return [kind.__call__] if has_attributes(kind) else []
-
-
-@lru_cache
-def names_in(code: CodeType) -> list[str]:
-    """Return the global names in a function's code, and in that of the functions defined in it."""
-    names = {
-        str(each.argval) for each in dis.get_instructions(code) if each.opname in ("LOAD_GLOBAL", "LOAD_NAME")
-    }
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            names.update(names_in(constant))
-    return sorted(names)
-
-
-def outside(namespace: Any, name: Any) -> Any:
-    """Read a free variable: an entry of the globals, or a cell."""
-    if name is not None:
-        return namespace.get(name)
-    try:
-        return namespace.cell_contents
-    except ValueError:  # not set yet
-        return None
-
-
-def refuse_overlap(leaves: list[Any], overwritten: list[int]) -> None:
-    """Refuse to write over an array of which another argument is a part.
-
-    Raises
-    ------
-    ValueError
-        If memory that will be written over is read-only, or belongs to two arguments, or to two entries of one.
-    """
-    alone = len(set(map(id, leaves))) == len(leaves)
-    for x in leaves:
-        if type(x) is np.ndarray and x.base is not None:
-            alone = False
-    for i in overwritten:
-        if not leaves[i].flags.writeable:
-            raise ValueError(
-                f"jit: an array of shape {leaves[i].shape} is to be written over, but is read-only; give a copy"
-            )
-    if alone:
-        return
-    for i in overwritten:
-        if overlaps_itself(leaves[i]):
-            raise ValueError(
-                f"jit: an array of shape {leaves[i].shape} and strides {leaves[i].strides} is to be written over, but "
-                "has entries that share their memory; give a copy"
-            )
-        for j, other in enumerate(leaves):
-            if j != i and isinstance(other, np.ndarray) and np.may_share_memory(leaves[i], other):
-                raise ValueError(
-                    f"jit: an array of shape {leaves[i].shape} is to be written over, but shares its memory with "
-                    f"another argument, of shape {other.shape}; give a copy of one"
-                )
-
-
-def overlaps_itself(x: np.ndarray[Any, Any]) -> bool:
-    """Tell whether an array may have two entries in one place, as a broadcast one or a sliding window has."""
-    extent = x.itemsize
-    for stride, length in sorted((abs(s), n) for s, n in zip(x.strides, x.shape, strict=True) if n > 1):
-        if stride < extent:
-            return True
-        extent += stride * (length - 1)
-    return False

@@ -17,6 +17,7 @@ from .capture import JitError, Node, Trace, Traced, TracedGenerator, fingerprint
 from .functional import map_tree
 from .plan import Plan
 from .printed import Tape
+from .signature import reader
 from .simplify import CONSTANT, simplify
 from .source import Writer
 from .tape import ALONE_BELOW
@@ -72,6 +73,7 @@ class Program:
         self.lock = Lock()
         self.overwritten = [i for i, node in enumerate(trace.inputs) if node in over or node in finals]
         self.overwritten_by_itself = [trace.inputs.index(node) for node in writes]
+        self.leaves_of = reader(args, kwargs, self.overwritten)
         self.buffers = sum(block.nbytes for block in plan.blocks)
         self.nodes, self.names = (
             nodes,

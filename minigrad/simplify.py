@@ -483,6 +483,23 @@ def broadcast_first(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
     return out, [new.get(node, node) for node in results]
 
 
+def matrix_products(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
+    """Multiply matrices by np.dot: np.matmul asks the same of the BLAS, but takes longer to ask.
+
+    Where neither the rows nor the columns of a matrix are contiguous, which np.dot copies first, the last bits may
+    differ; and np.dot does not warn of an overflow.
+    """
+    new: dict[Node, Node] = {}
+    for node in nodes:
+        made = renewed(node, new)
+        if node.function is np.matmul and not node.kwargs and node.dtype.char in "fdFD":
+            x, y = made.operands() if all(type(x) is Node for x in made.args) else (made, made)
+            if x.value.ndim == y.value.ndim == 2 and x.dtype == y.dtype and min(x.shape + y.shape) > 1:
+                made.function = np.dot
+        new[node] = made
+    return [new[node] for node in nodes], [new.get(node, node) for node in results]
+
+
 EXACT = (clean, flat_labels, alive, float_masks, broadcast_first)
 """The rewrites that leave every bit as it is."""
 REWRITES = (
@@ -495,5 +512,6 @@ REWRITES = (
     alive,
     float_masks,
     broadcast_first,
+    matrix_products,
 )
 """All, in the order in which they are made."""

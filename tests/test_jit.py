@@ -696,6 +696,7 @@ REWRITES = {
     "constants": (lambda x: x * np.exp(np.zeros_like(x)), "exp", 0),
     "sums of scaled": (lambda x: x - 0.1 * (0.5 * x + np.tanh(x)), "multiply(", 2),
     "dead": (lambda x: (np.exp(x), x * 2)[1], "exp", 0),
+    "matrix products": (lambda x: (x.T @ x, x[:1] @ x.T), "dot(", 1),
 }
 
 
@@ -704,6 +705,27 @@ def test_rewrites(name):
     f, call, times = REWRITES[name]
     step = check(f, [np.linspace(-1, 1, 12).reshape(4, 3)])
     assert step.source.split("def ")[1].count(call) == times
+
+
+@given(st.data(), st.sampled_from("fdFD"), st.tuples(*[st.integers(2, 40)] * 3))
+def test_np_dot_multiplies_matrices_as_np_matmul_does(data, dtype, lengths):
+    m, n, k = lengths
+    rng = np.random.default_rng(data.draw(st.integers(0, 9)))
+    x, y = rng.standard_normal((m, n)).astype(dtype), rng.standard_normal((n, k)).astype(dtype)
+    x, y = (np.asarray(z, order=data.draw(st.sampled_from("CF"))) for z in (x, y))
+    np.testing.assert_array_equal(np.dot(x, y, out=np.empty((m, k), dtype)), np.matmul(x, y))
+    np.testing.assert_array_equal(np.dot(x, x.T), np.matmul(x, x.T))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_products_of_matrices_of_any_layout_into_arguments(layout):
+    def f(x, y):
+        return x @ y, (x @ y).T @ x
+
+    step = mg.jit(f, donate_argnums=() if layout == "read-only" else (0, 1))
+    for factor in range(1, 4):
+        values = [np.cos(np.arange(9.0) + factor * i).reshape(3, 3) for i in (1, 2)]
+        assert_agree(step(*(laid_out(x, layout) for x in values)), f(*values), values)
 
 
 def test_a_compensated_sum_is_left_as_it_is():
@@ -764,6 +786,7 @@ BROKEN = [
     (simplify, "alive", "needed.update(node.operands())", "needed.update(node.operands()[:1])"),
     (simplify, "float_masks", "way[0] is np.multiply and", ""),
     (simplify, "broadcast_first", "spread, (x, node.shape)", "spread, (x * 2, node.shape)"),
+    (simplify, "matrix_products", "x.value.ndim == y.value.ndim == 2", "True"),
 ]
 
 
@@ -831,6 +854,7 @@ def rows_and_labels(x, y):
         np.sum(x * x),
         np.sum(x**2, axis=1),
         x.T.reshape(3, 2, 2).transpose(1, 2, 0).T,
+        np.stack((x, y)) @ np.stack((x.T, y.T)),
     )
 
 

@@ -1,0 +1,197 @@
+"""Which calls of a compiled function are alike: what is told quickly is told as by taking the whole call down."""
+
+import inspect
+import textwrap
+from collections import OrderedDict, namedtuple
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad import signature
+from minigrad.functional import map_tree
+
+Pair = namedtuple("Pair", "first second")
+READ_ONLY = np.ones(2)
+READ_ONLY.flags.writeable = False
+ENTRIES = [
+    lambda: np.ones(2),
+    lambda: np.ones(3),
+    lambda: np.ones((1, 2)),
+    lambda: np.ones(2, np.float32),
+    lambda: np.ones(2, ">f8"),
+    lambda: np.ones(4)[::2],
+    lambda: np.broadcast_to(1.0, 2),
+    lambda: READ_ONLY,
+    lambda: np.float64(1),
+    lambda: np.float32(1),
+    lambda: np.random.default_rng(0),
+    *[
+        lambda x=x: x
+        for x in (1, 1.0, True, 0.0, -0.0, "1", None, mg.relu, np.sum, np.float32, frozenset({1}))
+    ],
+]
+"""Makers of arrays and of options, each of a signature of its own or of a memory of its own."""
+
+trees = st.recursive(
+    st.sampled_from(ENTRIES).map(lambda make: make()),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.tuples(inner, inner),
+        st.builds(Pair, inner, inner),
+        st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+        st.dictionaries(st.sampled_from("abc"), inner, max_size=2).map(OrderedDict),
+    ),
+    max_leaves=5,
+)
+calls = st.tuples(
+    st.lists(trees, max_size=3).map(tuple), st.dictionaries(st.sampled_from("ab"), trees, max_size=2)
+)
+
+
+def taken_down(args, kwargs):
+    """Return the arrays of a call and its signature, as a list of its parts."""
+    leaves, key = [], []
+    signature.flatten(args, leaves, key)
+    key.append("keywords")
+    signature.flatten((kwargs,), leaves, key)
+    return leaves, key
+
+
+def changed(draw, call):
+    """Return a call in which one leaf, if it has any, is another."""
+    count = []
+    map_tree(lambda shared, leaf: count.append(leaf), None, call)
+    chosen = draw(st.integers(0, max(len(count) - 1, 0)))
+    new = draw(st.sampled_from(ENTRIES))()
+    places = iter(range(len(count)))
+    return map_tree(lambda shared, leaf: new if next(places) == chosen else leaf, None, call)
+
+
+def copied(call):
+    """Return a call with other arrays, of the same layouts."""
+    return map_tree(lambda shared, leaf: leaf.copy() if type(leaf) is np.ndarray else leaf, None, call)
+
+
+def told(call, other, overwritten):
+    """Read another call, and compare with what taking both down tells; return whether it was told to be alike."""
+    leaves_of = signature.reader(*call, overwritten)
+    got = leaves_of(*other)
+    if got is None:
+        return False
+    (_, key), (leaves, key_of_other) = taken_down(*call), taken_down(*other)
+    assert key == key_of_other
+    assert list(map(id, got)) == list(map(id, leaves))
+    signature.refuse_overlap(leaves, overwritten)
+    return True
+
+
+@given(st.data(), calls)
+def test_a_call_that_is_told_to_be_alike_is(data, call):
+    leaves, _ = taken_down(*call)
+    arrays = [i for i, x in enumerate(leaves) if type(x) is np.ndarray]
+    overwritten = data.draw(st.lists(st.sampled_from(arrays), unique=True).map(sorted)) if arrays else []
+    told(call, call, overwritten)
+    told(call, copied(call), overwritten)
+    told(call, changed(data.draw, call), overwritten)
+    told(call, data.draw(calls), overwritten)
+
+
+W, X = np.ones(2), np.zeros((3, 2))
+USUAL = ({"W": W, "b": np.ones(1)}, X, [np.float64(2), (0.5, "a", None)]), {"loss": mg.softmax_cross_entropy}
+
+
+def test_the_usual_calls_are_told_to_be_alike():
+    assert told(USUAL, USUAL, [0, 1])
+    assert told(USUAL, copied(USUAL), [0, 1])
+    (params, _, more), kwargs = USUAL
+    assert told(USUAL, ((params, np.zeros((5, 2))[1:4], more), kwargs), [0, 1])
+    assert told(USUAL, ((params, X[::-1], more), kwargs), [])
+    assert told(((), {}), ((), {}), [])
+
+
+UNLIKE = [
+    (((X,), {}), ((X, X), {})),
+    (((X,), {}), ((X[:, :1],), {})),
+    (((X,), {}), ((X.astype(np.float32),), {})),
+    (((X,), {}), ((X.astype(">f8"),), {})),
+    (((X,), {}), ((mg.tensor(X),), {})),
+    (((X,), {}), ((X.view(np.recarray),), {})),
+    (((X,), {}), ((X,), {"a": X})),
+    (((X,), {"a": X}), ((X,), {"b": X})),
+    ((({"a": X, "b": X},), {}), (({"b": X, "a": X},), {})),
+    ((({"a": X},), {}), ((OrderedDict(a=X),), {})),
+    ((((X, X),), {}), (([X, X],), {})),
+    ((((X, X),), {}), ((Pair(X, X),), {})),
+    (((np.float32(1),), {}), ((np.float64(1),), {})),
+    (((1,), {}), ((1.0,), {})),
+    (((1,), {}), ((True,), {})),
+    (((0.0,), {}), ((-0.0,), {})),
+    (((mg.relu,), {}), ((mg.affine,), {})),
+    (((W,), {}), ((READ_ONLY,), {})),
+]
+
+
+@pytest.mark.parametrize(("call", "other"), UNLIKE)
+def test_calls_that_are_not_alike(call, other):
+    if type(other[0][0]) in (mg.Tensor, np.recarray):
+        assert signature.reader(*call, [])(*other) is None
+        return
+    assert told(call, call, [])
+    told(call, other, [])
+    if type(call[0][0]) is np.ndarray:
+        assert not told(call, other, [0])
+
+
+def test_arrays_in_one_memory_are_not_told_to_be_apart():
+    w = np.ones(6)
+    for shared in (w, w[:], w[::-1].reshape(6), np.asarray(memoryview(w))):
+        for both in ((w, shared), (shared, w)):
+            assert not told(((w, w.copy()), {}), (both, {}), [0])
+            assert told(((w, w.copy()), {}), (both, {}), [])
+
+
+def test_a_function_that_reads_from_outside_is_not_told_by_what_it_is():
+    factor = 2.0
+
+    def scaled(x):
+        return x * factor
+
+    step = mg.jit(lambda f, x: f(x))
+    for factor in (2.0, 3.0, 2.0):
+        for _ in range(2):
+            np.testing.assert_array_equal(step(scaled, X + 1), (X + 1) * factor)
+
+
+BROKEN = [
+    ("read", 'f"{name}.shape == {x.shape}",', ""),
+    ("read", 'f"{name}.dtype is {self.bound(x.dtype)}",', ""),
+    ("read", 'f"type({name}) is ndarray",', ""),
+    ("read", 'f"[*{name}] == {self.bound([*x])}"', '"True"'),
+    ("read", 'f"len({name}) == {len(x)}"', '"True"'),
+    ("read", 'self.require(f"type({name}) is {self.bound(kind)}")', "self.bound(kind)"),
+    ("read", 'if cannot_change(x) else "False"', ""),
+    ("read", 'f"{name} is {self.bound(x)}"', 'f"{name} == {self.bound(x)}"'),
+    ("keep_apart", 'f"{name}.base is None",', ""),
+    ("keep_apart", 'f"{name}.flags.writeable"', '"True"'),
+    ("keep_apart", 'f"type({name}m) is ndarray",', ""),
+    ("keep_apart", "else {name}.base", "else {name}"),
+    ("keep_apart", "== {len(memories)}", "> 0"),
+]
+
+
+@pytest.mark.parametrize(("name", "right", "wrong"), BROKEN)
+def test_a_broken_reader_is_caught(name, right, wrong, monkeypatch):
+    text = textwrap.dedent(inspect.getsource(getattr(signature.ReaderSource, name)))
+    assert text.count(right) >= 1
+    namespace = dict(vars(signature))
+    exec(text.replace(right, wrong), namespace)
+    monkeypatch.setattr(signature.ReaderSource, name, namespace[name])
+    with pytest.raises((AssertionError, AttributeError, ValueError, pytest.fail.Exception)):
+        test_the_usual_calls_are_told_to_be_alike()
+        for call, other in UNLIKE:
+            test_calls_that_are_not_alike(call, other)
+        test_arrays_in_one_memory_are_not_told_to_be_apart()
+        test_a_function_that_reads_from_outside_is_not_told_by_what_it_is()
