@@ -75,10 +75,10 @@ def detect_anomaly() -> Iterator[None]:
 def ancestors(call: Call, targets: Collection[int] = ()) -> tuple[dict[int, Call], bool]:
     """Return the calls behind a call, itself included, by number.
 
-    With targets, only those through which a gradient reaches one, the targets themselves left out; and whether
-    there are other parents, behind which no target is.
+    With targets, in increasing order, only those through which a gradient reaches one, the targets themselves left out;
+    and whether there are other parents, behind which no target is.
     """
-    first = min(targets) if targets else 0
+    first = next(iter(targets), 0)
     found = {call[0]: call}
     waiting = [call]
     others = False  # whether there are parents that no target is behind
@@ -114,7 +114,7 @@ def walk_back(
     Parameters
     ----------
     targets
-        The numbers of the calls whose gradients are wanted; none: those of the leaves are.
+        The numbers of the calls whose gradients are wanted, in increasing order; none: those of the leaves are.
     lift
         Makes a tensor of an array and its parent. When given, the rules run on tensors, which record them.
 
