@@ -72,7 +72,9 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
             inputs[position] = map_tree(_input, targets, args[position])
         depth = tracing.get()
         records = recording.get() is not None
-        nested = records and (depth > 0 or any_requires_grad(args) or (kwargs and any_requires_grad(kwargs)))
+        nested = records and (
+            depth > 0 or any_requires_grad(args) or (bool(kwargs) and any_requires_grad(kwargs))
+        )
         inside = tracing.set(depth + 1)
         mode = None if records else recording.set(RECORD)
         try:

@@ -23,8 +23,6 @@ from .source import Writer
 from .tape import ALONE_BELOW
 from .tensor import Tensor
 
-LEAVES = (np.ndarray, np.generic, np.random.Generator)
-
 
 class Program:
     """A function, compiled for one signature: ``run(*leaves)``.
@@ -130,6 +128,11 @@ def parameter_names(f: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:
     return [names[i] if i < len(names) else f"x{i}" for i in range(len(args))]
 
 
+def is_leaf(x: Any) -> bool:
+    """Tell whether an argument is an input of the program, and not an option of the call."""
+    return isinstance(x, (np.ndarray, np.generic, np.random.Generator))
+
+
 def named_leaves(name: str, x: Any) -> Iterator[tuple[str, Any]]:
     """Find the arrays in an argument, each with the nearest name to it."""
     if isinstance(x, dict):
@@ -138,7 +141,7 @@ def named_leaves(name: str, x: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(x, (tuple, list)):
         for i, each in enumerate(x):
             yield from named_leaves(f"{name}_{i}", each)
-    elif isinstance(x, LEAVES):
+    elif is_leaf(x):
         yield name, x
 
 
@@ -163,7 +166,7 @@ def run(
 def stand_in(shared: Any, leaf: Any) -> Any:
     """Return what the function gets for a leaf."""
     trace, inputs, made = shared
-    if not isinstance(leaf, LEAVES):
+    if not is_leaf(leaf):
         return leaf
     made.append(trace.stand_in(next(inputs)))
     return made[-1]

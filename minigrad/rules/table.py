@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from functools import partial, wraps
+from functools import cached_property, partial, wraps
 from typing import Any, Protocol
 
 import numpy as np
@@ -56,8 +56,6 @@ class Op:
         Draws ``(operands, options)`` for the property tests.
     """
 
-    __slots__ = ("arity", "bind", "defaults", "forward", "function", "inputs", "known", "name", "rules")
-
     def __init__(
         self,
         function: Callable[..., Any],
@@ -74,9 +72,17 @@ class Op:
         self.forward = forward or function
         self.rules = rules if each is None else Each(each)
         self.arity = len(rules)
-        self.known = list(inspect.signature(rules[0]).parameters)[2:] if rules else []
-        self.defaults = _defaults(function) or dict.fromkeys(self.known)
         self.bind = bind or self._bind
+
+    @cached_property
+    def known(self) -> list[str]:
+        """The parameters that the rules know, operands first; found when asked for, as importing asks for none."""
+        return list(inspect.signature(self.rules[0]).parameters)[2:] if self.arity else []
+
+    @cached_property
+    def defaults(self) -> dict[str, Any]:
+        """The parameters of the function, with their defaults."""
+        return _defaults(self.function) or dict.fromkeys(self.known)
 
     def _bind(self, *args: Any, **kwargs: Any) -> Call:
         """Tell operands from options, as NumPy's own signature has them; leave out what says no more than it."""
