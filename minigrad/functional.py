@@ -70,18 +70,18 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
             if not -len(args) <= position < len(args):
                 raise TypeError(f"grad: argnums has {position}, but f was called with {len(args)} arguments")
             inputs[position] = map_tree(_input, targets, args[position])
-        depth = tracing.get()
+        depth = tracing.depth
         records = recording.get() is not None
         nested = records and (
             depth > 0 or any_requires_grad(args) or (bool(kwargs) and any_requires_grad(kwargs))
         )
-        inside = tracing.set(depth + 1)
+        tracing.depth = depth + 1
         mode = None if records else recording.set(RECORD)
         try:
             result = f(*inputs, **kwargs)
             gradients = _gradients(result, targets, nested)
         finally:
-            tracing.reset(inside)
+            tracing.depth = depth
             if mode is not None:
                 recording.reset(mode)
         each = iter(gradients)

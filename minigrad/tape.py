@@ -7,6 +7,7 @@ walking numbers downwards is a topological order: no recursion, however deep the
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -34,8 +35,15 @@ class TapeError(TypeError):
 RECORD = Recording()
 recording: ContextVar[Recording | None] = ContextVar("recording", default=RECORD)
 """How calls are recorded in this thread; None: not at all."""
-tracing: ContextVar[int] = ContextVar("tracing", default=0)
-"""How many of `grad` and its kin this thread is inside of."""
+
+
+class Tracing(threading.local):
+    """How many of `grad` and its kin this thread is inside of: a function that they call returns before they do."""
+
+    depth = 0
+
+
+tracing = Tracing()
 
 
 @contextmanager

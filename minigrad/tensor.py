@@ -199,7 +199,7 @@ class Tensor:
 
     def _number(self, kind: str) -> Any:
         if self.requires_grad and recording.get() is not None:
-            if tracing.get():
+            if tracing.depth:
                 raise TapeError(
                     f"{kind}() of a tensor inside grad would cut it off from the tape; keep the tensor, or leave "
                     f"the tape in so many words: t.item(). If this was array[i] = t: {INSTEAD_OF_AN_ARRAY}"
