@@ -6,9 +6,11 @@ import contextlib
 import functools
 import json
 import multiprocessing.connection
+import os
 import pickle
 import queue
 import shutil
+import threading
 import traceback
 import warnings
 from collections import deque
@@ -121,7 +123,7 @@ class Workers:
 
     def __init__(self, executor: Executor, train: Train, data: Stored, here: ThisProcess) -> None:
         self._executor = executor
-        self._job = functools.partial(_train_in_worker, train, data)
+        self._job = functools.partial(_train_in_worker, train, data, os.getpid())
         self._here = here
         self._own: OwnProcesses | None = None
         # Dask answers a repeated call from memory, unless told that it is not pure
@@ -298,9 +300,26 @@ def _work(
         connection.send(Trial(setting, "error", error=traceback.format_exc()))
 
 
-def _train_in_worker(train: Train, data: Stored, setting: Setting, seed: int) -> Any:
+def _train_in_worker(train: Train, data: Stored, sweeping: int, setting: Setting, seed: int) -> Any:
+    _end_with(sweeping)
     with one_blas_thread():
         return train_setting(train, _open(*data), setting, seed)
+
+
+@functools.cache
+def _end_with(sweeping: int) -> None:
+    """End this process when its parent, if that is the one that sweeps, is killed.
+
+    A pool's worker would train on, for nobody, and then wait for ever.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid == sweeping:
+
+        def wait() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=wait, daemon=True).start()
 
 
 @functools.lru_cache(maxsize=1)

@@ -440,11 +440,11 @@ def test_a_killed_sweep_with_workers_goes_on_where_it_was(tmp_path):
     sweeping = subprocess.Popen(
         [sys.executable, "-c", program, json.dumps(grid), str(out)],
         env=os.environ | {"PYTHONPATH": path},
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # the workers complain of their parent
-        start_new_session=True,
     )
     assert sweeping.wait() == -signal.SIGKILL
-    os.killpg(sweeping.pid, signal.SIGKILL)  # the workers, which outlive it
+    sweeping.communicate(timeout=30)  # the pipe is closed when the workers, which have it too, have ended
     finished = {json.dumps(json.loads(line)["setting"]) for line in lines(out)}
     assert 0 < len(finished) < 12
     calls.write_text("")
