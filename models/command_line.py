@@ -62,6 +62,8 @@ examples:
       train on the digits, in a few seconds
   python -m models.two_layer_net --dataset cifar10 --data-dir ~/data --epochs 10 --out runs/cifar10
       train on CIFAR-10 and keep the results
+  python -m models.two_layer_net sweep --workers 2 --out runs/grid
+      train with every setting of a grid: another command, with its own --help
 """
 
 
@@ -158,8 +160,6 @@ class Parser(argparse.ArgumentParser):
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the arguments, those not given filled in for the data set."""
     args = make_parser().parse_args(argv)
-    if args.data_dir is not None and args.dataset != "cifar10":
-        stop(2, f"--data-dir is for --dataset cifar10; the {args.dataset} come with the package")
     for name, default in DEFAULTS[args.dataset].items():
         if getattr(args, name) is None:
             setattr(args, name, default)
@@ -294,6 +294,8 @@ def by_dataset(text: str, name: str) -> str:
 
 def load(args: argparse.Namespace) -> dict[str, Any]:
     """Return the data set; stop if it cannot be read."""
+    if args.data_dir is not None and args.dataset != "cifar10":
+        stop(2, f"--data-dir is for --dataset cifar10; the {args.dataset} come with the package")
     if args.dataset == "digits":
         return load_digits(args.dtype)
     try:

@@ -14,7 +14,7 @@ from minigrad.preprocess import pca_whitened
 from minigrad.solver import Solver
 from minigrad.sweep import SweepResult, sweep, train_model
 
-from .command_line import FOLDER, NATURAL, Parser, checked, load, stop
+from .command_line import FOLDER, NATURAL, PROGRAM, Parser, checked, load, stop
 from .two_layer_net import CompiledTwoLayerNet
 
 GRIDS: dict[str, dict[str, list[Any]]] = {
@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = make_parser().parse_args(argv)
     data = load(args)
+    went_on = (args.out / "results.jsonl").exists()
     start = time.perf_counter()
     try:
         if args.pca:
@@ -59,7 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         stop(130, f"interrupted; the same command goes on with what is left, from {args.out}")
     except (OSError, ValueError) as error:
         stop(2, " ".join(str(error).split()))
-    report(result, data, time.perf_counter() - start)
+    report(result, data)
+    seconds = time.perf_counter() - start
+    if went_on:
+        print(f"{seconds:.1f} s, without what was in {args.out} before")
+    else:
+        print(f"{seconds:.1f} s, {seconds / len(result.trials):.2f} s a setting")
     return 0
 
 
@@ -107,8 +113,8 @@ def train(setting: dict[str, Any], data: dict[str, Any], seed: int) -> dict[str,
     )
 
 
-def report(result: SweepResult, data: dict[str, Any], seconds: float) -> None:
-    """Print all settings, the best one, its accuracies and the time; stop if there is none."""
+def report(result: SweepResult, data: dict[str, Any]) -> None:
+    """Print all settings, the best one and its accuracies; stop if there is none."""
     print(result.table())
     try:
         best = result.best
@@ -122,17 +128,19 @@ def report(result: SweepResult, data: dict[str, Any], seconds: float) -> None:
     print("best setting:", ", ".join(f"{name}={value}" for name, value in best.setting.items()))
     print(f"validation accuracy: {best.val_acc:.4f}")
     print(f"test accuracy: {test_accuracy:.4f}")
-    print(f"{seconds:.1f} s, {seconds / len(result.trials):.2f} s a setting")
 
 
 def make_parser() -> Parser:
     """Return the parser of all flags."""
     count = checked(int, lambda n: 1 <= n <= 1000, "an integer from 1 to 1000")
     parser = Parser(
-        prog="two_layer_net sweep",
-        description="Train the two-layer net with every setting of a grid, 81 in all. Settings that differ in the "
-        "epochs alone are trained once; what is finished is in the folder at once, and the same command, run again, "
-        "goes on from there.",
+        prog=PROGRAM,
+        usage="python -m models.two_layer_net sweep --out DIR [options]",
+        description="Train the two-layer net with every setting of a grid, 81 in all. Settings that\n"
+        "differ in the epochs alone are trained once; what is finished is in the folder at\n"
+        "once, and the same command, run again, goes on from there.",
+        epilog="\n".join(f"the grid of {dataset}:\n{lines(grid)}" for dataset, grid in GRIDS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--dataset", choices=GRIDS, default="digits", help="(default: %(default)s)")
@@ -154,3 +162,8 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--out", type=FOLDER, metavar="DIR", required=True, help="the folder of the results")
     return parser
+
+
+def lines(grid: dict[str, list[Any]]) -> str:
+    """Return a grid as lines, one for each name."""
+    return "\n".join(f"  {name:15}{', '.join(map(str, values))}" for name, values in grid.items())

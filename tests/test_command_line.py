@@ -436,4 +436,4 @@ def test_help_names_every_flag_and_default(run, monkeypatch):
     for name in command_line.DEFAULTS["digits"]:
         defaults = {dataset: values[name] for dataset, values in command_line.DEFAULTS.items()}
         assert f"(default: {defaults['digits']} for digits, {defaults['cifar10']} for cifar10)" in out, name
-    assert out.count("\n  python -m models.two_layer_net") == 2
+    assert out.count("\n  python -m models.two_layer_net") == 3

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 TINY = {"hidden_dim": [5, 8], "num_epochs": [1, 2], "learning_rate": [0.3, 1e9], "reg": [1e-3]}
 REPORT = re.compile(
     r"best setting: hidden_dim=(\d), num_epochs=\d, learning_rate=0.3, reg=0.001, weight_scale=0.1\n"
-    r"validation accuracy: (0\.\d{4})\ntest accuracy: (0\.\d{4})\n[\d.]+ s, [\d.]+ s a setting\n"
+    r"validation accuracy: (0\.\d{4})\ntest accuracy: (0\.\d{4})\n[\d.]+ s, [\d.]+ s a setting\n$"
 )
 
 
@@ -51,6 +51,18 @@ def test_it_reports_the_best_and_goes_on_where_it_was(tiny, tmp_path, capsys, mo
     assert sweep_command.main(["--out", str(tmp_path)]) == 0
     again = capsys.readouterr().out
     assert again.splitlines()[:-1] == first.splitlines()[:-1]
+    assert again.endswith(f" s, without what was in {tmp_path} before\n")
+
+
+def test_help_names_the_values_of_the_grids(capsys):
+    with pytest.raises(SystemExit) as end:
+        sweep_command.main(["--help"])
+    assert end.value.code == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("usage: python -m models.two_layer_net sweep ")
+    for grid in sweep_command.GRIDS.values():
+        for name, values in grid.items():
+            assert re.search(rf"\b{name} +{', '.join(map(str, values))}\n", shown)
 
 
 def test_principal_components_in_the_place_of_pixels(tiny, tmp_path, capsys):
@@ -130,6 +142,7 @@ def test_bad_arguments_are_one_line(tiny, tmp_path, capsys):
         (["--out", tmp_path, "--workers", 0], "got '0', expected an integer from 1 to 1000"),
         (["--out", tmp_path, "--dataset", "mnist"], "invalid choice"),
         (["--out", tmp_path, "--dataset", "cifar10", "--data-dir", tmp_path / "none"], "there is no folder"),
+        (["--out", tmp_path, "--data-dir", tmp_path], "--data-dir is for --dataset cifar10"),
         (["--out", file], str(file)),
     ):
         status, err = refused(capsys, *argv)
