@@ -132,14 +132,15 @@ class Jitted:
         program = self.programs.get(signature)
         if program is None:
             program, result = self._compile(args, kwargs, leaves)
-            self.programs[signature] = program
+            if not outside.changed():  # meanwhile, by another thread
+                self.programs[signature] = program
             self.misses += 1
             if len(self.programs) > MAXSIZE:
                 self.programs.popitem(last=False)
             self.recent = outside, program
             return result
         refuse_overlap(leaves, program.overwritten)
-        self.programs.move_to_end(signature)
+        self.programs[signature] = self.programs.pop(signature, program)  # the latest, now
         self.hits += 1
         self.recent = outside, program
         with program.lock:

@@ -31,6 +31,8 @@ HINTS |= {pick: "picked", np.log: "logs", np.vdot: "squares"}
 """What a value is called that has no name in the function."""
 VIEW_HINTS = {np.transpose: "_T", np.reshape: "_flat", part: "_part"}
 """What is added to an array's name for a view of it."""
+LONGEST = 200
+"""How many characters of an expression are put into another, so that Python can read what comes of it."""
 
 
 def is_arithmetic(node: Node) -> bool:
@@ -199,16 +201,14 @@ class Writer:
         """Put the expression of a value used once where it is used: a view, or a number made of numbers."""
         if node not in self.once or node in self.plan.results or is_kept(node):
             return False
-        if node.function in (part, np.transpose) and node.shape:
-            self.names[node] = self.call(node)
-            return True
-        if is_arithmetic(node):
-            self.names[node] = f"({self.call(node)})"
-            return True
-        if self.used_at_once(node):
-            self.names[node] = self.call(node)
-            return True
-        return False
+        view = node.function in (part, np.transpose) and bool(node.shape)
+        if not (view or is_arithmetic(node) or self.used_at_once(node)):
+            return False
+        expression = self.call(node)
+        if len(expression) > LONGEST:
+            return False
+        self.names[node] = f"({expression})" if is_arithmetic(node) else expression
+        return True
 
     def used_at_once(self, node: Node) -> bool:
         """Tell whether a number of arrays is used before any array is written to."""

@@ -340,6 +340,20 @@ def test_a_long_way_is_found_in_time():
     assert 0.9 < v[0] < 1
 
 
+@pytest.mark.parametrize("total", [lambda s, x: s / 2 + x[0], lambda s, x: np.tanh(s * x[0])])
+def test_a_number_made_of_many_is_written_in_lines_that_python_reads(total):
+    def f(w, n):
+        s = w.sum()
+        for _ in range(n):
+            s = total(s, w)
+        return s
+
+    for g in (f, mg.grad(f)):
+        step = mg.jit(g)
+        for w in (np.ones(2), np.full(2, 0.5)):
+            np.testing.assert_allclose(step(w, 300), g(w, 300), rtol=1e-12)
+
+
 def test_a_part_changed_of_an_array_that_is_handed_out():
     def f(x):
         x = x.copy()
@@ -654,6 +668,35 @@ def test_threads_get_their_own_numbers():
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_what_another_thread_drops_while_it_is_looked_up_is_run():
+    class Crowded(OrderedDict):
+        def get(self, signature):
+            found = super().get(signature)
+            self.clear()
+            return found
+
+    step = mg.jit(lambda x: x * 2)
+    for n in (2, 3):
+        step(np.ones(n))
+    step.programs = Crowded(step.programs)
+    for _ in range(2):
+        np.testing.assert_array_equal(step(np.ones(2)), [2, 2])
+
+
+def test_what_another_thread_binds_anew_during_the_capture_is_not_kept():
+    rate, others = 1.0, iter([2.0])
+
+    def f(x):
+        nonlocal rate
+        rate = next(others, rate)  # as another thread would
+        return x * rate
+
+    step = mg.jit(f)
+    for rate in (1.0, 2.0, 1.0):  # noqa: B007  f reads it
+        for _ in range(2):
+            np.testing.assert_array_equal(step(np.ones(2)), f(np.ones(2)))
 
 
 # Memory
