@@ -167,6 +167,10 @@ def option(x: Any) -> Any:
             ) from None
         if isinstance(x, frozenset):
             return kind, frozenset(map(option, x))
+        if isinstance(x, tuple):  # in a frozenset
+            return kind, *map(option, x)
+        if isinstance(x, (complex, np.complexfloating)):
+            return kind, x, str(x)
     return (kind, x) if x else (kind, x, str(x))
 
 
@@ -269,7 +273,7 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
         if not isinstance(f, FunctionType):
             waiting += functions_of(f)
             continue
-        waiting += [*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()]
+        waiting += without_arrays(f, *(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values())
         ours = is_ours(f.__globals__.get("__name__", ""))
         found: list[tuple[str, Any, Any]] = [
             (name, cell, None) for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)
@@ -282,7 +286,7 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
             if ours or isinstance(value, ModuleType) or (id(namespace), name) in seen:
                 continue
             seen.add((id(namespace), name))
-            if isinstance(value, np.ndarray):
+            if isinstance(value, np.ndarray) or type(value) is Traced:
                 raise JitError(
                     f"jit: {f.__name__} reads the array {called}, of shape {value.shape}, from outside; make it an "
                     "argument, or a change to it would not be seen"
@@ -299,9 +303,20 @@ def functions_of(f: Any) -> list[Any]:
     if isinstance(f, MethodType):
         return [f.__func__]
     if isinstance(f, partial):
-        return [f.func, *f.args, *f.keywords.values()]
+        return [f.func, *without_arrays(f.func, *f.args, *f.keywords.values())]
     kind: Any = type(f)
     return [kind.__call__] if has_attributes(kind) else []
+
+
+def without_arrays(f: Any, *values: Any) -> tuple[Any, ...]:
+    """Return the values that a function has as defaults or by `functools.partial`, if none is an array."""
+    for x in values:
+        if isinstance(x, np.ndarray):
+            raise JitError(
+                f"jit: {getattr(f, '__name__', f)} has an array of shape {x.shape} from outside, as a default or by "
+                "partial; make it an argument, or a change to it would not be seen"
+            )
+    return values
 
 
 @lru_cache

@@ -444,6 +444,23 @@ def test_arrays_and_attributes_read_by_a_function_given_as_an_option_are_refused
             step(X, given)
 
 
+def twice(x, w=X):
+    return x @ (w * 2)
+
+
+@pytest.mark.parametrize(
+    "f", [twice, lambda x: twice(x), partial(lambda x, w: x * w.sum(), w=X), partial(np.multiply, X)]
+)
+def test_arrays_that_are_defaults_or_bound_by_partial_are_refused(f):
+    with pytest.raises(mg.JitError, match=r"has an array of shape \(2, 2\) from outside"):
+        mg.jit(f)(X)
+
+
+def test_a_number_of_a_function_that_is_compiled_is_refused_in_another():
+    with pytest.raises(mg.JitError, match=r"reads the array s, of shape \(\), from outside"):
+        mg.jit(lambda s: mg.jit(lambda y: y * s)(X))(np.float64(2))
+
+
 def test_generators_inside_a_compiled_function_called_by_another():
     draw = mg.jit(lambda rng, x: x + rng.normal(size=2))
     step, one, other = (
@@ -601,9 +618,19 @@ def test_an_argument_may_be_called_self():
 
 def test_sets_of_numbers_that_are_equal_are_other_options():
     step = mg.jit(lambda x, option: (x * 2, option))
-    for option in (frozenset({1}), frozenset({1.0}), frozenset({True})):
+    for entry in (1, 1.0, True, (1,), (1.0,), ((0.0,), 1), ((-0.0,), 1)):
+        option = frozenset({entry})
         for _ in range(2):
             assert repr(step(X, option)[1]) == repr(option)
+
+
+def test_complex_numbers_on_either_side_of_a_cut_are_other_options():
+    above, below = complex(-1, 0.0), complex(-1, -0.0)
+    factor = None
+    given, read = mg.jit(lambda x, by: np.sqrt(x * by)), mg.jit(lambda x: np.sqrt(x * factor))
+    for factor in (above, below, above, np.complex64(above), np.complex64(below)):
+        for step in (partial(given, by=factor), read):
+            np.testing.assert_array_equal(step(np.ones(2)), np.sqrt(np.ones(2) * factor))
 
 
 def test_an_argument_to_be_donated_must_be_one():
