@@ -182,7 +182,8 @@ def cifar10_folder(root: str | os.PathLike[str] | None = None) -> Path:
     )
     raise FileNotFoundError(
         f"no CIFAR-10 data set at {place} (from {named_by}): {found}. "
-        'Either fetch it with minigrad.datasets.download_cifar10(), which needs pooch (pip install -e ".[data]"), or '
+        "Either fetch it with minigrad.datasets.download_cifar10(), which needs the extra "
+        '"data" (pip install "minigrad-numpy[data]", or pip install -e ".[data]" in a checkout), or '
         f"put the folder {_FOLDER} (the python version, from {CIFAR10_URL}) somewhere and name it or its "
         "parent as root, as the environment variable CIFAR10_DIR, or with --data-dir."
     )
@@ -193,7 +194,7 @@ def download_cifar10(
 ) -> Path:
     """Download CIFAR-10 (170 MB) and unpack it, unless it is already there.
 
-    The folder appears complete or not at all. Needs the extra ``data``: ``pip install -e ".[data]"``.
+    The folder appears complete or not at all. Needs pooch: ``pip install "minigrad-numpy[data]"``.
 
     Parameters
     ----------
@@ -232,7 +233,7 @@ def download_cifar10(
         import pooch
     except ImportError as error:
         raise ImportError(
-            'download_cifar10 needs pooch, the extra "data": pip install pooch, or '
+            'download_cifar10 needs pooch, the extra "data": pip install "minigrad-numpy[data]", or '
             'pip install -e ".[data]" in a checkout'
         ) from error
 

@@ -313,7 +313,7 @@ def _new_axes(count: int, side_by_side: bool = False) -> Sequence[Axes]:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError(
-            'drawing needs matplotlib, the extra "plot": pip install matplotlib, or '
+            'drawing needs matplotlib, the extra "plot": pip install "minigrad-numpy[plot]", or '
             'pip install -e ".[plot]" in a checkout'
         ) from error
     if side_by_side:

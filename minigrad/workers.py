@@ -62,7 +62,10 @@ def check_executor(executor: Any, train: Any) -> None:
     try:
         import threadpoolctl  # noqa: F401
     except ImportError as error:
-        raise ImportError('sweep with an executor needs threadpoolctl: pip install -e ".[sweep]"') from error
+        raise ImportError(
+            'sweep with an executor needs threadpoolctl, the extra "sweep": pip install "minigrad-numpy[sweep]", or '
+            'pip install -e ".[sweep]" in a checkout'
+        ) from error
 
 
 def train_setting(train: Train, arrays: Arrays, setting: Setting, seed: int) -> Any:
