@@ -458,7 +458,7 @@ def test_arrays_that_are_defaults_or_bound_by_partial_are_refused(f):
 
 def test_a_number_of_a_function_that_is_compiled_is_refused_in_another():
     with pytest.raises(mg.JitError, match=r"reads the array s, of shape \(\), from outside"):
-        mg.jit(lambda s: mg.jit(lambda y: y * s)(X))(np.float64(2))
+        mg.jit(lambda s: mg.jit(lambda y: y * s)(np.ones(2)))(np.float64(2))
 
 
 def test_generators_inside_a_compiled_function_called_by_another():
