@@ -16,7 +16,7 @@ from unicodedata import east_asian_width
 
 import numpy as np
 
-from .files import replace
+from .files import write
 from .printed import Tape, said, tape
 from .tape import Call, walk_back
 from .tensor import Tensor
@@ -73,6 +73,8 @@ class Drawing:
 
         Raises
         ------
+        OSError
+            If it cannot be written.
         ValueError
             If the name ends neither in .dot nor in .svg.
         """
@@ -80,7 +82,7 @@ class Drawing:
         texts = {".dot": self.dot, ".svg": self.svg}
         if path.suffix not in texts:
             raise ValueError(f"save: the file is called {path.name!r}; expected a name in .dot or .svg")
-        replace(path, texts[path.suffix].encode())
+        write(path, texts[path.suffix].encode())
 
     def _repr_svg_(self) -> str:
         return self.svg

@@ -255,9 +255,9 @@ def _verdict(
     for k, wrong in enumerate(compared.wrongs()):
         got, shape = returned[k], compared.arrays[k].shape
         if got is None or np.shape(got) != shape:
+            what = "no gradient" if got is None else f"a gradient of shape {np.shape(got)}"
             told.append(
-                f"{compared.name}: backward returned a gradient of shape {None if got is None else np.shape(got)} for "
-                f"input {compared.places[k]} of shape {shape}"
+                f"{compared.name}: backward returned {what} for input {compared.places[k]} of shape {shape}"
             )
         else:
             error, units = compared.errors(k)
@@ -266,7 +266,7 @@ def _verdict(
             if not wrong.any():
                 continue
             told.append(compared.told(k, wrong))
-        hint = "it returns None" if got is None else diagnose(_evidence(compared, k, got, wrong, known))
+        hint = "missing, or None" if got is None else diagnose(_evidence(compared, k, got, wrong, known))
         found.append(f"{compared.names[k]}: {hint}")
     named = [hint for hint in found if not hint.endswith(UNKNOWN)]
     named += dict.fromkeys(hint for _, hint in broken)

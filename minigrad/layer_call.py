@@ -90,7 +90,12 @@ class LayerCall:
     def run(self, inputs: Sequence[Any]) -> tuple[list[Any], Any]:
         """Call the forward, with its own copy of any dict it may write into; return its outputs, and the cache."""
         own = [copy.deepcopy(x) if isinstance(x, dict) else x for x in inputs]
-        *outs, cache = self.layer.forward(*own, **copy.deepcopy(self.options))
+        returned = self.layer.forward(*own, **copy.deepcopy(self.options))
+        if not (isinstance(returned, (tuple, list)) and len(returned) > 1):
+            raise TypeError(
+                f"{self.name}: the forward returned {type(returned).__name__}; expected (out, cache)"
+            )
+        *outs, cache = returned
         self.as_tuple = len(outs) == 1 and isinstance(outs[0], (tuple, list))
         outs = list(outs[0]) if self.as_tuple else outs
         return [out if hasattr(out, "dtype") else np.asarray(out) for out in outs], cache

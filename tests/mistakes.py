@@ -292,7 +292,7 @@ MISTAKES = [
     ("affine", "dw transposed", lambda g, d, c: (g[0], d.T @ c[0], g[2]), "transposed"),
     ("affine", "dw divided by N", lambda g, d, c: (g[0], g[1] / len(d), g[2]), "0.25 = 1/N"),
     ("affine", "dw times a number", lambda g, d, c: (g[0], 1.1 * g[1], g[2]), "constant factor 1.1"),
-    ("affine", "dw forgotten", lambda g, d, c: (g[0], None, g[2]), "returns None"),
+    ("affine", "dw forgotten", lambda g, d, c: (g[0], None, g[2]), "missing, or None"),
     ("affine", "dw never assigned", lambda g, d, c: (g[0], 0 * g[1], g[2]), "0 everywhere"),
     ("affine", "dout forgotten", lambda g, d, c: (g[0], c[0].T @ np.ones_like(d), g[2]), "dout is not used"),
     ("affine", "a penalty", lambda g, d, c: (g[0], g[1] + 0.1 * c[1], g[2]), "0.1 times w"),

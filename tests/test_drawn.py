@@ -274,6 +274,8 @@ def test_save(tmp_path):
     with pytest.raises(ValueError, match="'svg'"):
         drawing.save(tmp_path / "svg")
     (tmp_path / "taken.svg").mkdir()
-    with pytest.raises(OSError, match=r"taken\.svg"):
-        drawing.save(tmp_path / "taken.svg")
+    for path in (tmp_path / "taken.svg", tmp_path / "nowhere" / "a.svg"):
+        with pytest.raises(OSError, match="it cannot be written: ") as refused:
+            drawing.save(path)
+        assert refused.value.filename == str(path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.dot", "a.svg", "taken.svg"]

@@ -36,7 +36,7 @@ def test_a_loss_finds_its_own_gradient():
     def distance(x, y):
         return np.sum((x - y) ** 2), 2 * (x - y)
 
-    with pytest.raises(GradientMismatch, match="None for input 1"):
+    with pytest.raises(GradientMismatch, match="backward returned no gradient for input 1"):
         check_layer(distance, *PAIR)
     check_layer(lambda x: distance(x, 1), PAIR[0])
     with pytest.raises(GradientMismatch, match="a square's factor 2"):
@@ -64,5 +64,8 @@ def test_what_cannot_be_checked_is_told():
         check_layer((lambda x: (x, x), lambda d, c: 7 * d), np.array([1, 2]))
     with pytest.raises(TypeError, match="no input holds floats"):
         check_grads(np.sum, np.arange(3))
+    for forward in (lambda x: x * 2, lambda x: np.sum(x), lambda x: (x,)):
+        with pytest.raises(TypeError, match=r"the forward returned \w+; expected \(out, cache\)"):
+            check_layer((forward, lambda dout, cache: 2 * dout), np.ones((4, 3)))
     with pytest.raises(TypeError, match="got sigmoid; expected a layer made by"):
         check_layer(mg.sigmoid, np.ones(2))
