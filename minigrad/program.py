@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .capture import JitError, Node, Trace, Traced, TracedGenerator, fingerprint, same
+from .capture import JitError, Node, Trace, Traced, TracedGenerator, fingerprint, mapped, same
 from .functional import map_tree
 from .plan import Plan
 from .printed import Tape
@@ -90,8 +90,7 @@ class Program:
                 leaves[place][...] = final.value
         for node in self.nodes:
             for x in (node, *node.operands()):
-                if isinstance(x.value, np.ndarray):
-                    x.value = np.broadcast_to(x.dtype.type(0), x.shape)
+                x.value = mapped(forgotten, x.value)
         return result
 
     def tape(self) -> Tape:
@@ -179,6 +178,10 @@ def result_node(shared: Any, leaf: Any) -> Any:
         raise JitError(
             "jit: a random generator is returned, which the caller has; leave it out of the result"
         )
+    if any(isinstance(x, (Traced, Tensor)) for x in getattr(leaf, "__dict__", {}).values()):
+        raise JitError(
+            f"jit: a {type(leaf).__name__} is returned, which has arrays; return them nested in dicts, lists and tuples"
+        )
     leaf = trace.node_of(leaf.data if type(leaf) is Tensor else leaf)
     found.append(leaf)
     return leaf
@@ -194,6 +197,12 @@ def handed_over(held: set[int], leaf: Any) -> Any:
         return value.copy()
     held.add(id(memory))
     return memory
+
+
+def forgotten(x: Any) -> Any:
+    """Return zeros for an array, or for a node's, which take no memory."""
+    x = x.value if type(x) is Node else x
+    return np.broadcast_to(x.dtype.type(0), x.shape) if isinstance(x, np.ndarray) else x
 
 
 def refuse_changed_constants(trace: Trace) -> None:
@@ -217,5 +226,7 @@ def own_constants(trace: Trace) -> None:
 
 def memory_of(node: Node) -> Any:
     """Return the array that owns the memory of a node's value; the value itself, if it is no array."""
-    base = getattr(node.value, "base", None)
-    return node.value if base is None else base
+    memory = node.value
+    while getattr(memory, "base", None) is not None:
+        memory = memory.base
+    return memory

@@ -144,14 +144,12 @@ def _alike(node: Node, other: Node) -> bool:
 
 
 def scalar_of(x: Any) -> float | None:
-    """Return the number that an argument is in every call, if it is one."""
+    """Return the number that an argument is in every call, if it is one of Python's floats."""
     if type(x) in (int, float):
         return float(x)
-    if isinstance(x, np.floating):
-        return float(x)
     if type(x) is Node and is_constant(x) and x.value.ndim == 0 and x.dtype.kind == "f":
-        return float(x.value)
-    return None
+        x = x.value[()]
+    return float(x) if isinstance(x, np.floating) and float(x) == x else None
 
 
 # Sums of scaled arrays
@@ -160,7 +158,7 @@ def scalar_of(x: Any) -> float | None:
 def scaling(node: Node) -> tuple[float, Node] | None:
     """Return c and x of a call that is c x, of x's shape and dtype."""
     args = node.args
-    if node.dtype.kind != "f" or node.kwargs:
+    if node.dtype.kind != "f" or node.dtype.itemsize > 8 or node.kwargs:  # factors are Python's floats
         return None
     if node.function is np.negative:
         return -1.0, args[0]

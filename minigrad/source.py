@@ -156,7 +156,7 @@ class Writer:
             return f"slice({', '.join(self.spelled(each) for each in (x.start, x.stop, x.step))})"
         if x is None or x is Ellipsis or type(x) in (int, bool, str) or (type(x) is float and np.isfinite(x)):
             return repr(x) if x is not Ellipsis else "..."
-        if isinstance(x, np.floating) and np.isfinite(x):
+        if isinstance(x, np.floating) and np.isfinite(x) and float(x) == x:
             return f"{self.function(type(x))}({float(x)!r})"
         return self.bound(x, "constant")
 

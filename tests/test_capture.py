@@ -1,7 +1,10 @@
 """What a captured function may not do to its arguments and its results: compiled, it does as it is written."""
 
 import copy
+import dataclasses
+import gc
 import sys
+import weakref
 from functools import partial
 
 import numpy as np
@@ -547,6 +550,45 @@ def test_a_part_of_an_array_from_outside_is_refused_with_the_line(f):
     line = f.__code__.co_firstlineno + 1
     with pytest.raises(mg.JitError, match=rf"test_capture\.py:{line}: .* comes from outside"):
         mg.jit(f)(X)
+
+
+def test_windows_of_an_argument_are_the_callers_own_from_the_first_call_on():
+    step = mg.jit(lambda x: np.lib.stride_tricks.sliding_window_view(x, 2))
+    for _ in range(2):
+        x = np.arange(3.0)
+        windows = step(x)
+        x[...] = -1
+        np.testing.assert_array_equal(windows, [[0, 1], [1, 2]])
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.split(x, 2)[0] * 2,
+        lambda x: np.broadcast_arrays(x, x[0])[0] * 2,
+        lambda x: np.meshgrid(x[0], x[1])[1] * 2,
+        lambda x: (x, x.T, np.linalg.eigh(x)[0]),
+    ],
+)
+def test_arguments_are_not_kept(f):
+    step, x = mg.jit(f), np.eye(2)
+    for _ in range(2):
+        step(x)
+    kept = weakref.ref(x)
+    del x
+    gc.collect()
+    assert kept() is None
+
+
+class Result:
+    def __init__(self, loss):
+        self.loss = loss
+
+
+@pytest.mark.parametrize("kind", [Result, dataclasses.make_dataclass("Result", ["loss"])])
+def test_an_object_that_has_arrays_is_no_result(kind):
+    with pytest.raises(mg.JitError, match="a Result is returned, which has arrays; return them nested in"):
+        mg.jit(lambda x: {"both": kind(x * 2)})(X)
 
 
 KEPT = []

@@ -385,6 +385,18 @@ def test_factors_that_would_overflow_are_not_combined(f):
             np.testing.assert_array_equal(step(np.ones(3)), f(np.ones(3)))
 
 
+@pytest.mark.parametrize("by", [np.longdouble(1) / 3, 1 + np.finfo(np.longdouble).eps, 0.1])
+def test_numbers_are_as_exact_as_the_widest_floats(by):
+    def f(x, g):
+        third = np.full((), by)
+        return x * by, by * x + third * g, x - by * (0.3 * x + g), [x.sum() * by]
+
+    step, x = mg.jit(f), np.linspace(1, 2, 5, dtype=np.longdouble)
+    for _ in range(2):
+        for got, want in zip(leaves(step(x, 1 / x)), leaves(f(x, 1 / x)), strict=True):
+            assert np.max(np.abs(got / want - 1)) <= 2 * np.finfo(np.longdouble).eps
+
+
 def test_a_mask_among_floats_is_not_scaled():
     def f(x):
         ties = x == np.max(x)
