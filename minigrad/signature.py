@@ -7,6 +7,7 @@ values, and for what the function reads from outside. `flatten` takes all that d
 
 from __future__ import annotations
 
+import builtins
 import dis
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
@@ -279,7 +280,11 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
             (name, cell, None) for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)
         ]
         if not ours:
-            found += [(name, f.__globals__, name) for name in names_in(f.__code__) if name in f.__globals__]
+            found += [
+                (name, f.__globals__, name)
+                for name in names_in(f.__code__)
+                if name in f.__globals__ or not hasattr(builtins, name)  # or is not bound yet
+            ]
         for called, namespace, name in found:
             value = read(namespace, name)
             waiting.append(value)

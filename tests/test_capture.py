@@ -391,6 +391,25 @@ def test_a_name_bound_anew_is_seen(made, name, value):
     assert step.cache_info().misses == 2
 
 
+def test_a_name_that_is_bound_later_is_seen():
+    names = scope(**NAMES)
+    exec("def late(x): return helper(x)\ndef f(x, wanted): return helper(x) if wanted else x", names)
+    step, given = mg.jit(names["f"]), mg.jit(names["call"])
+    step(X, False)
+    with pytest.raises(NameError):
+        given(X, names["late"])
+    for factor in (2, 3):
+        names["helper"] = lambda x, factor=factor: x * factor
+        for _ in range(2):
+            np.testing.assert_array_equal(step(X, True), X * factor)
+            np.testing.assert_array_equal(given(X, names["late"]), X * factor)
+            np.testing.assert_array_equal(step(X, False), X)
+    names["weights"] = np.ones(2)
+    exec("def helper(x): return x * (weights * 2)", names)
+    with pytest.raises(mg.JitError, match="reads the array weights"):
+        step(X, True)
+
+
 def test_a_name_that_a_new_function_reads_is_seen():
     names = scope(**NAMES)
     step = mg.jit(names["call"])
