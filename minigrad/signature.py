@@ -381,6 +381,8 @@ def refuse_overlap(leaves: list[Any], overwritten: list[int]) -> None:
 
 def overlaps_itself(x: np.ndarray[Any, Any]) -> bool:
     """Tell whether an array may have two entries in one place, as a broadcast one or a sliding window has."""
+    if not x.size:
+        return False
     extent = x.itemsize
     for stride, length in sorted((abs(s), n) for s, n in zip(x.strides, x.shape, strict=True) if n > 1):
         if stride < extent:

@@ -593,6 +593,8 @@ def test_an_array_that_overlaps_itself_is_not_written_over():
         a = np.lib.stride_tricks.as_strided(np.zeros(3), (2, 2), strides)
         with pytest.raises(ValueError, match="entries that share their memory"):
             step(a, b)
+    for shape in ((0, 3), (3, 0), (3, 3, 0)):
+        step(np.lib.stride_tricks.as_strided(np.zeros(0), shape, (8,) * len(shape)), np.ones(shape))
     for a in (np.zeros((4, 4))[::2, ::-2], np.zeros((2, 2)).T, np.zeros((2, 1, 2))[:, 0]):
         np.testing.assert_array_equal(step(a, b), b)
 
