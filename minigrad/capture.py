@@ -197,6 +197,7 @@ class Trace:
         self.inputs: list[Node] = []
         self.constants: dict[int, tuple[Node, int]] = {}
         self.again: Iterator[Node] | None = None
+        self.error = ""  # what the last call that failed raised, and where
 
     def input(self, value: Any, name: str) -> Node:
         """Make the node of an argument."""
@@ -232,6 +233,10 @@ class Trace:
                         f"{user_line()}: {function.__name__} is given a function made in this one, which is not "
                         "captured; write it as NumPy's calls on whole arrays (np.where, np.select)"
                     )
+                if self.error:
+                    raise JitError(
+                        f"{self.error}, which the function caught; a compiled one cannot choose by it"
+                    )
                 raise JitError(
                     f"{user_line()}: run twice on the same arguments, the function made different calls here; give "
                     "what it depends on (random numbers, a counter, the time) as an argument, a random generator too"
@@ -239,8 +244,11 @@ class Trace:
             return self._traced(node)
         try:
             value = function(*mapped(_value, args), **{name: mapped(_value, x) for name, x in kwargs.items()})
-        except ValueError as error:
-            if "read-only" not in str(error):
+        except Exception as error:
+            self.error = (
+                f"{user_line()}: {getattr(function, '__name__', function)} raised {type(error).__name__}"
+            )
+            if not isinstance(error, ValueError) or "read-only" not in str(error):
                 raise
             raise JitError(
                 f"{user_line()}: {getattr(function, '__name__', function)} writes into an array it is given, which is "

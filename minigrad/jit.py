@@ -47,7 +47,8 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
         outside by a name of its own: a number, string or tuple of them by its value, anything else (a function, a
         class, a list) by which object it is. What is in that object (an entry, an attribute; a module's functions)
         is taken once, and so is what a function reads that is found in it. Arrays must be arguments. While it is
-        captured they are arrays to isinstance, but not to ``type(x) is np.ndarray``.
+        captured they are arrays to isinstance, but not to ``type(x) is np.ndarray``. `numpy.errstate` in the
+        function holds in the first call alone: put it around the calls.
     donate_argnums
         The positions of arguments whose arrays may be written over, and handed back as results.
 

@@ -670,6 +670,21 @@ def test_results_and_functions_that_are_refused(f, message):
         mg.jit(f)(X, np.random.default_rng(0))
 
 
+def factor_of(x):
+    try:
+        return np.linalg.cholesky(x)
+    except np.linalg.LinAlgError:
+        return np.linalg.cholesky(x + 10 * np.eye(2))
+
+
+def test_an_error_that_is_caught_is_refused_with_the_line():
+    line = factor_of.__code__.co_firstlineno + 2
+    with pytest.raises(
+        mg.JitError, match=rf"test_capture\.py:{line}: cholesky raised LinAlgError, which the"
+    ):
+        mg.jit(factor_of)(X)
+
+
 def test_an_argument_may_be_called_self():
     def f(x, **others):
         return x * others["self"] + others["function"]
