@@ -314,7 +314,7 @@ def functions_of(f: Any) -> list[Any]:
 
 
 def without_arrays(f: Any, *values: Any) -> tuple[Any, ...]:
-    """Return the values that a function has as defaults or by `functools.partial`, if none is an array."""
+    """Return the values that a function has as defaults or by ``functools.partial``, if none is an array."""
     for x in values:
         if isinstance(x, np.ndarray):
             raise JitError(
