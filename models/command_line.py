@@ -87,21 +87,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         are at fault, and with 1 when the training diverged or the results cannot be written.
     """
     try:
-        try:
-            run(parse(argv))
-        finally:
-            sys.stdout.flush()  # fails here, if it has to, and not when Python exits
+        return printed(lambda: run(parse(argv)))
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
         return 130
+    except MemoryError as error:
+        stop(2, f"not enough memory ({error}); try --dtype float32, fewer --hidden or a smaller --batch-size")
+
+
+def printed(command: Callable[[], None]) -> int:
+    """Run what prints; return the exit status: 0, or 141 when nobody reads the output any more.
+
+    Raises
+    ------
+    SystemExit
+        With 1, when stdout cannot be written.
+    """
+    try:
+        try:
+            command()
+        finally:
+            sys.stdout.flush()  # fails here, if it has to, and not when Python exits
     except BrokenPipeError:
         discard_stdout()
         return 141
     except OSError as error:
         discard_stdout()
         stop(1, f"stdout cannot be written ({error.strerror})")
-    except MemoryError as error:
-        stop(2, f"not enough memory ({error}); try --dtype float32, fewer --hidden or a smaller --batch-size")
     return 0
 
 

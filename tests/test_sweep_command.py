@@ -1,6 +1,7 @@
 """``python -m models.two_layer_net sweep``."""
 
 import multiprocessing
+import os
 import re
 import subprocess
 import sys
@@ -52,6 +53,14 @@ def test_it_reports_the_best_and_goes_on_where_it_was(tiny, tmp_path, capsys, mo
     again = capsys.readouterr().out
     assert again.splitlines()[:-1] == first.splitlines()[:-1]
     assert again.endswith(f" s, without what was in {tmp_path} before\n")
+
+
+def test_a_reader_that_left_is_no_error(tiny, tmp_path, monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert sweep_command.main(["--out", str(tmp_path)]) == 141
 
 
 def test_help_names_the_values_of_the_grids(capsys):
