@@ -34,7 +34,7 @@ def flatten(items: Iterable[Any], leaves: list[Any], key: list[Any]) -> None:
             key.append(x.shape)
             key.append(x.dtype)
         elif kind is dict or isinstance(x, dict):
-            key.append((kind, *x))
+            key.append((kind, *x, *map(type, x)))  # 1, 1.0 and True are equal
             flatten(x.values(), leaves, key)
         elif isinstance(x, (tuple, list)):
             key.append((kind, len(x)))
@@ -113,6 +113,8 @@ class ReaderSource:
             self.leaves.append((name, x))
         elif isinstance(x, dict):
             self.require(f"type({name}) is {self.bound(kind)}", f"[*{name}] == {self.bound([*x])}")
+            if not all(type(key) is str for key in x):
+                self.require(f"[*map(type, {name})] == {self.bound([*map(type, x)])}")
             self.unpack(f"{name}.values()", x.values())
         elif isinstance(x, (tuple, list)):
             self.require(f"type({name}) is {self.bound(kind)}", f"len({name}) == {len(x)}")
@@ -122,7 +124,7 @@ class ReaderSource:
 
     def unpack(self, iterable: str, items: Iterable[Any]) -> None:
         """Write the lines that compare what is in an argument."""
-        named = [(f"{self.bound(None)}", x) for x in items]
+        named = [(self.bound(None), x) for x in items]
         if named:
             self.lines.append(f"{''.join(f'{name}, ' for name, _ in named)} = {iterable}")
         for name, x in named:
