@@ -1,15 +1,15 @@
 """minigrad: an autograd tensor micro-framework in NumPy. The tape is a NumPy program."""
 
-from .capture import JitError
-from .drawn import draw_tape
-from .functional import grad, value_and_grad
-from .jit import jit
+from .compiler.jit import jit
+from .compiler.where import JitError
+from .engine.derivatives import grad, value_and_grad
+from .engine.recording import TapeError, no_grad
+from .engine.tensor import Tensor, tensor
+from .engine.watch import detect_anomaly
 from .layers import affine, affine_relu, l2_regularized, layer, multiclass_hinge, relu, softmax_cross_entropy
-from .printed import tape
+from .pictures.tape import draw_tape, tape
 from .rules.elementwise import sigmoid
 from .rules.reductions import log_softmax, logsumexp, softmax
-from .tape import TapeError, detect_anomaly, no_grad
-from .tensor import Tensor, tensor
 
 __all__ = [
     "JitError",

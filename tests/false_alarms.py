@@ -13,9 +13,9 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from minigrad.checks.proof import of_arrays
 from minigrad.gradient_check import check_grads, check_layer
 from minigrad.layers import LAYERS, Layer
-from minigrad.proof import of_arrays
 from minigrad.rules import OPS
 from minigrad.testing import HypothesisDraw
 

@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 FILES = [
     f"minigrad/rules/{name}.py" for name in ("elementwise", "reductions", "shaping", "linalg", "indexing")
 ]
-FILES += ["minigrad/layers.py"]
+FILES += [f"minigrad/layers/{name}.py" for name in ("affine", "losses", "penalty")]
 EQUIVALENT = Path(__file__).with_name("mutation_equivalent.txt")
 NOT_RULES = {"within", "inputs", "layer", "dispatcher", "__init__", "__call__", "__repr__"}
 NOT_RULES |= {"cache_on_tape", "careful_backward", "_checked_labels"}
@@ -205,8 +205,8 @@ def touched(code: types.CodeType, names: set[str]) -> bool:
 
 def suspects(module: types.ModuleType, mutant: Mutant) -> list[object]:
     """Find the ops and layers that a changed function is part of."""
-    if mutant.file.endswith("layers.py"):
-        return list(module.LAYERS.values())
+    if "/layers/" in mutant.file:
+        return [each for each in vars(module).values() if type(each).__name__ == "Layer"]
     functions = {f.__name__: f for f in vars(module).values() if isinstance(f, types.FunctionType)}
     names = {mutant.function.removeprefix("np.")}
     while (
@@ -228,8 +228,8 @@ def suspects(module: types.ModuleType, mutant: Mutant) -> list[object]:
 
 def holds(suspect: object, examples: int) -> None:
     """Check an op or a layer of the registry on drawn inputs."""
+    from minigrad.checks.proof import of_arrays
     from minigrad.gradient_check import check_grads, check_layer
-    from minigrad.proof import of_arrays
     from minigrad.testing import calls
 
     @settings(
@@ -278,7 +278,7 @@ def is_killed(mutant: Mutant, source: str) -> bool:
     names = unnoticed(mutant, source)
     if not names:
         return True
-    if mutant.file.endswith("layers.py"):
+    if "/layers/" in mutant.file:
         runs = [["tests/test_subgradients.py", "tests/test_layers.py", "tests/test_models.py"]]
     else:
         runs = [

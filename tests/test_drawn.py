@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad.drawn import LIMIT, Drawing, draw_tape
+from minigrad.pictures.drawing import LIMIT, Drawing
+from minigrad.pictures.tape import draw_tape
 from models.two_layer_net import TwoLayerNet, objective
 
 SVG = "{http://www.w3.org/2000/svg}"

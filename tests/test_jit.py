@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad import plan, program, simplify, source
-from minigrad.functional import map_tree
-from minigrad.jit import MAXSIZE, JitError
+from minigrad import JitError
+from minigrad.compiler import memory, program, rewrites, source
+from minigrad.compiler.jit import MAXSIZE
+from minigrad.engine.arrays import map_tree
 from minigrad.layers import LAYERS
 from minigrad.rules import OPS
 from minigrad.testing import LAYOUTS, calls, laid_out, programs
@@ -105,8 +106,8 @@ def test_a_program_and_compiled_it_agree(program):
 @given(programs(dtypes=DTYPES))
 def test_the_rewrites_that_are_exact_leave_every_bit(program):
     with pytest.MonkeyPatch.context() as patch:
-        exact = [rewrite for rewrite in simplify.REWRITES if rewrite in simplify.EXACT]
-        patch.setattr(simplify, "REWRITES", exact)
+        exact = [rewrite for rewrite in rewrites.REWRITES if rewrite in rewrites.EXACT]
+        patch.setattr(rewrites, "REWRITES", exact)
         step = trained(program)
         compiled = mg.jit(step)
         for _ in range(2):
@@ -799,51 +800,51 @@ def test_a_compensated_sum_is_left_as_it_is():
 # The compiler, broken: each line is a function of it, what is taken out of its source, and what is put in.
 
 BROKEN = [
-    (plan.Plan, "_last_uses", "= i\n", "= i - 1\n"),
-    (plan.Plan, "_last_uses", "for x in (node, *node.operands())", "for x in (node,)"),
-    (plan.Plan, "_roots_of", "return first if", "return frozenset({node}) if"),
-    (plan.Plan, "_over_an_operand", "and self.last[whole] == i", ""),
-    (plan.Plan, "_over_an_operand", "and self.roots_of(x) == {whole}", ""),
-    (plan.Plan, "_over_an_operand", "and (whole.function is not None or place.donated)", ""),
-    (plan.Plan, "_share_buffers", "ends[place] < i", "ends[place] <= i"),
-    (plan.Plan, "_share_buffers", "need <= block.nbytes", "need / 2 <= block.nbytes"),
+    (memory.Plan, "_last_uses", "= i\n", "= i - 1\n"),
+    (memory.Plan, "_last_uses", "for x in (node, *node.operands)", "for x in (node,)"),
+    (memory.Plan, "_roots_of", "return first if", "return frozenset({node}) if"),
+    (memory.Plan, "_over_an_operand", "and self.last[whole] == i", ""),
+    (memory.Plan, "_over_an_operand", "and self.roots_of(x) == {whole}", ""),
+    (memory.Plan, "_over_an_operand", "and (whole.function is not None or place.donated)", ""),
+    (memory.Plan, "_share_buffers", "ends[place] < i", "ends[place] <= i"),
+    (memory.Plan, "_share_buffers", "need <= block.nbytes", "need / 2 <= block.nbytes"),
     (source.Writer, "handed_out", 'self.now(f"{self.spelled(node)}.copy()")', "self.spelled(node)"),
     (source.Writer, "put_back", ".copy()", ""),
     (source.Writer, "filling", "copyto)}({into}, {y})", "copyto)}({into}, {x})"),
     (source.Writer, "used_at_once", "if not isinstance(later.value, np.generic)", "if False"),
     (program, "handed_over", "or id(memory) in held", ""),
     (program, "handed_over", "value.strides,", "memory.strides,"),
-    (simplify, "clean", "known.setdefault(key, made)", "known.setdefault(made.function, made)"),
-    (simplify, "folded", "all(", "any("),
-    (simplify, "unchanged", "== neutral", "is not None"),
-    (simplify, "unchanged", "tuple(range(node.value.ndim))", "node.args[1]"),
+    (rewrites, "clean", "known.setdefault(key, made)", "known.setdefault(made.function, made)"),
+    (rewrites, "folded", "all(", "any("),
+    (rewrites, "unchanged", "== neutral", "is not None"),
+    (rewrites, "unchanged", "tuple(range(node.value.ndim))", "node.args[1]"),
     (
-        simplify,
+        rewrites,
         "straight",
         "x.args[1][axis] for axis in node.args[1]",
         "node.args[1][axis] for axis in x.args[1]",
     ),
-    (simplify, "is_kept", "node.function in CHECKS or", ""),
-    (simplify, "scaling", "return -1.0", "return 1.0"),
-    (simplify, "moderate", "return", "return True or"),
-    (simplify, "_terms", "else -factor", "else factor"),
-    (simplify, "_terms", "c + factor", "factor"),
-    (simplify, "_added_up", "np.add if c > 0 else np.subtract", "np.add"),
-    (simplify, "_push", "and node not in plain", ""),
-    (simplify, "_push", "x.dtype == node.dtype for x in chosen", "chosen"),
-    (simplify, "_linear_in", "np.multiply) and", "np.multiply, np.arctan2) and"),
-    (simplify, "_linear_in", "return node.args[0], node.args[2]", "return (node.args[0],)"),
-    (simplify, "_scaled_through", "k / c", "k * c"),
-    (simplify, "_scaled_through", "else c * number", "else number"),
-    (simplify, "squares_to_vdot", 'made.kwargs == {"axis": None, "keepdims": False}', "True"),
-    (simplify, "squares_to_vdot", "squares.args[0] is squares.args[1]", "True"),
-    (simplify, "flat_labels", "n * classes, classes", "n * classes, n"),
-    (simplify, "_labels_of", "if checked and", "if"),
-    (simplify, "alive", "or is_kept(node)", ""),
-    (simplify, "alive", "needed.update(node.operands())", "needed.update(node.operands()[:1])"),
-    (simplify, "float_masks", "way[0] is np.multiply and", ""),
-    (simplify, "broadcast_first", "spread, (x, node.shape)", "spread, (x * 2, node.shape)"),
-    (simplify, "matrix_products", "x.value.ndim == y.value.ndim == 2", "True"),
+    (rewrites, "is_kept", "node.function in CHECKS or", ""),
+    (rewrites, "scaling", "return -1.0", "return 1.0"),
+    (rewrites, "moderate", "return", "return True or"),
+    (rewrites, "_terms", "else -factor", "else factor"),
+    (rewrites, "_terms", "c + factor", "factor"),
+    (rewrites, "_added_up", "np.add if c > 0 else np.subtract", "np.add"),
+    (rewrites, "_push", "and node not in plain", ""),
+    (rewrites, "_push", "x.dtype == node.dtype for x in chosen", "chosen"),
+    (rewrites, "_linear_in", "np.multiply) and", "np.multiply, np.arctan2) and"),
+    (rewrites, "_linear_in", "return node.args[0], node.args[2]", "return (node.args[0],)"),
+    (rewrites, "_scaled_through", "k / c", "k * c"),
+    (rewrites, "_scaled_through", "else c * number", "else number"),
+    (rewrites, "squares_to_vdot", 'made.kwargs != {"axis": None, "keepdims": False}', "False"),
+    (rewrites, "squares_to_vdot", "args[0] is args[1]", "True"),
+    (rewrites, "flat_labels", "n * classes, classes", "n * classes, n"),
+    (rewrites, "_labels_of", "if checked and", "if"),
+    (rewrites, "alive", "or is_kept(node)", ""),
+    (rewrites, "alive", "needed.update(node.operands)", "needed.update(node.operands[:1])"),
+    (rewrites, "float_masks", "way[0] is np.multiply and", ""),
+    (rewrites, "broadcast_first", "spread, (x, made.shape)", "spread, (x * 2, made.shape)"),
+    (rewrites, "matrix_products", "x.value.ndim == y.value.ndim == 2", "True"),
 ]
 
 

@@ -6,7 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from minigrad.numerical_gradient import eval_numerical_gradient, eval_numerical_gradient_array, rel_error
+from minigrad.checks.numerical_gradient import (
+    eval_numerical_gradient,
+    eval_numerical_gradient_array,
+    rel_error,
+)
 
 FLOATS = st.floats(-1e3, 1e3)
 

@@ -3,6 +3,7 @@
 README's shell blocks are run by ``.ci/run``, in a fresh copy and a fresh environment.
 """
 
+import importlib
 import re
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def test_what_it_names_is_there():
 
 
 def test_the_net_is_the_models():
-    source = (ROOT / "models" / "two_layer_net.py").read_text(encoding="utf-8")
+    source = (ROOT / "models" / "two_layer_net" / "__init__.py").read_text(encoding="utf-8")
     (net,) = (code for language, code in BLOCKS if code.startswith("def scores"))
     for line in net.splitlines():
         if "mg." in line and "softmax" not in line:
@@ -65,6 +66,6 @@ def test_an_op_and_a_layer_are_added_as_contributing_says(monkeypatch):
     x = np.random.default_rng(0).standard_normal((3, 4))
     exec(op, dict(vars(elementwise)))
     check_grads(np.arcsinh, x, order=2)
-    exec(layer, namespace := dict(vars(layers)))
+    exec(layer, namespace := dict(vars(importlib.import_module("minigrad.layers.affine"))))
     check_layer(namespace["leaky_relu"], x, slope=0.1)
     assert layers.LAYERS["leaky_relu"] is namespace["leaky_relu"]

@@ -10,8 +10,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
+from minigrad.checks.proof import float_places, of_arrays
 from minigrad.gradient_check import GradientMismatch, check_grads
-from minigrad.proof import float_places, of_arrays
 from minigrad.rules import OPS, Op
 from minigrad.rules.indexing import getitem, setitem
 from minigrad.testing import LAYOUTS, arrays_for, calls, laid_out
@@ -312,7 +312,9 @@ def test_a_missing_unbroadcast_is_caught(op, monkeypatch):
 
     fits = []
     monkeypatch.setattr(
-        importlib.import_module("minigrad.tape"), "_fit", lambda g, shape: fits.append(1) or cut(g, shape)
+        importlib.import_module("minigrad.engine.walk"),
+        "_fit",
+        lambda g, shape: fits.append(1) or cut(g, shape),
     )
     caught = is_caught(op)
     assert caught == bool(fits)

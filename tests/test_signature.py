@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad import signature
-from minigrad.functional import map_tree
+from minigrad.compiler import signature
+from minigrad.engine.arrays import map_tree
 
 Pair = namedtuple("Pair", "first second")
 READ_ONLY = np.ones(2)

@@ -18,9 +18,9 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 import minigrad
+from minigrad.compiler.rewrites import EXACT, REWRITES
 from minigrad.layers import LAYERS, Layer
 from minigrad.rules import OPS, Composite, Op
-from minigrad.simplify import EXACT, REWRITES
 
 project = "minigrad"
 version = release = minigrad.__version__

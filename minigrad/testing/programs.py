@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 
-from ..tape import Array
+from ..engine.recording import Array
 from .arrays import HypothesisDraw, array_code
 
 CLEAR = 0.01

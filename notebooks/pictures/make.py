@@ -7,7 +7,7 @@ from PIL import Image
 
 import minigrad as mg
 from minigrad.datasets import get_cifar10_data
-from minigrad.drawn import Drawing
+from minigrad.pictures.drawing import Drawing
 from minigrad.sweep import train_model
 from minigrad.vis import visualize_grid
 from models.two_layer_net import TwoLayerNet, objective

@@ -1,0 +1,301 @@
+"""Is a gradient right: independent ways to it held against each other, and why it is wrong, if it is.
+
+A layer's hand-derived gradients, or the tape's of a function, are held against the tape's, differences and the
+complex step, as near as rounding explains; and a layer is held to what else it has to keep.
+``python -m minigrad.gradient_check`` checks every rule and layer of the package, and prints how exact each is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ..engine.derivatives import grad
+from ..engine.recording import Array
+from .comparison import Comparison, Way, tape_gradients
+from .contracts import broken_contracts
+from .diagnosis import UNKNOWN, Evidence, diagnose
+from .layer_call import LayerCall, as_arrays, as_layer
+from .numerical_gradient import (
+    flat,
+    parts,
+    split,
+)
+
+
+class GradientMismatch(AssertionError):
+    """Ways to one gradient disagree, or a layer breaks what it has to keep.
+
+    The message has the input, the index, each way's value, where the gradient is wrong, and a diagnosis.
+    """
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found.
+
+    Parameters
+    ----------
+    ways : tuple of str
+        The ways compared, the one that is checked first.
+    error : float
+        The largest relative error between the first and the others; at a kink there is none.
+    ulps : float
+        The largest error against the exact ways (the tape, the complex step), in units in the last place of what
+        the entry is a sum of.
+    kinks : int
+        How many entries lie on a kink: there any value between the slopes to the left and to the right is right.
+    surely : str
+        How sure it is that an error is found.
+    problems : tuple of str
+        What is wrong; nothing, if all is right.
+    diagnosis : str
+        What the mistake may be: a hint. Empty, if nothing is wrong.
+    """
+
+    ways: tuple[str, ...]
+    error: float
+    ulps: float = field(default=0.0, repr=False)
+    kinks: int = field(default=0, repr=False)
+    surely: str = field(default="", repr=False)
+    problems: tuple[str, ...] = field(default=(), repr=False)
+    diagnosis: str = field(default="", repr=False)
+
+    def __str__(self) -> str:
+        if self.problems:
+            return "\n".join([*self.problems, f"diagnosis: {self.diagnosis}"])
+        kinks = f"; {self.kinks} on a kink" if self.kinks else ""
+        return f"right: {', '.join(self.ways)} agree to {self.error:.1e}; {self.surely}{kinks}"
+
+
+def check_layer(
+    layer: Any,
+    *inputs: Any,
+    seed: int = 0,
+    raise_on_error: bool = True,
+    per_example: Sequence[int] = (),
+    **options: Any,
+) -> Report:
+    """Hold a layer's hand-derived gradients against the tape's and against finite differences.
+
+    Integer inputs (labels) are not differentiated. If a float input is float32, the layer's own gradients are found
+    in float32, and the others, which they are held against, in float64. The layer must also keep what a layer has to:
+    it changes neither its inputs nor dout nor the cache; its gradients have their inputs' shapes and dtypes; a second
+    backward gives the same, also after another forward; so do read-only and strided arrays; and the gradients are
+    linear in dout.
+
+    Parameters
+    ----------
+    layer
+        A layer made by ``mg.layer``; a pair ``(forward, backward)`` in the course's form, with one output, a tuple of
+        them, or several before the cache; or a loss, ``f(x, y) -> (loss, dx)``.
+    *inputs
+        Arrays, as the forward takes them.
+    seed : int
+        Seeds ``dout``.
+    raise_on_error : bool
+        False: what is wrong is returned in the report.
+    per_example : sequence of int
+        Which inputs hold one example in each row, if each row of the output depends on its own row alone: then single
+        rows must give the same gradients as the batch.
+    **options
+        Passed on to the forward.
+
+    Returns
+    -------
+    Report
+        The ways compared. The tape is left out where it has no rule for a function of the forward's; the
+        complex step, where the forward is not analytic.
+
+    Raises
+    ------
+    GradientMismatch
+        If two ways disagree, or a gradient has not its input's shape; or the layer breaks what it has to keep.
+    """
+    call = LayerCall(as_layer(layer, inputs, options), inputs, options, seed)
+    broken = [(f"{call.name}: {problem}", hint) for problem, hint in broken_contracts(call, per_example)]
+    if not call.gradients:
+        problems = tuple(problem for problem, _ in broken)
+        return _done(
+            Report(("hand-derived",), np.nan, problems=problems, diagnosis=broken[0][1]), raise_on_error
+        )
+    names = call.names()
+    comparison = Comparison(
+        call.name,
+        [names[i] for i in call.floats],
+        call.floats,
+        lambda *xs: call.forward(xs)[0],
+        [np.array(call.inputs[i], np.float64) for i in call.floats],
+        call.dout,
+        Way("hand-derived", call.gradients, []),
+        lambda xs, dout: call.backward(split(dout, call.shapes), call.forward(xs)[1]),
+        call.eps,
+    )
+    known = {**call.options, **dict(zip(names, call.inputs, strict=True))}
+    return _done(_verdict(comparison, call.returned, known, broken), raise_on_error)
+
+
+def _done(report: Report, raise_on_error: bool) -> Report:
+    if report.problems and raise_on_error:
+        raise GradientMismatch(str(report))
+    return report
+
+
+def check_grads(
+    f: Callable[..., Any], *args: Any, order: int = 1, seed: int = 0, raise_on_error: bool = True
+) -> Report:
+    """Hold the tape's gradients of a function against differences and, where it is analytic, the complex step.
+
+    Parameters
+    ----------
+    f
+        A function of arrays; its result is an array, a number or a list of them.
+    *args
+        Arrays; the check runs in float64, and integers are not differentiated.
+    order : {1, 2}
+        2: the gradient of the gradient too, in a random direction.
+    seed : int
+        Seeds the weights of the result's entries, and the direction.
+    raise_on_error : bool
+        False: what is wrong is returned in the report.
+
+    Raises
+    ------
+    GradientMismatch
+        If two ways disagree.
+    TapeError
+        If the tape has no rule for a function that f calls.
+    """
+    if order not in (1, 2):
+        raise ValueError(f"check_grads: order is {order!r}; expected 1 or 2")
+    name = getattr(f, "__name__", type(f).__name__)
+    given, floats = as_arrays(name, args)
+    arrays = [np.array(given[i], np.float64) for i in floats]
+
+    def moving(*xs: Any) -> Any:
+        full = list(given)
+        for i, x in zip(floats, xs, strict=True):
+            full[i] = x
+        return f(*full)
+
+    rng = np.random.default_rng(seed)
+    shapes = [np.shape(out) for out in parts(moving(*arrays))]
+    dout = np.asarray(rng.standard_normal(sum(int(np.prod(shape)) for shape in shapes)))
+    report = _check_tape(name, floats, moving, arrays, dout)
+    if order == 2 and not report.problems:
+        first = grad(lambda *xs: _weighted(moving(*xs), split(dout, shapes)), tuple(range(len(arrays))))
+        direction: Array = rng.standard_normal(sum(x.size for x in arrays))
+        # The tape's second derivative against differences of its first, which was found right above.
+        second = _check_tape(f"gradient of {name}", floats, first, arrays, direction, analytic=False)
+        report = replace(second, ways=report.ways, error=max(report.error, second.error), ulps=report.ulps)
+    return _done(report, raise_on_error)
+
+
+def _check_tape(
+    name: str,
+    places: Sequence[int],
+    f: Callable[..., Any],
+    arrays: list[Array],
+    dout: Array,
+    analytic: bool = True,
+) -> Report:
+    """Hold the tape's gradients of a function of arrays of floats against the other ways."""
+    names = [f"input {i}" for i in places]
+    comparison = Comparison(
+        name,
+        names,
+        places,
+        f,
+        arrays,
+        dout,
+        Way("tape", tape_gradients(f, arrays, dout), []),
+        lambda xs, dout: tape_gradients(f, xs, dout),
+        float(np.finfo(float).eps),
+        analytic,
+        tape=False,
+    )
+    return _verdict(comparison, comparison.given.arrays, dict(zip(names, arrays, strict=True)), [])
+
+
+def _weighted(out: Any, dout: Sequence[Array]) -> Any:
+    total: Any = 0.0
+    for part, weights in zip(parts(out), dout, strict=True):
+        total = total + np.sum(part * weights)
+    return total
+
+
+def _verdict(
+    compared: Comparison, returned: Sequence[Any], known: dict[str, Any], broken: list[tuple[str, str]]
+) -> Report:
+    """Compare the ways, tell what is wrong, and what the mistake may be.
+
+    ``returned`` are the gradients as they came; ``known`` is what else there was in the call, by name; ``broken`` are
+    the contracts that were, each with its hint.
+    """
+    worst, ulps, kinks, told, found = 0.0, 0.0, 0, [], []
+    for k, wrong in enumerate(compared.wrongs()):
+        got, shape = returned[k], compared.arrays[k].shape
+        if got is None or np.shape(got) != shape:
+            what = "no gradient" if got is None else f"a gradient of shape {np.shape(got)}"
+            told.append(
+                f"{compared.name}: backward returned {what} for input {compared.places[k]} of shape {shape}"
+            )
+        else:
+            error, units = compared.errors(k)
+            worst, ulps = max(worst, error), max(ulps, units)
+            kinks += int(np.count_nonzero(compared.slopes[k].parted))
+            if not wrong.any():
+                continue
+            told.append(compared.told(k, wrong))
+        hint = "missing, or None" if got is None else diagnose(_evidence(compared, k, got, wrong, known))
+        found.append(f"{compared.names[k]}: {hint}")
+    named = [hint for hint in found if not hint.endswith(UNKNOWN)]
+    named += dict.fromkeys(hint for _, hint in broken)
+    return Report(
+        (compared.given.name, *[way.name for way in compared.ways]),
+        worst,
+        ulps,
+        kinks,
+        compared.surely(),
+        (*told, *[problem for problem, _ in broken]),
+        "; ".join(named or found),
+    )
+
+
+def _evidence(compared: Comparison, k: int, got: Any, wrong: Array, known: dict[str, Any]) -> Evidence:
+    """Collect what a diagnosis is made from."""
+    x, slopes = compared.arrays[k], compared.slopes[k]
+    outs = parts(compared.f(*compared.arrays))
+    out = np.asarray(outs[0]) if len(outs) == 1 else flat(outs)
+    terms = None
+    if compared.all and len(slopes.terms) == x.size and x.size:
+        columns = [slopes.terms[index] for index in np.ndindex(x.shape)]
+        terms = np.stack(columns, axis=-1).reshape(out.shape + x.shape)
+    arrays = dict(_among(known, lambda x: isinstance(x, np.ndarray)))
+    return Evidence(
+        got=np.asarray(got, np.float64),
+        right=compared.right(k),
+        wrong=wrong,
+        input=x,
+        dout=compared.dout.reshape(out.shape),
+        others={name: compared.right(j) for j, name in enumerate(compared.names) if j != k},
+        arrays={**arrays, "the output": out},
+        numbers={name: float(x) for name, x in _among(known, _is_number)},
+        terms=terms,
+    )
+
+
+def _among(options: dict[str, Any], is_one: Callable[[Any], bool]) -> Iterator[tuple[str, Any]]:
+    """Yield what is one of some kind among options, also in dicts of them, by name."""
+    for name, option in options.items():
+        if isinstance(option, dict):
+            yield from _among(option, is_one)
+        elif is_one(option):
+            yield str(name), option
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (int, float, np.number)) and not isinstance(x, bool)

@@ -1,0 +1,307 @@
+"""One gradient in several independent ways, and how far apart they may be.
+
+Two ways may be apart by what rounding explains: some units in the last place of what the gradient's entry is a sum
+of. Differences have an error of their own as well. Of large inputs only some entries are found by differences; for
+the rest stand random directions, in which an error shows with a probability that is stated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..engine.recording import Array, TapeError
+from ..engine.tensor import Tensor, tensor
+from .diagnosis import picture
+from .numerical_gradient import NUDGE, Slopes, complex_step, differences, flat, imaginary, parts, slope, split
+
+ULPS = 64
+"""How many units in the last place of what it is a sum of an entry of a gradient may be wrong."""
+EVERY = 1000
+"""Up to so many entries each one is found by differences; of more, `SAMPLED` of each input, and directions."""
+SAMPLED = 2
+DIRECTIONS = 8
+"""Random directions for each large input; an error is missed if it shows in none."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to the gradients: an array for each input, NaN where it was not found, and its own error there."""
+
+    name: str
+    arrays: Sequence[Array]
+    errors: Sequence[Any]
+
+    @property
+    def exact(self) -> bool:
+        """Whether it is wrong by rounding alone."""
+        return self.name != "finite differences"
+
+    def known(self, k: int) -> Any:
+        """Tell which entries of the gradient of input k were found."""
+        return np.isfinite(self.errors[k]) & ~np.isnan(self.arrays[k])
+
+
+def tape_gradients(f: Callable[..., Any], arrays: Sequence[Array], dout: Array) -> list[Array]:
+    """Walk the tape of f backwards from its results, with no call of ours in between that could be wrong too."""
+    leaves = [tensor(x, requires_grad=True) for x in arrays]
+    try:
+        outs = parts(f(*leaves))
+    except ValueError as error:  # which NumPy makes of the TapeError, where it met a tensor itself
+        if isinstance(error.__cause__, TapeError):
+            raise error.__cause__ from None
+        raise
+    for out, weights in zip(outs, split(dout, [np.shape(out) for out in outs]), strict=True):
+        if isinstance(out, Tensor) and out.requires_grad:
+            out.backward(weights)
+    return [np.zeros(leaf.shape) if leaf.grad is None else leaf.grad for leaf in leaves]
+
+
+@dataclass
+class Comparison:
+    """A gradient in several ways, of a function f whose gradients are found by ``first``.
+
+    ``first(arrays, dout)`` returns the gradients to be checked, ``given`` are those at the arrays themselves; they are
+    compared in float64, in which the arrays are, and may be wrong by what rounding in ``eps`` explains. ``name`` is
+    what f is called, ``names`` are what the arrays are, and ``places`` their numbers among its inputs.
+    """
+
+    name: str
+    names: Sequence[str]
+    places: Sequence[int]
+    f: Callable[..., Any]
+    arrays: Sequence[Array]
+    dout: Array
+    given: Way
+    first: Callable[[Sequence[Array], Array], Sequence[Array]]
+    eps: float
+    analytic: bool = True
+    tape: bool = True
+
+    def __post_init__(self) -> None:
+        count = sum(x.size for x in self.arrays)
+        self.all = count <= EVERY and count * (count + self.dout.size) <= 4e6
+        rng = np.random.default_rng(0)
+        self.slopes = [Slopes.unknown(x.shape) for x in self.arrays]
+        for k, x in enumerate(self.arrays):
+            if self.all:
+                indices = list(np.ndindex(x.shape))
+            else:
+                chosen = rng.choice(x.size, min(SAMPLED, x.size), replace=False)
+                indices = [tuple(map(int, np.unravel_index(i, x.shape))) for i in chosen]
+            differences(self.f, self.arrays, k, self.dout, indices, self.slopes[k])
+        exact = [0.0] * len(self.arrays)
+        self.ways = []
+        if self.tape:
+            with suppress(TapeError):
+                self.ways.append(Way("tape", tape_gradients(self.f, self.arrays, self.dout), exact))
+        self.ways.append(self.by_differences())
+        if self.analytic:
+            gradients = complex_step(self.f, self.arrays, self.dout, self.slopes)
+            self.ways += [] if gradients is None else [Way("complex step", gradients, exact)]
+        self.allowed = self.rounding()
+        self.missed = 0.0
+        self.trusted = False
+
+    def by_differences(self) -> Way:
+        """Return the differences as a way."""
+        return Way(
+            "finite differences",
+            [slopes.value for slopes in self.slopes],
+            [2 * slopes.error + 1e-9 * slopes.size for slopes in self.slopes],
+        )
+
+    def rounding(self) -> list[Array]:
+        """Tell how large a unit in the last place is, for each entry: that of what the entry is a sum of.
+
+        The size of the sum's terms is known where differences were taken; and how much the entry changes by is, if
+        the inputs and dout change relative to themselves.
+        """
+        rng = np.random.default_rng(1)
+
+        def near(x: Array) -> Array:
+            return np.asarray(x * (1 + NUDGE * rng.choice([-1.0, 1.0], x.shape)))
+
+        with np.errstate(all="ignore"):
+            here = self.first(self.arrays, self.dout)
+            sizes = [np.abs(g) for g in here]
+            for _ in range(2):
+                there = self.first([near(x) for x in self.arrays], near(self.dout))
+                sizes = [
+                    np.fmax(size, np.abs(a - b) / NUDGE)
+                    for size, a, b in zip(sizes, here, there, strict=True)
+                ]
+        least = float(np.max(np.abs(self.dout), initial=1e-300))
+        result = []
+        for size, slopes in zip(sizes, self.slopes, strict=True):
+            size = np.nan_to_num(size, nan=0.0, posinf=0.0)
+            size = np.maximum(size, np.nan_to_num(slopes.size))
+            result.append(self.eps * (size + 1e-3 * np.max(size, initial=0.0) + least))
+        return result
+
+    def wrongs(self) -> list[Array]:
+        """Tell which entries of each gradient are wrong; in a large one at least one, if a direction shows it."""
+        wrongs = [self.wrong(k) for k in range(len(self.arrays))]
+        if not self.all and not any(wrong.any() for wrong in wrongs):
+            found = self.by_directions()
+            if found is not None:
+                wrongs[found[0]][found[1]] = True
+        return wrongs
+
+    def wrong(self, k: int) -> Array:
+        """Tell which entries of the gradient of input k are wrong."""
+        ours, slopes = np.asarray(self.given.arrays[k]), self.slopes[k]
+        wrong = np.zeros(ours.shape, bool)
+        for way in self.ways:
+            with np.errstate(invalid="ignore"):
+                near = np.abs(ours - way.arrays[k]) <= ULPS * self.allowed[k] + way.errors[k]
+            wrong |= way.known(k) & ~near & (ours != way.arrays[k])
+        while True:  # it may be at a kink, where the tape takes another slope
+            unseen = np.argwhere(wrong & np.isnan(slopes.value))[: 4 * SAMPLED]
+            self.look_at(k, unseen)
+            wrong = np.where(slopes.parted, ~slopes.admits(ours), wrong)
+            if not len(unseen) or any(wrong[tuple(index)] for index in unseen) or len(slopes.terms) > EVERY:
+                return wrong
+
+    def look_at(self, k: int, indices: Any) -> None:
+        """Take differences at more entries of input k."""
+        entries = [tuple(map(int, index)) for index in indices]
+        differences(self.f, self.arrays, k, self.dout, entries, self.slopes[k])
+        self.ways = [way if way.exact else self.by_differences() for way in self.ways]
+
+    def right(self, k: int) -> Array:
+        """Return the gradient of input k, each entry by the most exact way; ours, where a kink admits it."""
+        ours = np.asarray(self.given.arrays[k])
+        right = np.full(ours.shape, np.nan)
+        for way in sorted(self.ways, key=lambda way: not way.exact):
+            right = np.where(np.isnan(right), way.arrays[k], right)
+        kept = self.slopes[k].parted & self.slopes[k].admits(ours)
+        return np.where(kept, ours, right)
+
+    def errors(self, k: int) -> tuple[float, float]:
+        """Return the largest relative error of input k's gradient against all, and in ulps against exact ways."""
+        ours, smooth = np.asarray(self.given.arrays[k]), ~self.slopes[k].parted
+        worst, ulps = 0.0, 0.0
+        for way in self.ways:
+            other = np.asarray(way.arrays[k])
+            known = smooth & way.known(k)
+            size = np.maximum(np.abs(ours), np.abs(other))
+            floor = max(1e-3 * float(np.max(size, initial=0.0, where=known)), 1e-6)
+            apart = np.where(known, np.abs(ours - other), 0.0)
+            worst = max(worst, float(np.max(apart / np.maximum(size, floor), initial=0.0, where=known)))
+            if way.exact:
+                ulps = max(ulps, float(np.max(apart / self.allowed[k], initial=0.0, where=known)))
+        return worst, ulps
+
+    def told(self, k: int, wrong: Array) -> str:
+        """Name the worst entry of a wrong gradient, with all ways' values, and draw where it is wrong."""
+        ours, right = np.asarray(self.given.arrays[k]), self.right(k)
+        apart = np.where(wrong, np.nan_to_num(np.abs(ours - right), nan=np.inf), -1.0)
+        index = tuple(int(i) for i in np.unravel_index(int(np.argmax(apart)), apart.shape))
+        if np.isnan(self.slopes[k].value[index]):
+            self.look_at(k, [index])
+            right = self.right(k)
+            apart[index] = abs(ours[index] - right[index])
+        numbers = [(way, float(np.asarray(way.arrays[k])[index])) for way in (self.given, *self.ways)]
+        values = [
+            f"{way.name} {repr(x) if way.exact else f'{x:.8g}'}"
+            for way, x in numbers
+            if way is self.given or not np.isnan(x)
+        ]
+        size = max(abs(ours[index]), abs(right[index]), 1e-300)
+        error, allowed = float(apart[index] / size), ULPS * self.allowed[k][index] / size
+        lines = [
+            f"{self.name}: the gradient of input {self.places[k]} is wrong at index {index}: {', '.join(values)}; "
+            f"relative error {error:.3g}, where {allowed:.1g} is allowed"
+        ]
+        if self.slopes[k].parted[index]:
+            left, right_slope = self.slopes[k].left[index], self.slopes[k].right[index]
+            lines.append(f"a kink: the slope to the left is {left:.6g}, that to the right {right_slope:.6g}")
+        return "\n".join([*lines, picture(wrong)])
+
+    def along(self, direction: Sequence[Array]) -> tuple[float, float]:
+        """Tell how far our derivative in a direction is from that of f, and how far it may be."""
+        pairs = list(zip(self.given.arrays, direction, strict=True))
+        ours = sum(float(np.vdot(g, v)) for g, v in pairs)
+        theirs, error = self.derivative(direction)
+        spread = _norm([u * v for u, v in zip(self.allowed, direction, strict=True)])
+        spread += float(np.finfo(float).eps) * _norm([g * v for g, v in pairs])
+        apart, allowed = abs(ours - theirs), ULPS * spread + 2 * error
+        return (np.inf if np.isnan(ours) else apart), (allowed if np.isfinite(allowed) else np.inf)
+
+    def derivative(self, direction: Sequence[Array]) -> tuple[float, float]:
+        """Return f's derivative in a direction and its error: by the complex step, once differences confirm it."""
+
+        def at(h: complex) -> list[Any]:
+            return [x + h * v for x, v in zip(self.arrays, direction, strict=True)]
+
+        exact = imaginary(self.f, at(1e-30j)) if self.analytic else None
+        if exact is None or not self.trusted:
+            with np.errstate(all="ignore"):
+                theirs, error, _, _, terms = slope(lambda h: flat(self.f(*at(h))), 1.0, self.dout)
+            if exact is None:
+                return theirs, error
+            unlike = abs(float(exact @ self.dout) - theirs)
+            self.trusted = unlike <= error + 1e-5 * float(np.abs(terms).sum())
+            if not self.trusted:
+                return theirs, error
+        terms = exact * self.dout
+        return float(terms.sum()), ULPS * float(np.finfo(float).eps * np.linalg.norm(terms))
+
+    def by_directions(self) -> tuple[int, tuple[int, ...]] | None:
+        """Hold ours against f's derivatives in random directions; return the input and the index of an error.
+
+        A gradient whose error has the norm E is off by ``|E z|`` in a direction of normal numbers, z normal too, so
+        that an error is missed with probability less than 0.8 allowed / E, in each direction.
+        """
+        rng = np.random.default_rng(2)
+        self.missed = 0.0
+        for _ in range(DIRECTIONS):
+            # At a kink no slope is that of all directions: those that are known are left out.
+            direction = [
+                np.where(slopes.parted, 0.0, rng.standard_normal(x.shape))
+                for x, slopes in zip(self.arrays, self.slopes, strict=True)
+            ]
+            apart, allowed = self.along(direction)
+            if apart > allowed:
+                return self.halved(direction)
+            self.missed = max(self.missed, 0.8 * allowed * 1e6 ** (1 / DIRECTIONS))
+        return None
+
+    def halved(self, direction: list[Array]) -> tuple[int, tuple[int, ...]]:
+        """Find an entry that is wrong by halving a direction in which ours is."""
+        whole = flat(direction)
+        shapes = [x.shape for x in self.arrays]
+        low, high = 0, len(whole)
+        while high - low > 1:
+            halves = []
+            for start, stop in ((low, (low + high) // 2), ((low + high) // 2, high)):
+                part = np.zeros_like(whole)
+                part[start:stop] = whole[start:stop]
+                apart, allowed = self.along(split(part, shapes))
+                halves.append((apart / max(allowed, 1e-300), start, stop))
+            _, low, high = max(halves)
+        ends = np.cumsum([x.size for x in self.arrays])
+        k = int(np.searchsorted(ends, low, side="right"))
+        return k, tuple(int(i) for i in np.unravel_index(low - ends[k] + self.arrays[k].size, shapes[k]))
+
+    def surely(self) -> str:
+        """Say how sure it is that an error is found."""
+        if self.all:
+            return "every entry looked at, each way"
+        missed = self.missed / max(_norm(self.given.arrays), 1e-300)
+        sampled = (
+            f"differences at {SAMPLED} entries of each input, and in {DIRECTIONS} random directions: an error of more "
+            f"than {missed:.0e} of the gradients' norm is missed with probability 1e-6"
+        )
+        has_tape = any(way.name == "tape" for way in self.ways)
+        return f"every entry looked at by the tape; {sampled}" if has_tape else sampled
+
+
+def _norm(arrays: Sequence[Array]) -> float:
+    """Return the square root of the sum of all squares."""
+    return float(sum(float(np.vdot(x, x)) for x in arrays) ** 0.5)

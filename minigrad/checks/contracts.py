@@ -1,0 +1,175 @@
+"""What a layer has to keep beside its numbers: it leaves what it is given as it is, and depends on nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..engine.recording import Array
+from .comparison import ULPS
+from .layer_call import LayerCall
+
+Broken = Iterator[tuple[str, str]]  # what is not kept, and what the mistake is
+
+
+def broken_contracts(call: LayerCall, per_example: Sequence[int]) -> Broken:
+    """Yield what a layer does not keep of what it has to, with what the mistake is; find its gradients."""
+    inputs = call.copied()
+    outs, cache = call.run(inputs)
+    if changed := list(_changed_inputs(call, inputs)):
+        yield from changed
+        return
+    if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(outs, call.outs, strict=True)):
+        yield (
+            "the forward gave two results for one input, so there is nothing to compare; seed what is random in it, "
+            "or give the random numbers as an input",
+            "it draws random numbers, or keeps something from one call to the next",
+        )
+        return
+    upstream, held = call.douts(call.dout), _arrays_in(cache)
+    before = [x.copy() for x in held]
+    call.returned = [None if g is None else np.array(g) for g in call.raw(upstream, cache)]
+    call.gradients = call.fitted(call.returned)
+    if not all(np.array_equal(a, b) for a, b in zip(upstream, call.douts(call.dout), strict=True)):
+        yield "the backward changed its dout; it must leave it as it is", "mutates its dout"
+    changed = list(_changed_inputs(call, inputs))
+    yield from changed
+    kept = [np.array_equal(a, b, equal_nan=a.dtype.kind in "fc") for a, b in zip(held, before, strict=True)]
+    if not all(kept) and not changed:
+        yield "the backward changed its cache, which another backward may need", "mutates its cache"
+    yield from _other_dtypes(call)
+    if all(kept) and not changed:
+        yield from _not_repeated(call, cache)
+        yield from _not_linear(call, cache)
+        yield from _not_in_any_memory(call)
+        yield from _not_row_by_row(call, per_example)
+
+
+def _changed_inputs(call: LayerCall, inputs: Sequence[Any]) -> Broken:
+    for i in call.floats:
+        if not np.array_equal(inputs[i], call.inputs[i], equal_nan=True):
+            yield f"the layer changed its input {i}; it must leave it as it is", f"mutates its input {i}"
+
+
+def _arrays_in(cache: Any) -> list[Array]:
+    """Return the arrays in a cache: itself, or within tuples, lists and dicts."""
+    if isinstance(cache, np.ndarray):
+        return [cache]
+    if isinstance(cache, dict):
+        cache = list(cache.values())
+    return [x for each in cache for x in _arrays_in(each)] if isinstance(cache, (tuple, list)) else []
+
+
+def _other_dtypes(call: LayerCall) -> Broken:
+    for i, g in zip(call.floats, call.returned, strict=True):
+        dtype = call.inputs[i].dtype
+        if g is not None and g.dtype != dtype:
+            yield (
+                f"backward returned a gradient of dtype {g.dtype} for input {i} of dtype {dtype}",
+                f"{g.dtype} somewhere inside",
+            )
+
+
+def _alike(call: LayerCall, xs: Sequence[Array], ys: Sequence[Array], scale: float = 1.0) -> bool:
+    """Tell whether two gradients are the same up to rounding; and where sums overflow, up to their order."""
+    least = 4 * float(np.max(np.abs(call.dout), initial=0.0))
+    for x, y in zip(xs, ys, strict=True):
+        size = float(np.max(np.abs(y), initial=least, where=np.isfinite(y)))
+        overflows = size > np.finfo(np.float64).max * call.eps or not np.isfinite(y).all()
+        with np.errstate(invalid="ignore", over="ignore"):
+            lost = overflows & ~(np.isfinite(x) & np.isfinite(y))
+            if not np.all((np.abs(x - y) <= scale * ULPS * call.eps * size) | (x == y) | lost):
+                return False
+    return True
+
+
+def _not_repeated(call: LayerCall, cache: Any) -> Broken:
+    """Call the backward again, and once more after a forward of other inputs."""
+    if not _alike(call, call.backward(call.douts(call.dout), cache), call.gradients):
+        yield (
+            "a second backward with the same cache gives another gradient",
+            "keeps something from call to call",
+        )
+        return
+    with np.errstate(all="ignore"):
+        call.forward(
+            [
+                x + x.dtype.type(0.5) * np.cos(np.arange(x.size)).reshape(x.shape).astype(x.dtype)
+                for x in (call.inputs[i] for i in call.floats)
+            ]
+        )
+    if not _alike(call, call.backward(call.douts(call.dout), cache), call.gradients):
+        yield (
+            "after a forward with other inputs the same cache gives another gradient",
+            "reads a stale cache: what the last forward left, not the cache it is given",
+        )
+
+
+def _not_linear(call: LayerCall, cache: Any) -> Broken:
+    """Twice the dout gives twice the gradient, and a sum the sum."""
+    other = np.roll(call.dout, 1)[::-1]
+    one = call.gradients
+    two, twice, both = [
+        call.backward(call.douts(dout), cache) for dout in (other, 2 * call.dout, call.dout + other)
+    ]
+    if not (
+        _alike(call, twice, [2 * g for g in one])
+        and _alike(call, both, [a + b for a, b in zip(one, two, strict=True)], 4)
+    ):
+        yield (
+            "the gradients are not linear in dout: backward(2 dout) is not 2 backward(dout), or that of a sum no sum",
+            "dout is not used in each term, or used twice in one",
+        )
+
+
+def _not_in_any_memory(call: LayerCall) -> Broken:
+    """Give the inputs and dout read-only, and with strides."""
+    for what, lay in (("read-only", _read_only), ("strided", _strided)):
+        try:
+            outs, cache = call.run([lay(x) if isinstance(x, np.ndarray) else x for x in call.inputs])
+            gradients = call.backward([lay(d) for d in call.douts(call.dout)], cache)
+        except Exception as error:
+            yield (
+                f"it fails for {what} arrays: {type(error).__name__}: {error}",
+                f"does not take {what} arrays",
+            )
+            continue
+        outputs = [np.asarray(out, np.float64) for out in outs]
+        expected = [np.asarray(out, np.float64) for out in call.outs]
+        if not all(np.isfinite(out).all() for out in (*outputs, *expected)):
+            continue  # what an overflow leaves depends on the order of the sums
+        if not (_alike(call, outputs, expected) and _alike(call, gradients, call.gradients)):
+            yield f"{what} arrays give another gradient", f"does not take {what} arrays"
+
+
+def _read_only(x: Array) -> Array:
+    x = x.copy()
+    x.flags.writeable = False
+    return x
+
+
+def _strided(x: Array) -> Array:
+    """Return x as every other entry of a larger array, with its axes in reversed order in memory."""
+    if not x.ndim:
+        return x
+    larger = np.zeros([2 * n for n in x.shape[::-1]], x.dtype).T
+    view = larger[(slice(None, None, 2),) * x.ndim]
+    view[...] = x
+    return view
+
+
+def _not_row_by_row(call: LayerCall, per_example: Sequence[int]) -> Broken:
+    """Give the rows of a batch one by one."""
+    for row in range(len(call.inputs[per_example[0]]) if per_example else 0):
+        at = slice(row, row + 1)
+        _, cache = call.run([x[at] if i in per_example else x for i, x in enumerate(call.inputs)])
+        single = call.raw([d[at] for d in call.douts(call.dout)], cache)
+        for i, alone, batch in zip(call.floats, single, call.gradients, strict=True):
+            if i in per_example and not _alike(call, [np.asarray(alone)], [batch[at]]):
+                yield (
+                    f"row {row} of input {i} has another gradient in the batch than alone",
+                    "examples are mixed: an axis of the batch where one of the features is meant, or a mean over it",
+                )
+                return

@@ -1,0 +1,303 @@
+"""Gradients found numerically: the course's central differences; extrapolated ones with their errors; complex step.
+
+The differences know how far off they are: their step is halved until two orders agree, and what is left, with the
+rounding of the function's values, is their error at each entry.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..engine.recording import Array
+
+STEP = 2.0**-12
+"""The first step of the differences, at entries of size 1; it is halved until their error is small."""
+HALVINGS = 12
+ROUNDINGS = 64
+"""How many units in the last place a value of the function may be wrong, before a difference is an error."""
+NUDGE = 2.0**-26
+"""The least that an entry is changed by, relative to itself, to see what changes with it."""
+
+
+def rel_error(x: Any, y: Any) -> float:
+    """Return the largest ``|x - y| / max(1e-8, |x| + |y|)``, as the course's notebook defines it; 0, if empty."""
+    x, y = np.asarray(x), np.asarray(y)
+    return float(np.max(np.abs(x - y) / np.maximum(1e-8, np.abs(x) + np.abs(y)), initial=0.0))
+
+
+def eval_numerical_gradient(
+    f: Callable[[Array], Any], x: Array, verbose: bool = True, h: float = 1e-5
+) -> Array:
+    """Return the gradient of a scalar function by central differences, as the course does.
+
+    Parameters
+    ----------
+    f
+        A function of x whose result is one number.
+    x : ndarray of floats
+        The point; of any shape. It is changed while f runs, and restored exactly, also if f raises.
+    verbose : bool
+        Whether to print each entry's index and derivative.
+    h : float
+        The step.
+
+    Returns
+    -------
+    ndarray of x's shape
+
+    Raises
+    ------
+    TypeError
+        If x is no writable array of floats.
+    ValueError
+        If h is not positive.
+    """
+    _check_nudgeable(x, h)
+    gradient = np.zeros(x.shape)
+    for index in np.ndindex(x.shape):
+        above, below = [_moved(lambda: np.array(f(x)), x, index, step) for step in (h, -h)]
+        gradient[index] = (above.item() - below.item()) / (2 * h)
+        if verbose:
+            print(index, gradient[index])
+    return gradient
+
+
+def eval_numerical_gradient_array(f: Callable[[Array], Any], x: Array, df: Any, h: float = 1e-5) -> Array:
+    """Return the gradient of sum(f(x) df) by central differences, as the course does.
+
+    Parameters
+    ----------
+    f
+        A function of x whose result is an array.
+    x : ndarray of floats
+        The point; of any shape. It is changed while f runs, and restored exactly, also if f raises.
+    df : ndarray of the shape of f(x), or a number
+        The gradient of whatever is differentiated with respect to f(x).
+    h : float
+        The step.
+
+    Returns
+    -------
+    ndarray of x's shape
+
+    Raises
+    ------
+    TypeError
+        If x is no writable array of floats.
+    ValueError
+        If h is not positive, or df has not the shape of f(x).
+    """
+    _check_nudgeable(x, h)
+    gradient = np.zeros(x.shape)
+    for index in np.ndindex(x.shape):
+        above, below = [_moved(lambda: np.array(f(x)), x, index, step) for step in (h, -h)]
+        if np.ndim(df) and np.shape(df) != above.shape:
+            raise ValueError(f"numerical gradient: df has shape {np.shape(df)}, but f(x) has {above.shape}")
+        gradient[index] = np.sum((above - below) * df) / (2 * h)
+    return gradient
+
+
+def _check_nudgeable(x: Any, h: float) -> None:
+    if not isinstance(x, np.ndarray) or x.dtype.kind != "f" or not x.flags.writeable:
+        what = f"dtype {x.dtype}" if isinstance(x, np.ndarray) else type(x).__name__
+        raise TypeError(f"numerical gradient: x has {what}; expected a writable array of floats")
+    if not h > 0:
+        raise ValueError(f"numerical gradient: h is {h}; expected a step > 0")
+    if h < np.finfo(x.dtype).eps ** 0.5:
+        warnings.warn(
+            f"numerical gradient: a step of {h:g} is lost in the rounding of {x.dtype}; give float64, or a step of "
+            f"about {float(np.finfo(x.dtype).eps) ** (1 / 3):.0e}",
+            stacklevel=3,
+        )
+
+
+def _moved(f: Callable[[], Any], x: Array, index: tuple[int, ...], step: complex) -> Any:
+    """Return f() with one entry of x moved by a step; the entry is restored, whatever happens."""
+    before = x[index]
+    try:
+        x[index] = before + step
+        return f()
+    finally:
+        x[index] = before
+
+
+def flat(out: Any) -> Array:
+    """Return all outputs as one vector."""
+    return np.concatenate([np.ravel(np.asarray(part)) for part in parts(out)])
+
+
+def parts(out: Any) -> Sequence[Any]:
+    """Return the outputs of a function that has one, or a list or a tuple of them."""
+    return out if isinstance(out, (list, tuple)) else [out]
+
+
+def split(vector: Array, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
+    """Cut a vector into arrays of these shapes."""
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+    return [part.reshape(shape) for part, shape in zip(np.split(vector, ends[:-1]), shapes, strict=True)]
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """Derivatives by differences along each axis of an array, NaN where none was asked for.
+
+    ``error`` is that of ``value``; ``left`` and ``right`` part at a kink; ``size`` is the sum of the sizes of what
+    adds up to ``value``. ``terms`` are what adds up, by index.
+    """
+
+    value: Array
+    error: Array
+    left: Array
+    right: Array
+    size: Array
+    terms: dict[tuple[int, ...], Array]
+
+    @classmethod
+    def unknown(cls, shape: tuple[int, ...]) -> Slopes:
+        """Return the slopes of an array along none of whose axes there are differences yet."""
+        value, error, left, right, size = [np.full(shape, np.nan) for _ in range(5)]
+        return cls(value, error, left, right, size, {})
+
+    @property
+    def margin(self) -> Any:
+        """How far a slope to one side may be off."""
+        return 8 * self.error + 1e-5 * self.size
+
+    @property
+    def parted(self) -> Any:
+        """Where the slopes to the left and to the right are apart by more than their errors."""
+        return (np.abs(self.right - self.left) > self.margin) & np.isfinite(self.error)
+
+    def admits(self, x: Array) -> Any:
+        """Tell where x lies between the slopes to the left and to the right."""
+        low, high = np.minimum(self.left, self.right), np.maximum(self.left, self.right)
+        return (low - self.margin <= x) & (x <= high + self.margin)
+
+
+def slope(
+    at: Callable[[float], Array], x: float, dout: Array, least: float = 1e-2
+) -> tuple[float, float, float, float, Array]:
+    """Differentiate dout · at(h) at h = 0, by central differences extrapolated (Richardson 1911).
+
+    The step is halved until two orders agree to 1e-7, or rounding is larger; if neither comes to pass, the best is
+    taken, with the error that it has.
+
+    Parameters
+    ----------
+    at
+        The function's values, as a vector, after x has been moved by h.
+    x : float
+        What is moved: its size sets the step.
+    dout : ndarray
+        The weights of the values.
+    least : float
+        The size that x has at least, for the step.
+
+    Returns
+    -------
+    value, error, left, right : float
+        The derivative and its error, infinite if there is none; and the slopes to the left and to the right.
+    terms : ndarray
+        What adds up to the derivative.
+    """
+    here, weights = at(0.0), np.abs(dout)
+    # A step that is long, as at 1e30, must do more than the next number does: it may span many periods of a sine.
+    beside = float(weights @ np.abs(at(float(np.spacing(abs(x)))) - here)) if abs(x) * NUDGE > STEP else 0.0
+    h = max(STEP * min(max(abs(x), least), 1.0), abs(x) * NUDGE)
+    best = (np.nan, np.inf, np.nan, np.nan, np.zeros(dout.shape))
+    before: tuple[float, float, float] | None = None
+    extrapolated = np.nan
+    for _ in range(HALVINGS):
+        up, down, above, below = at(h), at(-h), (x + h) - x, x - (x - h)
+        terms = (up - down) / (above + below) * dout
+        first = float(terms.sum()), float((here - down) @ dout) / below, float((up - here) @ dout) / above
+        finite = bool(np.isfinite(first).all())
+        if finite and before is not None:
+            value, left, right = (
+                (4 * first[0] - before[0]) / 3,
+                2 * first[1] - before[1],
+                2 * first[2] - before[2],
+            )
+            apart = abs(value - (first[0] if np.isnan(extrapolated) else extrapolated))
+            moved = (up != down) | (up != here)
+            roundings = np.where(moved, ROUNDINGS, 1.0) * (np.abs(up) + np.abs(down))
+            noise = np.finfo(float).eps * float(weights @ roundings) / h
+            size = float(np.abs(terms).sum())
+            # Orders further apart than that say nothing: the step is too long for what the function does.
+            seen = apart <= max(noise, 1e-3 * size) and beside <= 1e-3 * float(weights @ np.abs(up - here))
+            if seen and apart + noise < best[1]:
+                best = value, apart + noise, left, right, terms
+            if apart <= max(noise, 1e-7 * size):
+                break
+            extrapolated = value
+        before = first if finite else None
+        h /= 2
+    return best
+
+
+def differences(
+    f: Callable[..., Any],
+    arrays: Sequence[Array],
+    which: int,
+    dout: Array,
+    indices: Sequence[tuple[int, ...]],
+    slopes: Slopes,
+) -> None:
+    """Differentiate dout · f at the arrays numerically along some entries of one of them, and fill its slopes in."""
+    arrays = [np.array(x) for x in arrays]
+    x = arrays[which]
+    largest = float(np.max(np.abs(x), initial=0.0))
+    least = 1e-2 * largest if 0 < largest < 1e-4 else 1e-2  # what is small in all may bend as soon
+    found = slopes.value, slopes.error, slopes.left, slopes.right, slopes.size
+
+    def at(h: float) -> Any:
+        return _moved(lambda: flat(f(*arrays)), x, index, h)
+
+    with np.errstate(all="ignore"):
+        for index in indices:
+            *numbers, terms = slope(at, float(x[index]), dout, least)
+            slopes.terms[index] = terms
+            for array, number in zip(found, [*numbers, float(np.abs(terms).sum())], strict=True):
+                array[index] = number
+
+
+def complex_step(
+    f: Callable[..., Any], arrays: Sequence[Array], dout: Array, slopes: Sequence[Slopes]
+) -> list[Array] | None:
+    """Differentiate f by Im f(x + i h) / h (Squire and Trapp 1998), exact where f is analytic.
+
+    Where it disagrees with the differences at large, f is not analytic, and there is no such way.
+    """
+    moved = [x.astype(complex) for x in arrays]
+    gradients = []
+    for x, known in zip(moved, slopes, strict=True):
+        gradient = np.full(x.shape, np.nan)
+        for index in known.terms:
+            value = _moved(lambda: imaginary(f, moved), x, index, 1e-30j)
+            if value is None:
+                return None
+            gradient[index] = value @ dout
+        unlike = np.abs(gradient - known.value) > known.error + 1e-5 * np.maximum(
+            known.size, np.abs(known.value)
+        )
+        if np.any(unlike & ~known.parted) or np.any(np.isnan(gradient) & np.isfinite(known.error)):
+            return None
+        size = np.maximum(np.maximum(np.abs(gradient), np.abs(known.value)), known.size)
+        gradient[~(known.error <= 1e-3 * size)] = np.nan  # where nothing tells whether it is analytic
+        gradients.append(gradient)
+    return gradients
+
+
+def imaginary(f: Callable[..., Any], arrays: Sequence[Array]) -> Array | None:
+    """Return the imaginary parts of f at the arrays, in units of 1e-30; None, if f takes no complex ones."""
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            return np.asarray(np.imag(flat(f(*arrays))) / 1e-30)
+    except (TypeError, ValueError, np.exceptions.ComplexWarning):
+        return None

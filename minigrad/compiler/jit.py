@@ -1,0 +1,190 @@
+"""`jit`: a function of arrays, compiled to the straight line of NumPy calls that it makes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import Any, NamedTuple
+
+from ..engine.recording import recording
+from ..engine.watch import Anomaly
+from .program import Program, name_of
+from .signature import Inlined, Outside, flatten, refuse_overlap
+from .where import JitError
+
+__all__ = ["JitError", "Jitted", "jit"]
+MAXSIZE = 32
+"""How many signatures of a function are kept compiled."""
+
+
+class CacheInfo(NamedTuple):
+    """How often a signature was known, how often it was compiled, and how many are kept and may be."""
+
+    hits: int
+    misses: int
+    maxsize: int
+    currsize: int
+
+
+def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int, ...] = ()) -> Any:
+    """Compile a function of arrays to the NumPy calls it makes, into memory that is kept.
+
+    The first call with a signature (how the arguments are nested, the arrays' shapes and dtypes, the values of
+    all other arguments) runs the function on stand-ins that record NumPy's calls, the backward pass of `grad`
+    and `value_and_grad` included. What is recorded is simplified, given buffers, and written as Python source.
+    Later calls run that. A function whose arguments are tensors, or which is called in one that is compiled, is
+    part of that computation and is not compiled on its own; in `detect_anomaly` it runs as it is written.
+
+    Parameters
+    ----------
+    f
+        A function of arrays, numbers, random generators, and nested dicts, lists and tuples of them, that
+        depends on nothing else, does nothing else, and returns arrays, nested as they may be.
+        An array that it writes to is written to. Numbers, strings, functions and the like are options: a new
+        value is a new signature. So is what it, and a function that it calls by a name or is given, reads from
+        outside by a name of its own: a number, string or tuple of them by its value, anything else (a function, a
+        class, a list) by which object it is. What is in that object (an entry, an attribute; a module's functions)
+        is taken once, and so is what a function reads that is found in it. Arrays must be arguments. While it is
+        captured they are arrays to isinstance, but not to ``type(x) is np.ndarray``. `numpy.errstate` in the
+        function holds in the first call alone: put it around the calls.
+    donate_argnums
+        The positions of arguments whose arrays may be written over, and handed back as results.
+
+    Returns
+    -------
+    Jitted
+        To be called as f. What it returns is the caller's own.
+
+    Raises
+    ------
+    JitError
+        When first called, at a line whose outcome depends on the values of arrays (``if loss > 3``,
+        ``float(x)``, ``np.asarray(x)``), on random numbers that are no argument, or on an array from outside.
+
+    Examples
+    --------
+    >>> @mg.jit(donate_argnums=0)
+    ... def step(params, X, y):
+    ...     loss, grads = mg.value_and_grad(objective)(params, X, y)
+    ...     return loss, {name: params[name] - lr * grads[name] for name in params}
+    """
+    positions = donate_argnums if isinstance(donate_argnums, tuple) else (donate_argnums,)
+    if not all(type(position) is int and position >= 0 for position in positions):
+        raise TypeError(
+            f"jit: donate_argnums is {donate_argnums!r}; expected a position, 0 or more, or a tuple of them"
+        )
+    if f is None:
+        return lambda f: Jitted(f, positions)
+    if not callable(f):
+        raise TypeError(f"jit: got {f!r}; expected a function of arrays")
+    return Jitted(f, positions)
+
+
+class Jitted:
+    """A compiled function; made by `jit`.
+
+    Attributes
+    ----------
+    source : str
+        The Python source that the last call ran.
+    tape : Tape
+        The calls in it; ``print`` it.
+    buffers : int
+        The memory that it keeps between calls, in bytes.
+    """
+
+    def __init__(self, f: Callable[..., Any], donated: tuple[int, ...]) -> None:
+        update_wrapper(self, f)
+        self.function = f
+        self.donated = donated
+        self.programs: OrderedDict[Any, Program] = OrderedDict()
+        self.recent: tuple[Outside, Program] | None = None
+        self.hits = self.misses = 0
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Call the function; compile it first, if the signature is new."""
+        if self.recent is None:
+            return self._call(args, kwargs)
+        outside, program = self.recent
+        leaves = program.leaves_of(args, kwargs)
+        if leaves is None or outside.changed() or type(recording.get()) is Anomaly:
+            return self._call(args, kwargs)
+        self.hits += 1
+        with program.lock:
+            return program.run(*leaves)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call the function where the call before was of another signature, or may have been."""
+        leaves: list[Any] = []
+        key: list[Any] = []
+        try:
+            flatten(args, leaves, key)
+            if kwargs:
+                key.append("keywords")
+                flatten((kwargs,), leaves, key)
+        except Inlined:
+            return self.function(*args, **kwargs)
+        if type(recording.get()) is Anomaly:
+            return self.function(*args, **kwargs)
+        outside = Outside(self.function) if self.recent is None else self.recent[0].now()
+        signature = *key, *outside.key
+        program = self.programs.get(signature)
+        if program is None:
+            program, result = self._compile(args, kwargs, leaves)
+            if not outside.changed():  # meanwhile, by another thread
+                self.programs[signature] = program
+            self.misses += 1
+            if len(self.programs) > MAXSIZE:
+                self.programs.popitem(last=False)
+            self.recent = outside, program
+            return result
+        refuse_overlap(leaves, program.overwritten)
+        self.programs[signature] = self.programs.pop(signature, program)  # the latest, now
+        self.hits += 1
+        self.recent = outside, program
+        with program.lock:
+            return program.run(*leaves)
+
+    def _compile(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any]
+    ) -> tuple[Program, Any]:
+        """Compile the function for a new signature; return the result that capturing it gave, too."""
+        if any(position >= len(args) + len(kwargs) for position in self.donated):
+            raise TypeError(
+                f"jit: donate_argnums is {self.donated}, but {name_of(self.function)} was called with "
+                f"{len(args) + len(kwargs)} arguments"
+            )
+        program = Program(self.function, args, kwargs, self.donated)
+        refuse_overlap(leaves, program.overwritten)
+        return program, program.first(leaves)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """Bind a method, as functions do."""
+        return self if instance is None else lambda *args, **kwargs: self(instance, *args, **kwargs)
+
+    def _program(self) -> Program:
+        if self.recent is None:
+            raise AttributeError(
+                f"jit: {name_of(self.function)} was not called yet; it is compiled when it is"
+            )
+        return self.recent[1]
+
+    @property
+    def source(self) -> str:
+        """The Python source that the last call ran."""
+        return self._program().source
+
+    @property
+    def tape(self) -> Any:
+        """The calls that the last call made, as a `minigrad.pictures.tape.Tape`."""
+        return self._program().tape()
+
+    @property
+    def buffers(self) -> int:
+        """The memory that the last call's program keeps between calls, in bytes."""
+        return self._program().buffers
+
+    def cache_info(self) -> CacheInfo:
+        """Return how often a signature was known and how often it was not, and how many are kept."""
+        return CacheInfo(self.hits, self.misses, MAXSIZE, len(self.programs))

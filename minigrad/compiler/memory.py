@@ -1,0 +1,262 @@
+"""Where the values of a captured program are: in buffers, in arguments that may be written over, in new arrays.
+
+A value that no result needs is put into a buffer made beforehand, which later values take over when it is
+dead; a call that works entry by entry writes over an operand that dies with it. Results are made afresh in every call,
+or take the place of an argument that was donated.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from ..rules.indexing import scatter
+from ..rules.reductions import products_of_others
+from ..rules.table import WHOLE
+from .ir import Node, Nodes, added_at, cast, part, pick, spread, written
+from .rewrites import COMPARISONS
+
+
+class Place:
+    """The memory that a value is in, and others after it.
+
+    Attributes
+    ----------
+    owner : Node
+        The first value put there; of an argument, the argument.
+    donated : bool
+        Whether it is an argument that may be written over.
+    array : ndarray or None
+        The buffer; None for an argument, and for what each call makes afresh.
+    fresh : bool
+        Whether each call makes it afresh.
+    """
+
+    __slots__ = ("array", "donated", "fresh", "name", "owner")
+
+    def __init__(self, owner: Node, donated: bool = False) -> None:
+        self.owner = owner
+        self.donated = donated
+        self.fresh = False
+        self.array: np.ndarray[Any, Any] | None = None
+        self.name = ""
+
+
+VIEWS = frozenset({part, np.transpose, np.reshape, np.broadcast_to, np.flip})
+"""Functions whose result views their first operand."""
+INTO = frozenset({np.concatenate, np.stack, np.cumsum, np.cumprod, np.clip, np.dot})
+"""Functions with out=, beside the ufuncs and their reductions."""
+COPIES = frozenset({cast, np.copy, np.where, spread, written, added_at})
+"""Functions with a way of their own to put the result into an array."""
+NEW = frozenset(
+    {
+        WHOLE[scatter],
+        WHOLE[products_of_others],
+        pick,
+        np.argmax,
+        np.argmin,
+        np.argsort,
+        np.full,
+        np.mean,
+        np.outer,
+    }
+    | {np.pad, np.repeat, np.roll, np.sort, np.std, np.take, np.tensordot, np.tile, np.trace, np.var, np.vdot}
+)
+"""Functions that make an array of their own. What is in none of these sets may view any operand."""
+
+
+def is_mask(x: Any) -> bool:
+    """Tell whether an argument is an array of booleans."""
+    return type(x) is Node and x.dtype.kind == "b"
+
+
+def is_reduction(f: Any) -> bool:
+    """Tell whether a function is a method of a ufunc, such as ``np.add.reduce``."""
+    return isinstance(getattr(f, "__self__", None), np.ufunc) and f.__name__ in ("reduce", "accumulate")
+
+
+def fills(node: Node) -> bool:
+    """Tell whether a call can put its result into an array it is given."""
+    f = node.function
+    if not node.shape or (f is np.where and not is_mask(node.args[0])):
+        return False
+    return (isinstance(f, np.ufunc) and f.nout == 1) or is_reduction(f) or f in INTO or f in COPIES
+
+
+def overwrites(node: Node) -> list[Node]:
+    """Return the operands that a call may put its result over."""
+    f = node.function
+    if isinstance(f, np.ufunc) and f.signature is None:
+        return [
+            x for x in node.args if type(x) is Node and not (x.function in COMPARISONS and x.dtype != bool)
+        ]
+    return [node.args[0]] if f in (written, added_at) and type(node.args[0]) is Node else []
+
+
+def same_layout(x: Node, y: Node) -> bool:
+    """Tell whether two values have the same entries at the same places of their memory."""
+    return x.shape == y.shape and x.value.flags.c_contiguous and y.value.flags.c_contiguous
+
+
+def is_broadcast(node: Node) -> bool:
+    """Tell whether a value may be a view that has an entry of its memory more than once."""
+    while node.function in VIEWS and type(node.args[0]) is Node:
+        if node.function is np.broadcast_to:
+            return True
+        node = node.args[0]
+    return False
+
+
+def way_to(final: Node, x: Node) -> set[Node]:
+    """Return the calls that lead from an input to what is to be in it in the end, one over the other."""
+    next_on_way: dict[Node, Node | None] = {final: None}
+    waiting = [final]
+    while waiting:
+        node = waiting.pop()
+        for operand in overwrites(node) if node.function is not None else ():
+            if operand is x:
+                way = {node}
+                while (following := next_on_way[node]) is not None:
+                    way.add(node := following)
+                return way
+            if operand not in next_on_way:
+                next_on_way[operand] = node
+                waiting.append(operand)
+    return set()
+
+
+class Plan:
+    """Where every value of a program is.
+
+    Parameters
+    ----------
+    inputs, nodes, results : lists of nodes
+    donated
+        The inputs that may be written over.
+    finals
+        The inputs that the function writes to, and what is to be in them in the end.
+    """
+
+    def __init__(
+        self, inputs: Nodes, nodes: Nodes, results: Nodes, donated: set[Node], finals: dict[Node, Node]
+    ) -> None:
+        self.ways = {x: way_to(final, x) for x, final in finals.items()}
+        self.donated = donated
+        self.nodes = nodes
+        self.results = results
+        self.roots: dict[Node, frozenset[Node]] = {}  # whose memory a value may be in
+        for x in inputs:
+            self.roots[x] = frozenset({x})
+        for node in nodes:
+            self.roots[node] = self._roots_of(node)
+        self.last = self._last_uses()
+        self.places = {x: Place(x, donated=x in donated or x in finals) for x in inputs}
+        escaping = {root for node in results for root in self.roots_of(node)}
+        for i, node in enumerate(nodes):
+            if node in self.roots[node] and node.shape:
+                self.places[node] = self._over_an_operand(i, node) or Place(node)
+        for root in escaping:
+            if root in self.places and self.places[root].owner.function is not None:
+                self.places[root].fresh = True
+        for node in nodes:
+            if node in self.places and self.places[node].owner is node and not fills(node):
+                self.places[node].fresh = True
+        self.blocks: list[np.ndarray[Any, Any]] = []
+        self._share_buffers()
+
+    def roots_of(self, node: Node) -> frozenset[Node]:
+        """Return whose memory a value may be in; a constant's is nobody's."""
+        return self.roots.get(node, frozenset())
+
+    def _roots_of(self, node: Node) -> frozenset[Node]:
+        f = node.function
+        if f in VIEWS or f is operator.getitem:
+            first = self.roots_of(node.args[0]) if type(node.args[0]) is Node else frozenset()
+            sure = all(root.function is not None for root in first) and np.may_share_memory(
+                node.value, node.args[0].value
+            )
+            return first if f is not np.reshape or sure else first | {node}
+        if fills(node) or f in NEW or isinstance(f, np.ufunc) or is_reduction(f) or f in COPIES:
+            return frozenset({node})
+        return frozenset({node}).union(*(self.roots_of(x) for x in node.operands))
+
+    def _last_uses(self) -> dict[Node, int]:
+        """Return when each memory is read last; never to be written over, if a result is in it."""
+        last: dict[Node, int] = {}
+        for i, node in enumerate(self.nodes):
+            for x in (node, *node.operands):
+                for root in self.roots_of(x):
+                    last[root] = i
+        for x in self.results:
+            for root in self.roots_of(x):
+                last[root] = len(self.nodes)
+        return last
+
+    def _over_an_operand(self, i: int, node: Node) -> Place | None:
+        """Return the place of an operand that dies in call i, of the result's shape; a donated one, if there is."""
+        if not fills(node):
+            return None
+        found = []
+        for x in overwrites(node):
+            whole = self.viewed(x)
+            place = self.places.get(whole)
+            others = [y for y in node.operands if y is not x]
+            if (
+                place is not None
+                and self.roots_of(x) == {whole}
+                and self.last[whole] == i
+                and (x.shape, x.dtype) == (node.shape, node.dtype)
+                and (
+                    node.function in (written, added_at)
+                    or (x is whole and place.owner.shape == node.shape)
+                    or same_layout(place.owner, node)
+                )
+                and (whole.function is not None or place.donated)
+                and not any(whole in self.roots_of(y) for y in others)
+                and node in self.ways.get(place.owner, {node})
+            ):
+                found.append(place)
+        return max(found, key=lambda place: place.donated, default=None)
+
+    def viewed(self, x: Node) -> Node:
+        """Return the value of which another is a view of all entries in another shape; or that other itself."""
+        roots = self.roots_of(x)
+        if x.function is np.reshape and len(roots) == 1 and x not in roots:
+            (whole,) = roots
+            return whole if whole.value.size == x.value.size else x
+        return x
+
+    def _share_buffers(self) -> None:
+        """Give each value that is neither a result nor an argument a buffer, that of a dead one if it fits."""
+        ends: dict[Place, int] = {}
+        for node, place in self.places.items():
+            ends[place] = max(ends.get(place, -1), self.last.get(node, -1))
+        free: list[np.ndarray[Any, Any]] = []
+        taken: dict[Place, np.ndarray[Any, Any]] = {}
+        for i, node in enumerate(self.nodes):
+            for place in [place for place in taken if ends[place] < i]:
+                free.append(taken.pop(place))
+            new = self.places.get(node)
+            if new is None or new.owner is not node or new.fresh or node.function is None:
+                continue
+            need = node.value.nbytes
+            fitting = [block for block in free if need <= block.nbytes <= 2 * need + 1024]
+            if fitting:
+                block = min(fitting, key=lambda block: block.nbytes)
+                free = [each for each in free if each is not block]
+            else:
+                block = aligned(need)
+                self.blocks.append(block)
+            taken[new] = block
+            new.array = np.ndarray(
+                node.shape, node.dtype, buffer=block.data, strides=np.empty_like(node.value).strides
+            )
+
+
+def aligned(nbytes: int, alignment: int = 64) -> np.ndarray[Any, Any]:
+    """Return a block of bytes that starts at a multiple of the alignment."""
+    block = np.empty(nbytes + alignment, np.uint8)
+    start = -block.ctypes.data % alignment
+    return block[start : start + nbytes]

@@ -1,0 +1,246 @@
+"""How each NumPy call is recorded: in the few forms that the compiler knows, or refused."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ..engine.arrays import STAND_INS, rebuilt
+from ..rules.elementwise import astype
+from ..rules.indexing import getitem, setitem
+from ..rules.table import any_true
+from .ir import cast, part, pick, stand_ins_in, written
+from .where import JitError, user_line
+
+
+def value_of(x: Any) -> Any:
+    """Return the value of a stand-in; anything else as it is."""
+    return x.node.value if type(x) in STAND_INS else x
+
+
+def has_traced(tree: Any) -> bool:
+    """Tell whether there is a stand-in in nested arguments."""
+    return next(stand_ins_in(tree), None) is not None
+
+
+def shape_error(what: str, instead: str) -> JitError:
+    """Say that a shape would depend on values."""
+    return JitError(
+        f"{user_line()}: {what} from the values of an array gives an array whose shape depends on them, which a "
+        f"compiled function cannot; {instead}"
+    )
+
+
+def refuse_shapes(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Refuse a call of a NumPy function the shape of whose result depends on the values of arrays."""
+    if function in OF_VALUES or (function is np.where and len(args) + len(kwargs) == 1):
+        raise shape_error(
+            f"{function.__name__}, computed",
+            "choose by np.where(condition, a, b), multiply by a mask, or call it outside",
+        )
+    given: Iterable[tuple[str, Any]] = kwargs.items()
+    if len(args) > 1:
+        given = [*zip(_parameters(function), args, strict=False), *given]
+    for name, x in given:
+        if name in SHAPING and any(name != "bins" or not each.ndim for each in stand_ins_in(x)):
+            raise shape_error(f"{function.__name__} with {name}", OPTION)
+
+
+@lru_cache
+def _parameters(function: Any) -> tuple[str, ...]:
+    """Return the names of a function's parameters; none, if it does not tell, as some of NumPy 1.26's."""
+    try:
+        return tuple(inspect.signature(function).parameters)
+    except ValueError:
+        return ()
+
+
+OPTION = "give it as a Python number, an option of the call"
+MASK = "choose by np.where(mask, a, b), or multiply by the mask"
+SHAPING = frozenset({"axes", "axis", "axis1", "axis2", "bins", "destination", "indices_or_sections", "k"})
+SHAPING |= {
+    "M",
+    "N",
+    "minlength",
+    "n",
+    "new_shape",
+    "newshape",
+    "num",
+    "obj",
+    "offset",
+    "pad_width",
+    "repeats",
+}
+SHAPING |= {"reps", "s", "shape", "source", "window_shape"}
+"""Parameters of NumPy's functions on whose values the result's shape depends."""
+OF_VALUES = frozenset({np.argwhere, np.bincount, np.compress, np.extract, np.flatnonzero, np.intersect1d})
+OF_VALUES |= {
+    np.linalg.lstsq,
+    np.nonzero,
+    np.roots,
+    np.setdiff1d,
+    np.setxor1d,
+    np.trim_zeros,
+    np.union1d,
+    np.unique,
+}
+OF_VALUES |= {getattr(np, f"unique_{name}", np.unique) for name in ("all", "counts", "inverse", "values")}
+"""Functions the shape of whose result depends on values."""
+SHAPES = frozenset({np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj})
+"""Functions that read no more than shape and dtype, which a compiled function knows."""
+
+
+def _has_arrays(index: Any) -> bool:
+    """Tell whether reading at an index makes a copy; at a NumPy integer it is a view, as at Python's."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(isinstance(value_of(each), (np.ndarray, list, tuple, range, bool, np.bool_)) for each in parts)
+
+
+def read_part(trace: Any, a: Any, index: Any) -> Any:
+    """Record the reading of a part."""
+    if any(x.dtype == bool for x in stand_ins_in(index)):
+        raise shape_error("reading by a mask", MASK)
+    parts = index if isinstance(index, tuple) else (index,)
+    if any(isinstance(each, slice) and has_traced(each) for each in parts):
+        raise shape_error(
+            "a slice", f"{OPTION}, or index by an array of a shape that is known, start + np.arange(3)"
+        )
+    return trace.record(pick, a, index) if _has_arrays(index) else _view(trace, part, a, index)
+
+
+def _view(trace: Any, function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+    """Record a call that views its array, if it does."""
+    result = trace.record(function, x, *args, **kwargs)
+    if (
+        type(x) in STAND_INS
+        and isinstance(value_of(x), np.ndarray)
+        and isinstance(value_of(result), np.ndarray)
+    ):
+        return result.viewing(x)
+    return result
+
+
+def _perhaps_a_view(trace: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
+    """Record a call of which we do not know whether its results view an argument."""
+    results = trace.record(function, *args, **kwargs)
+    several = isinstance(results, (tuple, list))
+    given = list(stand_ins_in((args, tuple(kwargs.values()))))
+    found = []
+    for result in results if several else [results]:
+        bases = [x for x in given if np.may_share_memory(value_of(x), value_of(result))]
+        found.append(result.viewing(bases[0]) if bases else result)
+    return rebuilt(results, found) if several else found[0]
+
+
+def _reduction(ufunc: Any, function: Any) -> Callable[..., Any]:
+    """Record a NumPy function that is a ufunc's reduction as that, and with options of its own as it is."""
+
+    def call(trace: Any, a: Any, axis: Any = None, *more: Any, **others: Any) -> Any:
+        if more or others.keys() - {"keepdims"}:
+            return trace.record(function, a, axis, *more, **others)
+        return trace.record(ufunc.reduce, a, axis=axis, keepdims=bool(others.get("keepdims", False)))
+
+    return call
+
+
+def _mean(trace: Any, a: Any, axis: Any = None, *more: Any, **others: Any) -> Any:
+    """Record a mean as a sum and a division, which is what NumPy does."""
+    if more or others.keys() - {"keepdims"} or a.dtype.kind != "f" or a.dtype.itemsize < 4:
+        return trace.record(np.mean, a, axis, *more, **others)
+    total = trace.record(np.add.reduce, a, axis=axis, keepdims=bool(others.get("keepdims", False)))
+    count = a.size // total.size if total.size else max(a.size, 1)
+    return trace.record(np.divide, total, a.dtype.type(count))
+
+
+def _reshape(
+    trace: Any, a: Any, shape: Any = None, order: Any = "C", *, newshape: Any = None, copy: Any = None
+) -> Any:
+    """Record a change of shape in C's order; one in Fortran's as C's of the transposes."""
+    shape = newshape if shape is None else shape
+    if order == "F":
+        reverse = tuple(shape)[::-1] if isinstance(shape, (tuple, list)) else shape
+        made = np.transpose(_view(trace, np.reshape, np.transpose(a), reverse))
+    elif order == "C":
+        made = _view(trace, np.reshape, a, shape)
+    else:
+        raise JitError(
+            f"{user_line()}: an order of entries {order!r} depends on how the array lies in memory; give 'C' or 'F'"
+        )
+    return np.copy(made) if copy else made
+
+
+def _ravel(trace: Any, a: Any, order: Any = "C") -> Any:
+    return _reshape(trace, a, -1 if a.size else 0, order)
+
+
+def _rearranged(function: Any) -> Callable[..., Any]:
+    """Record a permutation of axes as np.transpose."""
+
+    def call(trace: Any, a: Any, *args: Any, **kwargs: Any) -> Any:
+        axes = np.arange(a.ndim)
+        lengths = np.broadcast_to(np.int8(0), tuple(axes + 1))
+        order = [n - 1 for n in function(lengths, *args, **kwargs).shape]
+        return _view(trace, np.transpose, a, tuple(order))
+
+    return call
+
+
+def _reshaped(function: Any) -> Callable[..., Any]:
+    """Record a change of shape alone as np.reshape."""
+
+    def call(trace: Any, a: Any, *args: Any, **kwargs: Any) -> Any:
+        shape = function(np.broadcast_to(np.int8(0), a.shape), *args, **kwargs).shape
+        return _reshape(trace, a, shape)
+
+    return call
+
+
+def _full_like(
+    trace: Any,
+    a: Any,
+    fill_value: Any,
+    dtype: Any = None,
+    order: Any = "K",
+    subok: bool = True,
+    shape: Any = None,
+    device: Any = None,
+) -> Any:
+    return trace.record(np.full, np.shape(a) if shape is None else shape, fill_value, dtype=dtype or a.dtype)
+
+
+def _filled(value: int) -> Callable[..., Any]:
+    return lambda trace, a, *args, **kwargs: _full_like(trace, a, value, *args, **kwargs)
+
+
+CALLS: dict[Any, Callable[..., Any]] = {
+    np.sum: _reduction(np.add, np.sum),
+    np.prod: _reduction(np.multiply, np.prod),
+    np.max: _reduction(np.maximum, np.max),
+    np.amax: _reduction(np.maximum, np.max),
+    np.min: _reduction(np.minimum, np.min),
+    np.amin: _reduction(np.minimum, np.min),
+    np.mean: _mean,
+    np.reshape: _reshape,
+    np.transpose: _rearranged(np.transpose),
+    np.swapaxes: _rearranged(np.swapaxes),
+    np.moveaxis: _rearranged(np.moveaxis),
+    np.ravel: _ravel,
+    np.expand_dims: _reshaped(np.expand_dims),
+    np.squeeze: _reshaped(np.squeeze),
+    np.broadcast_to: lambda trace, array, shape: _view(trace, np.broadcast_to, array, shape),
+    np.copy: lambda trace, a, order="K": trace.record(np.copy, a),
+    np.flip: lambda trace, m, axis=None: _view(trace, np.flip, m, axis),
+    np.zeros_like: _filled(0),
+    np.ones_like: _filled(1),
+    np.empty_like: _filled(0),
+    np.full_like: _full_like,
+    getitem: read_part,
+    setitem: lambda trace, a, value, index: trace.record(written, a, index, value),
+    astype: lambda trace, x, dtype, casting="unsafe": trace.record(cast, x, np.dtype(dtype), casting),
+    any_true: lambda trace, mask: True,
+}
+"""How NumPy's functions are recorded, where not as they are called."""

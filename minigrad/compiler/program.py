@@ -1,0 +1,235 @@
+"""A compiled program: what a function did once, captured, simplified, planned and written; and its first result."""
+
+from __future__ import annotations
+
+import inspect
+import operator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from sys import getrefcount
+from threading import Lock
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from ..engine.arrays import map_tree
+from ..engine.tensor import Tensor
+from ..engine.walk import ALONE_BELOW
+from ..pictures.tape import Tape
+from .ir import CONSTANT, Node, mapped
+from .memory import Plan
+from .rewrites import simplify
+from .signature import reader
+from .source import Writer
+from .trace import Trace, TracedGenerator, fingerprint, same
+from .traced import Traced
+from .where import JitError
+
+
+class Program:
+    """A function, compiled for one signature: ``run(*leaves)``.
+
+    Raises
+    ------
+    JitError
+        If the function does what a compiled one cannot.
+    """
+
+    def __init__(
+        self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], donated: tuple[int, ...]
+    ) -> None:
+        trace = Trace()
+        hints: list[str] = []
+        spans: list[range] = []  # of each argument, which inputs are in it
+        for name, x in zip([*parameter_names(f, args), *kwargs], [*args, *kwargs.values()], strict=True):
+            before = len(hints)
+            for hint, leaf in named_leaves(name, x):
+                trace.input(leaf, hint)
+                hints.append(hint)
+            spans.append(range(before, len(hints)))
+        result, writes = run(f, args, kwargs, trace)
+        found: list[Any] = []
+        tree = map_tree(result_node, (trace, found), result)
+        refuse_changed_constants(trace)
+        del result  # whose tensors hold what their tapes hold
+        trace.again = iter([node for node in trace.nodes if node.function is not operator.getitem])
+        again, _ = run(f, args, kwargs, trace)
+        second: list[Any] = []
+        map_tree(result_node, (trace, second), again)
+        if next(trace.again, None) is not None or not same(second, found):
+            raise JitError(f"jit: run twice on the same arguments, {name_of(f)} made different calls")
+        own_constants(trace)
+        given = [trace.inputs[i] for position in donated if position < len(args) for i in spans[position]]
+        over = {node for node in given if isinstance(node.value, np.ndarray)}
+        wanted = [node for node in found if type(node) is Node]
+        nodes, results = simplify(trace.nodes, [*wanted, *writes.values()])
+        finals = dict(zip(writes, results[len(wanted) :], strict=True))
+        plan = Plan(trace.inputs, nodes, results, over, finals)
+        writer = Writer(plan, list(zip(trace.inputs, hints, strict=True)), name_of(f))
+        new = dict(zip(map(id, wanted), results, strict=False))
+        self.source, self.run = writer.finish(tree, new, finals)
+        others = [*trace.inputs, *(node for node, _ in trace.constants.values())]
+        self.captured: Any = tree, writes, {id(memory_of(node)) for node in others}
+        self.lock = Lock()
+        self.overwritten = [i for i, node in enumerate(trace.inputs) if node in over or node in finals]
+        self.overwritten_by_itself = [trace.inputs.index(node) for node in writes]
+        self.leaves_of = reader(args, kwargs, self.overwritten)
+        self.buffers = sum(block.nbytes for block in plan.blocks)
+        self.nodes, self.names = (
+            nodes,
+            {id(x): name for x, name in zip(trace.inputs, writer.parameters, strict=True)},
+        )
+
+    def first(self, leaves: list[Any]) -> Any:
+        """Return the result that capturing gave, and forget it; run, if there were random numbers in it."""
+        tree, writes, held = self.captured
+        del self.captured
+        if any(isinstance(leaf, np.random.Generator) for leaf in leaves):
+            result = self.run(*leaves)
+        else:
+            result = map_tree(handed_over, held, tree)
+            for place, final in zip(self.overwritten_by_itself, writes.values(), strict=True):
+                leaves[place][...] = final.value
+        for node in self.nodes:
+            for x in (node, *node.operands):
+                x.value = mapped(forgotten, x.value)
+        return result
+
+    def tape(self) -> Tape:
+        """Return the calls, as a tape that can be printed and drawn."""
+        calls: dict[Node, Any] = {}
+        for i, node in enumerate(self.nodes):
+            parents = [calls.get(x, x if id(x) in self.names else None) for x in node.operands]
+            operands = [x.value for x in node.operands]
+            calls[node] = (
+                i,
+                SimpleNamespace(name=name_of(node.function)),
+                operands,
+                parents,
+                node.kwargs,
+                node.value,
+            )
+        return Tape(list(calls.values()), self.names)
+
+
+def name_of(f: Callable[..., Any]) -> str:
+    """Return a function's name."""
+    return getattr(f, "__name__", type(f).__name__)
+
+
+def parameter_names(f: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:
+    """Return the names of a function's positional parameters, as far as it tells."""
+    try:
+        parameters = list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    names = [
+        each.name for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
+    ]
+    return [names[i] if i < len(names) else f"x{i}" for i in range(len(args))]
+
+
+def is_leaf(x: Any) -> bool:
+    """Tell whether an argument is an input of the program, and not an option of the call."""
+    return isinstance(x, (np.ndarray, np.generic, np.random.Generator))
+
+
+def named_leaves(name: str, x: Any) -> Iterator[tuple[str, Any]]:
+    """Find the arrays in an argument, each with the nearest name to it."""
+    if isinstance(x, dict):
+        for key, each in x.items():
+            yield from named_leaves(key if isinstance(key, str) else f"{name}_{key}", each)
+    elif isinstance(x, (tuple, list)):
+        for i, each in enumerate(x):
+            yield from named_leaves(f"{name}_{i}", each)
+    elif is_leaf(x):
+        yield name, x
+
+
+def run(
+    f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace
+) -> tuple[Any, dict[Node, Node]]:
+    """Run a function on stand-ins; return its result, and what is to be written into which input."""
+    inputs = iter(trace.inputs)
+    made: list[Any] = []
+    given, options = map_tree(stand_in, (trace, inputs, made), (args, kwargs))
+    result = f(*given, **options)
+    left: list[Any] = []
+    map_tree(list.append, left, (given, options))
+    if [id(x) for x in left if isinstance(x, (Traced, TracedGenerator))] != [id(x) for x in made]:
+        raise JitError(
+            f"jit: {name_of(f)} puts another array into an argument; return it, or write into the array, x[...] = …"
+        )
+    pairs = zip(trace.inputs, made, strict=True)
+    return result, {node: x.node for node, x in pairs if type(x) is Traced and x.node is not node}
+
+
+def stand_in(shared: Any, leaf: Any) -> Any:
+    """Return what the function gets for a leaf."""
+    trace, inputs, made = shared
+    if not is_leaf(leaf):
+        return leaf
+    made.append(trace.stand_in(next(inputs)))
+    return made[-1]
+
+
+def result_node(shared: Any, leaf: Any) -> Any:
+    """Return the node of an array in a result; anything else as it is."""
+    trace, found = shared
+    if type(leaf) is TracedGenerator:
+        raise JitError(
+            "jit: a random generator is returned, which the caller has; leave it out of the result"
+        )
+    if any(isinstance(x, (Traced, Tensor)) for x in getattr(leaf, "__dict__", {}).values()):
+        raise JitError(
+            f"jit: a {type(leaf).__name__} is returned, which has arrays; return them nested in dicts, lists and tuples"
+        )
+    leaf = trace.node_of(leaf.data if type(leaf) is Tensor else leaf)
+    found.append(leaf)
+    return leaf
+
+
+def handed_over(held: set[int], leaf: Any) -> Any:
+    """Return the array of a node in a result: its own, if nothing else is in its memory; else a copy."""
+    if type(leaf) is not Node:
+        return leaf
+    value, memory = leaf.value, memory_of(leaf)
+    others = not isinstance(value, np.ndarray) or id(memory) in held
+    if others or (value.shape, value.strides, value.dtype) != (memory.shape, memory.strides, memory.dtype):
+        return value.copy()
+    held.add(id(memory))
+    return memory
+
+
+def forgotten(x: Any) -> Any:
+    """Return zeros for an array, or for a node's, which take no memory."""
+    x = x.value if type(x) is Node else x
+    return np.broadcast_to(x.dtype.type(0), x.shape) if isinstance(x, np.ndarray) else x
+
+
+def refuse_changed_constants(trace: Trace) -> None:
+    """Refuse arrays that the function made, used and then changed: the record has the changed ones."""
+    for node, before in trace.constants.values():
+        if fingerprint(node.value) != before:
+            raise JitError(
+                f"jit: an array of shape {node.shape} was changed after its use; write x = x + 1 in place of x += 1, "
+                "or the change would not be seen"
+            )
+
+
+def own_constants(trace: Trace) -> None:
+    """Make the constants the program's own: copy those that something else has, and may write to."""
+    held = Counter(id(memory_of(node)) for node, _ in trace.constants.values())
+    for node, _ in trace.constants.values():
+        if getrefcount(memory_of(node)) > held[id(memory_of(node))] + ALONE_BELOW - 1:
+            node.value = node.value.copy()
+        node.name = CONSTANT
+
+
+def memory_of(node: Node) -> Any:
+    """Return the array that owns the memory of a node's value; the value itself, if it is no array."""
+    memory = node.value
+    while getattr(memory, "base", None) is not None:
+        memory = memory.base
+    return memory

@@ -1,0 +1,395 @@
+"""Signatures: which calls of a compiled function are alike.
+
+A program is made for arguments of one structure, with arrays of given shapes and dtypes and options of given
+values, and for what the function reads from outside. `flatten` takes all that down, for a call of any kind;
+`reader` writes a function that does no more than look whether a call is like an earlier one.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dis
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache, partial
+from types import CodeType, FunctionType, MethodType, ModuleType, NoneType
+from typing import Any
+
+import numpy as np
+
+from ..engine.layer import Layer
+from ..engine.tensor import Tensor
+from .trace import TracedGenerator
+from .traced import Traced
+from .where import JitError
+
+
+class Inlined(Exception):
+    """An argument is a tensor, or is being captured: the function is part of a larger computation."""
+
+
+def flatten(items: Iterable[Any], leaves: list[Any], key: list[Any]) -> None:
+    """Append the arrays of nested arguments to the leaves, and what a program depends on to the key."""
+    for x in items:
+        kind = type(x)
+        if kind is np.ndarray:
+            leaves.append(x)
+            key.append(x.shape)
+            key.append(x.dtype)
+        elif kind is dict or isinstance(x, dict):
+            key.append((kind, *x, *map(type, x)))  # 1, 1.0 and True are equal
+            flatten(x.values(), leaves, key)
+        elif isinstance(x, (tuple, list)):
+            key.append((kind, len(x)))
+            flatten(x, leaves, key)
+        elif kind is Tensor or kind is Traced or kind is TracedGenerator:
+            raise Inlined
+        elif isinstance(x, (np.generic, np.random.Generator)):
+            leaves.append(x)
+            key.append(kind)
+        elif isinstance(x, np.ndarray):
+            raise TypeError(f"jit: an argument is a {kind.__name__}; expected a plain array: np.asarray(…)")
+        else:
+            key.append(option(x))
+
+
+def reader(args: tuple[Any, ...], kwargs: dict[str, Any], overwritten: list[int]) -> Callable[..., Any]:
+    """Write the function that takes the arrays out of the arguments of a call like this one.
+
+    Parameters
+    ----------
+    args, kwargs
+        The arguments of the call.
+    overwritten
+        The places, among its arrays, of those that the program writes over.
+
+    Returns
+    -------
+    function
+        Of another call's args and kwargs. It returns their arrays; or None, if the call is of another signature, or
+        may be, or if an array that is written over may share its memory.
+    """
+    source = ReaderSource()
+    source.read("args", args)
+    source.read("kwargs", kwargs)
+    source.keep_apart(overwritten)
+    exec(compile(source.text(), "<jit signature>", "exec"), source.namespace)
+    leaves_of: Callable[..., Any] = source.namespace["leaves_of"]
+    return leaves_of
+
+
+class ReaderSource:
+    """The source of a `reader`."""
+
+    def __init__(self) -> None:
+        self.namespace: dict[str, Any] = {"ndarray": np.ndarray}
+        self.lines: list[str] = []
+        self.leaves: list[tuple[str, Any]] = []  # names, and arrays
+
+    def text(self) -> str:
+        """Return the source of the whole function."""
+        leaves = "".join(f"{name}, " for name, _ in self.leaves)
+        return "\n    ".join(["def leaves_of(args, kwargs):", *self.lines, f"return ({leaves})\n"])
+
+    def require(self, *conditions: str) -> None:
+        """Return None where a condition does not hold."""
+        self.lines.append(f"if not ({' and '.join(conditions)}): return None")
+
+    def bound(self, value: Any) -> str:
+        """Return a name for a value."""
+        name = f"v{len(self.namespace)}"
+        self.namespace[name] = value
+        return name
+
+    def read(self, name: str, x: Any) -> None:
+        """Write the lines that compare an argument."""
+        kind = type(x)
+        if kind is np.ndarray:
+            self.require(
+                f"type({name}) is ndarray",
+                f"{name}.shape == {x.shape}",
+                f"{name}.dtype is {self.bound(x.dtype)}",
+            )
+            self.leaves.append((name, x))
+        elif isinstance(x, (np.generic, np.random.Generator)):
+            self.require(f"type({name}) is {self.bound(kind)}")
+            self.leaves.append((name, x))
+        elif isinstance(x, dict):
+            self.require(f"type({name}) is {self.bound(kind)}", f"[*{name}] == {self.bound([*x])}")
+            if not all(type(key) is str for key in x):
+                self.require(f"[*map(type, {name})] == {self.bound([*map(type, x)])}")
+            self.unpack(f"{name}.values()", x.values())
+        elif isinstance(x, (tuple, list)):
+            self.require(f"type({name}) is {self.bound(kind)}", f"len({name}) == {len(x)}")
+            self.unpack(name, x)
+        else:
+            self.require(f"{name} is {self.bound(x)}" if cannot_change(x) else "False")
+
+    def unpack(self, iterable: str, items: Iterable[Any]) -> None:
+        """Write the lines that compare what is in an argument."""
+        named = [(self.bound(None), x) for x in items]
+        if named:
+            self.lines.append(f"{''.join(f'{name}, ' for name, _ in named)} = {iterable}")
+        for name, x in named:
+            self.read(name, x)
+
+    def keep_apart(self, overwritten: list[int]) -> None:
+        """Write the lines that tell that no array to be written over shares its memory, as far as is quickly told."""
+        if not overwritten:
+            return
+        over = {self.leaves[i][0] for i in overwritten}
+        memories = []
+        for name, x in self.leaves:
+            if name in over:
+                self.require(f"{name}.base is None", f"{name}.flags.writeable")
+                memories.append(f"id({name})")
+            elif type(x) is np.ndarray:
+                self.lines.append(f"{name}m = {name} if {name}.base is None else {name}.base")
+                self.require(f"type({name}m) is ndarray", f"{name}m.base is None")
+                memories.append(f"id({name}m)")
+        self.require(f"len({{{', '.join(memories)}}}) == {len(memories)}")
+
+
+def cannot_change(x: Any) -> bool:
+    """Tell whether an option that is the same object has the same value, for good."""
+    kind = type(x)
+    if kind in NUMBERS:
+        return True
+    return kind is not MethodType and kind.__hash__ is BY_IDENTITY and fixed(x) is not None
+
+
+def option(x: Any) -> Any:
+    """Return what tells one value of an option from another; -0.0 from 0.0, and 1 from 1.0, too."""
+    kind = type(x)
+    if kind not in NUMBERS:
+        if kind.__hash__ is BY_IDENTITY or kind is MethodType:
+            return fixed(x) or function_option(x)
+        try:
+            hash(x)
+        except TypeError:
+            raise JitError(
+                f"jit: an argument is a {kind.__name__}, neither an array nor an option that can be hashed; "
+                "give arrays in dicts, lists and tuples"
+            ) from None
+        if isinstance(x, frozenset):
+            return kind, frozenset(map(option, x))
+        if isinstance(x, tuple):  # in a frozenset
+            return kind, *map(option, x)
+        if isinstance(x, (complex, np.complexfloating)):
+            return kind, x, str(x)
+    return (kind, x) if x else (kind, x, str(x))
+
+
+NUMBERS = frozenset({int, float, bool, str})
+BY_IDENTITY: Any = object.__hash__
+
+
+def function_option(f: Any) -> tuple[Any, ...]:
+    """Return what tells a function, or anything else that is called, from another: it, and what it reads."""
+    return type(f), f, *[taken(read(*place)) for place in free_variables(f)]
+
+
+@lru_cache
+def fixed(f: Any) -> tuple[Any, ...] | None:
+    """Return what tells a function that reads nothing from outside, which it never will, from another.
+
+    Raises
+    ------
+    JitError
+        If it is no function.
+    """
+    if f is None or f is Ellipsis:
+        return type(f), f
+    if type(f) is MethodType:
+        option(f.__self__)
+    if not callable(f) or has_attributes(type(f)):
+        raise JitError(
+            f"jit: an argument is a {type(f).__name__}, an object that may change without being another; give the "
+            "arrays and numbers that are needed of it"
+        )
+    return (type(f), f) if next(free_variables(f), None) is None else None
+
+
+def has_attributes(kind: Any) -> bool:
+    """Tell whether a class's instances are called by a method of a person's own, with what they hold."""
+    return isinstance(kind.__call__, FunctionType) and not is_ours(kind.__module__)
+
+
+class Same:
+    """What is equal to itself alone, and kept."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Same and other.value is self.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+class Outside:
+    """What a function reads from outside, as it is when looked at."""
+
+    __slots__ = ("function", "key", "values")
+
+    def __init__(self, f: Callable[..., Any]) -> None:
+        self.function = f
+        self.values = [(*place, read(*place)) for place in free_variables(f)]
+        self.key = tuple([taken(value) for _, _, value in self.values])
+
+    def changed(self) -> bool:
+        """Tell whether something else is there now."""
+        try:
+            for namespace, name, before in self.values:
+                if (namespace.cell_contents if name is None else namespace.get(name)) is not before:
+                    return True
+        except ValueError:  # a cell that is empty
+            return True
+        return False
+
+    def now(self) -> Outside:
+        """Return what is there now."""
+        return Outside(self.function) if self.changed() else self
+
+
+def taken(x: Any) -> Any:
+    """Return what tells one value read from outside from another: by value if it cannot change, else by identity."""
+    if isinstance(x, tuple):
+        return type(x), *map(taken, x)
+    return option(x) if isinstance(x, (int, float, complex, str, bytes, np.generic, NoneType)) else Same(x)
+
+
+def is_ours(module: str) -> bool:
+    """Tell whether a module's names are never bound anew."""
+    return module.split(".")[0] in ("minigrad", "numpy")
+
+
+def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
+    """Find where a function, and those it calls by a name, read from outside: a namespace and a name, or a cell."""
+    waiting: list[Any] = [f]
+    seen: set[Any] = set()
+    while waiting:
+        f = waiting.pop()
+        if id(f) in seen:
+            continue
+        seen.add(id(f))
+        if not isinstance(f, FunctionType):
+            waiting += functions_of(f)
+            continue
+        waiting += without_arrays(f, *(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values())
+        ours = is_ours(f.__globals__.get("__name__", ""))
+        found: list[tuple[str, Any, Any]] = [
+            (name, cell, None) for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)
+        ]
+        if not ours:
+            found += [
+                (name, f.__globals__, name)
+                for name in names_in(f.__code__)
+                if name in f.__globals__ or not hasattr(builtins, name)  # or is not bound yet
+            ]
+        for called, namespace, name in found:
+            value = read(namespace, name)
+            waiting.append(value)
+            if ours or isinstance(value, ModuleType) or (id(namespace), name) in seen:
+                continue
+            seen.add((id(namespace), name))
+            if isinstance(value, np.ndarray) or type(value) is Traced:
+                raise JitError(
+                    f"jit: {f.__name__} reads the array {called}, of shape {value.shape}, from outside; make it an "
+                    "argument, or a change to it would not be seen"
+                )
+            yield namespace, name
+
+
+def functions_of(f: Any) -> list[Any]:
+    """Return the functions that something is made of which can be called."""
+    if hasattr(f, "__wrapped__") and type(f).__module__ != "numpy":  # compiled, or one with a cache
+        return [f.__wrapped__]
+    if isinstance(f, Layer):
+        return [f.forward, f.backward]
+    if isinstance(f, MethodType):
+        return [f.__func__]
+    if isinstance(f, partial):
+        return [f.func, *without_arrays(f.func, *f.args, *f.keywords.values())]
+    kind: Any = type(f)
+    return [kind.__call__] if has_attributes(kind) else []
+
+
+def without_arrays(f: Any, *values: Any) -> tuple[Any, ...]:
+    """Return the values that a function has as defaults or by ``functools.partial``, if none is an array."""
+    for x in values:
+        if isinstance(x, np.ndarray):
+            raise JitError(
+                f"jit: {getattr(f, '__name__', f)} has an array of shape {x.shape} from outside, as a default or by "
+                "partial; make it an argument, or a change to it would not be seen"
+            )
+    return values
+
+
+@lru_cache
+def names_in(code: CodeType) -> list[str]:
+    """Return the global names in a function's code, and in that of the functions defined in it."""
+    names = {
+        str(each.argval) for each in dis.get_instructions(code) if each.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+    }
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            names.update(names_in(constant))
+    return sorted(names)
+
+
+def read(namespace: Any, name: Any) -> Any:
+    """Read a free variable: an entry of the globals, or a cell."""
+    if name is not None:
+        return namespace.get(name)
+    try:
+        return namespace.cell_contents
+    except ValueError:  # not set yet
+        return None
+
+
+def refuse_overlap(leaves: list[Any], overwritten: list[int]) -> None:
+    """Refuse to write over an array of which another argument is a part.
+
+    Raises
+    ------
+    ValueError
+        If memory that will be written over is read-only, or belongs to two arguments, or to two entries of one.
+    """
+    alone = len(set(map(id, leaves))) == len(leaves)
+    for x in leaves:
+        if type(x) is np.ndarray and x.base is not None:
+            alone = False
+    for i in overwritten:
+        if not leaves[i].flags.writeable:
+            raise ValueError(
+                f"jit: an array of shape {leaves[i].shape} is to be written over, but is read-only; give a copy"
+            )
+    if alone:
+        return
+    for i in overwritten:
+        if overlaps_itself(leaves[i]):
+            raise ValueError(
+                f"jit: an array of shape {leaves[i].shape} and strides {leaves[i].strides} is to be written over, but "
+                "has entries that share their memory; give a copy"
+            )
+        for j, other in enumerate(leaves):
+            if j != i and isinstance(other, np.ndarray) and np.may_share_memory(leaves[i], other):
+                raise ValueError(
+                    f"jit: an array of shape {leaves[i].shape} is to be written over, but shares its memory with "
+                    f"another argument, of shape {other.shape}; give a copy of one"
+                )
+
+
+def overlaps_itself(x: np.ndarray[Any, Any]) -> bool:
+    """Tell whether an array may have two entries in one place, as a broadcast one or a sliding window has."""
+    if not x.size:
+        return False
+    extent = x.itemsize
+    for stride, length in sorted((abs(s), n) for s, n in zip(x.strides, x.shape, strict=True) if n > 1):
+        if stride < extent:
+            return True
+        extent += stride * (length - 1)
+    return False

@@ -1,0 +1,449 @@
+"""A planned program as Python source: the text, as a person would write it, and the function it is compiled to."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import operator
+from collections import Counter
+from collections.abc import Callable
+from copy import copy
+from typing import Any
+
+import numpy as np
+
+from ..engine.arrays import like
+from .ir import Node, added_at, cast, is_constant, is_kept, part, pick, scalar_of, spread, written
+from .memory import VIEWS, Place, Plan, is_broadcast, is_reduction
+
+SIGNS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
+
+HINTS = {
+    np.greater: "mask",
+    np.less: "mask",
+    np.equal: "ties",
+    np.maximum.reduce: "top",
+    np.add.reduce: "total",
+}
+HINTS |= {pick: "picked", np.log: "logs", np.vdot: "squares"}
+"""What a value is called that has no name in the function."""
+VIEW_HINTS = {np.transpose: "_T", np.reshape: "_flat", part: "_part"}
+"""What is added to an array's name for a view of it."""
+LONGEST = 200
+"""How many characters of an expression are put into another, so that Python can read what comes of it."""
+
+
+def is_arithmetic(node: Node) -> bool:
+    """Tell whether a call computes a number of numbers, which no later call can change."""
+    numbers = all(isinstance(x.value, np.generic) for x in (node, *node.operands))
+    return node.function in SIGNS and not node.kwargs and numbers
+
+
+def takes(f: np.ufunc, dtype: np.dtype[Any]) -> bool:
+    """Tell whether a ufunc has a loop on operands that are all of a dtype; ldexp, for one, has none on floats."""
+    return any(loop.startswith(dtype.char * f.nin + "->") for loop in f.types)
+
+
+class Writer:
+    """Writes a planned program as the source of a function, and compiles it.
+
+    Parameters
+    ----------
+    plan
+    parameters : list of (Node, str)
+        The inputs, with the names they are to have.
+    name
+        That of the function.
+    """
+
+    def __init__(self, plan: Plan, parameters: list[tuple[Node, str]], name: str) -> None:
+        self.plan = plan
+        self.names: dict[Node, str] = {}
+        self.namespace: dict[str, Any] = {}
+        self.imports: set[str] = set()
+        self.header: list[str] = []
+        self.lines: list[tuple[str, str]] = []
+        self.numbers: dict[tuple[str, Any], str] = {}
+        uses = Counter(x for node in plan.nodes for x in node.operands)
+        uses.update(plan.results)
+        self.once = {node for node in plan.nodes if uses[node] == 1}
+        self.position = {node: i for i, node in enumerate(plan.nodes)}
+        self.name = self.unused(name)
+        self.parameters = [self.unused(hint) for _, hint in parameters]
+        for (node, _), called in zip(parameters, self.parameters, strict=True):
+            self.names[node] = called
+        self.augmented = self.augmented_writes()
+        skipped = {x for part, changed in self.augmented.values() for x in (part, changed)}
+        for node in plan.nodes:
+            if node not in skipped:
+                self.write(node)
+
+    def augmented_writes(self) -> dict[Node, tuple[Node, Node]]:
+        """Find the parts of arrays that are read, changed by a number, and written back: ``x[i] -= 1``."""
+        found = {}
+        for node in self.plan.nodes:
+            changed = node.args[2] if node.function is written else None
+            if type(changed) is not Node or changed.function not in SIGNS or changed not in self.once:
+                continue
+            place = self.plan.places.get(node)
+            if place is None or (place.owner is node and place.fresh):
+                continue
+            read, number = changed.args
+            if (
+                type(read) is Node
+                and changed.dtype == node.dtype
+                and read in self.once
+                and read.function is pick
+                and read.args == node.args[:2]
+                and scalar_of(number) is not None
+            ):
+                found[node] = read, changed
+        return found
+
+    # -- names -------------------------------------------------------------------------------------------------
+
+    def unused(self, hint: str) -> str:
+        """Take a name that nothing has yet, as near to the one asked for as may be."""
+        base = hint if hint.isidentifier() and not keyword.iskeyword(hint) else "t"
+        name, count = base, 1
+        while name in self.namespace or hasattr(np, name) or hasattr(builtins, name):
+            count += 1
+            name = f"{base}_{count}"
+        self.namespace[name] = None
+        return name
+
+    def bound(self, value: Any, hint: str) -> str:
+        """Take a name for a value that the source cannot spell."""
+        for name, other in self.namespace.items():
+            if other is value:
+                return name
+        name = self.unused(hint)
+        self.namespace[name] = value
+        return name
+
+    def function(self, f: Any) -> str:
+        """Return the name of a function, and have it imported."""
+        if is_reduction(f):
+            ufunc = f.__self__
+            name = f"{ufunc.__name__}_{f.__name__}"
+            if name not in self.namespace:
+                self.namespace[name] = f
+                self.imports.add(self.function(ufunc))
+                self.header.append(f"{name} = {ufunc.__name__}.{f.__name__}")
+            return name
+        name = getattr(f, "__name__", "function")
+        if getattr(np, name, None) is f:
+            self.namespace[name] = f
+            self.imports.add(name)
+            return name
+        return self.bound(f, name.lstrip("_"))
+
+    def spelled(self, x: Any) -> str:
+        """Return the source of an argument."""
+        if type(x) is Node:
+            if x in self.names:
+                return self.names[x]
+            if not is_constant(x):
+                raise AssertionError(f"the value of {x.function} is used, but is computed nowhere")
+            return self.spelled(x.value) if x.value.ndim == 0 else self.bound(x.value, "constant")
+        if type(x) is tuple:
+            return f"({', '.join(map(self.spelled, x))}{',' if len(x) == 1 else ''})"
+        if type(x) is list:
+            return f"[{', '.join(map(self.spelled, x))}]"
+        if isinstance(x, slice):
+            return f"slice({', '.join(self.spelled(each) for each in (x.start, x.stop, x.step))})"
+        if x is None or x is Ellipsis or type(x) in (int, bool, str) or (type(x) is float and np.isfinite(x)):
+            return repr(x) if x is not Ellipsis else "..."
+        if isinstance(x, np.floating) and np.isfinite(x) and float(x) == x:
+            return f"{self.function(type(x))}({float(x)!r})"
+        return self.bound(x, "constant")
+
+    def index(self, x: Any) -> str:
+        """Return the source of an index, as it is between the brackets."""
+        parts = x if type(x) is tuple else (x,)
+        shown = []
+        for each in parts:
+            if isinstance(each, slice):
+                ends = ["" if end is None else self.spelled(end) for end in (each.start, each.stop)]
+                shown.append(":".join(ends) + ("" if each.step is None else f":{self.spelled(each.step)}"))
+            else:
+                shown.append(self.spelled(each))
+        return ", ".join(shown) + ("," if type(x) is tuple and len(parts) == 1 else "") if parts else "()"
+
+    # -- calls ---------------------------------------------------------------------------------------------------
+
+    def write(self, node: Node) -> None:
+        """Write the line of a call; none, for a view of a buffer, which is made beforehand."""
+        place = self.plan.places.get(node)
+        if self.view_beforehand(node) or self.inline(node):
+            return
+        if place is None or (place.owner is node and place.fresh):
+            self.names[node] = name = self.unused(self.hint(node))
+            if place is not None:
+                place.name = name
+            self.lines += [(f"{name} = {self.call(node)}", shape_of(node))]
+            return
+        if place.owner.function is None:  # over a donated argument
+            place.name = self.names[place.owner]
+        elif not place.name:
+            place.name = self.bound_buffer(place, self.hint(node))
+        x = node.args[0]
+        over_view = (
+            node.function in (written, added_at) and self.plan.places.get(self.plan.viewed(x)) is place
+        )
+        self.names[node] = self.names[x] if over_view else place.name
+        for line in self.filling(node, self.names[node]):
+            self.lines.append((line, shape_of(node)))
+
+    def inline(self, node: Node) -> bool:
+        """Put the expression of a value used once where it is used: a view, or a number made of numbers."""
+        if node not in self.once or node in self.plan.results or is_kept(node):
+            return False
+        view = node.function in (part, np.transpose) and bool(node.shape)
+        if not (view or is_arithmetic(node) or self.used_at_once(node)):
+            return False
+        expression = self.call(node)
+        if len(expression) > LONGEST:
+            return False
+        self.names[node] = f"({expression})" if is_arithmetic(node) else expression
+        return True
+
+    def used_at_once(self, node: Node) -> bool:
+        """Tell whether a number of arrays is used before any array is written to."""
+        if not isinstance(node.value, np.generic):
+            return False
+        for i in range(self.position[node] + 1, len(self.plan.nodes)):
+            later = self.plan.nodes[i]
+            if not isinstance(later.value, np.generic):
+                return False
+            if node in later.operands:
+                if not is_arithmetic(later) or later not in self.once or later in self.plan.results:
+                    return True
+                node = later
+        return False
+
+    def hint(self, node: Node) -> str:
+        """Return the name a value would like to have."""
+        base = self.names.get(node.args[0], "") if node.args and type(node.args[0]) is Node else ""
+        if node.function in VIEW_HINTS and base.isidentifier() and not node.name:
+            return base + VIEW_HINTS[node.function]
+        return node.name or HINTS.get(node.function, "")
+
+    def bound_buffer(self, place: Place, hint: str) -> str:
+        """Take a name for a buffer."""
+        name = self.unused(hint)
+        self.namespace[name] = place.array
+        return name
+
+    def view_beforehand(self, node: Node) -> bool:
+        """Make the view of a buffer now, once for all calls, if the call is one."""
+        if node.function not in VIEWS or type(node.args[0]) is not Node:
+            return False
+        base = self.namespace.get(self.names.get(node.args[0], ""))
+        if not isinstance(base, np.ndarray) or node.operands != [node.args[0]]:
+            return False
+        view = node.function(base, *node.args[1:])
+        if not np.may_share_memory(view, base) or not view.ndim:
+            return False
+        for name, array in self.namespace.items():
+            if isinstance(array, np.ndarray) and array.__array_interface__ == view.__array_interface__:
+                self.names[node] = name
+                return True
+        self.names[node] = name = self.unused(self.hint(node))
+        self.namespace[name] = view
+        return True
+
+    def arguments(self, node: Node) -> list[str]:
+        """Return the source of a call's arguments, as short as says the same."""
+        shown = [self.argument(node, x) for x in node.args]
+        options = {name: x for name, x in node.kwargs.items() if (name, x) != ("keepdims", False)}
+        return shown + [f"{name}={self.spelled(x)}" for name, x in options.items()]
+
+    def argument(self, node: Node, x: Any) -> str:
+        """Return the source of one argument of a call.
+
+        A number beside arrays is made an array of their dtype beforehand, which NumPy would do in each call.
+        """
+        number = scalar_of(x)
+        if number is None or not np.isfinite(number) or not isinstance(node.function, np.ufunc):
+            return self.spelled(x)
+        dtypes = {(y.dtype, bool(y.shape)) for y in node.operands if not is_constant(y)}
+        dtype = x.dtype if hasattr(x, "dtype") else next(iter(dtypes))[0] if dtypes else None
+        if {each for each, _ in dtypes} != {dtype} or dtype is None or dtype.kind != "f":
+            return self.spelled(x)
+        if not takes(node.function, dtype) or node.dtype not in (dtype, bool):
+            return self.spelled(x)
+        if (dtype, True) in dtypes and node.shape:
+            return self.number(number, dtype)
+        return repr(number) if dtype == np.float64 else self.spelled(x)
+
+    def number(self, x: float, dtype: np.dtype[Any]) -> str:
+        """Return the name of a number as an array of no axes."""
+        key = repr(x), dtype  # 0.0 and -0.0 are equal
+        if key not in self.numbers:
+            text = f"{x:g}".replace("e-", "e_").replace("-", "minus_").replace(".", "_").replace("+", "")
+            name = self.numbers[key] = self.unused(f"c{text}" if text[0].isdigit() else text)
+            self.namespace[name] = np.array(x, dtype)
+            self.function(np.array)
+            self.header.append(f'{name} = array({x!r}, "{dtype}")')
+        return self.numbers[key]
+
+    def call(self, node: Node) -> str:
+        """Return the expression that makes a value afresh."""
+        f, args = node.function, node.args
+        if is_arithmetic(node):
+            x, y = self.arguments(node)
+            return f"{x} {SIGNS[f]} {y}"
+        if f in (part, pick):
+            return f"{self.spelled(args[0])}[{self.index(args[1])}]"
+        if f is operator.getitem:
+            return f"{self.spelled(args[0])}[{args[1]}]"
+        if f is np.transpose and args[1] == tuple(range(len(args[1])))[::-1]:
+            return f"{self.spelled(args[0])}.T"
+        if f is cast and type(args[0]) is Node:
+            casting = "" if args[2:] in ((), ("unsafe",)) else f", casting={args[2]!r}"
+            return f"{self.spelled(args[0])}.astype({self.spelled(args[1])}{casting})"
+        return f"{self.function(f)}({', '.join(self.arguments(node))})"
+
+    def filling(self, node: Node, into: str) -> list[str]:
+        """Return the lines that put a value into an array."""
+        f, args = node.function, node.args
+        if f is cast:
+            return [f"{self.function(np.copyto)}({into}, {self.spelled(args[0])}, casting='unsafe')"]
+        if f in (np.copy, spread):
+            return [f"{self.function(np.copyto)}({into}, {self.spelled(args[0])})"]
+        if f is np.where:
+            condition, x, y = map(self.spelled, args)
+            return [
+                f"{self.function(np.copyto)}({into}, {y})",
+                f"{self.function(np.copyto)}({into}, {x}, where={condition})",
+            ]
+        if f in (written, added_at):
+            a, index, value = args
+            first = (
+                [] if self.spelled(a) == into else [f"{self.function(np.copyto)}({into}, {self.spelled(a)})"]
+            )
+            if node in self.augmented:
+                changed = self.augmented[node][1]
+                number = self.argument(changed, changed.args[1])
+                return [*first, f"{into}[{self.index(index)}] {SIGNS[changed.function]}= {number}"]
+            if f is written:
+                return [*first, f"{into}[{self.index(index)}] = {self.spelled(value)}"]
+            return [
+                *first,
+                f"{self.function(np.add)}.at({into}, {self.spelled(index)}, {self.spelled(value)})",
+            ]
+        return [f"{self.function(f)}({', '.join([*self.arguments(node), f'out={into}'])})"]
+
+    # -- the function ----------------------------------------------------------------------------------------------
+
+    def finish(
+        self, tree: Any, new: dict[int, Node], finals: dict[Node, Node]
+    ) -> tuple[str, Callable[..., Any]]:
+        """Return the source and the compiled function.
+
+        Parameters
+        ----------
+        tree
+            The result, with nodes in the places of arrays.
+        new
+            What each of these nodes has become, by ``id``.
+        finals
+            What is to be in the inputs in the end.
+        """
+        places = self.plan.places
+        self.left = {places[x] for x, final in finals.items() if places.get(final) is not places[x]}
+        self.handed: set[Place] = set()
+        result = self.literal(tree, new)
+        self.put_back(finals)
+        width = min(max([len(line) for line, _ in self.lines], default=0), 60)
+        body = [f"    {line:{width}}  # {shape}" if shape else f"    {line}" for line, shape in self.lines]
+        head = [f"from numpy import {', '.join(sorted(self.imports))}"] if self.imports else []
+        source = "\n".join(
+            [
+                *head,
+                *self.header,
+                "",
+                "",
+                f"def {self.name}({', '.join(self.parameters)}):",
+                *body,
+                f"    return {result}",
+                "",
+            ]
+        )
+        namespace = {name: value for name, value in self.namespace.items() if value is not None}
+        exec(compile(source, f"<jit {self.name}>", "exec"), namespace)
+        run: Callable[..., Any] = namespace[self.name]
+        return source, run
+
+    def literal(self, tree: Any, new: dict[int, Node]) -> str:
+        """Return the source of a result."""
+        if type(tree) is Node:
+            return self.handed_out(new.get(id(tree), tree), isinstance(tree.value, np.ndarray))
+        if type(tree) is dict:
+            return (
+                "{"
+                + ", ".join(f"{self.spelled(key)}: {self.literal(x, new)}" for key, x in tree.items())
+                + "}"
+            )
+        if isinstance(tree, dict):
+            empty = copy(tree)
+            empty.clear()
+            return f"{self.bound(like, 'like')}({self.bound(empty, 'kind')}, {self.literal(dict(tree), new)})"
+        if isinstance(tree, (list, tuple)):
+            items = ", ".join(self.literal(x, new) for x in tree)
+            if type(tree) is tuple:
+                return f"({items}{',' if len(tree) == 1 else ''})"
+            if type(tree) is list:
+                return f"[{items}]"
+            return f"{self.function(type(tree))}({items if hasattr(tree, '_fields') else f'[{items}]'})"
+        return self.spelled(tree)
+
+    def handed_out(self, node: Node, array: bool) -> str:
+        """Return the source of an array in a result: one that nothing else holds."""
+        if not node.shape:
+            if not array:
+                return (
+                    self.now(f"{self.spelled(node)}[()]")
+                    if isinstance(node.value, np.ndarray)
+                    else self.spelled(node)
+                )
+            self.function(np.array)
+            return self.now(f"array({self.spelled(node)})")
+        roots = self.plan.roots_of(node)
+        places = {self.plan.places[root] for root in roots if root in self.plan.places}
+        alone = (
+            places
+            and roots <= self.plan.places.keys()
+            and all(place.fresh or place.owner in self.plan.donated for place in places)
+            and not is_broadcast(node)
+            and not places & (self.handed | self.left)
+        )
+        self.handed |= places
+        return self.spelled(node) if alone else self.now(f"{self.spelled(node)}.copy()")
+
+    def now(self, expression: str) -> str:
+        """Write a line that takes an expression's value, before an argument is written to; return its name."""
+        name = self.unused("")
+        self.lines.append((f"{name} = {expression}", ""))
+        return name
+
+    def put_back(self, finals: dict[Node, Node]) -> None:
+        """Write the lines that put values into the inputs where they are not there yet."""
+        copied = []
+        for x, final in finals.items():
+            if self.plan.places[x] not in self.left:
+                continue
+            value = self.spelled(final)
+            places = [self.plan.places.get(root) for root in self.plan.roots_of(final)]
+            if any(place is not None and place.owner.function is None for place in places):
+                kept = self.unused(f"new_{self.names[x]}")
+                self.lines.append((f"{kept} = {value}.copy()", ""))
+                value = kept
+            copied.append((self.names[x], value))
+        self.lines += [(f"{self.function(np.copyto)}({name}, {value})", "") for name, value in copied]
+
+
+def shape_of(node: Node) -> str:
+    """Return the comment to a line: the shape and dtype of what it computes."""
+    return f"{node.shape} {node.dtype}" if node.shape else ""

@@ -1,0 +1,196 @@
+"""Trace: run a function of arrays once, and write down every NumPy call that it makes.
+
+The record is in static single assignment: writing into an array makes a new node, and whoever read the old one
+keeps it. A run is gone through twice: it must make the same calls.
+"""
+
+from __future__ import annotations
+
+import operator
+import zlib
+from collections.abc import Iterator
+from copy import deepcopy
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from ..engine.arrays import rebuilt
+from .ir import Draws, Node, found_in, mapped
+from .numpy_calls import OPTION, has_traced, shape_error, value_of
+from .traced import Traced
+from .where import JitError, assigned_name, user_line
+
+
+class TracedGenerator:
+    """A random generator in a function that is being captured: what is drawn is recorded."""
+
+    def __init__(self, trace: Trace, node: Node) -> None:
+        self._traced = Traced(trace, node)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("bit_generator", "shuffle", "spawn") or name.startswith("_"):
+            raise JitError(
+                f"{user_line()}: {name.strip('_')} of a random generator is not captured; draw arrays"
+            )
+        return lambda *args, **kwargs: self._drawn(name, args, kwargs)
+
+    def _drawn(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        drawn = self._traced.trace.record(Draws(name), self._traced, *args, **kwargs)
+        given = list(found_in(args, Traced))
+        if has_traced(kwargs.get("size")):
+            raise shape_error(f"{name} with the size", OPTION)
+        integers = "size" not in kwargs and any(x.dtype.kind in "iu" for x in given)
+        if integers and drawn.shape != np.broadcast_shapes(*[x.shape for x in given]):
+            raise shape_error(
+                f"{name} with what may be the size", "name the size, size=(…), of Python numbers"
+            )
+        return drawn
+
+
+class Trace:
+    """The nodes of one run, in order.
+
+    A run can be gone through again: it then must make the same calls, or it depends on more than its arguments
+    (random numbers, the time, something that it changes itself).
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.inputs: list[Node] = []
+        self.constants: dict[int, tuple[Node, int]] = {}
+        self.again: Iterator[Node] | None = None
+        self.error = ""  # what the last call that failed raised, and where
+
+    def input(self, value: Any, name: str) -> Node:
+        """Make the node of an argument."""
+        node = Node(
+            None,
+            (),
+            {},
+            deepcopy(value) if isinstance(value, np.random.Generator) else unwritable(value),
+            name,
+        )
+        self.inputs.append(node)
+        return node
+
+    def stand_in(self, node: Node) -> Traced | TracedGenerator:
+        """Make what the function gets for an argument."""
+        return (
+            TracedGenerator(self, node) if isinstance(node.value, np.random.Generator) else Traced(self, node)
+        )
+
+    def record(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Call a function; return its result as traced arrays."""
+        nodes = mapped(self.node_of, args)
+        options = {name: mapped(self.node_of, x) for name, x in kwargs.items()}
+        if self.again is not None:
+            node = next(self.again, None)
+            if (
+                node is None
+                or node.function != function
+                or not same((nodes, options), (node.args, node.kwargs))
+            ):
+                if next(found_in((nodes, tuple(options.values())), FunctionType), None) is not None:
+                    raise JitError(
+                        f"{user_line()}: {function.__name__} is given a function made in this one, which is not "
+                        "captured; write it as NumPy's calls on whole arrays (np.where, np.select)"
+                    )
+                if self.error:
+                    raise JitError(
+                        f"{self.error}, which the function caught; a compiled one cannot choose by it"
+                    )
+                raise JitError(
+                    f"{user_line()}: run twice on the same arguments, the function made different calls here; give "
+                    "what it depends on (random numbers, a counter, the time) as an argument, a random generator too"
+                )
+            return self._traced(node)
+        try:
+            value = function(
+                *mapped(value_of, args), **{name: mapped(value_of, x) for name, x in kwargs.items()}
+            )
+        except Exception as error:
+            self.error = (
+                f"{user_line()}: {getattr(function, '__name__', function)} raised {type(error).__name__}"
+            )
+            if not isinstance(error, ValueError) or "read-only" not in str(error):
+                raise
+            raise JitError(
+                f"{user_line()}: {getattr(function, '__name__', function)} writes into an array it is given, which is "
+                "not captured; write x[index] = value, or x[...] = value"
+            ) from None
+        node = Node(function, nodes, options, value, assigned_name())
+        if isinstance(value, (tuple, list)):
+            items = [Node(operator.getitem, (node, i), {}, unwritable(x)) for i, x in enumerate(value)]
+            node.value = rebuilt(value, items)
+            self.nodes += [node, *items]
+            return self._traced(node)
+        if not isinstance(value, (np.ndarray, np.generic)):
+            raise JitError(
+                f"{user_line()}: {getattr(function, '__name__', function)} of an array gives a {type(value).__name__}, "
+                "which would be frozen at its value in this call; use a function that gives an array"
+            )
+        node.value = unwritable(value)
+        self.nodes.append(node)
+        return Traced(self, node)
+
+    def _traced(self, node: Node) -> Any:
+        if isinstance(node.value, (tuple, list)):
+            return rebuilt(node.value, [Traced(self, item) for item in node.value])
+        return Traced(self, node)
+
+    def node_of(self, x: Any) -> Any:
+        """Return what stands for an argument in the record: the node of an array, anything else as it is."""
+        if type(x) is Traced:
+            if x.trace is not self and x.node not in self.inputs:
+                raise JitError(
+                    f"{user_line()}: an array was kept from another call of a compiled function; return it there"
+                )
+            return x.node
+        if not isinstance(x, np.ndarray) or self.again is not None:
+            return x
+        if id(x) not in self.constants:
+            self.constants[id(x)] = Node(None, (), {}, x), fingerprint(x)
+        return self.constants[id(x)][0]
+
+
+def same(x: Any, recorded: Any) -> bool:
+    """Tell whether an argument is what it was when the call was recorded.
+
+    Raises
+    ------
+    JitError
+        If it is an array that was there before.
+    """
+    if isinstance(x, (tuple, list)):
+        return type(recorded) is type(x) and len(x) == len(recorded) and all(map(same, x, recorded))
+    if isinstance(x, dict):
+        return x.keys() == recorded.keys() and all(same(x[name], recorded[name]) for name in x)
+    if isinstance(x, slice):
+        return isinstance(recorded, slice) and same(
+            (x.start, x.stop, x.step), (recorded.start, recorded.stop, recorded.step)
+        )
+    if isinstance(x, np.ndarray):
+        value = recorded.value if type(recorded) is Node else None
+        if type(value) is not np.ndarray:
+            return False
+        if np.may_share_memory(x, value):  # what the function makes itself, it made anew
+            raise JitError(
+                f"{user_line()}: an array of shape {x.shape} comes from outside of the function; make it an argument, "
+                "or a change to it would not be seen"
+            )
+        return (value.shape, value.dtype) == (x.shape, x.dtype) and value.tobytes() == x.tobytes()
+    return x is recorded or (type(x) is type(recorded) and bool(x == recorded or x != x))
+
+
+def unwritable(value: Any) -> Any:
+    """Return a view of an array that no call can write to unseen."""
+    if isinstance(value, np.ndarray):
+        value = value.view()
+        value.flags.writeable = False
+    return value
+
+
+def fingerprint(array: Any) -> int:
+    """Return a number that tells whether an array's contents have changed."""
+    return zlib.crc32(np.ascontiguousarray(array).tobytes())

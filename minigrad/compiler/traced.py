@@ -1,0 +1,325 @@
+"""The stand-in for an array in a function that is being captured: NumPy's calls on it are recorded."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from ..engine.arrays import stands_in
+from ..engine.tensor import Tensor
+from ..rules.table import WHOLE
+from .ir import Node, added_at, cast, mapped, written
+from .numpy_calls import (
+    CALLS,
+    OPTION,
+    SHAPES,
+    _perhaps_a_view,
+    has_traced,
+    read_part,
+    refuse_shapes,
+    shape_error,
+    value_of,
+)
+from .where import JitError, user_line
+
+
+def _refuse(what: str, instead: str) -> Callable[..., Any]:
+    """Make the method of something that would need the value of an array while the function is captured."""
+
+    def method(self: Traced, *args: Any, **kwargs: Any) -> Any:
+        raise JitError(
+            f"{user_line()}: {what} needs the values of an array of shape {self.shape}, which the compiled function "
+            f"has not yet; {instead}"
+        )
+
+    return method
+
+
+def _augmented(ufunc: Any) -> Callable[[Traced, Any], Any]:
+    """Make the method of an augmented assignment."""
+
+    def method(self: Traced, other: Any) -> Any:
+        if isinstance(self.node.value, np.generic):
+            return ufunc(self, other)
+        return ufunc(self, other, out=(self,))
+
+    return method
+
+
+BRANCH = "choose by np.where(condition, a, b), or give what decides as a Python number, an option of the call"
+NUMBER = "keep the array: NumPy computes with it as with a number"
+ARRAY = "keep the array, and call NumPy's functions on it"
+
+
+@stands_in
+class Traced(NDArrayOperatorsMixin):
+    """An array in a function that is being captured: NumPy's calls on it are recorded."""
+
+    __slots__ = ("__weakref__", "base", "node", "trace", "views")
+
+    def __init__(self, trace: Any, node: Node, base: Traced | None = None) -> None:
+        self.trace = trace
+        self.node = node
+        self.base = base
+        self.views: list[weakref.ref[Traced]] = []
+        if base is not None:
+            base.views.append(weakref.ref(self))
+
+    @property
+    def owner(self) -> Traced:
+        """The array whose memory this one views, or this one."""
+        return self if self.base is None else self.base
+
+    def viewing(self, other: Traced) -> Traced:
+        """Return this array as a view of another."""
+        return Traced(self.trace, self.node, other.owner)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """What isinstance takes it for: an array, or one of NumPy's numbers."""
+        return type(self.node.value)
+
+    def __copy__(self) -> Traced:
+        return Traced(self.trace, self.node)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Traced:
+        return Traced(self.trace, self.node)
+
+    # -- what an array has -----------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return self.node.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the entries."""
+        return self.node.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.node.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of entries."""
+        return math.prod(self.node.shape)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """The strides of the array that was captured."""
+        strides: tuple[int, ...] = self.node.value.strides
+        return strides
+
+    @property
+    def T(self) -> Any:
+        """The array with its axes in reverse."""
+        return self.transpose()
+
+    def __len__(self) -> int:
+        return len(self.node.value)
+
+    def __iter__(self) -> Iterator[Traced]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"Traced(shape={self.shape}, dtype={self.dtype})"
+
+    __hash__ = object.__hash__
+
+    __bool__ = _refuse("a condition (if, while, and, or, not)", BRANCH)
+    __float__ = _refuse("float()", NUMBER)
+    __int__ = _refuse("int()", NUMBER)
+    __complex__ = _refuse("complex()", NUMBER)
+    __index__ = _refuse(
+        "an index, or range()", "index by the array, or give the number as an option of the call"
+    )
+    __array__ = _refuse("np.asarray(), or a plain array that is to hold it,", ARRAY)
+    __contains__ = _refuse("in", BRANCH)
+    item = _refuse("item()", NUMBER)
+    tolist = _refuse("tolist()", NUMBER)
+
+    # -- augmented assignment: of an array, in place; of a number, which NumPy cannot change, a new one -----------
+
+    __iadd__ = _augmented(np.add)
+    __isub__ = _augmented(np.subtract)
+    __imul__ = _augmented(np.multiply)
+    __itruediv__ = _augmented(np.divide)
+    __ifloordiv__ = _augmented(np.floor_divide)
+    __imod__ = _augmented(np.remainder)
+    __ipow__ = _augmented(np.power)
+    __imatmul__ = _augmented(np.matmul)
+    __iand__ = _augmented(np.bitwise_and)
+    __ior__ = _augmented(np.bitwise_or)
+    __ixor__ = _augmented(np.bitwise_xor)
+    __ilshift__ = _augmented(np.left_shift)
+    __irshift__ = _augmented(np.right_shift)
+
+    # -- NumPy's protocols -----------------------------------------------------------------------------------
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
+        trace = self.trace
+        if Tensor in map(type, inputs):
+            return NotImplemented
+        if "where" in kwargs:
+            raise JitError(f"{user_line()}: {ufunc.__name__} with where= is not captured; use np.where")
+        if has_traced(kwargs.get("axis")):
+            raise shape_error(f"{ufunc.__name__}.{method} with axis", OPTION)
+        lists = ufunc is np.multiply and {list, tuple} & set(map(type, inputs))
+        if lists and any(isinstance(value_of(x), np.integer) for x in inputs):
+            raise shape_error("a list repeated", OPTION)
+        if method == "at":
+            if ufunc is not np.add or type(inputs[0]) is not Traced:
+                raise JitError(
+                    f"{user_line()}: {ufunc.__name__}.at is captured for np.add.at(array, …) alone"
+                )
+            return inputs[0].become(trace.record(added_at, *inputs))
+        if out is not None and (len(out) != 1 or type(out[0]) is not Traced):
+            raise JitError(
+                f"{user_line()}: {ufunc.__name__} with out= writes into an array made outside of NumPy's calls; "
+                "use the result, or start from np.zeros_like(x)"
+            )
+        squared = ufunc is np.power and method == "__call__" and type(inputs[1]) is int and inputs[1] == 2
+        if squared and isinstance(value_of(inputs[0]), np.ndarray):  # of a scalar, NumPy 1.26 makes a float64
+            ufunc, inputs = np.square, inputs[:1]  # as array ** 2
+        result = trace.record(ufunc if method == "__call__" else getattr(ufunc, method), *inputs, **kwargs)
+        if out is None:
+            return result
+        return out[0].become(result) if method == "__call__" else _put(ufunc.__name__, result, out[0])
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if Tensor in types:
+            return NotImplemented
+        out = kwargs.pop("out", None)
+        refuse_shapes(function, args, kwargs)
+        if function in CALLS:
+            try:
+                result = CALLS[function](self.trace, *args, **kwargs)
+            except TypeError as error:
+                if type(error) is TypeError and error.__traceback__ and error.__traceback__.tb_next is None:
+                    raise JitError(
+                        f"{user_line()}: {function.__name__} is not captured so: {error}"
+                    ) from None
+                raise
+        elif function in SHAPES:
+            return function(*mapped(value_of, args), **kwargs)
+        elif function in WHOLE:
+            result = self.trace.record(WHOLE[function], *args, **kwargs)
+        elif getattr(function, "__module__", "").startswith("minigrad."):
+            result = function.__wrapped__(*args, **kwargs)
+        else:
+            result = _perhaps_a_view(self.trace, function, *args, **kwargs)
+        if out is None:
+            return result
+        return _put(function.__name__, result, out)
+
+    # -- reading and writing parts -----------------------------------------------------------------------------
+
+    def __getitem__(self, index: Any) -> Any:
+        return read_part(self.trace, self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self.become(self.trace.record(written, self, index, value))
+
+    def become(self, value: Traced) -> Traced:
+        """Take the value of another in place: of this one's shape, cast to its dtype."""
+        if self.base is not None or any(view() is not None for view in self.views):
+            raise JitError(
+                f"{user_line()}: an array is written to of which a view is in use, or which is a view itself; write "
+                "x[i] = x[i] + 1 in place of x[i] += 1, or to a copy, x.copy()"
+            )
+        if value.dtype != self.dtype:
+            if not np.can_cast(value.dtype, self.dtype, "same_kind"):
+                raise TypeError(f"{user_line()}: cannot write {value.dtype} into an array of {self.dtype}")
+            value = self.trace.record(cast, value, self.dtype)
+        if value.shape != self.shape:
+            value = self.trace.record(np.copy, np.broadcast_to(value, self.shape))
+        if isinstance(self.node.value, np.ndarray) and not isinstance(value.node.value, np.ndarray):
+            value = self.trace.record(np.copy, value)  # an array of no axes stays one
+        self.node = value.node
+        return self
+
+    # -- methods that are not a NumPy function's ---------------------------------------------------------------
+
+    def reshape(self, *shape: Any, order: Any = "C") -> Any:
+        """`numpy.reshape`, to a tuple or to as many lengths."""
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape, order=order)
+
+    def transpose(self, *axes: Any) -> Any:
+        """`numpy.transpose`, by a tuple or by as many axes; reversed, if none is given."""
+        return np.transpose(self, axes[0] if len(axes) == 1 else axes or None)
+
+    def astype(
+        self, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True
+    ) -> Any:
+        """`numpy.ndarray.astype`."""
+        if not copy and self.dtype == dtype:
+            return self
+        return self.trace.record(cast, self, np.dtype(dtype), casting)
+
+    def clip(self, min: Any = None, max: Any = None, **others: Any) -> Any:
+        """`numpy.clip`."""
+        return np.clip(self, min, max, **others)
+
+    def flatten(self, order: Any = "C") -> Any:
+        """Return a copy with one axis."""
+        return np.ravel(self.copy(), order)
+
+    def __round__(self, ndigits: int | None = None) -> Any:
+        """Round a number to decimals, as NumPy's numbers do; to none, they become Python's."""
+        if ndigits is None or not isinstance(self.node.value, np.generic):
+            return self.__int__()
+        return np.round(self, ndigits)
+
+    def fill(self, value: Any) -> None:
+        """Write a value into every entry."""
+        self[...] = value
+
+    def __getattr__(self, name: str) -> Any:
+        """Find the method that is a NumPy function of the array."""
+        if name not in METHODS:
+            raise AttributeError(f"{user_line()}: an array that is captured has no {name!r}")
+        function = getattr(np, name)
+        return lambda *args, **kwargs: function(self, *args, **kwargs)
+
+
+METHODS = frozenset(
+    {"all", "any", "argmax", "argmin", "argsort", "copy", "cumprod", "cumsum", "diagonal", "dot"}
+)
+METHODS |= {
+    "max",
+    "mean",
+    "min",
+    "prod",
+    "ravel",
+    "repeat",
+    "round",
+    "squeeze",
+    "std",
+    "sum",
+    "swapaxes",
+    "take",
+    "trace",
+}
+METHODS |= {"var"}
+
+
+def _put(name: str, result: Any, out: Any) -> Traced:
+    """Put a result into an array, as NumPy does but for its ufuncs, which broadcast and cast it."""
+    if type(out) is not Traced or out.dtype != result.dtype:
+        raise JitError(
+            f"{user_line()}: {name} with out= writes into an array made outside, or of another dtype than "
+            f"{result.dtype}; use the result"
+        )
+    if out.shape != result.shape:
+        raise ValueError(
+            f"{user_line()}: {name} of shape {result.shape} does not fit into out of shape {out.shape}"
+        )
+    return out.become(result)

@@ -1,0 +1,59 @@
+"""Where in a person's code a function that is compiled is: the line for an error, the name for a value."""
+
+from __future__ import annotations
+
+import dis
+import os.path
+import sys
+from copy import deepcopy
+from functools import lru_cache
+from itertools import pairwise
+from types import CodeType, FrameType
+
+import numpy as np
+
+
+class JitError(TypeError):
+    """What a compiled function cannot do: the message names the line, and what to write instead."""
+
+
+OURS = os.path.dirname(os.path.dirname(__file__))
+NUMPY = os.path.dirname(np.__file__)
+ENGINE = (NUMPY, *(os.path.join(OURS, name) for name in ("compiler", "engine", "rules")))
+"""Code whose own variables do not say what a value is: all that is ours but the layers."""
+
+
+def frame_outside(folders: tuple[str, ...]) -> FrameType | None:
+    """Return the innermost frame whose code is in none of the folders or files."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(folders):
+        frame = frame.f_back
+    return frame
+
+
+def user_line() -> str:
+    """Return the file and line of a person's code that is being run."""
+    frame = frame_outside((OURS, NUMPY, deepcopy.__code__.co_filename))
+    return "jit" if frame is None else f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+
+def assigned_name() -> str:
+    """Return the name of the variable that the result of the call being run is assigned to; or nothing."""
+    frame = frame_outside(ENGINE)
+    return "" if frame is None else _assignments(frame.f_code).get(frame.f_lasti, "")
+
+
+@lru_cache
+def _assignments(code: CodeType) -> dict[int, str]:
+    """Return which variable the result of the instruction at an offset is stored to, right after it."""
+    instructions = list(dis.get_instructions(code))
+    at = {instruction.offset: instruction for instruction in instructions}
+    found = {}
+    for before, after in pairwise(instructions):
+        stored = at[after.argval] if after.opname == "JUMP_FORWARD" else after
+        if stored.opname.startswith("STORE_") and stored.opname not in ("STORE_SUBSCR", "STORE_ATTR"):
+            name = stored.argval[0] if isinstance(stored.argval, tuple) else stored.argval
+            found.update(
+                dict.fromkeys(range(before.offset, after.offset, 2), str(name))
+            )  # its caches included
+    return found

@@ -1,0 +1,136 @@
+"""How a hand-derived pair, ``forward -> (out, cache)`` and ``backward(dout, cache)``, becomes one op of the tape."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..rules.table import Call, Draw
+from .arrays import STAND_INS, as_array
+from .tensor import apply
+
+
+class Layer:
+    """A hand-derived forward and backward as one op of the tape; made by `layer`."""
+
+    rules = None
+    """An op of the table has a rule for each operand; a layer finds all gradients at once."""
+
+    def __init__(
+        self,
+        forward: Callable[..., Any],
+        backward: Callable[..., Any],
+        name: str,
+        inputs: Callable[[Draw], Call] | None,
+    ) -> None:
+        self.forward = forward
+        self.backward = backward
+        self.name = name
+        self.inputs = inputs
+        self.tested = inputs is not None
+        self.takes_needs = "needs" in inspect.signature(backward).parameters
+        self.__name__ = self.__qualname__ = name
+        self.__doc__ = forward.__doc__
+
+    __call__: Callable[..., Any] = apply
+
+    def cache_on_tape(self, operands: Sequence[Any], options: dict[str, Any], out: Any) -> Any:
+        """Return the cache as tensors: for a higher derivative the forward runs again, through the tape.
+
+        Raises
+        ------
+        RuntimeError
+            If it gives another result than the first time.
+        """
+        again, cache = self.forward(*operands, **{name: x for name, x in options.items() if name != "cache"})
+        before = out.data
+        if type(before) not in STAND_INS and not np.allclose(
+            getattr(again, "data", again), before, equal_nan=True
+        ):
+            raise RuntimeError(
+                f"{self.name}: for a higher derivative the forward ran again, and gave another result; draw "
+                "random numbers outside of the layer, and give them to it as an input"
+            )
+        return cache
+
+    def careful_backward(
+        self, dout: Any, cache: Any, needs: Sequence[bool], operands: Sequence[Any]
+    ) -> list[Any]:
+        """Call the backward of a layer that no test has been through: it may write into its dout, for one thing.
+
+        Raises
+        ------
+        ValueError
+            If it misses a gradient, or returns one of another shape than its input's.
+        """
+        given = self.backward(dout.copy(), cache, *([needs] if self.takes_needs else []))
+        gradients = list(given) if isinstance(given, (tuple, list)) else [given]
+        gradients += [None] * (len(operands) - len(gradients))
+        for i, (need, operand) in enumerate(zip(needs, operands, strict=True)):
+            if not need:
+                continue
+            if gradients[i] is None:
+                raise ValueError(
+                    f"{self.name}: backward returned no gradient for input {i}, which requires one"
+                )
+            if np.shape(gradients[i]) != operand.shape:
+                raise ValueError(
+                    f"{self.name}: backward returned shape {np.shape(gradients[i])} as the gradient of input {i}, "
+                    f"whose shape is {operand.shape}"
+                )
+            if not hasattr(gradients[i], "dtype"):
+                gradients[i] = as_array(gradients[i])
+        return gradients
+
+    def __repr__(self) -> str:
+        return f"Layer({self.name})"
+
+
+LAYERS: dict[str, Layer] = {}
+"""The layers that say how to draw their inputs: the property tests and the benchmark find them here."""
+
+
+def layer(
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    *,
+    name: str | None = None,
+    inputs: Callable[[Draw], Call] | None = None,
+) -> Layer:
+    """Turn a hand-derived pair into an op of the tape.
+
+    Parameters
+    ----------
+    forward
+        ``forward(*inputs, **options) -> (out, cache)``, in NumPy.
+    backward
+        ``backward(dout, cache) -> gradients``: one for each input, in order, each of its input's shape; a
+        single array, if there is one input; inputs at the end that have none (labels) may be left out. If it
+        takes ``needs``, it is told which are wanted, a bool for each input, and may return None for others.
+    name
+        What the printed tape calls it; the forward's name without ``_forward``, if none is given.
+    inputs
+        Draws ``(inputs, options)`` for the property tests, and so enrols the layer in them.
+
+    Returns
+    -------
+    Layer
+        To be called as ``op(*inputs, **options)``. On tensors it is one call of the tape; on arrays, the forward.
+
+    Raises
+    ------
+    ValueError
+        In the backward pass, if ``backward`` misses a gradient or returns one of another shape.
+    """
+    if not (callable(forward) and callable(backward)):
+        raise TypeError(
+            f"layer: got {forward!r} and {backward!r}; expected two functions, forward and backward"
+        )
+    called = name or getattr(forward, "__name__", type(forward).__name__).removesuffix("_forward")
+    made = Layer(forward, backward, called, inputs)
+    if inputs is not None:
+        LAYERS[made.name] = made
+    return made

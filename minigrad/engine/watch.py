@@ -1,0 +1,122 @@
+"""What may go wrong between the forward and the backward pass: arrays that change, and the first NaN."""
+
+from __future__ import annotations
+
+import weakref
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from .recording import Array, Call, Recording, next_number, recording
+
+
+@contextmanager
+def detect_anomaly() -> Iterator[None]:
+    """Name the call that made the first NaN, forward or backward, and notice raw arrays that change.
+
+    Both the forward and the backward pass belong inside. Every array is read once more at each call: for
+    debugging, not for training.
+
+    Raises
+    ------
+    FloatingPointError
+        At the call whose result has a NaN though its operands have none.
+    RuntimeError
+        At the backward pass, for a call whose operands or result changed since.
+    """
+    before = recording.set(None if recording.get() is None else Anomaly())
+    try:
+        yield
+    finally:
+        recording.reset(before)
+
+
+class Anomaly(Recording):
+    """Watches every call: for the first NaN, and for raw arrays that change before the backward pass."""
+
+    __slots__ = ("prints",)
+    watches = True
+
+    def __init__(self) -> None:
+        self.prints: dict[int, list[int | None]] = {}
+
+    def called(self, call: Call) -> None:
+        """Refuse a call that made a NaN of numbers; remember what its arrays held."""
+        number, op, operands, _, _, out = call
+        if _has_nan(out) and not any(_has_nan(x) for x in operands):
+            shapes = ", ".join(str(np.shape(x)) for x in operands)
+            raise FloatingPointError(
+                f"{op.name}: made a NaN of operands of shape {shapes}, none of which has one"
+            )
+        self.prints[number] = [_fingerprint(x) for x in (*operands, out)]
+
+    def check(self, call: Call) -> None:
+        """Refuse to walk back through a call whose arrays have changed since."""
+        number, op, operands, _, _, out = call
+        for i, (array, before) in enumerate(zip((*operands, out), self.prints.get(number, ()), strict=False)):
+            if before != _fingerprint(array):
+                raise _changed(op, i, array, operands)
+
+    def differentiated(self, call: Call, index: int, g: Any, gradient: Any) -> None:
+        """Refuse a gradient that made a NaN of numbers."""
+        if _has_nan(gradient) and not _has_nan(g):
+            raise FloatingPointError(
+                f"{call[1].name}: its backward rule made a NaN, in the gradient of operand {index}"
+            )
+
+
+def _has_nan(x: Any) -> bool:
+    array = np.asarray(x) if isinstance(x, (np.ndarray, np.generic, float)) else None
+    return array is not None and array.dtype.kind == "f" and bool(np.isnan(array).any())
+
+
+def _fingerprint(x: Any) -> int | None:
+    return zlib.crc32(np.ascontiguousarray(x).tobytes()) if isinstance(x, np.ndarray) else None
+
+
+_written: dict[int, int] = {}
+_last_write = 0
+_lock = Lock()
+
+
+def wrote(array: Array) -> None:
+    """Remember that an array was written to in place, for calls that had read it before."""
+    global _last_write
+    owner = _owner(array)
+    key = id(owner)
+    with _lock:
+        if key not in _written:
+            weakref.finalize(owner, _written.pop, key, None).atexit = False
+        _written[key] = _last_write = next_number()
+
+
+def last_write() -> int:
+    """Return the number of the last write in place: calls after it have nothing to check."""
+    return _last_write
+
+
+def _owner(array: Array) -> Array:
+    """Return the array whose memory this one views."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def check_unwritten(call: Call) -> None:
+    """Refuse to walk back through a call whose operands or result were written to since."""
+    number, op, operands, _, _, out = call
+    for i, x in enumerate((*operands, out)):
+        if isinstance(x, np.ndarray) and _written.get(id(_owner(x)), 0) > number:
+            raise _changed(op, i, x, operands)
+
+
+def _changed(op: Any, i: int, array: Array, operands: Sequence[Any]) -> RuntimeError:
+    which = f"its operand {i}" if i < len(operands) else "its result"
+    return RuntimeError(
+        f"{op.name}: {which}, of shape {array.shape}, was changed in place after the call and before the backward "
+        "pass, which needs what it held; call backward first, or change a copy"
+    )

@@ -1,0 +1,119 @@
+"""The losses of scores and labels: the cross-entropy of the softmax, and the multiclass hinge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..engine.layer import layer
+from ..engine.recording import Array
+from ..rules.table import Call, Draw, check
+
+UNSIGNED = {np.dtype(f"i{size}"): np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
+"""The unsigned integers of signed ones' sizes: a negative label is a large one there."""
+
+
+@check
+def _checked_labels(y: Any, shape: tuple[int, ...], loss: str) -> Array:
+    """Return y as integer labels, one a row of scores of this shape, or say which is none."""
+    if len(shape) != 2:
+        raise ValueError(f"{loss}: the scores have shape {shape}; expected (N, C)")
+    labels = np.asarray(y)
+    n, classes = shape
+    unsigned = UNSIGNED.get(labels.dtype)
+    if unsigned and labels.shape == (n,) and n and np.maximum.reduce(labels.view(unsigned)) < classes:
+        return labels
+    if n == 0 or classes == 0:
+        raise ValueError(f"{loss}: the scores have shape {shape}; the mean over no examples is not defined")
+    if labels.shape != (n,):
+        raise ValueError(
+            f"{loss}: y has shape {labels.shape} but there are {n} rows of scores; expected ({n},)"
+        )
+    if labels.dtype.kind not in "iu":
+        raise ValueError(f"{loss}: y has dtype {labels.dtype}; expected integer labels in [0, {classes})")
+    if np.minimum.reduce(labels) < 0 or np.maximum.reduce(labels) >= classes:
+        i = int(np.argmax((labels < 0) | (labels >= classes)))
+        raise ValueError(f"{loss}: y[{i}] = {labels[i]} is no label; expected integers in [0, {classes})")
+    return labels
+
+
+def softmax_loss(x: Array, y: Array) -> tuple[Any, Array]:
+    """Compute the mean cross-entropy of softmax(x) and its gradient, at scores of any size.
+
+    Parameters
+    ----------
+    x : ndarray of shape (N, C)
+        Scores; x[i, j] is that of class j for example i.
+    y : ndarray of N integers in [0, C)
+        Labels.
+
+    Returns
+    -------
+    loss : scalar
+        The mean over i of -log softmax(x[i])[y[i]].
+    dx : ndarray of shape (N, C)
+        Its gradient: (softmax(x) - onehot(y)) / N.
+
+    Raises
+    ------
+    ValueError
+        If y is not N integers in [0, C); the message has the value and its index.
+    """
+    y = _checked_labels(y, x.shape, "softmax_loss")
+    n = len(y)
+    correct = np.arange(n), y
+    shifted = x - x.max(axis=1, keepdims=True)
+    exps = np.exp(shifted)
+    sums = exps.sum(axis=1, keepdims=True)
+    loss = np.mean(np.log(sums[:, 0]) - shifted[correct])
+    dx = exps / (n * sums)
+    dx[correct] -= 1 / n
+    return loss, dx
+
+
+def svm_loss(x: Array, y: Array) -> tuple[Any, Array]:
+    """Compute the mean multiclass hinge loss (Weston and Watkins 1999, margin 1) and its gradient.
+
+    Parameters
+    ----------
+    x : ndarray of shape (N, C)
+        Scores; x[i, j] is that of class j for example i.
+    y : ndarray of N integers in [0, C)
+        Labels.
+
+    Returns
+    -------
+    loss : scalar
+        The mean over i of the sum over j != y[i] of max(0, x[i, j] - x[i, y[i]] + 1).
+    dx : ndarray of shape (N, C)
+        Its gradient; a margin of exactly 0 has the subgradient 0.
+
+    Raises
+    ------
+    ValueError
+        If y is not N integers in [0, C); the message has the value and its index.
+    """
+    y = _checked_labels(y, x.shape, "svm_loss")
+    n = len(y)
+    correct = np.arange(n), y
+    margins = np.maximum(x - x[correct][:, None] + 1, 0)
+    margins[correct] = 0
+    dx = (margins > 0).astype(x.dtype)
+    dx[correct] = -dx.sum(axis=1)
+    return margins.sum(axis=1).mean(), dx / n
+
+
+def loss_backward(dout: Array, dx: Array) -> Array:
+    """Compute the gradient of a loss that found its own, dx: dout dx; dx itself, where dout is the number 1."""
+    # By its type: what is captured is no number yet, whatever isinstance says.
+    return dx if issubclass(type(dout), np.floating) and dout == 1 else dout * dx
+
+
+def _loss_inputs(draw: Draw) -> Call:
+    n, classes = draw.integer(1, 4), draw.integer(1, 4)
+    return (draw.array((n, classes)), np.array([draw.integer(0, classes - 1) for _ in range(n)])), {}
+
+
+softmax_cross_entropy = layer(softmax_loss, loss_backward, name="softmax_cross_entropy", inputs=_loss_inputs)
+multiclass_hinge = layer(svm_loss, loss_backward, name="multiclass_hinge", inputs=_loss_inputs)

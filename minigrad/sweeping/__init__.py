@@ -1,0 +1,1 @@
+"""The parts of a sweep: settings, trials, the folder, workers."""

@@ -1,0 +1,218 @@
+"""The folder of a sweep: what it is of, its finished trainings, the parameters of the best."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import json
+import math
+import os
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..files import told, write
+from .search_space import Setting, key_of
+from .trials import STATUSES, Arrays, Trial, read_history
+
+
+@contextlib.contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Make the folder, and keep other processes from sweeping into it. The lock goes with the process, too."""
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "out must be a folder, but is a file", str(folder))
+    with told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("ab")
+    with file:
+        try:
+            if os.name == "nt":
+                import msvcrt
+
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+            else:
+                import fcntl
+
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BlockingIOError(
+                errno.EAGAIN,
+                "another process is sweeping into out; wait for it, or name another",
+                str(folder),
+            ) from error
+        yield
+
+
+class SweepFolder:
+    """The trainings of a sweep on disk: ``grid.json``, ``results.jsonl``, ``best.npz``.
+
+    Parameters
+    ----------
+    path : path
+        The folder; it must be there.
+    description : dict
+        What is swept: ``seed``, ``grid`` and ``data``, as JSON holds them.
+    settings : iterable of dict
+        All that may be trained.
+
+    Raises
+    ------
+    FileExistsError
+        When the folder holds another sweep.
+    OSError, ValueError
+        When a file cannot be written, or ``grid.json`` is damaged.
+    """
+
+    def __init__(self, path: Path, description: dict[str, Any], settings: Iterable[Setting]) -> None:
+        self.path = path
+        self.lines, self.best_file = path / "results.jsonl", path / "best.npz"
+        self._keys = {key_of(setting) for setting in settings}
+        grid_file = path / "grid.json"
+        if grid_file.exists():
+            _check_same(grid_file, description)
+        elif self.lines.exists():
+            raise FileExistsError(
+                errno.EEXIST,
+                "there are results, but no grid.json says of what; name another out",
+                str(self.lines),
+            )
+        else:
+            write(grid_file, json.dumps(description, indent=1).encode() + b"\n")
+
+    def add(self, trial: Trial, params: Arrays | None) -> None:
+        """Add a training: first the parameters, if it is the best, which bring its line with them."""
+        line = _line(trial)
+        if params is not None:
+            write(self.best_file, _archive(params, line))
+        self._append(line)
+
+    def read(self) -> list[Trial]:
+        """Return the trainings so far; set aside the lines that are none."""
+        trials = self._read_lines() if self.lines.exists() else []
+        saved = self.read_best()
+        if saved is not None and key_of(saved[0].setting) not in {key_of(trial.setting) for trial in trials}:
+            # the sweep was stopped before it wrote this line
+            self._append(_line(saved[0]))
+            trials.append(saved[0])
+        return trials
+
+    def read_best(self) -> tuple[Trial, Arrays] | None:
+        """Return the training and the parameters of best.npz, if it is there and whole."""
+        try:
+            content = self.best_file.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            params, line = _read_archive(content)
+            return self._read_line(line), params
+        except Exception:  # a damaged archive can raise nearly anything
+            return None
+
+    def _read_lines(self) -> list[Trial]:
+        trials, kept, rejected = [], [], []
+        for line in self.lines.read_bytes().splitlines(keepends=True):
+            try:
+                trial = self._read_line(line)
+            except (ValueError, TypeError, KeyError):
+                rejected.append(line)
+            else:
+                trials.append(trial)
+                kept.append(line)
+        if rejected:
+            aside = self.path / "results.rejected"
+            earlier = aside.read_bytes() if aside.exists() else b""
+            write(aside, earlier + b"".join(line.rstrip(b"\n") + b"\n" for line in rejected))
+            write(self.lines, b"".join(kept))
+            warnings.warn(
+                f"{self.lines} had {len(rejected)} damaged line(s), now in {aside.name}; "
+                "their settings are trained again",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+        return trials
+
+    def _read_line(self, line: bytes) -> Trial:
+        """Return the training of a line; raise ValueError, TypeError or KeyError if it is none."""
+        if not line.endswith(b"\n"):
+            raise ValueError("the line is cut off")
+        trial = Trial(**json.loads(line))
+        if key_of(trial.setting) not in self._keys:
+            raise ValueError("the setting is not of the grid")
+        if not isinstance(trial.diverged_at_epoch, int | None) or not isinstance(trial.error, str | None):
+            raise TypeError("the epoch or the error is of another type")
+        finished = isinstance(trial.val_acc, float) and math.isfinite(trial.val_acc)
+        if trial.status not in STATUSES or finished != (trial.status == "finished"):
+            raise ValueError("the status and the accuracy do not fit")
+        read_history(trial.history)
+        return trial
+
+    def _append(self, line: bytes) -> None:
+        """Append a line, on disk when this returns; or nothing, if that fails."""
+        with told(self.lines), self.lines.open("ab", buffering=0) as file:
+            size, rest = file.tell(), memoryview(line)
+            try:
+                while rest:
+                    rest = rest[file.write(rest) :]
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(size)
+                raise
+
+
+def _check_same(grid_file: Path, description: dict[str, Any]) -> None:
+    """Refuse the folder of another sweep, and name the differences."""
+    try:
+        old, new = _flat(json.loads(grid_file.read_bytes())), _flat(description)
+    except (ValueError, AttributeError, KeyError) as error:
+        raise ValueError(f"{grid_file} is damaged ({error}); name another out, or remove this one") from error
+    absent = "nothing"
+    different = [
+        f"{name}: {old.get(name, absent)} there, {new.get(name, absent)} here"
+        for name in old | new
+        if old.get(name, absent) != new.get(name, absent)
+    ]
+    if different:
+        raise FileExistsError(
+            errno.EEXIST,
+            f"out holds another sweep ({'; '.join(different)}); name another out",
+            str(grid_file),
+        )
+
+
+def _flat(description: dict[str, Any]) -> dict[str, Any]:
+    parts = {
+        f"{part}[{name!r}]": value for part in ("grid", "data") for name, value in description[part].items()
+    }
+    return {"seed": description["seed"]} | parts
+
+
+def _line(trial: Trial) -> bytes:
+    kept = {name: value for name, value in asdict(trial).items() if name not in ("read_off", "params")}
+    return json.dumps(kept).encode() + b"\n"
+
+
+def _archive(params: Arrays, line: bytes) -> bytes:
+    """Return the contents of an .npz file of the parameters, with the training they are of."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, array in params.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+        archive.writestr("result.json", line)
+    return content.getvalue()
+
+
+def _read_archive(content: bytes) -> tuple[Arrays, bytes]:
+    params = {}
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for name in archive.namelist():
+            if name.endswith(".npy"):
+                with archive.open(name) as member:
+                    params[name.removesuffix(".npy")] = np.lib.format.read_array(member, allow_pickle=False)
+        return params, archive.read("result.json")

@@ -1,0 +1,337 @@
+"""Workers: where the trainings of a sweep run, and how the data gets there."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import multiprocessing.connection
+import os
+import pickle
+import queue
+import shutil
+import threading
+import traceback
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from inspect import signature
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from ..files import told
+from .search_space import Setting
+from .trials import Arrays, Trial
+
+Train: TypeAlias = Callable[[Setting, Arrays, int], Mapping[str, Any]]
+Stored: TypeAlias = tuple[str, tuple[str, ...], str]
+"""The folder of the arrays, their names, and what tells them from others."""
+DATA_FOLDER = ".sweep-data"
+"""Where workers find the data, in the sweep's folder, as long as it runs."""
+ATTEMPTS = 2
+"""How often a setting may kill a process that trains nothing else."""
+
+
+class Executor(Protocol):
+    """What runs the settings: an executor of concurrent.futures, a client of Dask."""
+
+    def submit(self, fn: Any, /, *args: Any) -> Any:
+        """Start ``fn(*args)`` elsewhere and return its future."""
+
+
+def check_executor(executor: Any, train: Any) -> None:
+    """Raise TypeError or ImportError unless the executor can run the training."""
+    if not callable(getattr(executor, "submit", None)):
+        raise TypeError(
+            f"executor must have submit, like a concurrent.futures.ProcessPoolExecutor; got {executor!r}"
+        )
+    try:
+        pickle.dumps(train)
+    except Exception as error:  # pickle raises AttributeError and TypeError too
+        raise TypeError(
+            f"train cannot be sent to the executor's workers ({error}); define it at the top of a module"
+        ) from error
+    try:
+        import threadpoolctl  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            'sweep with an executor needs threadpoolctl, the extra "sweep": pip install "minigrad-numpy[sweep]", or '
+            'pip install -e ".[sweep]" in a checkout'
+        ) from error
+
+
+def train_setting(train: Train, arrays: Arrays, setting: Setting, seed: int) -> Any:
+    """Return train's record, or a Trial that tells how it failed."""
+    try:
+        return train(json.loads(json.dumps(setting)), dict(arrays), seed)
+    except FloatingPointError:
+        return Trial(setting, "diverged", error=traceback.format_exc())
+    except Exception:
+        return Trial(setting, "error", error=traceback.format_exc())
+
+
+@contextlib.contextmanager
+def stored(arrays: Arrays, folder: Path, fingerprints: Mapping[str, str]) -> Iterator[Stored]:
+    """Put the data where workers find it."""
+    place = folder / DATA_FOLDER
+    try:
+        with told(place):
+            place.mkdir()
+            for number, array in enumerate(arrays.values()):
+                np.save(place / f"{number}.npy", array)
+        yield str(place.resolve()), tuple(arrays), json.dumps(fingerprints)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+class ThisProcess:
+    """Trains settings one after the other, in this process."""
+
+    def __init__(self, train: Train, arrays: Arrays) -> None:
+        self._job = functools.partial(train_setting, train, arrays)
+        self._waiting: deque[tuple[Setting, int]] = deque()
+
+    def submit(self, setting: Setting, seed: int) -> None:
+        """Train the setting when it is its turn."""
+        self._waiting.append((setting, seed))
+
+    def next(self) -> tuple[Setting, Any]:
+        """Return a setting and its record, or a Trial that tells how it failed."""
+        setting, seed = self._waiting.popleft()
+        return setting, self._job(setting, seed)
+
+
+class Workers:
+    """Trains settings in an executor; and what that loses, in processes of its own or in this one.
+
+    Parameters
+    ----------
+    executor : Executor
+        The executor.
+    train : callable
+        What trains a setting.
+    data : Stored
+        Where the arrays are.
+    here : ThisProcess
+        Trains what is lost otherwise than by a pool of processes that broke.
+    """
+
+    def __init__(self, executor: Executor, train: Train, data: Stored, here: ThisProcess) -> None:
+        self._executor = executor
+        self._job = functools.partial(_train_in_worker, train, data, os.getpid())
+        self._here = here
+        self._own: OwnProcesses | None = None
+        # Dask answers a repeated call from memory, unless told that it is not pure
+        self._options = {"pure": False} if "pure" in signature(executor.submit).parameters else {}
+        self._running: dict[Any, tuple[Setting, int]] = {}
+        self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._warned = False
+
+    def submit(self, setting: Setting, seed: int) -> None:
+        """Train the setting elsewhere."""
+        if self._own is not None:
+            self._own.submit(setting, seed)
+            return
+        try:
+            future = self._executor.submit(self._job, setting, seed, **self._options)
+        except BrokenExecutor as error:
+            self._lose(setting, seed, error)
+        else:
+            self._running[future] = setting, seed
+            future.add_done_callback(self._done.put)
+
+    def next(self) -> tuple[Setting, Any]:
+        """Wait for a setting; return it and its record, or a Trial that tells how it failed."""
+        while self._running:
+            future = self._done.get()
+            setting, seed = self._running.pop(future)
+            try:
+                return setting, future.result()
+            except Exception as error:  # not one of train's: train_setting returns those
+                self._lose(setting, seed, error)
+        return self._own.next() if self._own is not None and self._own.busy else self._here.next()
+
+    def close(self) -> None:
+        """Cancel what runs."""
+        for future in self._running:
+            future.cancel()
+        if self._own is not None:
+            self._own.close()
+
+    def _lose(self, setting: Setting, seed: int, error: Exception) -> None:
+        pool_broke = isinstance(self._executor, ProcessPoolExecutor) and isinstance(error, BrokenProcessPool)
+        if pool_broke:
+            self._own = self._own or OwnProcesses(self._executor, self._job)
+            self._own.submit(setting, seed)
+        else:
+            self._here.submit(setting, seed)
+        if not self._warned:
+            self._warned = True
+            trained_by = "processes of the sweep's own" if pool_broke else "this process"
+            warnings.warn(
+                f"the executor lost a worker or a result ({type(error).__name__}: {error}); "
+                f"what it lost is trained by {trained_by}",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+
+
+class OwnProcesses:
+    """Trains each setting in a process that does nothing else: so it is known which setting kills one.
+
+    Parameters
+    ----------
+    broken : ProcessPoolExecutor
+        As many processes run at once as this had; its context and its initializer are theirs.
+    job : callable
+        What they run: ``job(setting, seed)``.
+    """
+
+    def __init__(self, broken: Any, job: Callable[[Setting, int], Any]) -> None:
+        self._size = broken._max_workers
+        self._context = broken._mp_context
+        self._work = (broken._initializer, broken._initargs, job)
+        self._waiting: deque[tuple[Setting, int, int]] = deque()
+        self._running: dict[Any, _Run] = {}
+
+    def submit(self, setting: Setting, seed: int, deaths: int = 0) -> None:
+        """Train the setting as soon as a process may start."""
+        self._waiting.append((setting, seed, deaths))
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything runs or waits."""
+        return bool(self._waiting or self._running)
+
+    def next(self) -> tuple[Setting, Any]:
+        """Wait for a setting; return it and its record, or a Trial that tells how it failed.
+
+        Raises
+        ------
+        ChildProcessError
+            When a process dies before it trains.
+        """
+        while True:
+            while self._waiting and len(self._running) < self._size:
+                self._start(*self._waiting.popleft())
+            connection = multiprocessing.connection.wait(list(self._running))[0]
+            run = self._running[connection]
+            try:
+                outcome = run.connection.recv()
+            except (EOFError, OSError):
+                self._end(run)
+                if not run.started:
+                    raise _not_started(run) from None
+                if run.deaths + 1 == ATTEMPTS:
+                    return run.setting, _killer(run)
+                self.submit(run.setting, run.seed, run.deaths + 1)
+            else:
+                if run.started:
+                    self._end(run)
+                    return run.setting, outcome
+                run.started = True
+
+    def close(self) -> None:
+        """End what runs."""
+        for run in list(self._running.values()):
+            run.process.terminate()
+            self._end(run)
+
+    def _start(self, setting: Setting, seed: int, deaths: int) -> None:
+        connection, sender = self._context.Pipe(duplex=False)
+        process = self._context.Process(target=_work, args=(sender, *self._work, setting, seed))
+        process.start()
+        sender.close()  # now the process has the only one, and when it dies, the connection ends
+        self._running[connection] = _Run(process, connection, setting, seed, deaths)
+
+    def _end(self, run: _Run) -> None:
+        del self._running[run.connection]
+        run.process.join()
+        run.connection.close()
+
+
+@dataclass
+class _Run:
+    process: Any
+    connection: Connection
+    setting: Setting
+    seed: int
+    deaths: int
+    started: bool = False
+
+
+def _not_started(run: _Run) -> ChildProcessError:
+    return ChildProcessError(
+        "the executor's pool broke, and a new process of its kind dies before it trains anything (exit code "
+        f"{run.process.exitcode}); look at what it printed, at the pool's initializer, and whether "
+        "the program sweeps below if __name__ == '__main__' only"
+    )
+
+
+def _killer(run: _Run) -> Trial:
+    error = (
+        f"ChildProcessError: a process that trained this setting alone died, {ATTEMPTS} times (exit code "
+        f"{run.process.exitcode}): it was killed, ran out of memory, or crashed in compiled code"
+    )
+    return Trial(run.setting, "error", error=error)
+
+
+def _work(
+    connection: Connection,
+    initializer: Callable[..., Any] | None,
+    initargs: tuple[Any, ...],
+    job: Callable[[Setting, int], Any],
+    setting: Setting,
+    seed: int,
+) -> None:
+    """Run the job for one setting; say when it starts, and send what it returns."""
+    if initializer is not None:
+        initializer(*initargs)
+    connection.send("started")
+    outcome = job(setting, seed)
+    try:
+        connection.send(outcome)
+    except Exception:  # it cannot be pickled
+        connection.send(Trial(setting, "error", error=traceback.format_exc()))
+
+
+def _train_in_worker(train: Train, data: Stored, sweeping: int, setting: Setting, seed: int) -> Any:
+    _end_with(sweeping)
+    with one_blas_thread():
+        return train_setting(train, _open(*data), setting, seed)
+
+
+@functools.cache
+def _end_with(sweeping: int) -> None:
+    """End this process when its parent, if that is the one that sweeps, is killed.
+
+    A pool's worker would train on, for nobody, and then wait for ever.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid == sweeping:
+
+        def wait() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=wait, daemon=True).start()
+
+
+@functools.lru_cache(maxsize=1)
+def _open(place: str, names: tuple[str, ...], fingerprints: str) -> Arrays:
+    """Map the data into memory, once in a process; the fingerprints tell other data at the same place."""
+    files = (np.load(Path(place, f"{number}.npy"), mmap_mode="r") for number in range(len(names)))
+    return {name: file.view(np.ndarray) for name, file in zip(names, files, strict=True)}
+
+
+def one_blas_thread() -> Any:
+    """Return a context in which BLAS has one thread."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, user_api="blas")
