@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import proof
+from minigrad.checks import proof
 from minigrad.gradient_check import GradientMismatch
 from minigrad.layers import LAYERS, Layer
 from minigrad.rules import OPS
