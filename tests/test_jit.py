@@ -824,7 +824,7 @@ BROKEN = [
         "x.args[1][axis] for axis in node.args[1]",
         "node.args[1][axis] for axis in x.args[1]",
     ),
-    (rewrites, "is_kept", "node.function in CHECKS or", ""),
+    (rewrites, "is_kept", "facts(node.function).checks or", ""),
     (rewrites, "scaling", "return -1.0", "return 1.0"),
     (rewrites, "moderate", "return", "return True or"),
     (rewrites, "_terms", "else -factor", "else factor"),

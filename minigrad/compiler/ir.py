@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import STAND_INS, rebuilt
-from ..rules.table import CHECKS
+from ..rules.facts import facts, state
 from .where import JitError, user_line
 
 
@@ -89,7 +89,7 @@ def is_constant(node: Node) -> bool:
 
 def is_kept(node: Node) -> bool:
     """Tell whether a call is neither merged with another nor dropped: it checks, or draws random numbers."""
-    return node.function in CHECKS or isinstance(node.function, Draws)
+    return facts(node.function).checks or isinstance(node.function, Draws)
 
 
 def scalar_of(x: Any) -> float | None:
@@ -165,6 +165,10 @@ def cast(a: Any, dtype: Any, casting: Any = "unsafe") -> Any:
 def spread(a: Any, shape: tuple[int, ...]) -> Any:
     """Return a copy of ``a``, broadcast to a shape."""
     return np.array(np.broadcast_to(a, shape))
+
+
+state(part, memory="view")
+state(pick, written, added_at, cast, spread, memory="new")
 
 
 class Draws:

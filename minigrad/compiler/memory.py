@@ -12,10 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..rules.indexing import scatter
-from ..rules.reductions import products_of_others
-from ..rules.table import WHOLE
-from .ir import Node, Nodes, added_at, cast, part, pick, spread, written
+from ..rules.facts import facts
+from .ir import Node, Nodes, added_at, cast, spread, written
 from .rewrites import COMPARISONS
 
 
@@ -44,27 +42,8 @@ class Place:
         self.name = ""
 
 
-VIEWS = frozenset({part, np.transpose, np.reshape, np.broadcast_to, np.flip})
-"""Functions whose result views their first operand."""
-INTO = frozenset({np.concatenate, np.stack, np.cumsum, np.cumprod, np.clip, np.dot})
-"""Functions with out=, beside the ufuncs and their reductions."""
 COPIES = frozenset({cast, np.copy, np.where, spread, written, added_at})
 """Functions with a way of their own to put the result into an array."""
-NEW = frozenset(
-    {
-        WHOLE[scatter],
-        WHOLE[products_of_others],
-        pick,
-        np.argmax,
-        np.argmin,
-        np.argsort,
-        np.full,
-        np.mean,
-        np.outer,
-    }
-    | {np.pad, np.repeat, np.roll, np.sort, np.std, np.take, np.tensordot, np.tile, np.trace, np.var, np.vdot}
-)
-"""Functions that make an array of their own. What is in none of these sets may view any operand."""
 
 
 def is_mask(x: Any) -> bool:
@@ -82,7 +61,12 @@ def fills(node: Node) -> bool:
     f = node.function
     if not node.shape or (f is np.where and not is_mask(node.args[0])):
         return False
-    return (isinstance(f, np.ufunc) and f.nout == 1) or is_reduction(f) or f in INTO or f in COPIES
+    return (
+        (isinstance(f, np.ufunc) and f.nout == 1)
+        or is_reduction(f)
+        or facts(f).memory == "out"
+        or f in COPIES
+    )
 
 
 def overwrites(node: Node) -> list[Node]:
@@ -102,7 +86,7 @@ def same_layout(x: Node, y: Node) -> bool:
 
 def is_broadcast(node: Node) -> bool:
     """Tell whether a value may be a view that has an entry of its memory more than once."""
-    while node.function in VIEWS and type(node.args[0]) is Node:
+    while facts(node.function).memory == "view" and type(node.args[0]) is Node:
         if node.function is np.broadcast_to:
             return True
         node = node.args[0]
@@ -172,13 +156,13 @@ class Plan:
 
     def _roots_of(self, node: Node) -> frozenset[Node]:
         f = node.function
-        if f in VIEWS or f is operator.getitem:
+        if facts(f).memory == "view" or f is operator.getitem:
             first = self.roots_of(node.args[0]) if type(node.args[0]) is Node else frozenset()
             sure = all(root.function is not None for root in first) and np.may_share_memory(
                 node.value, node.args[0].value
             )
             return first if f is not np.reshape or sure else first | {node}
-        if fills(node) or f in NEW or isinstance(f, np.ufunc) or is_reduction(f) or f in COPIES:
+        if fills(node) or facts(f).memory == "new" or isinstance(f, np.ufunc) or is_reduction(f):
             return frozenset({node})
         return frozenset({node}).union(*(self.roots_of(x) for x in node.operands))
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..engine.arrays import STAND_INS, rebuilt
 from ..rules.elementwise import astype
+from ..rules.facts import facts
 from ..rules.indexing import getitem, setitem
 from ..rules.table import any_true
 from .ir import cast, part, pick, stand_ins_in, written
@@ -37,7 +38,7 @@ def shape_error(what: str, instead: str) -> JitError:
 
 def refuse_shapes(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Refuse a call of a NumPy function the shape of whose result depends on the values of arrays."""
-    if function in OF_VALUES or (function is np.where and len(args) + len(kwargs) == 1):
+    if facts(function).shape_from_values or (function is np.where and len(args) + len(kwargs) == 1):
         raise shape_error(
             f"{function.__name__}, computed",
             "choose by np.where(condition, a, b), multiply by a mask, or call it outside",
@@ -77,21 +78,6 @@ SHAPING |= {
 }
 SHAPING |= {"reps", "s", "shape", "source", "window_shape"}
 """Parameters of NumPy's functions on whose values the result's shape depends."""
-OF_VALUES = frozenset({np.argwhere, np.bincount, np.compress, np.extract, np.flatnonzero, np.intersect1d})
-OF_VALUES |= {
-    np.linalg.lstsq,
-    np.nonzero,
-    np.roots,
-    np.setdiff1d,
-    np.setxor1d,
-    np.trim_zeros,
-    np.union1d,
-    np.unique,
-}
-OF_VALUES |= {getattr(np, f"unique_{name}", np.unique) for name in ("all", "counts", "inverse", "values")}
-"""Functions the shape of whose result depends on values."""
-SHAPES = frozenset({np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj})
-"""Functions that read no more than shape and dtype, which a compiled function knows."""
 
 
 def _has_arrays(index: Any) -> bool:

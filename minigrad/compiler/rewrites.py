@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..rules.table import CHECKS
+from ..rules.facts import facts
 from .ir import (
     Node,
     Nodes,
@@ -388,7 +388,7 @@ def _labels_of(node: Node) -> Node | None:
     ):
         return None
     rows, labels = index
-    checked = labels.function in CHECKS and labels.args[1:2] == (x.shape,) and labels.dtype != np.uint64
+    checked = facts(labels.function).checks and labels.args[1:2] == (x.shape,) and labels.dtype != np.uint64
     if checked and is_constant(rows) and np.array_equal(rows.value, np.arange(x.shape[0])):
         return labels  # type: ignore[no-any-return]
     return None

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import like
+from ..rules.facts import facts
 from .ir import Node, added_at, cast, is_constant, is_kept, part, pick, scalar_of, spread, written
-from .memory import VIEWS, Place, Plan, is_broadcast, is_reduction
+from .memory import Place, Plan, is_broadcast, is_reduction
 
 SIGNS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
 
@@ -237,7 +238,7 @@ class Writer:
 
     def view_beforehand(self, node: Node) -> bool:
         """Make the view of a buffer now, once for all calls, if the call is one."""
-        if node.function not in VIEWS or type(node.args[0]) is not Node:
+        if facts(node.function).memory != "view" or type(node.args[0]) is not Node:
             return False
         base = self.namespace.get(self.names.get(node.args[0], ""))
         if not isinstance(base, np.ndarray) or node.operands != [node.args[0]]:

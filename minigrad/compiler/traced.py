@@ -12,12 +12,11 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..engine.arrays import stands_in
 from ..engine.tensor import Tensor
-from ..rules.table import WHOLE
+from ..rules.facts import METHODS, facts
 from .ir import Node, added_at, cast, mapped, written
 from .numpy_calls import (
     CALLS,
     OPTION,
-    SHAPES,
     _perhaps_a_view,
     has_traced,
     read_part,
@@ -208,10 +207,10 @@ class Traced(NDArrayOperatorsMixin):
                         f"{user_line()}: {function.__name__} is not captured so: {error}"
                     ) from None
                 raise
-        elif function in SHAPES:
+        elif (known := facts(function)).metadata:
             return function(*mapped(value_of, args), **kwargs)
-        elif function in WHOLE:
-            result = self.trace.record(WHOLE[function], *args, **kwargs)
+        elif known.whole is not None:
+            result = self.trace.record(known.whole, *args, **kwargs)
         elif getattr(function, "__module__", "").startswith("minigrad."):
             result = function.__wrapped__(*args, **kwargs)
         else:
@@ -288,27 +287,6 @@ class Traced(NDArrayOperatorsMixin):
             raise AttributeError(f"{user_line()}: an array that is captured has no {name!r}")
         function = getattr(np, name)
         return lambda *args, **kwargs: function(self, *args, **kwargs)
-
-
-METHODS = frozenset(
-    {"all", "any", "argmax", "argmin", "argsort", "copy", "cumprod", "cumsum", "diagonal", "dot"}
-)
-METHODS |= {
-    "max",
-    "mean",
-    "min",
-    "prod",
-    "ravel",
-    "repeat",
-    "round",
-    "squeeze",
-    "std",
-    "sum",
-    "swapaxes",
-    "take",
-    "trace",
-}
-METHODS |= {"var"}
 
 
 def _put(name: str, result: Any, out: Any) -> Traced:

@@ -26,9 +26,10 @@ from ..rules.elementwise import (
     SUBTRACT,
     astype,
 )
+from ..rules.facts import facts
 from ..rules.indexing import GETITEM, SETITEM
 from ..rules.linalg import MATMUL
-from ..rules.table import CONSTANT, OPS, Composite
+from ..rules.table import OPS, Composite
 from .arrays import ARRAYS, STAND_INS, as_array
 from .arrays import ARRAYS_AND_NUMBERS as PLAIN
 from .recording import Array, Call, Parent, TapeError, next_number, recording, tracing
@@ -541,9 +542,6 @@ _new = Tensor.__new__
 
 MAY_HOLD_TENSORS = (Tensor, dict, list, tuple)
 
-# Functions that write into an argument: on arrays their result has no name that the tape could follow.
-IN_PLACE = frozenset({np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis})
-
 
 def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call any NumPy function, some of whose arguments are tensors."""
@@ -551,10 +549,12 @@ def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if "out" in kwargs and kwargs["out"] is None:
         kwargs = {name: value for name, value in kwargs.items() if name != "out"}
     if recording.get() is None or not any_requires_grad((args, kwargs)):
-        written = kwargs.get("out", args[0] if function in IN_PLACE else None)
+        written = kwargs.get("out", args[0] if facts(function).in_place else None)
         if written is not None:
             wrote(_bare(written))
-        return _tensors(function(*_bare(args), **_bare(kwargs)), op is not None or function in CONSTANT)
+        return _tensors(
+            function(*_bare(args), **_bare(kwargs)), op is not None or bool(facts(function).constant)
+        )
     if isinstance(op, Composite):
         return op.forward(*args, **kwargs)
     if op is not None:
@@ -562,9 +562,9 @@ def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if any_requires_grad(options):
             raise TapeError(f"numpy.{op.name}: no backward rule for a tensor as an option; detach it")
         return apply(op, *operands, **_bare(options))
-    if "out" not in kwargs and function not in IN_PLACE:
+    if "out" not in kwargs and not facts(function).in_place:
         out = function(*_bare(args), **_bare(kwargs))
-        if function in CONSTANT:
+        if facts(function).constant:
             return _tensors(out, True)
         if not _has_numbers(out):
             return out

@@ -8,13 +8,13 @@ import numpy as np
 
 from ..engine.layer import layer
 from ..engine.recording import Array
-from ..rules.table import Call, Draw, check
+from ..rules.table import Call, Draw, whole
 
 UNSIGNED = {np.dtype(f"i{size}"): np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 """The unsigned integers of signed ones' sizes: a negative label is a large one there."""
 
 
-@check
+@whole(checks=True)
 def _checked_labels(y: Any, shape: tuple[int, ...], loss: str) -> Array:
     """Return y as integer labels, one a row of scores of this shape, or say which is none."""
     if len(shape) != 2:

@@ -5,7 +5,21 @@ function it belongs to. Declaring it is all it takes: tensors, the property test
 it through the table.
 """
 
-from . import elementwise, indexing, linalg, reductions, shaping
-from .table import CONSTANT, OPS, Composite, Op
+from . import elementwise, indexing, linalg, reductions, shaping, without_gradient
+from .facts import FACTS, Facts, facts
+from .table import OPS, Composite, Op
 
-__all__ = ["CONSTANT", "OPS", "Composite", "Op", "elementwise", "indexing", "linalg", "reductions", "shaping"]
+__all__ = [
+    "FACTS",
+    "OPS",
+    "Composite",
+    "Facts",
+    "Op",
+    "elementwise",
+    "facts",
+    "indexing",
+    "linalg",
+    "reductions",
+    "shaping",
+    "without_gradient",
+]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .table import CONSTANT, Call, Draw, any_true, compose, declare, dispatched
+from .table import Call, Draw, any_true, compose, declare, dispatched
 
 
 def within(*intervals: tuple[float, float]) -> Callable[[Draw], Call]:
@@ -40,7 +40,7 @@ REMAINDER = declare(
     np.remainder, lambda g, out, x, y: g, lambda g, out, x, y: -g * (x // y), inputs=within(ANY, (2.5, 3.0))
 )
 SQUARE = declare(np.square, lambda g, out, x: g * (x + x), inputs=within(ANY))
-declare(np.copy, lambda g, out, a: g, inputs=within(ANY))
+declare(np.copy, lambda g, out, a: g, inputs=within(ANY), memory="new")
 
 
 @dispatched
@@ -135,7 +135,7 @@ def _clip_inputs(draw: Draw) -> Call:
     return (x, draw.choice([low, None, -0.3]), draw.choice([high + 3, 0.4])), {}
 
 
-@compose(np.clip, inputs=_clip_inputs)
+@compose(np.clip, inputs=_clip_inputs, memory="out")
 def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
     low, high = (a_min if min is None else min), (a_max if max is None else max)
     above = a if low is None else np.maximum(a, low)
@@ -153,7 +153,5 @@ declare(
     lambda g, out, condition, x, y: np.where(condition, g, 0),
     lambda g, out, condition, x, y: np.where(condition, 0, g),
     inputs=_where_inputs,
+    memory="new",
 )
-
-CONSTANT |= {np.sign, np.floor, np.ceil, np.rint, np.trunc, np.floor_divide}
-CONSTANT |= {np.round, np.around, np.fix, np.zeros_like, np.ones_like, np.empty_like}

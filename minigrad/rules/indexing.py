@@ -47,7 +47,7 @@ def getitem(a: Any, index: Any) -> Any:
     return a[index]
 
 
-@whole
+@whole(memory="new")
 def scatter(part: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """Return zeros of this shape with part added at index; where index repeats, all is added."""
     out = np.zeros(shape, part.dtype)

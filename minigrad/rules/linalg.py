@@ -54,7 +54,7 @@ def _dot_inputs(draw: Draw) -> Call:
     return (draw.array(a_shape), draw.array(draw.choice([(), (k,), (k, m), (2, k, m)]))), {}
 
 
-@compose(np.dot, inputs=_dot_inputs)
+@compose(np.dot, inputs=_dot_inputs, memory="out")
 def _dot(a: Any, b: Any) -> Any:
     if np.ndim(a) == 0 or np.ndim(b) == 0:
         return np.multiply(a, b)
@@ -66,10 +66,11 @@ declare(
     lambda g, out, a, b: g * np.reshape(b, a.shape),
     lambda g, out, a, b: g * np.reshape(a, b.shape),
     inputs=lambda draw: ((draw.array((2, 3)), draw.array(draw.choice([(6,), (2, 3)]))), {}),
+    memory="new",
 )
 
 
-@compose(np.outer, inputs=lambda draw: ((draw.array(), draw.array()), {}))
+@compose(np.outer, inputs=lambda draw: ((draw.array(), draw.array()), {}), memory="new")
 def _outer(a: Any, b: Any) -> Any:
     return np.reshape(a, (np.size(a), 1)) * np.reshape(b, (1, np.size(b)))
 
@@ -118,7 +119,7 @@ def _tensordot_b(g: Any, out: Any, a: Any, b: Any, axes: Any = 2) -> Any:
     return _tensordot_operand(np.transpose(g, turned), b, b_summed, a, a_summed)
 
 
-declare(np.tensordot, _tensordot_a, _tensordot_b, inputs=_tensordot_inputs)
+declare(np.tensordot, _tensordot_a, _tensordot_b, inputs=_tensordot_inputs, memory="new")
 
 
 def _einsum_inputs(draw: Draw) -> Call:

@@ -54,6 +54,7 @@ declare(
     np.mean,
     lambda g, out, a, axis=None, keepdims=False: _keep(g, axis, keepdims) / _count(a, axis),
     inputs=_reduction,
+    memory="new",
 )
 
 
@@ -70,8 +71,8 @@ def _std(g: Any, out: Any, a: Any, axis: Any = None, ddof: int = 0, keepdims: bo
     return _keep(g, axis, keepdims) * deviation / scale / max(_count(a, axis) - ddof, 0)
 
 
-declare(np.var, _var, inputs=_spread_inputs)
-declare(np.std, _std, inputs=_spread_inputs)
+declare(np.var, _var, inputs=_spread_inputs, memory="new")
+declare(np.std, _std, inputs=_spread_inputs, memory="new")
 
 
 def _extremum(g: Any, out: Any, a: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -86,7 +87,7 @@ declare(np.min, _extremum, inputs=_reduction)
 OPS[np.amax], OPS[np.amin] = OPS[np.max], OPS[np.min]
 
 
-@whole
+@whole(memory="new")
 def products_of_others(x: Any) -> Any:
     """Along the last axis, the product of all entries but the one in question, zeros or not; shape kept."""
     ones = np.ones_like(x[..., :1])
@@ -129,7 +130,12 @@ def _cumsum(g: Any, out: Any, a: Any, axis: Any = None) -> Any:
     return np.flip(np.cumsum(np.flip(g, axis), axis=axis), axis)
 
 
-declare(np.cumsum, _cumsum, inputs=lambda draw: draw.choice([_along(draw), ((draw.array(),), {})]))
+declare(
+    np.cumsum,
+    _cumsum,
+    inputs=lambda draw: draw.choice([_along(draw), ((draw.array(),), {})]),
+    memory="out",
+)
 
 
 def _softmax_inputs(draw: Draw) -> Call:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .table import CONSTANT, Call, Draw, compose, declare
+from .table import Call, Draw, compose, declare
 
 
 def _reshape_inputs(draw: Draw) -> Call:
@@ -21,6 +21,7 @@ declare(
     lambda g, out, a, shape: np.reshape(g, a.shape),
     forward=lambda a, shape: np.reshape(a, shape),  # NumPy 1.26 has another name for shape
     inputs=_reshape_inputs,
+    memory="view",
 )
 declare(np.ravel, lambda g, out, a: np.reshape(g, a.shape), inputs=lambda draw: ((draw.array(),), {}))
 
@@ -42,7 +43,7 @@ def _two_axes(draw: Draw) -> Call:
     return (x, draw.integer(-x.ndim, x.ndim - 1), draw.integer(-x.ndim, x.ndim - 1)), {}
 
 
-declare(np.transpose, _transpose, inputs=_permutation)
+declare(np.transpose, _transpose, inputs=_permutation, memory="view")
 declare(np.swapaxes, lambda g, out, a, axis1, axis2: np.swapaxes(g, axis1, axis2), inputs=_two_axes)
 declare(
     np.moveaxis,
@@ -66,7 +67,7 @@ def _broadcast_inputs(draw: Draw) -> Call:
     return (draw.array(small), np.broadcast_shapes(small, other)), {}
 
 
-declare(np.broadcast_to, lambda g, out, array, shape: g, inputs=_broadcast_inputs)
+declare(np.broadcast_to, lambda g, out, array, shape: g, inputs=_broadcast_inputs, memory="view")
 
 
 def _flip_inputs(draw: Draw) -> Call:
@@ -74,7 +75,7 @@ def _flip_inputs(draw: Draw) -> Call:
     return (x,), {"axis": draw.choice([None, *range(-x.ndim, x.ndim)])}
 
 
-declare(np.flip, lambda g, out, m, axis=None: np.flip(g, axis), inputs=_flip_inputs)
+declare(np.flip, lambda g, out, m, axis=None: np.flip(g, axis), inputs=_flip_inputs, memory="view")
 
 
 def _back(shift: Any) -> Any:
@@ -88,6 +89,7 @@ declare(
         (draw.array((3, draw.integer(0, 3))), *draw.choice([(draw.integer(-4, 4),), ((1, -2), (0, 1))])),
         {},
     ),
+    memory="new",
 )
 
 
@@ -111,7 +113,7 @@ def _constant_pad(array: Any, pad_width: Any, mode: str = "constant", constant_v
     return np.pad(array, pad_width, "constant", constant_values=constant_values)
 
 
-declare(np.pad, _pad, forward=_constant_pad, inputs=_pad_inputs)
+declare(np.pad, _pad, forward=_constant_pad, inputs=_pad_inputs, memory="new")
 
 
 def _list_inputs(draw: Draw) -> Call:
@@ -145,6 +147,7 @@ declare(
     bind=_concatenate_call,
     forward=lambda *arrays, axis, starts: np.concatenate(arrays, axis),
     inputs=_list_inputs,
+    memory="out",
 )
 
 
@@ -153,7 +156,7 @@ def _stack_inputs(draw: Draw) -> Call:
     return ([draw.array(shape) for _ in range(draw.integer(1, 3))],), {"axis": draw.integer(-1, len(shape))}
 
 
-@compose(np.stack, inputs=_stack_inputs)
+@compose(np.stack, inputs=_stack_inputs, memory="out")
 def _stack(arrays: Any, axis: int = 0) -> Any:
     return np.concatenate([np.expand_dims(a, axis) for a in arrays], axis=axis)
 
@@ -173,6 +176,3 @@ def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     before = (slice(None),) * (axis % ary.ndim)
     ends = zip([0, *indices], [*indices, None], strict=True)
     return [ary[(*before, slice(start, end))] for start, end in ends]
-
-
-CONSTANT |= {np.shape, np.ndim, np.size}

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .facts import state
+
 Rule = Callable[..., Any]
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 """Operands and options."""
@@ -146,9 +148,6 @@ class Composite:
 OPS: dict[Callable[..., Any], Op | Composite] = {}
 """Every function with a rule, by the function a person calls."""
 
-CONSTANT: set[Callable[..., Any]] = set()
-"""Functions whose float results carry no gradient: piecewise constant, or a reading of shape and dtype alone."""
-
 
 def declare(
     function: Callable[..., Any],
@@ -157,17 +156,22 @@ def declare(
     each: Rule | None = None,
     bind: Callable[..., Call] | None = None,
     forward: Callable[..., Any] | None = None,
+    **known: Any,
 ) -> Op:
-    """Enter a function and its rules into the table; the parameters are those of `Op`."""
+    """Enter a function and its rules into the table; the parameters are those of `Op`, and attributes of `Facts`."""
     op = OPS[function] = Op(function, rules, inputs, each=each, bind=bind, forward=forward)
+    state(function, **known)
     return op
 
 
-def compose(function: Callable[..., Any], inputs: Callable[[Draw], Call]) -> Callable[[Rule], Rule]:
-    """Enter a function as the NumPy calls that the decorated one makes."""
+def compose(
+    function: Callable[..., Any], inputs: Callable[[Draw], Call], **known: Any
+) -> Callable[[Rule], Rule]:
+    """Enter a function as the NumPy calls that the decorated one makes; and attributes of `Facts`."""
 
     def enter(forward: Rule) -> Rule:
         OPS[function] = Composite(function, forward, inputs)
+        state(function, **known)
         return forward
 
     return enter
@@ -187,25 +191,19 @@ def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:
     return dispatcher
 
 
-WHOLE: dict[Callable[..., Any], Callable[..., Any]] = {}
-"""Functions of ours that jit takes as one call, and what it calls; it looks into the others."""
+def whole(**known: Any) -> Callable[[Rule], Rule]:
+    """Do as `dispatched` does, for a function of ours that jit takes as one call; it looks into the others.
 
+    What is known of the function are attributes of `Facts`.
+    """
 
-def whole(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Do as `dispatched` does, for a function of ours that jit takes as one call."""
-    dispatcher = dispatched(function)
-    WHOLE[dispatcher] = function
-    return dispatcher
+    def enter(function: Rule) -> Rule:
+        dispatcher = dispatched(function)
+        state(dispatcher, whole=function)
+        state(function, **known)
+        return dispatcher
 
-
-CHECKS: set[Callable[..., Any]] = set()
-"""Functions that refuse bad input, which jit therefore calls even where nothing needs their result."""
-
-
-def check(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Do as `whole` does, for a function that refuses bad input."""
-    CHECKS.add(function)
-    return whole(function)
+    return enter
 
 
 @dispatched
