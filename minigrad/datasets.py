@@ -12,12 +12,10 @@ Digits
     in ``data/digits.npz`` as unsigned bytes, otherwise unchanged.
 """
 
-import codecs
+import contextlib
 import gzip
 import os
-import pickle
 import tarfile
-import tempfile
 import zlib
 from importlib import resources
 from pathlib import Path, PurePosixPath
@@ -25,6 +23,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from .batches import MAX_BYTES, read_pickle
+from .files import scratch, told
 
 __all__ = ["cifar10_folder", "download_cifar10", "get_CIFAR10_data", "get_cifar10_data", "load_digits"]
 
@@ -135,12 +136,7 @@ def load_digits(dtype: npt.DTypeLike = np.float64, num_training: int = 1297) -> 
     num_training = _count("num_training", num_training, least=1)
     if num_training > 1297:
         raise ValueError(f"num_training = {num_training}, but the digits have 1297 training images")
-    with (
-        (resources.files("minigrad") / "data" / "digits.npz").open("rb") as file,
-        np.load(file, allow_pickle=False) as digits,
-    ):
-        images = digits["images"][:, np.newaxis] / 16.0  # pixels are counts from 0 to 16
-        labels = digits["labels"].astype(np.int64)
+    images, labels = _read_digits()
     train, val, test = np.split(np.random.RandomState(0).permutation(1797), [1297, 1547])
     train = train[:num_training]
     return _centred(
@@ -176,10 +172,9 @@ def cifar10_folder(root: str | os.PathLike[str] | None = None) -> Path:
         if not _missing(folder):
             return folder
     inner = place / _FOLDER
-    folder = inner if inner.is_dir() else place
-    found = (
-        f"{folder} lacks {', '.join(_missing(folder))}" if folder.is_dir() else f"there is no folder {place}"
-    )
+    folder = inner if os.path.isdir(inner) else place
+    lacks = ", ".join(_missing(folder))
+    found = f"{folder} lacks {lacks}" if os.path.isdir(folder) else f"there is no folder {place}"
     raise FileNotFoundError(
         f"no CIFAR-10 data set at {place} (from {named_by}): {found}. "
         "Either fetch it with minigrad.datasets.download_cifar10(), which needs the extra "
@@ -226,7 +221,7 @@ def download_cifar10(
     folder = place if place.name == _FOLDER or not _missing(place) else place / _FOLDER
     if not _missing(folder):
         return folder
-    if folder.exists():
+    if os.path.lexists(folder):
         lacks = ", ".join(_missing(folder))
         raise FileExistsError(f"{folder} is there, but lacks {lacks}: move it away, then download again")
     try:
@@ -237,20 +232,31 @@ def download_cifar10(
             'pip install -e ".[data]" in a checkout'
         ) from error
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".cifar-10-", dir=folder.parent) as temporary:
+    with told(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            folder.lstat()  # fails here, and not after the download, where no such name can be
+    with scratch(folder.parent) as temporary:
         try:
-            archive = pooch.retrieve(url, known_hash, "cifar-10-python.tar.gz", temporary, progressbar=True)
+            archive = pooch.retrieve(
+                url, known_hash, "cifar-10-python.tar.gz", str(temporary), progressbar=True
+            )
         except OSError as error:  # among them all errors of requests
-            raise OSError(f"{url} could not be downloaded: {error}") from error
-        unpacked = Path(temporary, "unpacked")
-        try:
-            _unpack(archive, unpacked)
-        except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-            raise ValueError(f"{url} is not a complete tar archive: {error}") from error
+            raise OSError(f"{url} could not be downloaded: {error} (into {folder.parent})") from error
+        unpacked = temporary / "unpacked"
+        with told(folder):
+            try:
+                _unpack(archive, unpacked)
+            except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+                raise ValueError(f"{url} is not a complete tar archive: {error}") from error
         if missing := _missing(unpacked / _FOLDER):
             raise ValueError(f"{url} is not CIFAR-10, python version: {_FOLDER} lacks {', '.join(missing)}")
-        os.replace(unpacked / _FOLDER, folder)
+        with told(folder):
+            try:
+                os.replace(unpacked / _FOLDER, folder)
+            except OSError:
+                if _missing(folder):  # it was not another download that got there first
+                    raise
     return folder
 
 
@@ -264,7 +270,7 @@ def _place(root: str | os.PathLike[str] | None) -> tuple[Path, str]:
 
 
 def _missing(folder: Path) -> list[str]:
-    return [name for name in _TRAINING_FILES + _TEST_FILES if not (folder / name).is_file()]
+    return [name for name in _TRAINING_FILES + _TEST_FILES if not os.path.isfile(folder / name)]
 
 
 def _unpack(archive: str, folder: Path) -> None:
@@ -276,6 +282,23 @@ def _unpack(archive: str, folder: Path) -> None:
                 raise tarfile.TarError(f"member {member.name!r} is not a plain file or folder inside of it")
         tar.extraction_filter = getattr(tarfile, "data_filter", None)  # Pythons before 3.10.12 have none
         tar.extractall(folder)
+
+
+def _read_digits() -> tuple[Images, Labels]:
+    """Return all 1,797 images, (1797, 1, 8, 8) from 0 to 1, and labels."""
+    path = resources.files("minigrad") / "data" / "digits.npz"
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as digits:
+            images = digits["images"][:, np.newaxis] / 16.0  # pixels are counts from 0 to 16
+            labels = digits["labels"].astype(np.int64)
+        if images.shape != (1797, 1, 8, 8) or labels.shape != (1797,):
+            raise ValueError(f"it has images of shape {images.shape} and labels of shape {labels.shape}")
+    except Exception as error:  # a damaged archive can raise nearly anything
+        raise ValueError(
+            f"{path} is missing or damaged ({type(error).__name__}: {error}). It comes with the package: "
+            "install minigrad anew"
+        ) from error
+    return images, labels
 
 
 def _floating(dtype: npt.DTypeLike) -> np.dtype[Any]:
@@ -327,66 +350,22 @@ def _read_batches(folder: Path, names: list[str], count: int, asked_by: str) -> 
 
 def _read_batch(path: Path) -> tuple[npt.NDArray[np.uint8], Labels]:
     """Read one file: a pickled dict with images, (n, 3072) uint8, and a list of n labels, 0 to 9."""
-    with path.open("rb") as file:
-        try:
-            batch = _BatchUnpickler(file, encoding="bytes").load()
-            if not isinstance(batch, dict) or not {b"data", b"labels"} <= batch.keys():
-                raise ValueError("expected a dict with the keys b'data' and b'labels'")
-            if not isinstance(batch[b"data"], _Array):
-                raise ValueError(f"expected an array of images, found a {type(batch[b'data']).__name__}")
-            images = batch[b"data"].values
-            if images.ndim != 2 or images.shape[1] != 3072:
-                raise ValueError(f"expected images of shape (n, 3072), found {images.shape}")
-            labels = batch[b"labels"]
-            if not isinstance(labels, list) or len(labels) != len(images):
-                raise ValueError(f"expected a list of {len(images)} labels, one for each image")
-            if not all(type(label) is int and 0 <= label <= 9 for label in labels):
-                raise ValueError("expected labels that are integers from 0 to 9")
-        except Exception as error:  # a damaged pickle can raise nearly anything
-            raise ValueError(
-                f"{path} is not a CIFAR-10 batch, or is damaged ({type(error).__name__}: {error}). "
-                "Replace it by the original file"
-            ) from error
+    content = path.read_bytes() if path.stat().st_size <= MAX_BYTES else bytes(MAX_BYTES + 1)
+    try:
+        batch = read_pickle(content)
+        if not isinstance(batch, dict) or not {b"data", b"labels"} <= batch.keys():
+            raise ValueError("expected a dict with the keys b'data' and b'labels'")
+        images, labels = batch[b"data"], batch[b"labels"]
+        if not isinstance(images, np.ndarray):
+            raise ValueError(f"expected an array of images, found a {type(images).__name__}")
+        if images.ndim != 2 or images.shape[1] != 3072:
+            raise ValueError(f"expected images of shape (n, 3072), found {images.shape}")
+        if not isinstance(labels, list) or len(labels) != len(images):
+            raise ValueError(f"expected a list of {len(images)} labels, one for each image")
+        if not all(type(label) is int and 0 <= label <= 9 for label in labels):
+            raise ValueError("expected labels that are integers from 0 to 9")
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is not a CIFAR-10 batch, or is damaged ({error}). Replace it by the original file"
+        ) from error
     return images, np.array(labels, dtype=np.int64)
-
-
-class _UInt8:
-    """What a pickled ``numpy.dtype`` is read as: uint8 or an error."""
-
-    def __init__(self, name: object, *_: object) -> None:
-        if name not in ("u1", b"u1"):
-            raise pickle.UnpicklingError(f"expected an array of uint8, found dtype {name!r}")
-
-    def __setstate__(self, state: object) -> None:
-        """Ignore byte order and flags: uint8 has one form."""
-
-
-class _Array:
-    """What ``numpy.core.multiarray._reconstruct`` is read as: an array of uint8.
-
-    NumPy's own would believe the file which bytes are pointers to objects.
-    """
-
-    def __init__(self, *_: object) -> None: ...
-
-    def __setstate__(self, state: tuple[int, tuple[int, ...], _UInt8, bool, bytes]) -> None:
-        _, shape, _, fortran_order, values = state
-        self.values = np.frombuffer(values, np.uint8).reshape(shape, order="F" if fortran_order else "C")
-
-
-_ADMITTED = {
-    ("numpy.core.multiarray", "_reconstruct"): _Array,
-    ("numpy._core.multiarray", "_reconstruct"): _Array,  # written with NumPy 2
-    ("numpy", "ndarray"): None,  # only an argument of _reconstruct
-    ("numpy", "dtype"): _UInt8,
-    ("_codecs", "encode"): codecs.encode,  # bytes in protocol 2, written with Python 3
-}
-
-
-class _BatchUnpickler(pickle.Unpickler):
-    """Admits the globals that CIFAR-10 batches name, and refuses any other before it is imported."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ADMITTED:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which no CIFAR-10 batch does")
-        return _ADMITTED[module, name]

@@ -1,30 +1,125 @@
-"""Files: written whole or not at all, and named when they cannot be."""
+"""Files: written whole or not at all, alone or as a set; what a killed writer left is removed.
+
+A file is written in a scratch folder beside its destination, synced to disk, and renamed. The scratch folder is
+locked while its writer lives, so that the next writer can tell an abandoned one and remove it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-from collections.abc import Iterator
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows, where an open file cannot be removed
+    fcntl = None  # type: ignore[assignment]
+
+SCRATCH = ".minigrad-"
+"""How the names of scratch folders begin."""
+PREPARED, CLEARED = ".minigrad.prepared", ".minigrad.cleared"
+"""A set of files that is complete; the same, after the files of the set before it were removed."""
+A_DAY = 86_400.0
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write a file whole or not at all; on disk when this returns."""
+    with scratch(path.parent) as room:
+        written = room / "content"
+        _write_synced(written, content)
+        os.replace(written, path)
+    _sync_folder(path.parent)
 
 
 def write(path: Path, content: bytes) -> None:
     """Write a file whole or not at all; say which, if that fails."""
     with told(path):
         replace(path, content)
+
+
+def publish(folder: Path, files: Mapping[str, bytes], names: Sequence[str]) -> None:
+    """Replace a set of files: at any moment those in the folder are all of one set.
+
+    The new set is on disk, complete, before a file of the old one is touched. A writer that is killed after that
+    leaves the rest of the move to `finish`.
+
+    Parameters
+    ----------
+    folder : path
+        The folder; it must be there.
+    files : mapping
+        The contents by name.
+    names : sequence of str
+        All names that a set may have; those that this one lacks are removed.
+
+    Raises
+    ------
+    OSError
+        When a file cannot be written; the old set is then as it was.
+    """
+    with _locked(folder):
+        _finish(folder, names)
+        for name in names:
+            if (folder / name).is_dir():
+                raise OSError(
+                    errno.EISDIR,
+                    "a folder is in the place of a file; it cannot be written",
+                    str(folder / name),
+                )
+        with scratch(folder) as room:
+            prepared = room / "set"
+            prepared.mkdir()
+            for name, content in files.items():
+                with told(folder / name):
+                    _write_synced(prepared / name, content)
+            with told(folder):
+                _sync_folder(prepared)
+                os.rename(prepared, folder / PREPARED)
+        _finish(folder, names)
+
+
+def finish(folder: Path, names: Sequence[str]) -> None:
+    """Complete a `publish` whose process was killed between its first and its last rename."""
+    with _locked(folder):
+        _finish(folder, names)
+
+
+def _finish(folder: Path, names: Sequence[str]) -> None:
+    prepared, cleared = folder / PREPARED, folder / CLEARED
+    with told(folder):
+        if prepared.is_dir():
+            for name in names:
+                (folder / name).unlink(missing_ok=True)
+            _sync_folder(folder)
+            os.rename(prepared, cleared)
+        if cleared.is_dir():
+            for path in cleared.iterdir():
+                os.replace(path, folder / path.name)
+            cleared.rmdir()
+            _sync_folder(folder)
+
+
+@contextlib.contextmanager
+def scratch(parent: Path) -> Iterator[Path]:
+    """Make an empty folder, for as long as the context lasts; remove those that killed processes left."""
+    _remove_abandoned(parent)
+    while True:
+        room = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=parent))
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(FileNotFoundError):
+                stack.enter_context(_locked(room))
+            if not room.is_dir():  # taken for abandoned before it was locked
+                continue
+            try:
+                yield room
+            finally:
+                shutil.rmtree(room, ignore_errors=True)
+            return
 
 
 @contextlib.contextmanager
@@ -34,3 +129,52 @@ def told(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror}; it cannot be written", str(path)) from error
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, wait: bool = True) -> Iterator[None]:
+    """Lock a folder against other threads and processes, which also ends when this process does.
+
+    Raises BlockingIOError when it is locked and this is not to wait. File systems without locks lock nothing.
+    """
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise
+        except OSError:
+            if not wait:
+                raise BlockingIOError(errno.EAGAIN, "it cannot be locked", str(folder)) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    with contextlib.suppress(OSError):
+        for room in parent.glob(SCRATCH + "*"):
+            with contextlib.suppress(OSError), _locked(room, wait=False):
+                if fcntl is not None or time.time() - room.stat().st_mtime > A_DAY:
+                    shutil.rmtree(room, ignore_errors=True)
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names in a folder on disk too, where the system can."""
+    if fcntl is None:
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

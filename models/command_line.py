@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from minigrad.datasets import get_cifar10_data, load_digits
-from minigrad.files import replace
+from minigrad.files import finish, publish
 from minigrad.solver import Solver
 from minigrad.vis import plot_history, show_net_weights
 
@@ -322,6 +322,7 @@ def check_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
+        finish(folder, OUTPUTS)  # of a run that was killed while it wrote
     except OSError as error:
         stop(2, f"--out is {folder}, where no file can be written ({error.strerror}); name another folder")
 
@@ -397,15 +398,11 @@ def png(figure: Any) -> bytes:
 
 
 def write(folder: Path, files: dict[str, bytes]) -> None:
-    """Write the files and remove the others of an earlier run; stop if that fails."""
+    """Replace the files of an earlier run, all at once; stop if that fails."""
     try:
-        for name in OUTPUTS:
-            if name in files:
-                replace(folder / name, files[name])
-            else:
-                (folder / name).unlink(missing_ok=True)
+        publish(folder, files, OUTPUTS)
     except OSError as error:
-        stop(1, f"{folder / name} cannot be written ({error.strerror})")
+        stop(1, f"{error.filename} cannot be written ({os.strerror(error.errno or 0)})")
 
 
 # The end

@@ -294,6 +294,14 @@ def test_a_file_that_cannot_be_replaced_is_named(run, tmp_path):
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+def test_what_a_killed_run_left_is_completed_first(run, tmp_path):
+    assert run(*SHORT, "--seed", 1, "--out", tmp_path)[0] == 0
+    (tmp_path / ".minigrad.cleared").mkdir()
+    (tmp_path / "params.npz").rename(tmp_path / ".minigrad.cleared" / "params.npz")
+    command_line.check_folder(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(command_line.OUTPUTS)
+
+
 # Mistakes
 
 

@@ -1,5 +1,6 @@
 """CIFAR-10 is read, refused and downloaded as the course and the file format say; the digits come whole."""
 
+import errno
 import hashlib
 import http.server
 import io
@@ -454,6 +455,51 @@ def test_an_archive_of_something_else_is_refused(serve, tmp_path):
     refuse(serve, tmp_path, ValueError, "lacks test_batch", make_archive(MEMBERS[:-1]))
 
 
+def test_of_two_downloads_at_once_both_return_the_folder(serve, tmp_path, monkeypatch):
+    replace, source = os.replace, serve(make_archive(MEMBERS))
+
+    def late(there, folder):
+        monkeypatch.setattr(os, "replace", replace)
+        download_cifar10(tmp_path, **source)
+        replace(there, folder)
+
+    monkeypatch.setattr(os, "replace", late)
+    assert download_cifar10(tmp_path, **source) == tmp_path / "cifar-10-batches-py"
+    assert serve.server.requests == 2
+    assert sorted(path.name for path in (tmp_path / "cifar-10-batches-py").iterdir()) == FILES
+    assert [path.name for path in tmp_path.iterdir()] == ["cifar-10-batches-py"]
+
+
+def test_what_a_killed_download_left_is_removed(serve, tmp_path):
+    (tmp_path / ".minigrad-killed").mkdir()
+    (tmp_path / ".minigrad-killed" / "cifar-10-python.tar.gz").write_bytes(b"half")
+    download_cifar10(tmp_path, **serve(make_archive(MEMBERS)))
+    assert [path.name for path in tmp_path.iterdir()] == ["cifar-10-batches-py"]
+
+
+def test_a_disk_that_is_full_while_unpacking_is_told_with_the_folder(serve, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tarfile.TarFile, "extractall", full)
+    with pytest.raises(OSError, match="No space left on device; it cannot be written") as told:
+        download_cifar10(tmp_path, **serve(make_archive(MEMBERS)))
+    assert told.value.filename == str(tmp_path / "cifar-10-batches-py")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("root", ["file", "file/below", "n" * 300, "n" * 300 + "/cifar-10-batches-py"])
+def test_a_place_where_no_folder_can_be_is_told_before_the_download(serve, tmp_path, root):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OSError, match="it cannot be written") as told:
+        download_cifar10(tmp_path / root, **serve(make_archive(MEMBERS)))
+    assert told.value.filename.startswith(str(tmp_path / root))
+    with pytest.raises(FileNotFoundError, match="no CIFAR-10 data set at"):
+        cifar10_folder(tmp_path / root)
+    assert serve.server.requests == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_without_pooch_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)
     with pytest.raises(ImportError, match=r'pip install -e "\.\[data\]"'):
@@ -483,6 +529,16 @@ def test_the_digits_come_whole():
     np.testing.assert_allclose(data["X_train"].mean(axis=0), 0, atol=1e-15)
     corner = images[:, 0, 3, 3] - images[:, 0, 3, 3].min()  # a pixel that takes all values from 0 to 16
     np.testing.assert_allclose(np.unique(np.round(corner, 12)), np.arange(17) / 16)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK", b"\x93NUMPY"])
+def test_damaged_digits_are_named(tmp_path, monkeypatch, content):
+    (tmp_path / "data").mkdir()
+    if content is not None:
+        (tmp_path / "data" / "digits.npz").write_bytes(content)
+    monkeypatch.setattr(datasets.resources, "files", lambda _: tmp_path)
+    with pytest.raises(ValueError, match=r"digits\.npz is missing or damaged .* install minigrad anew"):
+        load_digits()
 
 
 def test_the_digits_are_always_the_same():

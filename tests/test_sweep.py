@@ -1,5 +1,6 @@
 import csv
 import errno
+import hashlib
 import json
 import multiprocessing
 import os
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
 import minigrad as mg
+from minigrad import files as files_module
 from minigrad.sweep import choices, log_uniform, sweep, train_model, uniform
 
 # What is trained: at the top of the module, for the workers to find
@@ -154,6 +157,14 @@ def files(folder):
     return sorted(path.name for path in Path(folder).iterdir() if path.name != ".lock")
 
 
+def resealed(line, change):
+    """Change a line of results.jsonl, and its digest with it."""
+    kept = json.loads(line) | change
+    del kept["sha256"]
+    content = json.dumps(kept).encode()
+    return content[:-1] + f', "sha256": "{hashlib.sha256(content).hexdigest()[:16]}"}}\n'.encode()
+
+
 def lines(folder):
     return Path(folder, "results.jsonl").read_bytes().splitlines(keepends=True)
 
@@ -170,7 +181,7 @@ def test_every_executor_gives_the_same_table(tmp_path):
         assert_same(sweep(train_softmax, GRID, DATA, executor, tmp_path / "pool"), expected)
         assert_same(sweep(train_softmax, GRID, DATA, executor), expected)
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
         assert_same(sweep(train_softmax, GRID, DATA, client, tmp_path / "dask"), expected)
@@ -255,7 +266,7 @@ def test_what_a_killed_worker_of_dask_lost_is_run_again(tmp_path):
 
     grid = {"a": [1, 2, 3, 4, 5], "killed": [str(tmp_path / "killed")]}
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
         result = sweep(train_and_kill_one_worker, grid, DATA, client, tmp_path / "out")
@@ -522,6 +533,11 @@ def test_damaged_lines_are_set_aside_and_their_settings_trained_again(tmp_path_f
         {"history": {"loss": "low"}},
         {"history": []},
         {"diverged_at_epoch": "2"},
+        {"diverged_at_epoch": 2},
+        {"setting": [1]},
+        {"setting": {"a": [[]] * 3, "b": 1}},
+        {"read_off": 3},
+        {"error": 1},
         {"more": 1},
     ],
     ids=str,
@@ -529,11 +545,59 @@ def test_damaged_lines_are_set_aside_and_their_settings_trained_again(tmp_path_f
 def test_lines_of_another_form_are_set_aside(tmp_path, change):
     expected = sweep(train_product, PRODUCTS, DATA, out=tmp_path)
     first, *others = lines(tmp_path)
-    changed = json.dumps(json.loads(first) | change).encode() + b"\n"
+    changed = resealed(first, change)
     (tmp_path / "results.jsonl").write_bytes(b"".join([changed, *others]))
     with pytest.warns(RuntimeWarning, match="1 damaged line"):
         assert_same(sweep(train_product, PRODUCTS, DATA, out=tmp_path), expected)
     assert (tmp_path / "results.rejected").read_bytes() == changed
+
+
+@given(data=st.data())
+def test_a_changed_byte_of_a_line_is_noticed(tmp_path_factory, data):
+    out = tmp_path_factory.mktemp("out")
+    expected = sweep(train_product, PRODUCTS, DATA, out=out)
+    whole = (out / "results.jsonl").read_bytes()
+    place = data.draw(st.integers(0, len(whole) - 1))
+    byte = data.draw(st.integers(0, 255).filter(lambda byte: byte != whole[place]))
+    (out / "results.jsonl").write_bytes(whole[:place] + bytes([byte]) + whole[place + 1 :])
+    with pytest.warns(RuntimeWarning, match=r"damaged line\(s\), now in"):
+        assert_same(sweep(train_product, PRODUCTS, DATA, out=out), expected)
+
+
+def test_lines_nested_beyond_reason_are_set_aside(tmp_path):
+    expected = sweep(train_product, PRODUCTS, DATA, out=tmp_path)
+    content = b'{"setting": ' + b"[" * 100_000 + b"]" * 100_000 + b', "params_sha256": ""}'
+    seal = f', "sha256": "{hashlib.sha256(content).hexdigest()[:16]}"}}\n'.encode()
+    with open(tmp_path / "results.jsonl", "ab") as file:
+        file.write(content[:-1] + seal)
+    with pytest.warns(RuntimeWarning, match="1 damaged line"):
+        assert_same(sweep(train_product, PRODUCTS, DATA, out=tmp_path), expected)
+    (tmp_path / "grid.json").write_bytes(b"[" * 100_000)
+    with pytest.raises(ValueError, match=r"grid\.json is damaged \(RecursionError"):
+        sweep(train_product, PRODUCTS, DATA, out=tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"1", b'{"seed": 0}', b'{"grid": 1, "data": 2}', b"\xff"])
+def test_a_damaged_grid_is_named(tmp_path, content):
+    sweep(train_product, PRODUCTS, DATA, out=tmp_path)
+    (tmp_path / "grid.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"grid\.json is damaged"):
+        sweep(train_product, PRODUCTS, DATA, out=tmp_path)
+
+
+def test_other_parameters_than_those_of_the_line_are_not_believed(tmp_path):
+    grid = PRODUCTS | {"calls": [str(tmp_path / "calls")]}
+    expected = sweep(train_product, grid, DATA, out=tmp_path / "out")
+    with zipfile.ZipFile(tmp_path / "out" / "best.npz") as archive:
+        line = archive.read("result.json")
+    (tmp_path / "calls").unlink()
+    with zipfile.ZipFile(tmp_path / "out" / "best.npz", "w") as archive:
+        with archive.open("ab.npy", "w") as member:
+            np.lib.format.write_array(member, np.array([4, 3]))
+        archive.writestr("result.json", line)
+    with pytest.warns(RuntimeWarning, match=r"best\.npz is missing, damaged or of another setting"):
+        assert_same(sweep(train_product, grid, DATA, out=tmp_path / "out"), expected)
+    assert (tmp_path / "calls").read_text() == "3 4\n"
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-30])])
@@ -621,6 +685,7 @@ def test_a_full_disk_is_told_and_leaves_whole_files(tmp_path, monkeypatch, write
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
+        patch.setattr(files_module, "_sync_folder", lambda folder: None)
         with pytest.raises(OSError, match=r"No space left on device; it cannot be written.*out") as told:
             sweep(train_product, PRODUCTS, DATA, out=tmp_path / "out")
     assert told.value.errno == errno.ENOSPC

@@ -97,7 +97,7 @@ def test_the_net_has_the_same_table_and_parameters_with_every_executor():
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
         results.append(sweep(sweep_command.train, grid, data, pool))
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
         results.append(sweep(sweep_command.train, grid, data, client))

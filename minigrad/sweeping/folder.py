@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import io
 import json
 import math
@@ -85,32 +86,36 @@ class SweepFolder:
         else:
             write(grid_file, json.dumps(description, indent=1).encode() + b"\n")
 
-    def add(self, trial: Trial, params: Arrays | None) -> None:
+    def add(self, trial: Trial, params: Arrays, is_best: bool) -> None:
         """Add a training: first the parameters, if it is the best, which bring its line with them."""
-        line = _line(trial)
-        if params is not None:
+        line = _line(trial, params)
+        if is_best:
             write(self.best_file, _archive(params, line))
         self._append(line)
 
     def read(self) -> list[Trial]:
         """Return the trainings so far; set aside the lines that are none."""
         trials = self._read_lines() if self.lines.exists() else []
-        saved = self.read_best()
+        saved = self._read_best_file()
         if saved is not None and key_of(saved[0].setting) not in {key_of(trial.setting) for trial in trials}:
             # the sweep was stopped before it wrote this line
-            self._append(_line(saved[0]))
+            self._append(saved[2])
             trials.append(saved[0])
         return trials
 
     def read_best(self) -> tuple[Trial, Arrays] | None:
-        """Return the training and the parameters of best.npz, if it is there and whole."""
-        try:
-            content = self.best_file.read_bytes()
-        except FileNotFoundError:
+        """Return the training and the parameters of best.npz, if it is there, whole, and has a line of its own."""
+        saved = self._read_best_file()
+        if saved is None or saved[2] not in self.lines.read_bytes().splitlines(keepends=True):
             return None
+        return saved[:2]
+
+    def _read_best_file(self) -> tuple[Trial, Arrays, bytes] | None:
         try:
-            params, line = _read_archive(content)
-            return self._read_line(line), params
+            params, line = _read_archive(self.best_file.read_bytes())
+            if _unsealed(line)["params_sha256"] != _digest(params):
+                return None
+            return self._read_line(line), params, line
         except Exception:  # a damaged archive can raise nearly anything
             return None
 
@@ -119,7 +124,7 @@ class SweepFolder:
         for line in self.lines.read_bytes().splitlines(keepends=True):
             try:
                 trial = self._read_line(line)
-            except (ValueError, TypeError, KeyError):
+            except (ValueError, TypeError, RecursionError):
                 rejected.append(line)
             else:
                 trials.append(trial)
@@ -138,14 +143,17 @@ class SweepFolder:
         return trials
 
     def _read_line(self, line: bytes) -> Trial:
-        """Return the training of a line; raise ValueError, TypeError or KeyError if it is none."""
-        if not line.endswith(b"\n"):
-            raise ValueError("the line is cut off")
-        trial = Trial(**json.loads(line))
-        if key_of(trial.setting) not in self._keys:
+        """Return the training of a line; raise ValueError, TypeError or RecursionError if it is none."""
+        kept = _unsealed(line)
+        del kept["params_sha256"]
+        trial = Trial(**kept)
+        if not isinstance(trial.setting, dict) or key_of(trial.setting) not in self._keys:
             raise ValueError("the setting is not of the grid")
-        if not isinstance(trial.diverged_at_epoch, int | None) or not isinstance(trial.error, str | None):
-            raise TypeError("the epoch or the error is of another type")
+        if trial.read_off is not None or trial.params is not None or not isinstance(trial.error, str | None):
+            raise TypeError("a value is of another type")
+        epoch = trial.diverged_at_epoch
+        if epoch is not None and (type(epoch) is not int or epoch < 1 or trial.status != "diverged"):
+            raise ValueError("the epoch is no epoch")
         finished = isinstance(trial.val_acc, float) and math.isfinite(trial.val_acc)
         if trial.status not in STATUSES or finished != (trial.status == "finished"):
             raise ValueError("the status and the accuracy do not fit")
@@ -169,8 +177,10 @@ def _check_same(grid_file: Path, description: dict[str, Any]) -> None:
     """Refuse the folder of another sweep, and name the differences."""
     try:
         old, new = _flat(json.loads(grid_file.read_bytes())), _flat(description)
-    except (ValueError, AttributeError, KeyError) as error:
-        raise ValueError(f"{grid_file} is damaged ({error}); name another out, or remove this one") from error
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        raise ValueError(
+            f"{grid_file} is damaged ({type(error).__name__}: {error}); name another out, or remove this one"
+        ) from error
     absent = "nothing"
     different = [
         f"{name}: {old.get(name, absent)} there, {new.get(name, absent)} here"
@@ -192,9 +202,36 @@ def _flat(description: dict[str, Any]) -> dict[str, Any]:
     return {"seed": description["seed"]} | parts
 
 
-def _line(trial: Trial) -> bytes:
+def _line(trial: Trial, params: Arrays) -> bytes:
+    """Return a training as a line of JSON, with the digest of its parameters, and the line's own."""
     kept = {name: value for name, value in asdict(trial).items() if name not in ("read_off", "params")}
-    return json.dumps(kept).encode() + b"\n"
+    kept["params_sha256"] = _digest(params)
+    content = json.dumps(kept).encode()
+    return content[:-1] + _seal(content)
+
+
+def _unsealed(line: bytes) -> dict[str, Any]:
+    """Return what a line holds; raise ValueError unless its last entry is the digest of the others."""
+    length = len(_seal(b""))
+    content = line[:-length] + b"}"
+    if line[-length:] != _seal(content):
+        raise ValueError("the line is cut off or changed")
+    kept = json.loads(content)
+    if not isinstance(kept, dict) or "params_sha256" not in kept:
+        raise ValueError("the line is of another form")
+    return kept
+
+
+def _seal(content: bytes) -> bytes:
+    return f', "sha256": "{hashlib.sha256(content).hexdigest()[:16]}"}}\n'.encode()
+
+
+def _digest(params: Arrays) -> str:
+    digest = hashlib.sha256()
+    for name, array in sorted(params.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()[:16]
 
 
 def _archive(params: Arrays, line: bytes) -> bytes:

@@ -85,7 +85,7 @@ class Results:
         self.missing(setting)
         best = self.best()
         is_best = best is not None and self._source(best) == key_of(setting)
-        self.folder.add(trial, params if is_best else None)
+        self.folder.add(trial, params, is_best)
 
     def ranked(self) -> SweepResult:
         """Return the trials, best first, the best one with its parameters."""

@@ -1,0 +1,268 @@
+"""Reading the pickles that CIFAR-10 comes in, without the machine that could run what a pickle says.
+
+A batch is a dict with byte strings, ints, lists and one array of uint8. The opcodes that write these are admitted,
+by Python 2 as in the original files or by Python 3, with NumPy 1 or 2; any other is refused. A file of n bytes takes
+O(n) time and memory: every length is bounded by what is left of the file, and no value is hashed but keys of bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+MAX_BYTES = 2**26
+"""A batch of 10,000 images has 31 MB."""
+MAX_CONTAINERS = 100
+"""How many dicts, lists and tuples a file may make; the original ones make 9, those of Python 3 up to 17."""
+
+_FIXED = {  # pushes a number of this format
+    b"K": "<B",
+    b"M": "<H",
+    b"J": "<i",
+}
+_CONSTANTS = {b"N": None, b"\x88": True, b"\x89": False}
+_STRINGS = {  # pushes bytes, after a length of this format
+    b"U": "<B",
+    b"T": "<i",
+    b"C": "<B",
+    b"B": "<I",
+}
+_TEXTS = {b"X": "<I", b"\x8c": "<B"}  # in UTF-8
+_PUT = {b"q": "<B", b"r": "<I"}
+_GET = {b"h": "<B", b"j": "<I"}
+_SKIPPED = {b"\x80": 1, b"\x95": 8}  # protocol, frame: so many bytes
+_TUPLES = {b")": 0, b"\x85": 1, b"\x86": 2, b"\x87": 3}
+
+_MARK = object()
+_GLOBALS = {
+    ("numpy.core.multiarray", "_reconstruct"): "array",
+    ("numpy._core.multiarray", "_reconstruct"): "array",  # written with NumPy 2
+    ("numpy", "ndarray"): "type",  # only an argument of _reconstruct
+    ("numpy", "dtype"): "dtype",
+    ("_codecs", "encode"): "encode",  # bytes in protocol 2, written with Python 3
+}
+
+
+class _Global(str):
+    """A name that may be called, or passed."""
+
+
+class _UInt8:
+    """A pickled ``numpy.dtype``: uint8, with whatever byte order and flags."""
+
+
+class _Array:
+    """A pickled array; `values` is there once its state has been read."""
+
+    values: npt.NDArray[np.uint8] | None = None
+
+
+def read_pickle(content: bytes) -> Any:
+    """Return the dict, list, bytes, int, or array of uint8 of a pickle.
+
+    Raises
+    ------
+    ValueError
+        When the pickle holds anything else, is cut off, or is damaged.
+    """
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"it has {len(content)} bytes, where a batch has at most {MAX_BYTES}")
+    try:
+        return _unwrapped(_Machine(content).run())
+    except (IndexError, KeyError, struct.error) as error:
+        raise ValueError(f"the pickle is cut off or damaged ({type(error).__name__}: {error})") from error
+
+
+class _Machine:
+    """The pickle machine, as far as a batch needs it: a stack, a memo and a place in the file."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content, self.place = content, 0
+        self.stack: list[Any] = []
+        self.memo: dict[int, Any] = {}
+        self.containers = 0
+        self.encoded = 0  # bytes, in all
+
+    def run(self) -> Any:
+        """Return the value that the file ends with."""
+        stack = self.stack
+        while (opcode := self.take(1)) != b".":
+            if opcode in _FIXED:
+                stack.append(self.number(_FIXED[opcode]))
+            elif opcode in _PUT:
+                self.remember(self.number(_PUT[opcode]), stack[-1])
+            elif opcode in _GET:
+                stack.append(self.memo[self.number(_GET[opcode])])
+            elif opcode in _STRINGS:
+                stack.append(self.take(self.number(_STRINGS[opcode])))
+            elif opcode in _TEXTS:
+                stack.append(self.take(self.number(_TEXTS[opcode])).decode())
+            elif opcode in _CONSTANTS:
+                stack.append(_CONSTANTS[opcode])
+            elif opcode in _TUPLES:
+                size = _TUPLES[opcode]
+                self.push(tuple(self.pop() for _ in range(size))[::-1])
+            elif opcode in _SKIPPED:
+                self.take(_SKIPPED[opcode])
+            else:
+                self.rare(opcode)
+        return self.pop()
+
+    def rare(self, opcode: bytes) -> None:
+        """Carry out an opcode that a file has few of, or refuse it."""
+        stack = self.stack
+        if opcode == b"(":
+            stack.append(_MARK)
+        elif opcode == b"t":
+            self.push(tuple(self.since_mark()))
+        elif opcode == b"]":
+            self.push([])
+        elif opcode == b"}":
+            self.push({})
+        elif opcode == b"a":
+            self.extend([self.pop()])
+        elif opcode == b"e":
+            self.extend(self.since_mark())
+        elif opcode == b"s":
+            self.update([self.pop(), self.pop()][::-1])
+        elif opcode == b"u":
+            self.update(self.since_mark())
+        elif opcode == b"\x94":
+            self.remember(len(self.memo), stack[-1])
+        elif opcode == b"c":
+            self.name(self.line(), self.line())
+        elif opcode == b"\x93":
+            name, module = self.pop(), self.pop()
+            self.name(module, name)
+        elif opcode == b"R":
+            arguments, function = self.pop(), self.pop()
+            stack.append(self.call(function, arguments))
+        elif opcode == b"b":
+            self.build(self.pop(), stack[-1])
+        else:
+            raise ValueError(f"it has the opcode {opcode!r}, which no batch has")
+
+    # What it is made of
+
+    def take(self, length: int) -> bytes:
+        """Return so many bytes of the file."""
+        start, self.place = self.place, self.place + length
+        if length < 0 or self.place > len(self.content):
+            raise ValueError(
+                f"{length} bytes are announced at {start}, where {len(self.content) - start} are left"
+            )
+        return self.content[start : self.place]
+
+    def number(self, form: str) -> int:
+        """Return the number of a format, as in `struct`, that comes next."""
+        number: int = struct.unpack(form, self.take(struct.calcsize(form)))[0]
+        return number
+
+    def line(self) -> str:
+        """Return the rest of the line."""
+        end = self.content.find(b"\n", self.place)
+        text = self.take(end - self.place).decode()
+        self.place = end + 1
+        return text
+
+    def remember(self, place: int, value: Any) -> None:
+        """Put a value into the memo."""
+        if place > len(self.content):
+            raise ValueError(f"the memo has a place {place}, in a file of {len(self.content)} bytes")
+        self.memo[place] = value
+
+    def pop(self) -> Any:
+        """Return the value on top of the stack, and forget it."""
+        value = self.stack.pop()
+        if value is _MARK:
+            raise ValueError("a value is missing")
+        return value
+
+    def push(self, container: Any) -> None:
+        """Put a new container on the stack."""
+        self.containers += 1
+        if self.containers > MAX_CONTAINERS:
+            raise ValueError(f"it has more than {MAX_CONTAINERS} dicts, lists and tuples, which no batch has")
+        self.stack.append(container)
+
+    def since_mark(self) -> list[Any]:
+        """Return the values above the last mark, and forget them."""
+        place = len(self.stack) - 1
+        while self.stack[place] is not _MARK:
+            place -= 1
+            if place < 0:
+                raise ValueError("a mark is missing")
+        values = self.stack[place + 1 :]
+        del self.stack[place:]
+        return values
+
+    def extend(self, values: list[Any]) -> None:
+        """Append values to the list on top of the stack."""
+        if type(self.stack[-1]) is not list:
+            raise ValueError(f"values are appended to a {type(self.stack[-1]).__name__}")
+        self.stack[-1].extend(values)
+
+    def update(self, items: list[Any]) -> None:
+        """Put keys and values, in turn, into the dict on top of the stack."""
+        keys = items[::2]
+        if type(self.stack[-1]) is not dict or not all(type(key) in (bytes, str) for key in keys):
+            raise ValueError("it has keys that are no strings, or no dict for them")
+        self.stack[-1].update(zip(keys, items[1::2], strict=True))
+
+    # What it may call
+
+    def name(self, module: Any, name: Any) -> None:
+        """Push a function of the few that a batch names; none is imported."""
+        if not (isinstance(module, str) and isinstance(name, str)) or (module, name) not in _GLOBALS:
+            raise ValueError(f"it names {module}.{name}, which no CIFAR-10 batch does")
+        self.stack.append(_Global(_GLOBALS[module, name]))
+
+    def call(self, function: Any, arguments: Any) -> Any:
+        """Return what stands for the result of a call."""
+        if type(function) is not _Global or type(arguments) is not tuple:
+            raise ValueError("it calls what is no function")
+        if function == "array":
+            return _Array()
+        if function == "dtype" and arguments:
+            if arguments[0] not in ("u1", b"u1"):
+                found = (
+                    arguments[0] if isinstance(arguments[0], (str, bytes)) else type(arguments[0]).__name__
+                )
+                raise ValueError(f"expected an array of uint8, found dtype {found!r}")
+            return _UInt8()
+        if function == "encode" and len(arguments) == 2 and type(arguments[0]) is str:
+            self.encoded += len(arguments[0])
+            if arguments[1] != "latin1" or self.encoded > len(self.content):
+                raise ValueError("it encodes text otherwise than a batch does")
+            return arguments[0].encode("latin1")
+        raise ValueError(f"it calls {function} with other arguments than a batch does")
+
+    def build(self, state: Any, value: Any) -> None:
+        """Give an array its values; a dtype's state says nothing that matters to uint8."""
+        if type(value) is _Array:
+            value.values = _array(state)
+        elif type(value) is not _UInt8:
+            raise ValueError(f"it changes a {type(value).__name__}")
+
+
+def _array(state: Any) -> npt.NDArray[np.uint8]:
+    if type(state) is not tuple or len(state) != 5:
+        raise ValueError("an array's state has other parts")
+    _, shape, dtype, fortran_order, values = state
+    if type(dtype) is not _UInt8 or type(values) is not bytes or type(shape) is not tuple:
+        raise ValueError("an array's shape, dtype or values are of another type")
+    if len(shape) > 4 or not all(type(side) is int and side >= 0 for side in shape):
+        raise ValueError("an array's shape is not up to 4 lengths")
+    if math.prod(shape) != len(values):
+        raise ValueError(f"expected an array of {len(values)} bytes, found the shape {shape}")
+    return np.frombuffer(values, np.uint8).reshape(shape, order="F" if fortran_order else "C")
+
+
+def _unwrapped(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _unwrapped(each) if type(each) is _Array else each for key, each in value.items()}
+    return value.values if type(value) is _Array else value
