@@ -1,4 +1,5 @@
 import collections
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -105,12 +106,81 @@ def test_tensors_that_require_a_gradient_give_gradients_on_the_tape():
     assert isinstance(plain, np.ndarray)
 
 
-def test_what_f_does_not_depend_on_has_gradient_zero():
+def test_an_argument_that_the_result_does_not_depend_on_has_gradient_zero():
     gx, gy = mg.grad(lambda x, y: (x * 2).sum(), (0, 1))(np.ones(2), np.ones((2, 1), np.float32))
     np.testing.assert_array_equal(gx, 2)
     np.testing.assert_array_equal(gy, np.zeros((2, 1), np.float32), strict=True)
-    assert mg.grad(lambda x: 5.0)(1.0) == 0
-    assert mg.grad(lambda x: np.sign(x))(1.0) == 0
+
+
+@pytest.mark.parametrize(
+    "f", [lambda x: 5.0, lambda x: 5, np.sign, lambda x: mg.tensor(1.0, requires_grad=True) * 2]
+)
+def test_a_result_that_depends_on_no_argument_is_warned_of(f):
+    with pytest.warns(UserWarning, match="does not depend on its arguments"):
+        gradient = mg.grad(f)(1.0)
+    assert np.asarray(getattr(gradient, "data", gradient)) == 0
+
+
+@pytest.mark.parametrize(
+    "f", [lambda a: a.sum() > 0, lambda a: np.argmax(a), lambda a: bool(a[0] > 0), lambda a: 1j]
+)
+def test_a_result_that_is_no_real_float_is_refused(f):
+    with pytest.raises(TypeError, match="grad: f returned"):
+        mg.grad(f)(np.ones(3))
+
+
+def test_an_inner_gradient_follows_an_outer_tensor_it_closes_over():
+    w = mg.tensor(np.array([1.0, 2.0]), requires_grad=True)
+    inner = mg.grad(lambda z: np.sum(z * w))(1.0)
+    np.sum(w * inner).backward()
+    np.testing.assert_array_equal(w.grad, [6.0, 6.0])  # the gradient of (sum w)^2
+
+
+def test_an_inner_gradient_in_another_thread_follows_the_outer_argument():
+    def outer(x):
+        with ThreadPoolExecutor(1) as pool:
+            inner = pool.submit(lambda: mg.grad(lambda z: np.sum(z * x * x))(1.0)).result()
+        return np.sum(x * inner)
+
+    x = np.array([1.0, 2.0])
+    np.testing.assert_allclose(mg.grad(outer)(x), np.sum(x * x) + np.sum(x) * 2 * x)
+
+
+def test_a_number_taken_in_another_thread_inside_grad_is_refused():
+    def f(x):
+        with ThreadPoolExecutor(1) as pool:
+            return x[1] * pool.submit(lambda: float(x[0])).result()
+
+    with pytest.raises(mg.TapeError, match=r"float\(\) of a tensor inside grad"):
+        mg.grad(f)(np.ones(2))
+    assert float(mg.tensor(2.0, requires_grad=True) * 3) == 6
+
+
+def test_an_unrelated_tensor_may_become_a_number_inside_grad():
+    leaf = mg.tensor(2.0, requires_grad=True)
+    assert mg.grad(lambda x: x * float(leaf * 3))(1.0) == 6
+
+
+def test_aux_is_handed_out_as_plain_arrays():
+    def f(p, x):
+        hidden = np.tanh(x @ p["w"])
+        return np.sum(hidden**2), {"hidden": hidden, "steps": 3}
+
+    p, x = {"w": np.array([0.5, -1.0])}, np.ones((2, 2))
+    (value, aux), gradient = mg.value_and_grad(f, has_aux=True)(p, x)
+    assert type(aux["hidden"]) is np.ndarray
+    assert aux["steps"] == 3
+    np.testing.assert_array_equal(aux["hidden"], np.tanh(x @ p["w"]))
+    assert value == np.sum(aux["hidden"] ** 2)
+    again, aux = mg.grad(f, has_aux=True)(p, x)
+    np.testing.assert_array_equal(again["w"], gradient["w"])
+    compiled = mg.jit(mg.value_and_grad(f, has_aux=True))
+    for _ in range(2):
+        (value, aux), again = compiled(p, x)
+        np.testing.assert_allclose(aux["hidden"], np.tanh(x @ p["w"]), rtol=1e-15)
+        np.testing.assert_allclose(again["w"], gradient["w"], rtol=1e-14)
+    with pytest.raises(TypeError, match=r"expected \(result, aux\)"):
+        mg.grad(lambda x: x, has_aux=True)(1.0)
 
 
 def test_it_works_under_no_grad():

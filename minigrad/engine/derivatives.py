@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
@@ -10,48 +11,65 @@ import numpy as np
 
 from ..rules.elementwise import POSITIVE
 from .arrays import as_array, map_tree
-from .recording import RECORD, Call, next_number, recording, tracing
-from .tensor import NO_OPTIONS, Tensor, any_requires_grad, lift
-from .walk import walk_back
+from .recording import RECORD, Call, differentiated, next_number, recording
+from .tensor import NO_OPTIONS, Tensor, lift
+from .walk import ancestors, walk_back
 
 
-def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+def grad(
+    f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False
+) -> Callable[..., Any]:
     """Return the function that computes the gradient of a scalar function.
 
     Parameters
     ----------
     f
         A function of arrays, or of nested dicts, lists and tuples of them, whose result has one entry. It is
-        called with tensors in the place of the arguments to differentiate for.
+        called with tensors in place of the arguments to differentiate for.
     argnums
         The position of the argument to differentiate for, or several.
+    has_aux
+        Whether f returns ``(result, aux)``: aux, nested arrays as they may be (running statistics, a hidden
+        state), is returned beside the gradient and not differentiated.
 
     Returns
     -------
     callable
         Takes the arguments of f. Returns the gradient for the argument at ``argnums``: plain arrays, each of
-        its operand's shape and dtype, nested as the argument is; or a tuple of such, for several. Inside
-        another ``grad``, or for tensors that require a gradient, it returns tensors on the tape, so that
+        its operand's shape and dtype, nested as the argument is; or a tuple of such, for several; with
+        ``has_aux`` the pair ``(gradient, aux)``. Where the result depends on other tensors that require a
+        gradient (an argument of an outer ``grad``, a leaf), it returns tensors on the tape, so that
         ``grad(grad(f))`` is the second derivative.
 
     Raises
     ------
     TypeError
-        If an argument to differentiate for is not made of real floats, or f returns no number.
+        If an argument to differentiate for is not made of real floats, or f returns no real float.
     ValueError
         If the result of f has not one entry.
+
+    Warns
+    -----
+    UserWarning
+        If the result of f does not depend on the arguments at all; the gradient is then zeros.
     """
-    both = value_and_grad(f, argnums)
+    both = value_and_grad(f, argnums, has_aux)
 
     @wraps(f)
     def gradient(*args: Any, **kwargs: Any) -> Any:
-        return both(*args, **kwargs)[1]
+        value, taken = both(*args, **kwargs)
+        return (taken, value[1]) if has_aux else taken
 
     return gradient
 
 
-def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
-    """Return the function that computes ``(f(*args), gradient)``; see `grad`."""
+def value_and_grad(
+    f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False
+) -> Callable[..., Any]:
+    """Return the function that computes ``(f(*args), gradient)``; see `grad`.
+
+    With ``has_aux`` it computes ``((result, aux), gradient)``.
+    """
     if not callable(f):
         raise TypeError(f"grad: got {f!r}; expected a function of arrays")
     several = isinstance(argnums, tuple)
@@ -68,35 +86,28 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
         for position in positions:
             if not -len(args) <= position < len(args):
                 raise TypeError(f"grad: argnums has {position}, but f was called with {len(args)} arguments")
-            inputs[position] = map_tree(_input, targets, args[position])
-        depth = tracing.depth
-        records = recording.get() is not None
-        nested = records and (
-            depth > 0 or any_requires_grad(args) or (bool(kwargs) and any_requires_grad(kwargs))
-        )
-        tracing.depth = depth + 1
-        mode = None if records else recording.set(RECORD)
-        try:
-            result = f(*inputs, **kwargs)
-            gradients = _gradients(result, targets, nested)
-        finally:
-            tracing.depth = depth
-            if mode is not None:
-                recording.reset(mode)
+            inputs[position] = map_tree(as_input, targets, args[position])
+        result = recorded(f, inputs, kwargs, targets)
+        aux = None
+        if has_aux:
+            if not (isinstance(result, tuple) and len(result) == 2):
+                raise TypeError(
+                    f"grad: f returned {type(result).__name__}; with has_aux expected (result, aux)"
+                )
+            result, aux = result
+        gradients, nested = _gradients(result, targets)
         each = iter(gradients)
         if several:
             taken: Any = tuple([map_tree(next, each, args[position]) for position in positions])
         else:
             taken = map_tree(next, each, args[positions[0]])
-        value = result
-        if type(result) is Tensor and not nested:
-            value = result.data.copy() if result.data.ndim else result.data[()]
-        return value, taken
+        value = result if nested else plain(None, result)
+        return ((value, aux if nested else map_tree(plain, None, aux)) if has_aux else value), taken
 
     return both
 
 
-def _input(targets: dict[int, Call], leaf: Any) -> Tensor:
+def as_input(targets: dict[int, Call], leaf: Any) -> Tensor:
     """Make the tensor that f gets: a call's result, so that f may write to it; the walk ends at the call."""
     parent = None
     if type(leaf) is not np.ndarray:
@@ -114,19 +125,62 @@ def _input(targets: dict[int, Call], leaf: Any) -> Tensor:
     return lift(leaf, target)
 
 
-def _gradients(result: Any, targets: dict[int, Call], nested: bool) -> list[Any]:
-    """Walk back from a result of one entry to the targets; zeros, where it does not depend on one."""
+def recorded(
+    f: Callable[..., Any], inputs: Iterable[Any], kwargs: dict[str, Any], targets: Iterable[int]
+) -> Any:
+    """Call f on the inputs made of the targets, and record it, inside `no_grad` too."""
+    mode = recording.set(RECORD) if recording.get() is None else None
+    differentiated.update(targets)
+    try:
+        return f(*inputs, **kwargs)
+    finally:
+        differentiated.difference_update(targets)
+        if mode is not None:
+            recording.reset(mode)
+
+
+def plain(_: Any, x: Any) -> Any:
+    """Return a tensor's values in an array of their own, of no axes as a NumPy number; anything else as it is."""
+    if type(x) is not Tensor:
+        return x
+    return x.data.copy() if x.data.ndim else x.data[()]
+
+
+def pulled_back(call: Call | None, g: Any, targets: dict[int, Call]) -> tuple[list[Any], bool]:
+    """Walk back from a call to the targets: their gradients, zeros where it does not depend on one.
+
+    They are tensors on the tape where the call or g depends on other tensors that require a gradient: whether it
+    does is the second result.
+    """
+    found: dict[int, Any] = {}
+    if call is None:
+        nested = False
+    else:
+        behind = ancestors(call, targets)
+        outer = any(target[3][0] is not None for target in targets.values())
+        nested = recording.get() is not None and (
+            behind[1] or outer or (type(g) is Tensor and g.requires_grad)
+        )
+        found, _ = walk_back(call, g, targets, lift if nested else None, behind)
+    if targets and not any(n in found for n in targets):
+        warnings.warn(
+            "grad: the result of f does not depend on its arguments; the gradient is zeros", stacklevel=4
+        )
+    gradients = [found[n] if n in found else np.zeros_like(target[-1]) for n, target in targets.items()]
+    return [g if type(g) is Tensor else Tensor(g) for g in gradients] if nested else gradients, nested
+
+
+def _gradients(result: Any, targets: dict[int, Call]) -> tuple[list[Any], bool]:
+    """Walk back from a result of one entry; see `pulled_back`."""
     if type(result) is Tensor:
         value = result.data
-    elif isinstance(result, (np.ndarray, np.generic, float, int)):
+    elif isinstance(result, (np.ndarray, np.generic, float)) or type(result) is int:
         value = as_array(result)
     else:
         raise TypeError(f"grad: f returned {type(result).__name__}; expected a tensor with one entry")
     if value.size != 1:
         raise ValueError(f"grad: f returned shape {value.shape}; expected one entry: reduce it, as by .sum()")
-    found: dict[int, Any] = {}
-    if type(result) is Tensor and result._call is not None and targets:
-        one = np.ones(value.shape, value.dtype) if value.ndim else value.dtype.type(1)
-        found, _ = walk_back(result._call, one, targets, lift if nested else None)
-    gradients = [found[n] if n in found else np.zeros_like(targets[n][-1]) for n in targets]
-    return [g if type(g) is Tensor else Tensor(g) for g in gradients] if nested else gradients
+    if value.dtype.kind != "f" and type(result) is not int:
+        raise TypeError(f"grad: f returned dtype {value.dtype}, which has no gradient; expected a real float")
+    one = np.ones(value.shape, value.dtype) if value.ndim else value.dtype.type(1)
+    return pulled_back(result._call if type(result) is Tensor else None, one, targets)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -40,13 +39,8 @@ recording: ContextVar[Recording | None] = ContextVar("recording", default=RECORD
 """How calls are recorded in this thread; None: not at all."""
 
 
-class Tracing(threading.local):
-    """How many of `grad` and its kin this thread is inside of: a function that they call returns before they do."""
-
-    depth = 0
-
-
-tracing = Tracing()
+differentiated: set[int] = set()
+"""The calls, by number, that stand for arguments of functions being differentiated now, in any thread."""
 
 
 @contextmanager

@@ -32,8 +32,8 @@ from ..rules.linalg import MATMUL
 from ..rules.table import OPS, Composite
 from .arrays import ARRAYS, STAND_INS, as_array
 from .arrays import ARRAYS_AND_NUMBERS as PLAIN
-from .recording import Array, Call, Parent, TapeError, next_number, recording, tracing
-from .walk import views_another, walk_back
+from .recording import Array, Call, Parent, TapeError, differentiated, next_number, recording
+from .walk import depends_on, views_another, walk_back
 from .watch import wrote
 
 NO_OPTIONS: dict[str, Any] = {}
@@ -203,7 +203,7 @@ class Tensor:
 
     def _number(self, kind: str) -> Any:
         if self.requires_grad and recording.get() is not None:
-            if tracing.depth:
+            if self._call is not None and differentiated and depends_on(self._call, differentiated):
                 raise TapeError(
                     f"{kind}() of a tensor inside grad would cut it off from the tape; keep the tensor, or leave "
                     f"the tape in so many words: t.item(). If this was array[i] = t: {INSTEAD_OF_AN_ARRAY}"

@@ -22,6 +22,8 @@ def ancestors(call: Call, targets: Collection[int] = ()) -> tuple[dict[int, Call
     With targets, in increasing order, only those through which a gradient reaches one, the targets themselves left out;
     and whether there are other parents, behind which no target is.
     """
+    if call[0] in targets:
+        return {}, False
     first = next(iter(targets), 0)
     found = {call[0]: call}
     waiting = [call]
@@ -50,8 +52,27 @@ def ancestors(call: Call, targets: Collection[int] = ()) -> tuple[dict[int, Call
     return {number: found[number] for number in found if number in leading}, True
 
 
+def depends_on(call: Call, numbers: Collection[int]) -> bool:
+    """Tell whether one of the calls of these numbers is behind a call, or is the call itself."""
+    seen = {call[0]}
+    waiting = [call]
+    while waiting:
+        number, _, _, parents, _, _ = waiting.pop()
+        if number in numbers:
+            return True
+        for parent in parents:
+            if type(parent) is tuple and parent[0] not in seen:
+                seen.add(parent[0])
+                waiting.append(parent)
+    return False
+
+
 def walk_back(
-    call: Call, g: Any, targets: Collection[int] = (), lift: Callable[[Any, Parent], Any] | None = None
+    call: Call,
+    g: Any,
+    targets: Collection[int] = (),
+    lift: Callable[[Any, Parent], Any] | None = None,
+    behind: tuple[dict[int, Call], bool] | None = None,
 ) -> tuple[dict[int, Any], dict[int, Leaf]]:
     """Walk a tape backwards from a call whose result has the gradient g.
 
@@ -61,6 +82,8 @@ def walk_back(
         The numbers of the calls whose gradients are wanted, in increasing order; none: those of the leaves are.
     lift
         Makes a tensor of an array and its parent. When given, the rules run on tensors, which record them.
+    behind
+        What `ancestors` returned for the call and the targets, where that is known.
 
     Returns
     -------
@@ -69,7 +92,7 @@ def walk_back(
     leaves : dict
         The leaves, by minus ``id``.
     """
-    calls, others = ({}, False) if call[0] in targets else ancestors(call, targets)
+    calls, others = ancestors(call, targets) if behind is None else behind
     mode = recording.get()
     anomaly = mode if isinstance(mode, Anomaly) else None
     written = last_write()
