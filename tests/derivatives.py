@@ -10,6 +10,11 @@ def flat(tree):
     return [leaf for each in tree for leaf in flat(each)] if isinstance(tree, (tuple, list)) else [tree]
 
 
+def parts(outs):
+    """A call's results, one or several."""
+    return outs if isinstance(outs, (list, tuple)) else [outs]
+
+
 def weighted(f):
     """The sum of all entries of f's result, each with another weight: a function to differentiate."""
 
@@ -17,7 +22,7 @@ def weighted(f):
         outs = f(*xs)
         return sum(
             np.sum(out * np.cos(np.arange(out.size, dtype=out.dtype)).reshape(out.shape))
-            for out in (outs if isinstance(outs, list) else [outs])
+            for out in parts(outs)
         )
 
     return total

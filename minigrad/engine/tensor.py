@@ -29,7 +29,7 @@ from ..rules.elementwise import (
 from ..rules.facts import facts
 from ..rules.indexing import GETITEM, SETITEM
 from ..rules.linalg import MATMUL
-from ..rules.table import OPS, Composite
+from ..rules.table import OPS, Composite, Op
 from .arrays import ARRAYS, STAND_INS, as_array
 from .arrays import ARRAYS_AND_NUMBERS as PLAIN
 from .recording import Array, Call, Parent, TapeError, differentiated, next_number, recording
@@ -333,7 +333,7 @@ class Tensor:
             return _call_into(out, ufunc, method, inputs, kwargs)
         if method == "__call__":
             op = None if kwargs else OPS.get(ufunc)
-            return _call(ufunc, inputs, kwargs) if op is None else apply(op, *inputs)
+            return apply(op, *inputs) if type(op) is Op else _call(ufunc, inputs, kwargs)
         if recording.get() is not None and any_requires_grad((inputs, kwargs)):
             raise _no_rule(f"{ufunc.__name__}.{method}")
         if method == "at":

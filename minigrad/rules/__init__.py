@@ -5,7 +5,7 @@ function it belongs to. Declaring it is all it takes: tensors, the property test
 it through the table.
 """
 
-from . import elementwise, indexing, linalg, reductions, shaping, without_gradient
+from . import choosing, elementwise, indexing, linalg, reductions, shaping, trigonometry, without_gradient
 from .facts import FACTS, Facts, facts
 from .table import OPS, Composite, Op
 
@@ -15,11 +15,13 @@ __all__ = [
     "Composite",
     "Facts",
     "Op",
+    "choosing",
     "elementwise",
     "facts",
     "indexing",
     "linalg",
     "reductions",
     "shaping",
+    "trigonometry",
     "without_gradient",
 ]

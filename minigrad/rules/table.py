@@ -177,6 +177,10 @@ def compose(
     return enter
 
 
+ARRAYS_OWN = np.ndarray.__array_function__
+"""What arrays and their subclasses that override nothing have: there is nothing to be asked."""
+
+
 def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:
     """Let a function of ours be overridden by its arguments, as NumPy's are (NEP 18)."""
 
@@ -184,7 +188,7 @@ def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:
     def dispatcher(*args: Any, **kwargs: Any) -> Any:
         for arg in args:
             for x in arg if type(arg) is tuple else (arg,):  # an index may be several
-                if type(x) is not np.ndarray and hasattr(type(x), "__array_function__"):
+                if getattr(type(x), "__array_function__", ARRAYS_OWN) is not ARRAYS_OWN:
                     return x.__array_function__(dispatcher, (type(x),), args, kwargs)
         return function(*args, **kwargs)
 

@@ -1,0 +1,158 @@
+"""Rules of the functions that choose, entry by entry, between operands or parts of a number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .elementwise import ANY, within
+from .facts import state
+from .table import Call, Draw, any_true, compose, declare, whole
+
+
+def _share(g: Any, wins: Any, ties: Any) -> Any:
+    """Give g to the operand where it wins, half of it where the two are equal."""
+    if any_true(ties):
+        return g * np.where(ties, g.dtype.type(0.5), wins)
+    return g * wins
+
+
+declare(
+    np.maximum,
+    lambda g, out, x, y: _share(g, np.greater(x, y), np.equal(x, y)),
+    lambda g, out, x, y: _share(g, np.greater(y, x), np.equal(x, y)),
+    inputs=within(ANY, ANY),
+)
+declare(
+    np.minimum,
+    lambda g, out, x, y: _share(g, np.less(x, y), np.equal(x, y)),
+    lambda g, out, x, y: _share(g, np.less(y, x), np.equal(x, y)),
+    inputs=within(ANY, ANY),
+)
+
+
+def _clip_inputs(draw: Draw) -> Call:
+    x, low, high = (draw.array(shape) for shape in draw.broadcastable(3))
+    return (x, draw.choice([low, None, -0.3]), draw.choice([high + 3, 0.4])), {}
+
+
+@compose(np.clip, inputs=_clip_inputs, memory="out")
+def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    low, high = (a_min if min is None else min), (a_max if max is None else max)
+    above = a if low is None else np.maximum(a, low)
+    return above if high is None else np.minimum(above, high)
+
+
+def _where_inputs(draw: Draw) -> Call:
+    condition, x, y = (draw.array(shape) for shape in draw.broadcastable(3))
+    return (condition > 0, x, y), {}
+
+
+declare(
+    np.where,
+    lambda g, out, condition, x, y: np.zeros_like(g),
+    lambda g, out, condition, x, y: np.where(condition, g, 0),
+    lambda g, out, condition, x, y: np.where(condition, 0, g),
+    inputs=_where_inputs,
+    memory="new",
+)
+
+
+declare(
+    np.fmax,
+    lambda g, out, x, y: _share(g, np.greater(x, y) | np.isnan(y), np.equal(x, y)),
+    lambda g, out, x, y: _share(g, np.greater(y, x) | np.isnan(x), np.equal(x, y)),
+    inputs=within(ANY, ANY),
+)
+declare(
+    np.fmin,
+    lambda g, out, x, y: _share(g, np.less(x, y) | np.isnan(y), np.equal(x, y)),
+    lambda g, out, x, y: _share(g, np.less(y, x) | np.isnan(x), np.equal(x, y)),
+    inputs=within(ANY, ANY),
+)
+declare(
+    np.nan_to_num,
+    lambda g, out, x, nan=0.0, posinf=None, neginf=None: np.where(np.isfinite(x), g, 0),
+    inputs=within(ANY),
+)
+
+
+def _with_signs(draw: Draw) -> Call:
+    """Draw an array, and one of the integers -1, 0 and 1."""
+    shape, other = draw.broadcastable(2)
+    return (draw.array(shape), np.resize([1, -1, 0], other)), {}
+
+
+def _signs_first(draw: Draw) -> Call:
+    (x, signs), options = _with_signs(draw)
+    return (signs, x), options
+
+
+declare(
+    np.heaviside,
+    lambda g, out, x1, x2: np.zeros_like(g),
+    lambda g, out, x1, x2: np.where(np.equal(x1, 0), g, 0),
+    inputs=_signs_first,
+)
+declare(
+    np.copysign,
+    lambda g, out, x1, x2: g * (np.sign(x1) * np.copysign(1.0, x2)),
+    lambda g, out, x1, x2: np.zeros_like(g),
+    inputs=_with_signs,
+)
+declare(np.nextafter, lambda g, out, x1, x2: g, lambda g, out, x1, x2: np.zeros_like(g), inputs=_with_signs)
+declare(
+    np.ldexp,
+    lambda g, out, x1, x2: np.ldexp(g, x2),
+    lambda g, out, x1, x2: np.zeros_like(g),
+    inputs=_with_signs,
+)
+declare(
+    np.fmod,
+    lambda g, out, x, y: g,
+    lambda g, out, x, y: -g * np.trunc(x / y),
+    inputs=within((3.1, 4.9), (2.5, 3.0)),
+)
+
+
+@compose(np.divmod, inputs=within(ANY, (2.5, 3.0)))
+def _divmod(x: Any, y: Any) -> tuple[Any, Any]:
+    return np.floor_divide(x, y), np.remainder(x, y)
+
+
+@whole(memory="new")
+def fraction(x: Any) -> Any:
+    """Return the fractional part of x, with the sign of x."""
+    return np.modf(x)[0]
+
+
+@whole(memory="new")
+def mantissa(x: Any) -> Any:
+    """Return m of x = m 2^e, 1/2 <= |m| < 1."""
+    return np.frexp(x)[0]
+
+
+@whole(memory="new")
+def exponent(x: Any) -> Any:
+    """Return the integer e of x = m 2^e, 1/2 <= |m| < 1."""
+    return np.frexp(x)[1]
+
+
+declare(fraction, lambda g, out, x: g, inputs=within((1.1, 1.9)))
+declare(mantissa, lambda g, out, x: np.ldexp(g, -exponent(x)), inputs=within((1.1, 1.9)))
+
+
+@compose(np.modf, inputs=within((1.1, 1.9)))
+def _modf(x: Any) -> tuple[Any, Any]:
+    return fraction(x), np.trunc(x)
+
+
+@compose(np.frexp, inputs=within((1.1, 1.9)))
+def _frexp(x: Any) -> tuple[Any, Any]:
+    return mantissa(x), exponent(x)
+
+
+declare(np.real, lambda g, out, val: g, inputs=within(ANY))
+state(np.imag, constant="0, for real numbers")
+state(np.spacing, constant="piecewise constant")
