@@ -54,10 +54,10 @@ declare(
     inputs=within(ANY, ABOVE_ZERO),
 )
 
-for _function in (np.degrees, np.rad2deg):
-    declare(_function, lambda g, out, x: g * (180 / math.pi), inputs=within(ANY))
-for _function in (np.radians, np.deg2rad):
-    declare(_function, lambda g, out, x: g * (math.pi / 180), inputs=within(ANY))
+for _to_degrees in (np.degrees, np.rad2deg):
+    declare(_to_degrees, lambda g, out, x: g * (180 / math.pi), inputs=within(ANY))
+for _to_radians in (np.radians, np.deg2rad):
+    declare(_to_radians, lambda g, out, x: g * (math.pi / 180), inputs=within(ANY))
 
 
 def _sinc(g: Any, out: Any, x: Any) -> Any:
