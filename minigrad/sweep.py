@@ -112,8 +112,11 @@ def sweep(
 
     When a worker of a ``ProcessPoolExecutor`` dies, its pool is broken. Then, with a warning,
     as many processes of the sweep's own, with the pool's context and initializer, train what is missing, each
-    one setting; a setting that kills two of them is recorded as an error. What another executor loses is
+    one setting; a setting that kills two of them is recorded as an error. So is one that kills workers of Dask,
+    after one process of the sweep's own, started by spawn, was tried. What an executor loses otherwise is
     trained in this process, with a warning.
+
+    Whatever `train` raises, ``SystemExit`` too, is that setting's error; KeyboardInterrupt alone ends the sweep.
     """
     settings, shown_grid = read_grid(grid)
     arrays = _read_data(data)

@@ -1,3 +1,5 @@
+import argparse
+import asyncio
 import csv
 import errno
 import hashlib
@@ -10,6 +12,7 @@ import sys
 import time
 import zipfile
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -360,6 +363,60 @@ def test_errors_are_recorded_with_their_tracebacks(executor):
         _ = result.best
 
 
+def train_to_an_end(setting, data, seed):
+    if setting["a"] == "exit":
+        sys.exit(3)
+    if setting["a"] == "arguments":
+        argparse.ArgumentParser().parse_args(["--none"])
+    if setting["a"] == "cancel":
+        raise asyncio.CancelledError("no more")
+    if setting["a"] == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"val_acc": 1}
+
+
+@pytest.mark.parametrize("executor", [None, pool, lambda: ThreadPoolExecutor(2)])
+def test_what_ends_a_process_ends_one_setting(executor):
+    grid = {"a": ["exit", "arguments", "cancel", "go on"]}
+    with nullcontext() if executor is None else executor() as workers:
+        result = sweep(train_to_an_end, grid, DATA, workers)
+    best, *others = result.trials
+    assert (best.setting["a"], best.status) == ("go on", "finished")
+    assert [trial.error.splitlines()[-1] for trial in others] == [
+        "SystemExit: 3",
+        "SystemExit: 2",
+        "asyncio.exceptions.CancelledError: no more",
+    ]
+
+
+def test_an_interrupt_ends_the_sweep():
+    def train(setting, data, seed):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(train, {"a": [1]}, DATA)
+
+
+def test_a_setting_that_kills_workers_of_dask_is_its_own_error():
+    import dask
+    from distributed import Client, LocalCluster
+
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+        pytest.warns(RuntimeWarning, match="KilledWorker.*the sweep's own"),
+    ):
+        result = sweep(train_to_an_end, {"a": ["kill", "go on"]}, DATA, client)
+    assert [trial.status for trial in result.trials] == ["finished", "error"]
+    assert "a process that trained this setting alone died, 2 times" in result.trials[1].error
+
+
+def test_a_value_may_be_an_array_of_no_dimension():
+    result = sweep(train_product, {"a": [np.array(0.5)], "b": [np.float32(2)]}, DATA)
+    assert result.best.setting == {"a": 0.5, "b": 2.0}
+
+
 # num_epochs
 
 
@@ -466,6 +523,34 @@ def test_a_killed_sweep_with_workers_goes_on_where_it_was(tmp_path):
         missing - 1,
     )  # best.npz is written before the line
     assert_same(result, sweep(train_product, grid, DATA))
+
+
+def train_for_ever(setting, data, seed):
+    Path(setting["folder"], str(setting["a"])).touch()
+    time.sleep(600)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_idle_workers_end_with_a_killed_sweep_too(tmp_path, method):
+    program = (
+        "import test_sweep as t, sys; from minigrad.sweep import sweep\n"
+        "if __name__ == '__main__':\n"
+        "    context = t.multiprocessing.get_context(sys.argv[2])\n"
+        "    executor = t.ProcessPoolExecutor(4, mp_context=context)\n"
+        "    sweep(t.train_for_ever, {'a': [1, 2], 'folder': [sys.argv[1]]}, t.DATA, executor)"
+    )
+    path = os.pathsep.join([str(Path(__file__).parent), str(Path(mg.__file__).parents[1])])
+    sweeping = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path), method],
+        env=os.environ | {"PYTHONPATH": path, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    while not ((tmp_path / "1").exists() and (tmp_path / "2").exists()):
+        assert sweeping.poll() is None
+        time.sleep(0.01)
+    sweeping.kill()
+    sweeping.communicate(timeout=30)  # the workers, too, have the pipe: all have ended when it is closed
 
 
 def test_two_sweeps_into_one_folder_are_refused(tmp_path):
@@ -718,6 +803,13 @@ def test_a_line_that_does_not_fit_on_the_disk_is_taken_back(tmp_path):
 # Bad input
 
 
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
@@ -729,6 +821,9 @@ def test_a_line_that_does_not_fit_on_the_disk_is_taken_back(tmp_path):
         ({"grid": {"a": "xyz"}}, TypeError, r"grid\['a'\] must be a list"),
         ({"grid": {"a": [{1}]}}, TypeError, r"'a' has the value \{1\}, which JSON cannot hold"),
         ({"grid": {"a": [float("nan")]}}, TypeError, "'a' has the value nan"),
+        ({"grid": {"a": [{0: 1.0, 1: 10.0}]}}, TypeError, r"'a' has the value \{0: 1.0.*keys in it.*got 0"),
+        ({"grid": [{"a": [1, ({"b": {None: 1}},)]}]}, TypeError, "keys in it must be str, got None"),
+        ({"grid": {"a": [nested(5000)]}}, TypeError, "'a' has the value .*which JSON cannot hold"),
         ({"grid": {1: [1]}}, TypeError, "names in a grid must be str, got 1"),
         ({"grid": [1]}, TypeError, "a setting must be a mapping"),
         ({"grid": [{}]}, TypeError, "a setting must be a mapping"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import operator
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from sys import getrefcount
 from threading import Lock
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -25,6 +27,18 @@ from .source import Writer
 from .trace import Trace, TracedGenerator, fingerprint, same
 from .traced import Traced
 from .where import JitError
+
+_programs: WeakSet[Program] = WeakSet()
+
+
+def _renew_locks() -> None:
+    """Give a forked child locks that are open: the thread that held one in the parent is not in the child."""
+    for program in _programs:
+        program.lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 class Program:
@@ -72,6 +86,7 @@ class Program:
         others = [*trace.inputs, *(node for node, _ in trace.constants.values())]
         self.captured: Any = tree, writes, {id(memory_of(node)) for node in others}
         self.lock = Lock()
+        _programs.add(self)
         self.overwritten = [i for i, node in enumerate(trace.inputs) if node in over or node in finals]
         self.overwritten_by_itself = [trace.inputs.index(node) for node in writes]
         self.leaves_of = reader(args, kwargs, self.overwritten)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import weakref
 import zlib
 from collections.abc import Iterator, Sequence
@@ -81,6 +82,16 @@ def _fingerprint(x: Any) -> int | None:
 _written: dict[int, int] = {}
 _last_write = 0
 _lock = Lock()
+
+
+def _renew_lock() -> None:
+    """Give a forked child a lock that is open, whichever thread of the parent held it."""
+    global _lock
+    _lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def wrote(array: Array) -> None:

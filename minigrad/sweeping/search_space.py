@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from reprlib import repr as shortened
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -51,9 +52,10 @@ def _read_setting(setting: Any) -> Setting:
             raise TypeError(f"names in a grid must be str, got {name!r}")
         try:
             read[name] = json.loads(json.dumps(plain(value), allow_nan=False))
-        except (TypeError, ValueError) as error:
+            _check_names(value)
+        except (TypeError, ValueError, RecursionError) as error:
             raise TypeError(
-                f"{name!r} has the value {value!r}, which JSON cannot hold ({error}); give finite numbers, "
+                f"{name!r} has the value {shortened(value)}, which JSON cannot hold ({error}); give finite numbers, "
                 "str, bool, None, or lists and dicts of these"
             ) from error
     epochs = read.get("num_epochs", 1)
@@ -62,9 +64,21 @@ def _read_setting(setting: Any) -> Setting:
     return read
 
 
+def _check_names(value: Any) -> None:
+    """Raise TypeError if a dict in a value has a key that JSON would make a str of."""
+    if isinstance(value, dict):
+        for name in value:
+            if not isinstance(name, str):
+                raise TypeError(f"keys in it must be str, got {name!r}")
+    if isinstance(value, dict | list | tuple):
+        for each in value.values() if isinstance(value, dict) else value:
+            _check_names(each)
+
+
 def plain(value: Any) -> Any:
-    """Return a NumPy scalar as Python's, and anything else as it is."""
-    return value.item() if isinstance(value, np.generic) else value
+    """Return a NumPy scalar, or an array of no dimension, as Python's, and anything else as it is."""
+    scalar = isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0)
+    return value.item() if scalar else value
 
 
 def key_of(setting: Setting) -> str:

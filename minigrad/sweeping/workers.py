@@ -72,7 +72,9 @@ def train_setting(train: Train, arrays: Arrays, setting: Setting, seed: int) -> 
         return train(json.loads(json.dumps(setting)), dict(arrays), seed)
     except FloatingPointError:
         return Trial(setting, "diverged", error=traceback.format_exc())
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # SystemExit, CancelledError and their like end one setting, and not the sweep
         return Trial(setting, "error", error=traceback.format_exc())
 
 
@@ -108,7 +110,7 @@ class ThisProcess:
 
 
 class Workers:
-    """Trains settings in an executor; and what that loses, in processes of its own or in this one.
+    """Trains settings in an executor, and retries what it loses: in processes of its own, or here.
 
     Parameters
     ----------
@@ -119,14 +121,20 @@ class Workers:
     data : Stored
         Where the arrays are.
     here : ThisProcess
-        Trains what is lost otherwise than by a pool of processes that broke.
+        Trains what is lost otherwise than by a worker that died.
     """
 
-    def __init__(self, executor: Executor, train: Train, data: Stored, here: ThisProcess) -> None:
+    def __init__(self, executor: Any, train: Train, data: Stored, here: ThisProcess) -> None:
         self._executor = executor
+        self._is_pool = isinstance(executor, ProcessPoolExecutor)
+        if self._is_pool:  # its workers watch this process from their start, and not from their first job
+            self._initializer = self._executor._initializer, self._executor._initargs
+            self._executor._initializer = _initialize
+            self._executor._initargs = (os.getpid(), *self._initializer)
         self._job = functools.partial(_train_in_worker, train, data, os.getpid())
         self._here = here
-        self._own: OwnProcesses | None = None
+        self._own: OwnProcesses | None = None  # in the place of a pool that broke
+        self._suspects: OwnProcesses | None = None  # for settings that seem to have killed workers of Dask
         # Dask answers a repeated call from memory, unless told that it is not pure
         self._options = {"pure": False} if "pure" in signature(executor.submit).parameters else {}
         self._running: dict[Any, tuple[Setting, int]] = {}
@@ -153,27 +161,42 @@ class Workers:
             setting, seed = self._running.pop(future)
             try:
                 return setting, future.result()
-            except Exception as error:  # not one of train's: train_setting returns those
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # not one of train's: train_setting returns those
                 self._lose(setting, seed, error)
-        return self._own.next() if self._own is not None and self._own.busy else self._here.next()
+        for own in (self._own, self._suspects):
+            if own is not None and own.busy:
+                return own.next()
+        return self._here.next()
 
     def close(self) -> None:
         """Cancel what runs."""
+        if self._is_pool:
+            self._executor._initializer, self._executor._initargs = self._initializer
         for future in self._running:
             future.cancel()
-        if self._own is not None:
-            self._own.close()
+        for own in (self._own, self._suspects):
+            if own is not None:
+                own.close()
 
-    def _lose(self, setting: Setting, seed: int, error: Exception) -> None:
-        pool_broke = isinstance(self._executor, ProcessPoolExecutor) and isinstance(error, BrokenProcessPool)
-        if pool_broke:
-            self._own = self._own or OwnProcesses(self._executor, self._job)
+    def _lose(self, setting: Setting, seed: int, error: BaseException) -> None:
+        killed = type(error).__name__ == "KilledWorker"  # Dask's: several workers died of it, it seems
+        if self._is_pool and isinstance(error, BrokenProcessPool):
+            pool = self._executor
+            work = pool._initializer, pool._initargs, self._job
+            self._own = self._own or OwnProcesses(pool._max_workers, pool._mp_context, work)
             self._own.submit(setting, seed)
+        elif killed:
+            context = multiprocessing.get_context("spawn")
+            self._suspects = self._suspects or OwnProcesses(1, context, (None, (), self._job))
+            self._suspects.submit(setting, seed)
         else:
             self._here.submit(setting, seed)
         if not self._warned:
             self._warned = True
-            trained_by = "processes of the sweep's own" if pool_broke else "this process"
+            own = killed or self._own is not None
+            trained_by = "processes of the sweep's own" if own else "this process"
             warnings.warn(
                 f"the executor lost a worker or a result ({type(error).__name__}: {error}); "
                 f"what it lost is trained by {trained_by}",
@@ -187,16 +210,16 @@ class OwnProcesses:
 
     Parameters
     ----------
-    broken : ProcessPoolExecutor
-        As many processes run at once as this had; its context and its initializer are theirs.
-    job : callable
-        What they run: ``job(setting, seed)``.
+    size : int
+        How many processes run at once.
+    context : multiprocessing context
+        How they are started.
+    work : tuple
+        An initializer or None, its arguments, and what they run: ``job(setting, seed)``.
     """
 
-    def __init__(self, broken: Any, job: Callable[[Setting, int], Any]) -> None:
-        self._size = broken._max_workers
-        self._context = broken._mp_context
-        self._work = (broken._initializer, broken._initargs, job)
+    def __init__(self, size: int, context: Any, work: tuple[Any, tuple[Any, ...], Any]) -> None:
+        self._size, self._context, self._work = size, context, work
         self._waiting: deque[tuple[Setting, int, int]] = deque()
         self._running: dict[Any, _Run] = {}
 
@@ -268,7 +291,7 @@ class _Run:
 
 def _not_started(run: _Run) -> ChildProcessError:
     return ChildProcessError(
-        "the executor's pool broke, and a new process of its kind dies before it trains anything (exit code "
+        "the executor lost a worker, and a new process dies before it trains anything (exit code "
         f"{run.process.exitcode}); look at what it printed, at the pool's initializer, and whether "
         "the program sweeps below if __name__ == '__main__' only"
     )
@@ -307,6 +330,13 @@ def _train_in_worker(train: Train, data: Stored, sweeping: int, setting: Setting
         return train_setting(train, _open(*data), setting, seed)
 
 
+def _initialize(sweeping: int, initializer: Callable[..., Any] | None, initargs: tuple[Any, ...]) -> None:
+    """Start a worker of a pool: watch the sweeping process, then do what the pool's own initializer does."""
+    _end_with(sweeping)
+    if initializer is not None:
+        initializer(*initargs)
+
+
 @functools.cache
 def _end_with(sweeping: int) -> None:
     """End this process when its parent, if that is the one that sweeps, is killed.
@@ -315,9 +345,13 @@ def _end_with(sweeping: int) -> None:
     """
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid == sweeping:
+        born_of = os.getppid()
 
         def wait() -> None:
-            parent.join()
+            while (
+                parent.is_alive() and os.getppid() == born_of
+            ):  # the first fails while a sibling has the pipe
+                parent.join(1)
             os._exit(1)
 
         threading.Thread(target=wait, daemon=True).start()
