@@ -184,3 +184,81 @@ def test_no_false_alarm_where_differences_say_nothing(f, x):
 @pytest.mark.parametrize("scale", [1e-8, 1.0, 1e4])
 def test_no_false_alarm_at_any_scale(f, scale):
     check_grads(f, scale * PAIR[0])
+
+
+# -- where much cancels inside -------------------------------------------------------------------------------------
+
+
+def normalization(axis, squares=False):
+    """Batch norm (axis 0) and layer norm (axis 1); ``squares``: its variance is the mean of squares less a square."""
+
+    def forward(x, gamma, beta):
+        mean = x.mean(axis=axis, keepdims=True)
+        variance = (
+            (x * x).mean(axis=axis, keepdims=True) - mean * mean
+            if squares
+            else x.var(axis=axis, keepdims=True)
+        )
+        sigma = np.sqrt(variance + 1e-5)
+        normal = (x - mean) / sigma
+        return gamma * normal + beta, (normal, sigma, gamma)
+
+    def backward(dout, cache):
+        normal, sigma, gamma = cache
+        g = dout * gamma
+        means = [each.mean(axis=axis, keepdims=True) for each in (g, g * normal)]
+        return (g - means[0] - normal * means[1]) / sigma, (dout * normal).sum(axis=0), dout.sum(axis=0)
+
+    return forward, backward
+
+
+def normalizations_inputs(mean, seed, dtype=np.float64):
+    rng = np.random.default_rng(100 + seed)
+    return [
+        each.astype(dtype)
+        for each in (mean + rng.normal(size=(20, 5)), rng.normal(size=5), rng.normal(size=5))
+    ]
+
+
+@pytest.mark.parametrize("mean", [0, 100, 300, 1e3, 1e4])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("axis", [0, 1], ids=["batch norm", "layer norm"])
+def test_no_false_alarm_where_the_forward_cancels(mean, dtype, axis):
+    for seed in range(3):
+        check_layer(normalization(axis), *normalizations_inputs(mean, seed, dtype))
+
+
+@pytest.mark.parametrize("mean", [1, 100, 1e3])
+def test_nor_where_it_cancels_more_than_its_inputs_tell(mean):
+    """E[x²] - E[x]² is off by (mean / std)² ulps, where x itself is told from its mean to mean / std."""
+    check_layer(normalization(0, squares=True), *normalizations_inputs(mean, 0))
+
+
+@pytest.mark.parametrize("mean", [0, 1e3, 1e4])
+def test_an_error_of_3e_6_is_still_found_there(mean):
+    forward, backward = normalization(0)
+
+    def wrong(dout, cache):
+        dx, dgamma, dbeta = backward(dout, cache)
+        dx[3, 2] *= 1 + 3e-6
+        return dx, dgamma, dbeta
+
+    with pytest.raises(GradientMismatch, match=r"input 0 is wrong at index \(3, 2\)"):
+        check_layer((forward, wrong), *normalizations_inputs(mean, 0))
+
+
+def test_what_is_said_is_the_error_that_is_too_large():
+    """The tape has the layer's own mistake; the complex step has not."""
+
+    def forward(x):
+        return x * (x.data if isinstance(x, mg.Tensor) else x), x
+
+    with pytest.raises(GradientMismatch, match=r"relative error 0\.5 against complex step, where"):
+        check_layer((forward, lambda dout, x: dout * x), np.array([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("tiny", [5e-324, 1e-310, 2e-308])
+def test_denormal_entries(tiny):
+    check_grads(np.tanh, np.array([tiny, -tiny]))
+    check_grads(np.tanh, np.array([tiny, 1.0]))
+    check_layer(mg.affine, np.full((2, 3), tiny), np.full((3, 2), tiny), np.zeros(2))

@@ -22,6 +22,7 @@ from .layer_call import LayerCall, as_arrays, as_layer
 from .numerical_gradient import (
     flat,
     parts,
+    roundoff,
     split,
 )
 
@@ -133,6 +134,7 @@ def check_layer(
         Way("hand-derived", call.gradients, []),
         lambda xs, dout: call.backward(split(dout, call.shapes), call.forward(xs)[1]),
         call.eps,
+        call.off,
     )
     known = {**call.options, **dict(zip(names, call.inputs, strict=True))}
     return _done(_verdict(comparison, call.returned, known, broken), raise_on_error)
@@ -204,6 +206,7 @@ def _check_tape(
 ) -> Report:
     """Hold the tape's gradients of a function of arrays of floats against the other ways."""
     names = [f"input {i}" for i in places]
+    eps = float(np.finfo(float).eps)
     comparison = Comparison(
         name,
         names,
@@ -213,7 +216,8 @@ def _check_tape(
         dout,
         Way("tape", tape_gradients(f, arrays, dout), []),
         lambda xs, dout: tape_gradients(f, xs, dout),
-        float(np.finfo(float).eps),
+        eps,
+        roundoff(lambda xs: tape_gradients(f, xs[:-1], xs[-1]), [*arrays, dout], eps),
         analytic,
         tape=False,
     )

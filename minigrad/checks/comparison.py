@@ -17,7 +17,19 @@ import numpy as np
 from ..engine.recording import Array, TapeError
 from ..engine.tensor import Tensor, tensor
 from .diagnosis import picture
-from .numerical_gradient import NUDGE, Slopes, complex_step, differences, flat, imaginary, parts, slope, split
+from .numerical_gradient import (
+    NUDGE,
+    Slopes,
+    complex_step,
+    differences,
+    flat,
+    imaginary,
+    nudged,
+    parts,
+    roundoff,
+    slope,
+    split,
+)
 
 ULPS = 64
 """How many units in the last place of what it is a sum of an entry of a gradient may be wrong."""
@@ -66,8 +78,9 @@ class Comparison:
     """A gradient in several ways, of a function f whose gradients are found by ``first``.
 
     ``first(arrays, dout)`` returns the gradients to be checked, ``given`` are those at the arrays themselves; they are
-    compared in float64, in which the arrays are, and may be wrong by what rounding in ``eps`` explains. ``name`` is
-    what f is called, ``names`` are what the arrays are, and ``places`` their numbers among its inputs.
+    compared in float64, in which the arrays are, and may be wrong by what rounding in ``eps`` explains; ``off`` are
+    their rounding errors as measured. ``name`` is what f is called, ``names`` are what the arrays are, and ``places``
+    their numbers among its inputs.
     """
 
     name: str
@@ -79,6 +92,7 @@ class Comparison:
     given: Way
     first: Callable[[Sequence[Array], Array], Sequence[Array]]
     eps: float
+    off: Sequence[Array]
     analytic: bool = True
     tape: bool = True
 
@@ -87,13 +101,15 @@ class Comparison:
         self.all = count <= EVERY and count * (count + self.dout.size) <= 4e6
         rng = np.random.default_rng(0)
         self.slopes = [Slopes.unknown(x.shape) for x in self.arrays]
+        eps = float(np.finfo(float).eps)
+        self.values_off = roundoff(lambda xs: [flat(self.f(*xs))], self.arrays, eps)[0]
         for k, x in enumerate(self.arrays):
             if self.all:
                 indices = list(np.ndindex(x.shape))
             else:
                 chosen = rng.choice(x.size, min(SAMPLED, x.size), replace=False)
                 indices = [tuple(map(int, np.unravel_index(i, x.shape))) for i in chosen]
-            differences(self.f, self.arrays, k, self.dout, indices, self.slopes[k])
+            differences(self.f, self.arrays, k, self.dout, indices, self.slopes[k], self.values_off)
         exact = [0.0] * len(self.arrays)
         self.ways = []
         if self.tape:
@@ -119,28 +135,26 @@ class Comparison:
         """Tell how large a unit in the last place is, for each entry: that of what the entry is a sum of.
 
         The size of the sum's terms is known where differences were taken; and how much the entry changes by is, if
-        the inputs and dout change relative to themselves.
+        the inputs and dout change relative to themselves. What is lost inside is measured, too.
         """
         rng = np.random.default_rng(1)
-
-        def near(x: Array) -> Array:
-            return np.asarray(x * (1 + NUDGE * rng.choice([-1.0, 1.0], x.shape)))
-
         with np.errstate(all="ignore"):
             here = self.first(self.arrays, self.dout)
             sizes = [np.abs(g) for g in here]
             for _ in range(2):
-                there = self.first([near(x) for x in self.arrays], near(self.dout))
+                *xs, dout = nudged([*self.arrays, self.dout], NUDGE, rng)
+                there = self.first(xs, dout)
                 sizes = [
                     np.fmax(size, np.abs(a - b) / NUDGE)
                     for size, a, b in zip(sizes, here, there, strict=True)
                 ]
         least = float(np.max(np.abs(self.dout), initial=1e-300))
         result = []
-        for size, slopes in zip(sizes, self.slopes, strict=True):
+        for size, slopes, off in zip(sizes, self.slopes, self.off, strict=True):
             size = np.nan_to_num(size, nan=0.0, posinf=0.0)
             size = np.maximum(size, np.nan_to_num(slopes.size))
-            result.append(self.eps * (size + 1e-3 * np.max(size, initial=0.0) + least))
+            size = np.maximum(self.eps * size, off)
+            result.append(size + 1e-3 * np.max(size, initial=0.0) + self.eps * least)
         return result
 
     def wrongs(self) -> list[Array]:
@@ -170,7 +184,7 @@ class Comparison:
     def look_at(self, k: int, indices: Any) -> None:
         """Take differences at more entries of input k."""
         entries = [tuple(map(int, index)) for index in indices]
-        differences(self.f, self.arrays, k, self.dout, entries, self.slopes[k])
+        differences(self.f, self.arrays, k, self.dout, entries, self.slopes[k], self.values_off)
         self.ways = [way if way.exact else self.by_differences() for way in self.ways]
 
     def right(self, k: int) -> Array:
@@ -212,16 +226,33 @@ class Comparison:
             for way, x in numbers
             if way is self.given or not np.isnan(x)
         ]
-        size = max(abs(ours[index]), abs(right[index]), 1e-300)
-        error, allowed = float(apart[index] / size), ULPS * self.allowed[k][index] / size
+        error, allowed, against = self.furthest(k, index)
         lines = [
             f"{self.name}: the gradient of input {self.places[k]} is wrong at index {index}: {', '.join(values)}; "
-            f"relative error {error:.3g}, where {allowed:.1g} is allowed"
+            f"relative error {error:.3g}{against}, where {allowed:.1g} is allowed"
         ]
         if self.slopes[k].parted[index]:
             left, right_slope = self.slopes[k].left[index], self.slopes[k].right[index]
             lines.append(f"a kink: the slope to the left is {left:.6g}, that to the right {right_slope:.6g}")
         return "\n".join([*lines, picture(wrong)])
+
+    def furthest(self, k: int, index: tuple[int, ...]) -> tuple[float, float, str]:
+        """Return the relative error of an entry against a way that it is too far from, how large it may be, and the way.
+
+        The exact ways come first; the first of them is meant where none is named.
+        """
+        ours = float(np.asarray(self.given.arrays[k])[index])
+        found: list[tuple[float, float, str]] = []
+        for way in sorted(self.ways, key=lambda way: not way.exact):
+            other = float(np.asarray(way.arrays[k])[index])
+            if not np.isnan(other):
+                own = float(np.broadcast_to(way.errors[k], self.arrays[k].shape)[index])
+                size = max(abs(ours), abs(other), 1e-300)
+                against = f" against {way.name}" if found else ""
+                found.append(
+                    (abs(ours - other) / size, (ULPS * self.allowed[k][index] + own) / size, against)
+                )
+        return next((each for each in found if not each[0] <= each[1]), found[0])
 
     def along(self, direction: Sequence[Array]) -> tuple[float, float]:
         """Tell how far our derivative in a direction is from that of f, and how far it may be."""
@@ -242,7 +273,9 @@ class Comparison:
         exact = imaginary(self.f, at(1e-30j)) if self.analytic else None
         if exact is None or not self.trusted:
             with np.errstate(all="ignore"):
-                theirs, error, _, _, terms = slope(lambda h: flat(self.f(*at(h))), 1.0, self.dout)
+                theirs, error, _, _, terms = slope(
+                    lambda h: flat(self.f(*at(h))), 1.0, self.dout, self.values_off
+                )
             if exact is None:
                 return theirs, error
             unlike = abs(float(exact @ self.dout) - theirs)

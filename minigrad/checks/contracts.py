@@ -1,8 +1,8 @@
-"""What a layer has to keep beside its numbers: it leaves what it is given as it is, and depends on nothing else."""
+"""What a layer must obey besides correct numbers: no mutation, no hidden state, any memory layout."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,17 +72,31 @@ def _other_dtypes(call: LayerCall) -> Broken:
             )
 
 
-def _alike(call: LayerCall, xs: Sequence[Array], ys: Sequence[Array], scale: float = 1.0) -> bool:
-    """Tell whether two gradients are the same up to rounding; and where sums overflow, up to their order."""
+def _alike(
+    call: LayerCall,
+    xs: Sequence[Array],
+    ys: Sequence[Array],
+    scale: float = 1.0,
+    off: Callable[[], Sequence[Array]] | None = None,
+) -> bool:
+    """Tell whether two gradients are the same up to rounding; and where sums overflow, up to their order.
+
+    Where they are not, what cancels inside is measured: by `LayerCall.off`, unless they are something else.
+    """
+    if all(_near(call, x, y, 0.0, scale) for x, y in zip(xs, ys, strict=True)):
+        return True
+    offs = [float(np.max(each, initial=0.0)) for each in (call.off if off is None else off())]
+    return all(_near(call, x, y, each, scale) for x, y, each in zip(xs, ys, offs, strict=True))
+
+
+def _near(call: LayerCall, x: Array, y: Array, off: float, scale: float) -> bool:
     least = 4 * float(np.max(np.abs(call.dout), initial=0.0))
-    for x, y in zip(xs, ys, strict=True):
-        size = float(np.max(np.abs(y), initial=least, where=np.isfinite(y)))
-        overflows = size > np.finfo(np.float64).max * call.eps or not np.isfinite(y).all()
-        with np.errstate(invalid="ignore", over="ignore"):
-            lost = overflows & ~(np.isfinite(x) & np.isfinite(y))
-            if not np.all((np.abs(x - y) <= scale * ULPS * call.eps * size) | (x == y) | lost):
-                return False
-    return True
+    size = float(np.max(np.abs(y), initial=least, where=np.isfinite(y)))
+    overflows = size > np.finfo(np.float64).max * call.eps or not np.isfinite(y).all()
+    with np.errstate(invalid="ignore", over="ignore"):
+        lost = overflows & ~(np.isfinite(x) & np.isfinite(y))
+        near = np.abs(x - y) <= scale * ULPS * max(call.eps * size, off)
+        return bool(np.all(near | (x == y) | lost))
 
 
 def _not_repeated(call: LayerCall, cache: Any) -> Broken:
@@ -140,7 +154,10 @@ def _not_in_any_memory(call: LayerCall) -> Broken:
         expected = [np.asarray(out, np.float64) for out in call.outs]
         if not all(np.isfinite(out).all() for out in (*outputs, *expected)):
             continue  # what an overflow leaves depends on the order of the sums
-        if not (_alike(call, outputs, expected) and _alike(call, gradients, call.gradients)):
+        if not (
+            _alike(call, outputs, expected, off=lambda: call.outs_off)
+            and _alike(call, gradients, call.gradients)
+        ):
             yield f"{what} arrays give another gradient", f"does not take {what} arrays"
 
 
@@ -166,8 +183,13 @@ def _not_row_by_row(call: LayerCall, per_example: Sequence[int]) -> Broken:
         at = slice(row, row + 1)
         _, cache = call.run([x[at] if i in per_example else x for i, x in enumerate(call.inputs)])
         single = call.raw([d[at] for d in call.douts(call.dout)], cache)
-        for i, alone, batch in zip(call.floats, single, call.gradients, strict=True):
-            if i in per_example and not _alike(call, [np.asarray(alone)], [batch[at]]):
+        for k, (i, alone, batch) in enumerate(zip(call.floats, single, call.gradients, strict=True)):
+            if i in per_example and not _alike(
+                call,
+                [np.asarray(alone)],
+                [batch[at]],
+                off=lambda k=k: [call.off[k]],  # type: ignore[misc]  # a default is bound
+            ):
                 yield (
                     f"row {row} of input {i} has another gradient in the batch than alone",
                     "examples are mixed: an axis of the batch where one of the features is meant, or a mean over it",

@@ -305,7 +305,7 @@ def _precision(e: Evidence) -> str | None:
     if np.count_nonzero(e.wrong) < e.wrong.size / 2:
         return None
     error = float(np.max(np.abs(e.got - e.right)) / np.max(np.abs(e.right)))
-    if not error < 3e-3:
+    if not 0 < error < 3e-3:
         return None
     return (
         f"correct to ~{error:.0e} only: float32 somewhere inside, a rounded constant, or an epsilon left out"

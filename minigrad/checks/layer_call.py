@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..engine.layer import Layer
 from ..engine.layer import layer as make_layer
 from ..engine.recording import Array
 from ..engine.tensor import ARRAY_LIKE
-from .numerical_gradient import flat, split
+from .numerical_gradient import flat, roundoff, split
 
 
 def as_layer(layer: Any, inputs: Sequence[Any], options: dict[str, Any]) -> Layer:
@@ -64,6 +65,25 @@ class LayerCall:
         self.dout = flat(self.douts(dout)).astype(np.float64)
         self.returned: list[Any] = []
         self.gradients: list[Array] = []
+
+    @cached_property
+    def off(self) -> list[Array]:
+        """The rounding errors of the gradients, as measured in the inputs' own dtypes."""
+        return self.measured(lambda outs, cache, dout: self.backward(self.douts(dout), cache))
+
+    @cached_property
+    def outs_off(self) -> list[Array]:
+        """Those of the outputs."""
+        return self.measured(lambda outs, cache, dout: [np.asarray(out, np.float64) for out in outs])
+
+    def measured(self, result: Callable[[list[Any], Any, Array], list[Array]]) -> list[Array]:
+        """Measure the rounding errors of what follows from the outputs, the cache and dout."""
+
+        def run(arrays: Sequence[Array]) -> list[Array]:
+            *moving, dout = arrays
+            return result(*self.forward(moving), dout)
+
+        return roundoff(run, [*[self.inputs[i] for i in self.floats], self.dout], self.eps)
 
     def names(self) -> list[str]:
         """Return what the forward calls its inputs."""

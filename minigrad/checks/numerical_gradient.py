@@ -20,6 +20,8 @@ STEP = 2.0**-12
 HALVINGS = 12
 ROUNDINGS = 64
 """How many units in the last place a value of the function may be wrong, before a difference is an error."""
+JITTERS = 8
+"""How often a function is evaluated an ulp beside its inputs, to see how much it rounds."""
 NUDGE = 2.0**-26
 """The least that an entry is changed by, relative to itself, to see what changes with it."""
 
@@ -142,6 +144,36 @@ def split(vector: Array, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
     return [part.reshape(shape) for part, shape in zip(np.split(vector, ends[:-1]), shapes, strict=True)]
 
 
+def nudged(arrays: Sequence[Array], by: float, rng: np.random.Generator) -> list[Array]:
+    """Change each entry by ``by`` relative to itself, up or down; equal entries alike, so that ties stay ties."""
+    _, place = np.unique(flat(arrays), return_inverse=True)
+    signs = rng.choice([-1.0, 1.0], len(place))[place]
+    shapes = [x.shape for x in arrays]
+    with np.errstate(all="ignore"):
+        return [
+            np.asarray(x * (1 + by * sign), x.dtype)
+            for x, sign in zip(arrays, split(signs, shapes), strict=True)
+        ]
+
+
+def roundoff(
+    f: Callable[[Sequence[Array]], Sequence[Array]], arrays: Sequence[Array], eps: float
+) -> list[Array]:
+    """Measure the rounding errors of a function's results: how far they move when its arguments do by an ulp.
+
+    That rounds anew in each step inside, and so shows what cancels there: the variance of numbers around 1e4 as the
+    mean of the squares less the square of the mean is off by 1e8 ulps.
+    """
+    rng = np.random.default_rng(3)
+    here = [np.asarray(x, np.float64) for x in f(arrays)]
+    moved = [np.zeros(x.shape) for x in here]
+    with np.errstate(all="ignore"):
+        for _ in range(JITTERS):
+            there = f(nudged(arrays, eps, rng))
+            moved = [np.fmax(m, np.abs(a - b)) for m, a, b in zip(moved, here, there, strict=True)]
+    return [np.nan_to_num(m, nan=0.0, posinf=0.0) for m in moved]
+
+
 @dataclass(frozen=True)
 class Slopes:
     """Derivatives by differences along each axis of an array, NaN where none was asked for.
@@ -180,7 +212,7 @@ class Slopes:
 
 
 def slope(
-    at: Callable[[float], Array], x: float, dout: Array, least: float = 1e-2
+    at: Callable[[float], Array], x: float, dout: Array, off: Array, least: float = 1e-2
 ) -> tuple[float, float, float, float, Array]:
     """Differentiate dout · at(h) at h = 0, by central differences extrapolated (Richardson 1911).
 
@@ -195,6 +227,8 @@ def slope(
         What is moved: its size sets the step.
     dout : ndarray
         The weights of the values.
+    off : ndarray
+        The values' rounding errors, as `roundoff` measures them.
     least : float
         The size that x has at least, for the step.
 
@@ -207,7 +241,8 @@ def slope(
     """
     here, weights = at(0.0), np.abs(dout)
     # A step that is long, as at 1e30, must do more than the next number does: it may span many periods of a sine.
-    beside = float(weights @ np.abs(at(float(np.spacing(abs(x)))) - here)) if abs(x) * NUDGE > STEP else 0.0
+    long = abs(x) * NUDGE > STEP
+    beside = np.abs(at(float(np.spacing(abs(x)))) - here) if long else np.zeros(dout.shape)
     h = max(STEP * min(max(abs(x), least), 1.0), abs(x) * NUDGE)
     best = (np.nan, np.inf, np.nan, np.nan, np.zeros(dout.shape))
     before: tuple[float, float, float] | None = None
@@ -225,11 +260,14 @@ def slope(
             )
             apart = abs(value - (first[0] if np.isnan(extrapolated) else extrapolated))
             moved = (up != down) | (up != here)
-            roundings = np.where(moved, ROUNDINGS, 1.0) * (np.abs(up) + np.abs(down))
-            noise = np.finfo(float).eps * float(weights @ roundings) / h
+            ulps = np.finfo(float).eps * (np.abs(up) + np.abs(down))
+            noise = float(weights @ np.where(moved, ROUNDINGS * np.maximum(ulps, off), ulps)) / h
             size = float(np.abs(terms).sum())
             # Orders further apart than that say nothing: the step is too long for what the function does.
-            seen = apart <= max(noise, 1e-3 * size) and beside <= 1e-3 * float(weights @ np.abs(up - here))
+            least_change = float(weights @ np.where(moved & long, np.fmax(beside, off), 0.0))
+            seen = apart <= max(noise, 1e-3 * size) and least_change <= 1e-3 * float(
+                weights @ np.abs(up - here)
+            )
             if seen and apart + noise < best[1]:
                 best = value, apart + noise, left, right, terms
             if apart <= max(noise, 1e-7 * size):
@@ -247,12 +285,15 @@ def differences(
     dout: Array,
     indices: Sequence[tuple[int, ...]],
     slopes: Slopes,
+    off: Array,
 ) -> None:
-    """Differentiate dout · f at the arrays numerically along some entries of one of them, and fill its slopes in."""
+    """Fill in the slopes of dout · f along the given entries of one array; ``off`` are f's rounding errors."""
     arrays = [np.array(x) for x in arrays]
     x = arrays[which]
     largest = float(np.max(np.abs(x), initial=0.0))
-    least = 1e-2 * largest if 0 < largest < 1e-4 else 1e-2  # what is small in all may bend as soon
+    least = (
+        max(1e-2 * largest, 1e-290) if 0 < largest < 1e-4 else 1e-2
+    )  # what is small in all may bend as soon
     found = slopes.value, slopes.error, slopes.left, slopes.right, slopes.size
 
     def at(h: float) -> Any:
@@ -260,7 +301,7 @@ def differences(
 
     with np.errstate(all="ignore"):
         for index in indices:
-            *numbers, terms = slope(at, float(x[index]), dout, least)
+            *numbers, terms = slope(at, float(x[index]), dout, off, least)
             slopes.terms[index] = terms
             for array, number in zip(found, [*numbers, float(np.abs(terms).sum())], strict=True):
                 array[index] = number
