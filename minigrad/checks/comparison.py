@@ -237,7 +237,7 @@ class Comparison:
         return "\n".join([*lines, picture(wrong)])
 
     def furthest(self, k: int, index: tuple[int, ...]) -> tuple[float, float, str]:
-        """Return the relative error of an entry against a way that it is too far from, how large it may be, and the way.
+        """Return the relative error of an entry, how large it may be, and against which way, which it exceeds.
 
         The exact ways come first; the first of them is meant where none is named.
         """

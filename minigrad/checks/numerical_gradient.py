@@ -292,7 +292,7 @@ def differences(
     x = arrays[which]
     largest = float(np.max(np.abs(x), initial=0.0))
     least = (
-        max(1e-2 * largest, 1e-290) if 0 < largest < 1e-4 else 1e-2
+        max(1e-2 * largest, 1e-303) if 0 < largest < 1e-4 else 1e-2
     )  # what is small in all may bend as soon
     found = slopes.value, slopes.error, slopes.left, slopes.right, slopes.size
 
