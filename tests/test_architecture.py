@@ -14,7 +14,7 @@ WINGS = [
     {"compiler"},
     {"checks"},
     {"gradient_check", "optim", "preprocess", "datasets", "census"},
-    {"testing", "training", "solver"},
+    {"testing", "batches", "training", "solver"},
     {"sweeping", "sweep"},
     {"vis"},
 ]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import as_array
-from .recording import Array, Call, Leaf, Parent, recording
+from .recording import Array, Call, Leaf, Parent, differentiated, recording
 from .watch import Anomaly, check_unwritten, last_write
 
 
@@ -29,7 +29,10 @@ def ancestors(call: Call, targets: Collection[int] = ()) -> tuple[dict[int, Call
     waiting = [call]
     others = False  # whether there are parents that no target is behind
     while waiting:
-        for parent in waiting.pop()[3]:
+        number, _, _, parents, _, _ = waiting.pop()
+        if number in differentiated and number not in targets:
+            others = True
+        for parent in parents:
             if type(parent) is tuple:
                 number = parent[0]
                 if number in found or number in targets:

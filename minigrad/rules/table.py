@@ -62,7 +62,7 @@ class Op:
         self,
         function: Callable[..., Any],
         rules: Sequence[Rule],
-        inputs: Callable[[Draw], Call],
+        inputs: Callable[[Draw], Call] | None,
         *,
         each: Rule | None = None,
         bind: Callable[..., Call] | None = None,

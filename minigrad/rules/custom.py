@@ -1,0 +1,57 @@
+"""A rule of one's own: backward rules for any function of arrays, in the form of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .table import OPS, Call, Draw, Op, Rule, whole
+
+
+def rule(
+    function: Callable[..., Any], *rules: Rule, inputs: Callable[[Draw], Call] | None = None
+) -> Callable[..., Any]:
+    """Give a function of arrays its backward rules: SciPy's or one's own, compiled code, a callback.
+
+    Parameters
+    ----------
+    function
+        ``function(*operands, **options)`` of arrays, which returns one array and changes nothing. The parameters
+        that the rules name after ``out`` are those that may be given; the first of them, one a rule, are the
+        operands.
+    *rules
+        One for each operand: ``rule(g, out, *operands, **options)``, the operand's gradient, given the gradient g
+        of the output ``out``. It is written in NumPy (and in functions that have rules), so that it runs on tensors
+        for higher derivatives. Where operands were broadcast the tape sums its result down to their shapes.
+    inputs : optional
+        Draws ``(operands, options)`` for the property tests of `minigrad.testing.calls`.
+
+    Returns
+    -------
+    callable
+        The function, to be called on arrays and tensors; one call of the tape, and one to `jit`. A ufunc is given its
+        rules as it is, too: ``scipy.special.erf(t)`` works afterwards.
+
+    Raises
+    ------
+    TypeError
+        If the function or a rule is not callable, or there is no rule.
+
+    Examples
+    --------
+    >>> softplus = mg.rule(lambda x: np.logaddexp(x, 0), lambda g, out, x: g * mg.sigmoid(x))
+    >>> mg.grad(softplus)(0.0)
+    array(0.5)
+    """
+    if not callable(function):
+        raise TypeError(f"rule: got {function!r}; expected a function of arrays")
+    if not rules or not all(map(callable, rules)):
+        raise TypeError(f"rule: got the rules {rules!r}; expected one function for each operand")
+    if isinstance(function, np.ufunc):
+        OPS[function] = Op(function, rules, inputs)
+    dispatcher = whole()(function)
+    op = OPS[dispatcher] = Op(dispatcher, rules, inputs)
+    op.forward = function
+    return dispatcher

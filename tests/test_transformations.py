@@ -1,0 +1,259 @@
+"""Transformations of random programs, and of functions with known derivatives."""
+
+import tracemalloc
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+import minigrad as mg
+from minigrad.gradient_check import check_grads
+from minigrad.testing import arrays_for, programs
+
+A = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]])
+
+
+def wide(x):
+    return np.sin(np.stack([x[0], x[1], x[0] * x[1]])) * x[0]
+
+
+def narrow(x):
+    return np.stack([np.sum(x**2), np.prod(x)])
+
+
+def differences(f, x, h=1e-6):
+    """The Jacobian of f by central differences."""
+    columns = [(f(x + h * e) - f(x - h * e)) / (2 * h) for e in np.eye(x.size).reshape(-1, *x.shape)]
+    return np.stack(columns, axis=-1).reshape(*np.shape(f(x)), *x.shape)
+
+
+@pytest.mark.parametrize(("f", "n"), [(wide, 2), (narrow, 3)], ids=["columns", "rows"])
+def test_the_jacobian_is_that_of_differences_in_either_mode(f, n):
+    x = np.linspace(0.5, 1.5, n)
+    expected = differences(f, x)
+    np.testing.assert_allclose(mg.jacobian(f)(x), expected, atol=1e-8)
+    np.testing.assert_allclose(mg.jit(mg.jacobian(f))(x), expected, atol=1e-8)
+    v, u = np.linspace(1, 2, n), np.linspace(-1, 3, len(expected))
+    value, tangent = mg.jvp(f, (x,), (v,))
+    np.testing.assert_array_equal(value, f(x))
+    np.testing.assert_allclose(tangent, expected @ v, atol=1e-8)
+    value, pullback = mg.vjp(f, x)
+    np.testing.assert_array_equal(value, f(x))
+    np.testing.assert_allclose(pullback(u)[0], u @ expected, atol=1e-8)
+    np.testing.assert_allclose(pullback(2 * u)[0], 2 * u @ expected, atol=1e-8)
+    assert type(tangent) is type(value) is np.ndarray
+
+
+@given(programs())
+def test_forward_and_reverse_mode_are_each_others_transpose(program):
+    """<u, J v> = <J^T u, v>, for random programs."""
+    rng = np.random.default_rng(0)
+    inputs = program.inputs
+    value, pullback = mg.vjp(program, *inputs)
+    u = rng.standard_normal(np.shape(value)).astype(value.dtype)
+    v = tuple(rng.standard_normal(x.shape).astype(x.dtype) for x in inputs)
+    _, tangent = mg.jvp(program, inputs, v)
+    left = np.vdot(u, tangent)
+    terms = [np.vdot(g, w) for g, w in zip(pullback(u), v, strict=True)]
+    size = max([1.0, abs(left), *map(abs, terms)])
+    tolerance = 1e-9 if all(x.dtype == np.float64 for x in (*inputs, value)) else 1e-3
+    assert abs(left - sum(terms)) <= tolerance * size
+
+
+def test_nested_containers_in_and_out():
+    def f(p):
+        return {"a": p["w"] @ p["w"], "b": [2 * p["w"]]}
+
+    w, v = A[:2], np.array([[0.0, 1.0], [1.0, 0.0]])
+    value, tangent = mg.jvp(f, ({"w": w},), ({"w": v},))
+    np.testing.assert_array_equal(value["b"][0], 2 * w)
+    np.testing.assert_allclose(tangent["a"], v @ w + w @ v)
+    np.testing.assert_allclose(tangent["b"][0], 2 * v)
+    _, pullback = mg.vjp(f, {"w": w})
+    (g,) = pullback({"a": v, "b": [v]})
+    np.testing.assert_allclose(g["w"], v @ w.T + w.T @ v + 2 * v)
+    jacobian = mg.jacobian(lambda p, x: x @ p["w"] + p["b"])({"w": w, "b": np.zeros(2)}, A)
+    assert (jacobian["w"].shape, jacobian["b"].shape) == ((3, 2, 2, 2), (3, 2, 2))
+    with pytest.raises(ValueError, match=r"a cotangent has shape \(3,\); the value has shape \(2, 2\)"):
+        pullback({"a": np.ones(3), "b": [v]})
+    with pytest.raises(ValueError, match="the cotangent has 1 arrays, the value 2"):
+        pullback({"a": v, "b": []})
+    with pytest.raises(TypeError, match="got 1 primals and 2 tangents"):
+        mg.jvp(f, (w,), (w, w))
+
+
+def test_hessians():
+    x = np.array([0.3, -0.4])
+
+    def f(x):
+        return np.sum(np.sin(A @ x) ** 2) + np.prod(x)
+
+    expected = A.T @ np.diag(2 * np.cos(2 * A @ x)) @ A + np.array([[0.0, 1.0], [1.0, 0.0]])
+    v = np.array([1.0, 2.0])
+    np.testing.assert_allclose(mg.hessian(f)(x), expected, rtol=1e-12)
+    np.testing.assert_allclose(mg.hvp(f, (x,), (v,)), expected @ v, rtol=1e-12)
+    np.testing.assert_allclose(mg.jvp(mg.grad(f), (x,), (v,))[1], expected @ v, rtol=1e-12)
+    third = mg.jacobian(mg.hessian(lambda x: np.sum(x**4)))(x)
+    np.testing.assert_allclose(third[0, 0, 0], 24 * x[0])
+
+
+def test_an_outer_gradient_goes_through_every_transformation():
+    x = np.array([0.5, 2.0])
+    ones = np.ones(2)
+    for derivative in (
+        lambda x: np.sum(mg.jvp(np.sin, (x,), (ones,))[1]),
+        lambda x: np.sum(mg.vjp(np.sin, x)[1](ones)[0]),
+        lambda x: np.sum(mg.jacobian(np.sin)(x)),
+        lambda x: np.sum(mg.elementwise_grad(np.sin)(x)),
+        lambda x: np.sum(mg.hvp(lambda y: np.sum(-np.cos(y)), (x,), (ones,))),
+    ):
+        np.testing.assert_allclose(mg.grad(derivative)(x), -np.sin(x), rtol=1e-12)
+
+
+def test_an_outer_gradient_goes_through_the_vectors_too():
+    x = np.array([0.5, 2.0])
+    push = mg.grad(lambda v: np.sum(mg.jvp(np.sin, (x,), (v,))[1]))
+    pull = mg.grad(lambda u: np.sum(mg.vjp(np.sin, x)[1](u)[0]))
+    np.testing.assert_allclose(push(np.ones(2)), np.cos(x))
+    np.testing.assert_allclose(pull(np.ones(2)), np.cos(x))
+
+
+def test_stop_gradient_holds_in_every_order():
+    f = mg.grad(lambda x: x * mg.stop_gradient(x) ** 2)
+    assert f(3.0) == 9
+    assert mg.grad(lambda x: mg.grad(lambda y: y**3)(mg.stop_gradient(x)) * x)(2.0) == 12
+    nested = mg.stop_gradient({"a": [mg.tensor(2.0, requires_grad=True)], "b": 3})
+    assert not nested["a"][0].requires_grad
+    assert nested["b"] == 3
+
+
+@given(arrays_for("n d", "d", "2"))
+def test_flatten_is_undone(arrays):
+    tree = {"w": arrays[0], "rest": (arrays[1], [arrays[2].astype(np.float32)])}
+    vector, unflatten = mg.flatten(tree)
+    assert vector.ndim == 1
+    again = unflatten(vector)
+    np.testing.assert_array_equal(again["w"], tree["w"])
+    np.testing.assert_array_equal(again["rest"][1][0], tree["rest"][1][0], strict=True)
+    gradient = mg.grad(lambda v: np.sum(unflatten(v)["w"] ** 2))(vector)
+    np.testing.assert_allclose(unflatten(gradient)["w"], 2 * arrays[0])
+    with pytest.raises(ValueError, match=r"the vector has shape .*; expected"):
+        unflatten(np.zeros(len(vector) + 1))
+
+
+def test_gradients_of_each_example():
+    def loss(p, x, y):
+        return np.sum((np.tanh(x @ p["w"]) - y) ** 2)
+
+    p, y = {"w": np.array([0.5, -0.2])}, np.array([1.0, 0.0, 2.0])
+    each = mg.per_example_grads(loss)(p, A, y)["w"]
+    assert each.shape == (3, 2)
+    np.testing.assert_allclose(each.sum(axis=0), mg.grad(loss)(p, A, y)["w"])
+    np.testing.assert_allclose(each[1], mg.grad(loss)(p, A[1:2], y[1:2])["w"])
+    with pytest.raises(ValueError, match=r"the batch has \[2, 3\] examples"):
+        mg.per_example_grads(loss)(p, A, y[:2])
+
+
+# -- checkpoint ------------------------------------------------------------------------------------------------
+
+
+def block(p, x):
+    for _ in range(20):
+        x = np.tanh(x @ p["w"] + p["b"])
+    return x
+
+
+P = {"w": np.array([[0.5, 0.2], [-0.3, 0.8]]), "b": np.array([0.1, -0.1])}
+
+
+def test_checkpointed_gradients_are_the_same_to_second_order():
+    def loss(f, p, x):
+        return np.sum(f(p, x) ** 2)
+
+    plain, saving = partial(loss, block), partial(loss, mg.checkpoint(block))
+    want, got = mg.grad(plain)(P, A), mg.grad(saving)(P, A)
+    for name in P:
+        np.testing.assert_allclose(got[name], want[name], rtol=1e-12)
+    np.testing.assert_allclose(
+        mg.hessian(lambda x: saving(P, x))(A), mg.hessian(lambda x: plain(P, x))(A), rtol=1e-9
+    )
+    compiled = mg.jit(mg.grad(saving))
+    for _ in range(2):
+        np.testing.assert_allclose(compiled(P, A)["w"], want["w"], rtol=1e-12)
+
+
+def test_checkpoint_keeps_less_memory():
+    x = np.ones((2000, 2))
+
+    def peak(f):
+        tracemalloc.start()
+        mg.grad(lambda p: np.sum(f(p, f(p, f(p, f(p, x))))))(P)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    assert peak(mg.checkpoint(block)) < 0.5 * peak(block)
+
+
+def test_checkpoint_refuses_a_tensor_that_is_no_argument():
+    w = mg.tensor(np.ones(2), requires_grad=True)
+    with pytest.raises(mg.TapeError, match="depends on a tensor that is none of its arguments"):
+        mg.grad(lambda x: mg.checkpoint(lambda x: x * w)(x).sum())(np.ones(2))
+
+
+# -- containers of one's own, rules of one's own ------------------------------------------------------------------
+
+
+@mg.register_container
+@dataclass(frozen=True)
+class Layer:
+    w: np.ndarray
+    b: np.ndarray
+
+
+def test_a_dataclass_as_parameters():
+    net = Layer(P["w"], P["b"])
+    g = mg.grad(lambda net: np.sum(np.tanh(A @ net.w + net.b) ** 2))(net)
+    want = mg.grad(lambda p: np.sum(np.tanh(A @ p["w"] + p["b"]) ** 2))(P)
+    assert type(g) is Layer
+    np.testing.assert_array_equal(g.w, want["w"])
+    np.testing.assert_array_equal(g.b, want["b"])
+    vector, unflatten = mg.flatten(net)
+    assert vector.shape == (6,)
+    assert type(unflatten(vector)) is Layer
+
+
+def test_a_class_with_functions_of_its_own():
+    class Pair:
+        def __init__(self, left, right):
+            self.left, self.right = left, right
+
+    mg.register_container(Pair, lambda p: (p.left, p.right), lambda p, new: Pair(*new))
+    g = mg.grad(lambda p: p.left * p.right)(Pair(2.0, 5.0))
+    assert (g.left, g.right) == (5, 2)
+    with pytest.raises(TypeError, match="int is no dataclass"):
+        mg.register_container(int)
+    with pytest.raises(TypeError, match="expected a class"):
+        mg.register_container(3)
+
+
+def test_a_rule_of_ones_own():
+    def softplus(x, k=1.0):
+        return np.logaddexp(k * x, 0)
+
+    ruled = mg.rule(softplus, lambda g, out, x, k=1.0: g * k * mg.sigmoid(k * x))
+    x = np.array([0.3, -1.0])
+    check_grads(lambda x: ruled(x, k=2.0), x, order=2)
+    np.testing.assert_array_equal(ruled(x), softplus(x))
+    compiled = mg.jit(mg.grad(lambda x: np.sum(ruled(x, k=2.0))))
+    for _ in range(2):
+        np.testing.assert_allclose(compiled(x), 2 / (1 + np.exp(-2 * x)))
+    wrong = mg.rule(softplus, lambda g, out, x: g * x)
+    with pytest.raises(AssertionError):
+        check_grads(wrong, x)
+    with pytest.raises(TypeError, match="expected one function for each operand"):
+        mg.rule(softplus)
+    with pytest.raises(TypeError, match="expected a function of arrays"):
+        mg.rule(3, softplus)
