@@ -9,12 +9,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 WINGS = [
     {"rules"},
-    {"engine", "files"},
+    {"engine", "files", "batches"},
     {"layers", "pictures"},
     {"compiler"},
     {"checks"},
     {"gradient_check", "optim", "preprocess", "datasets", "census"},
-    {"testing", "batches", "training", "solver"},
+    {"testing", "training", "solver"},
     {"sweeping", "sweep"},
     {"vis"},
 ]
