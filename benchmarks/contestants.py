@@ -129,7 +129,7 @@ def preallocated(problem: Problem) -> Contestant:
 
     def step() -> Any:
         for x, w, b, out in forward:
-            np.matmul(x, w, out=out)
+            np.dot(x, w, out=out)
             np.add(out, b, out=out)
             if out is not outs[-1]:
                 np.maximum(out, 0, out=out)
@@ -141,10 +141,10 @@ def preallocated(problem: Problem) -> Contestant:
             if i < last:
                 np.sign(outs[i], out=masks[i])
                 np.multiply(dout, masks[i], out=dout)
-            np.matmul(x_t, dout, out=dw)
+            np.dot(x_t, dout, out=dw)
             np.add.reduce(dout, axis=0, out=db)
             if i > 0:
-                np.matmul(dout, w_t, out=douts[i - 1])
+                np.dot(dout, w_t, out=douts[i - 1])
         for w, dw, b, db in update:
             np.multiply(w, shrink, out=w)
             np.multiply(dw, rate, out=dw)

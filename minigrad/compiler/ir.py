@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..engine.arrays import STAND_INS, rebuilt
 from ..rules.facts import facts, state
+from ..rules.indexing import scatter
 from .where import JitError, user_line
 
 
 class Node:
     """One recorded call: ``function(*args, **kwargs)``, nodes among the arguments standing for their values.
 
-    An input and a constant have no function.
+    An input and a constant have no function. ``readers`` is set before each pass of rewrites: the calls that read the
+    value, with None for a result.
     """
 
-    __slots__ = ("args", "function", "kwargs", "name", "operands", "value")
+    __slots__ = ("args", "function", "key", "kwargs", "name", "operands", "readers", "value")
 
     def __init__(
         self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any, name: str = ""
@@ -29,6 +31,8 @@ class Node:
         self.value = value
         self.name = name
         self.operands: list[Node] = list(found_in((args, tuple(kwargs.values())), Node))
+        self.readers: list[Node | None] = []
+        self.key: Any = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -101,33 +105,132 @@ def scalar_of(x: Any) -> float | None:
     return float(x) if isinstance(x, np.floating) and float(x) == x else None
 
 
+def alike(node: Node, other: Node) -> bool:
+    """Tell whether two values have one shape and dtype."""
+    return node.shape == other.shape and node.dtype == other.dtype
+
+
+def uniform_value(node: Node) -> Any:
+    """Return the number that a constant array is filled with, as an array of no axes; None, if it is not."""
+    if not is_constant(node) or not isinstance(node.value, np.ndarray) or not node.value.size:
+        return None
+    first = node.value[(slice(0, 1),) * node.value.ndim].copy()
+    if node.dtype.hasobject or not np.array_equal(node.value, np.broadcast_to(first, node.shape)):
+        return None
+    if node.dtype.kind == "f" and np.any(np.signbit(node.value) != np.signbit(first)):
+        return None
+    return first.reshape(())
+
+
+def one_a_row(index: Any, shape: tuple[int, ...]) -> Any:
+    """Return the columns by which an index takes one entry of each row of a matrix; None, if it does not."""
+    if (
+        type(index) is not tuple
+        or len(index) != 2
+        or len(shape) != 2
+        or not all(type(i) is Node for i in index)
+    ):
+        return None
+    rows, columns = index
+    if not is_constant(rows) or rows.shape != (shape[0],) or columns.shape != rows.shape:
+        return None
+    fits = columns.dtype.kind in "iu" and np.array_equal(rows.value, np.arange(shape[0]))
+    return columns if fits else None
+
+
 def renewed(node: Node, new: Mapping[Node, Node]) -> Node:
     """Return a node with others in place of its operands; itself, if there are none for them."""
-    if not any(x in new and new[x] is not x for x in node.operands):
+    for x in node.operands:
+        if new.get(x, x) is not x:
+            break
+    else:
         return node
 
     def renew(x: Any) -> Any:
         return new.get(x, x) if type(x) is Node else x
 
     kwargs = {name: mapped(renew, x) for name, x in node.kwargs.items()}
-    return Node(node.function, mapped(renew, node.args), kwargs, node.value, node.name)
+    made = Node(node.function, mapped(renew, node.args), kwargs, node.value, node.name)
+    made.readers = node.readers
+    return made
 
 
-Rule = Callable[[Node, Node, dict[Node, Node]], "Iterable[Node] | None"]
-"""Takes a call, the call with its new operands, and what has become of all calls before; returns the calls that take
-its place, the last with its value (or enters another in the dict), or None to keep it."""
+Rewrite = Callable[[Node], "Node | None"]
+"""Takes a call whose operands are rewritten already. Returns what has its value instead, of calls that may be new; or
+None, to keep it."""
 
 
-def rewritten(nodes: Nodes, results: Nodes, rule: Rule) -> tuple[Nodes, Nodes]:
-    """Put other calls in the place of those that a rule has some for."""
-    new: dict[Node, Node] = {}
-    out: Nodes = []
+def rewritten(nodes: Nodes, results: Nodes, rewrites: Sequence[Rewrite]) -> tuple[Nodes, Nodes]:
+    """Rewrite every call of a program, operands first, until no rewrite applies; merge equal calls, drop dead ones."""
     for node in nodes:
-        made = renewed(node, new)
-        calls = [*(rule(node, made, new) or (made,))]
-        new.setdefault(node, calls[-1])
-        out += [call for call in calls if call.function]
-    return list(dict.fromkeys(out)), [new.get(node, node) for node in results]
+        node.readers = []
+    for node in nodes:
+        for x in node.operands:
+            x.readers.append(node)
+    for node in results:
+        node.readers.append(None)
+    new: dict[Node, Node] = {}
+    entered: dict[Node, None] = {}
+    known: dict[Any, Node] = {}
+
+    def enter(node: Node) -> Node:
+        """Enter a call after those of its operands that are new; return what has its value."""
+        if node.function is None:
+            return known.setdefault(key_of(node), node) if is_constant(node) else node
+        if node in entered:
+            return node
+        for x in node.operands:
+            if x not in entered:
+                node = renewed(node, {x: enter(x) for x in node.operands})
+                break
+        for rewrite in rewrites if not is_kept(node) else ():
+            made = rewrite(node)
+            if made is not None:
+                if made.function is not None:
+                    made.name = made.name or node.name
+                    made.readers = made.readers if made in entered else node.readers
+                return enter(made)
+        made = node if is_kept(node) else known.setdefault(key_of(node), node)
+        if made is not node:
+            made.readers = made.readers + node.readers
+        entered[made] = None
+        return made
+
+    for node in nodes:
+        new[node] = enter(renewed(node, new))
+    return alive([*entered], [new.get(node, node) for node in results])
+
+
+def alive(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
+    """Drop the calls that no result needs."""
+    needed = set(results)
+    out: Nodes = []
+    for node in reversed(nodes):
+        if node in needed or is_kept(node):
+            needed.update(node.operands)
+            out.append(node)
+    return out[::-1], results
+
+
+def key_of(node: Node) -> Any:
+    """Return what is equal for equal constants, and for equal calls: nodes by identity, numbers by type too."""
+    if node.key is None and node.function is None:
+        array = np.asarray(node.value)
+        contents = id(node.value) if array.dtype.hasobject else array.tobytes()
+        node.key = type(node.value), array.dtype, array.shape, contents
+    elif node.key is None:
+        node.key = node.function, _key(node.args), _key(tuple(node.kwargs.items())) if node.kwargs else ()
+    return node.key
+
+
+def _key(x: Any) -> Any:
+    if isinstance(x, (tuple, list)):
+        return (type(x), *[_key(each) for each in x])
+    if isinstance(x, slice):
+        return (slice, *map(_key, (x.start, x.stop, x.step)))
+    if isinstance(x, (Node, np.ndarray)):
+        return id(x)
+    return type(x), str(x)
 
 
 # The calls that NumPy has no function for. Each is one node, and computes its value from its arguments' values.
@@ -169,6 +272,15 @@ def spread(a: Any, shape: tuple[int, ...]) -> Any:
 
 state(part, memory="view")
 state(pick, written, added_at, cast, spread, memory="new")
+
+SCATTER = facts(scatter).whole
+
+
+def scattered(node: Any) -> tuple[Node, Any, tuple[int, ...]] | None:
+    """Return what is scattered, the index and the shape of a call of `minigrad.rules.indexing.scatter`."""
+    if type(node) is not Node or node.function is not SCATTER or len(node.args) != 3:
+        return None
+    return node.args if type(node.args[0]) is Node else None
 
 
 class Draws:

@@ -131,33 +131,29 @@ class Jitted:
         signature = *key, *outside.key
         program = self.programs.get(signature)
         if program is None:
-            program, result = self._compile(args, kwargs, leaves)
+            program = self._compile(args, kwargs)
+            refuse_overlap(leaves, program.overwritten)
             if not outside.changed():  # meanwhile, by another thread
                 self.programs[signature] = program
             self.misses += 1
             if len(self.programs) > MAXSIZE:
                 self.programs.popitem(last=False)
-            self.recent = outside, program
-            return result
-        refuse_overlap(leaves, program.overwritten)
-        self.programs[signature] = self.programs.pop(signature, program)  # the latest, now
-        self.hits += 1
+        else:
+            refuse_overlap(leaves, program.overwritten)
+            self.programs[signature] = self.programs.pop(signature, program)  # the latest, now
+            self.hits += 1
         self.recent = outside, program
         with program.lock:
             return program.run(*leaves)
 
-    def _compile(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], leaves: list[Any]
-    ) -> tuple[Program, Any]:
-        """Compile the function for a new signature; return the result that capturing it gave, too."""
+    def _compile(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Program:
+        """Compile the function for a new signature."""
         if any(position >= len(args) + len(kwargs) for position in self.donated):
             raise TypeError(
                 f"jit: donate_argnums is {self.donated}, but {name_of(self.function)} was called with "
                 f"{len(args) + len(kwargs)} arguments"
             )
-        program = Program(self.function, args, kwargs, self.donated)
-        refuse_overlap(leaves, program.overwritten)
-        return program, program.first(leaves)
+        return Program(self.function, args, kwargs, self.donated)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """Bind a method, as functions do."""

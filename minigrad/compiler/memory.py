@@ -8,6 +8,7 @@ or take the place of an argument that was donated.
 from __future__ import annotations
 
 import operator
+from bisect import bisect_left, insort
 from typing import Any
 
 import numpy as np
@@ -217,26 +218,30 @@ class Plan:
         ends: dict[Place, int] = {}
         for node, place in self.places.items():
             ends[place] = max(ends.get(place, -1), self.last.get(node, -1))
-        free: list[np.ndarray[Any, Any]] = []
-        taken: dict[Place, np.ndarray[Any, Any]] = {}
+        free: list[np.ndarray[Any, Any]] = []  # by size
+        ending: dict[int, list[np.ndarray[Any, Any]]] = {}  # the blocks in use, by the call after their last
         for i, node in enumerate(self.nodes):
-            for place in [place for place in taken if ends[place] < i]:
-                free.append(taken.pop(place))
+            for block in ending.pop(i, ()):
+                insort(free, block, key=size_of)
             new = self.places.get(node)
             if new is None or new.owner is not node or new.fresh or node.function is None:
                 continue
             need = node.value.nbytes
-            fitting = [block for block in free if need <= block.nbytes <= 2 * need + 1024]
-            if fitting:
-                block = min(fitting, key=lambda block: block.nbytes)
-                free = [each for each in free if each is not block]
+            best = bisect_left(free, need, key=size_of)
+            if best < len(free) and free[best].nbytes <= 2 * need + 1024:
+                block = free.pop(best)
             else:
                 block = aligned(need)
                 self.blocks.append(block)
-            taken[new] = block
+            ending.setdefault(max(ends[new], i) + 1, []).append(block)
             new.array = np.ndarray(
                 node.shape, node.dtype, buffer=block.data, strides=np.empty_like(node.value).strides
             )
+
+
+def size_of(block: np.ndarray[Any, Any]) -> int:
+    """Return a block's size in bytes."""
+    return block.nbytes
 
 
 def aligned(nbytes: int, alignment: int = 64) -> np.ndarray[Any, Any]:

@@ -1,4 +1,4 @@
-"""A compiled program: what a function did once, captured, simplified, planned and written; and its first result."""
+"""A compiled program: what a function did once, captured, rewritten, planned and written as source."""
 
 from __future__ import annotations
 
@@ -83,33 +83,18 @@ class Program:
         writer = Writer(plan, list(zip(trace.inputs, hints, strict=True)), name_of(f))
         new = dict(zip(map(id, wanted), results, strict=False))
         self.source, self.run = writer.finish(tree, new, finals)
-        others = [*trace.inputs, *(node for node, _ in trace.constants.values())]
-        self.captured: Any = tree, writes, {id(memory_of(node)) for node in others}
         self.lock = Lock()
         _programs.add(self)
         self.overwritten = [i for i, node in enumerate(trace.inputs) if node in over or node in finals]
-        self.overwritten_by_itself = [trace.inputs.index(node) for node in writes]
         self.leaves_of = reader(args, kwargs, self.overwritten)
         self.buffers = sum(block.nbytes for block in plan.blocks)
         self.nodes, self.names = (
             nodes,
             {id(x): name for x, name in zip(trace.inputs, writer.parameters, strict=True)},
         )
-
-    def first(self, leaves: list[Any]) -> Any:
-        """Return the result that capturing gave, and forget it; run, if there were random numbers in it."""
-        tree, writes, held = self.captured
-        del self.captured
-        if any(isinstance(leaf, np.random.Generator) for leaf in leaves):
-            result = self.run(*leaves)
-        else:
-            result = map_tree(handed_over, held, tree)
-            for place, final in zip(self.overwritten_by_itself, writes.values(), strict=True):
-                leaves[place][...] = final.value
-        for node in self.nodes:
+        for node in nodes:
             for x in (node, *node.operands):
                 x.value = mapped(forgotten, x.value)
-        return result
 
     def tape(self) -> Tape:
         """Return the calls, as a tape that can be printed and drawn."""
@@ -203,18 +188,6 @@ def result_node(shared: Any, leaf: Any) -> Any:
     leaf = trace.node_of(leaf.data if type(leaf) is Tensor else leaf)
     found.append(leaf)
     return leaf
-
-
-def handed_over(held: set[int], leaf: Any) -> Any:
-    """Return the array of a node in a result: its own, if nothing else is in its memory; else a copy."""
-    if type(leaf) is not Node:
-        return leaf
-    value, memory = leaf.value, memory_of(leaf)
-    others = not isinstance(value, np.ndarray) or id(memory) in held
-    if others or (value.shape, value.strides, value.dtype) != (memory.shape, memory.strides, memory.dtype):
-        return value.copy()
-    held.add(id(memory))
-    return memory
 
 
 def forgotten(x: Any) -> Any:

@@ -1,34 +1,38 @@
 """Rewrites of a captured program into one that computes the same in fewer and cheaper calls.
 
-A program is a list of nodes in an order in which they can be computed, and its results. Each rewrite says what
-it does to the numbers: *exact* ones leave every bit as it is (but for the sign of a zero); the others change
-the order of the arithmetic, and so the last bits.
+A program is a list of calls in an order in which they can be computed, and its results. Each rewrite is a function of
+one call, which returns what has its value instead, or None; `minigrad.compiler.ir.rewritten` applies them. *Exact* ones
+leave every bit as it is; the others change the order of the arithmetic, and so the last bits, or the sign of a zero.
 """
 
 from __future__ import annotations
 
-from collections import ChainMap, Counter
 from typing import Any
 
 import numpy as np
 
 from ..rules.facts import facts
 from .ir import (
+    SCATTER,
     Node,
     Nodes,
+    added_at,
+    alike,
     cast,
     constant,
     is_constant,
-    is_kept,
     mapped,
+    one_a_row,
     part,
     pick,
-    renewed,
     rewritten,
     scalar_of,
+    scattered,
     spread,
+    uniform_value,
     written,
 )
+from .sums import combine, without_shift
 
 
 def simplify(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
@@ -41,63 +45,36 @@ def simplify(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
     results
         The nodes that are wanted; inputs and constants may be among them.
     """
-    for rewrite in REWRITES:
-        nodes, results = rewrite(nodes, results)
+    for rewrites in PASSES:
+        nodes, results = rewritten(nodes, results, rewrites)
     return nodes, results
 
 
-def clean(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
-    """Compute what depends on constants alone; drop calls that change nothing; merge equal calls. Exact."""
-    known: dict[Any, Node] = {}
-
-    def rule(node: Node, made: Node, new: dict[Node, Node]) -> Nodes | None:
-        if is_kept(made):
-            return None
-        made = straight(made)
-        same = unchanged(made)
-        if same is not None and same.function is not None:
-            same.name = same.name or made.name
-        made = folded(made) or same or made
-        key = (made.function, _key(made.args), _key(tuple(made.kwargs.items())))
-        return [known.setdefault(key, made) if made.function else made]
-
-    return rewritten(nodes, results, rule)
+# Calls that change nothing, or whose value is known
 
 
 def folded(node: Node) -> Node | None:
-    """Return the constant that a call on constants is. Exact."""
-    if all(map(is_constant, node.operands)):
+    """Compute what depends on constants alone. Exact."""
+    if not all(map(is_constant, node.operands)):
+        return None
 
-        def value(x: Any) -> Any:
-            return x.value if type(x) is Node else x
+    def value(x: Any) -> Any:
+        return x.value if type(x) is Node else x
 
-        kwargs = {name: mapped(value, x) for name, x in node.kwargs.items()}
-        return constant(node.function(*mapped(value, node.args), **kwargs))
-    return None
-
-
-def _key(x: Any) -> Any:
-    """Return what is equal for equal arguments: by identity for nodes and constants, by type for numbers."""
-    if isinstance(x, (tuple, list)):
-        return (type(x), *[_key(each) for each in x])
-    if isinstance(x, slice):
-        return (slice, x.start, x.stop, x.step)
-    if isinstance(x, (Node, np.ndarray)):
-        return id(x)
-    return type(x), str(x)
+    kwargs = {name: mapped(value, x) for name, x in node.kwargs.items()}
+    return constant(node.function(*mapped(value, node.args), **kwargs))
 
 
 def unchanged(node: Node) -> Node | None:
-    """Return the operand that a call hands on as it is, if it does. Exact."""
+    """Take the operand in place of a call that hands it on as it is. Exact."""
     f, args = node.function, node.args
-    x = args[0] if args and type(args[0]) is Node else None
-    if f in ADDING_NOTHING and len(args) == 2:
-        neutral, sides = ADDING_NOTHING[f]
-        for side in sides:
+    if f in NEUTRAL and len(args) == 2:
+        for side in SIDES[f]:
             other = args[1 - side]
-            if type(other) is Node and scalar_of(args[side]) == neutral and _alike(node, other):
+            if type(other) is Node and is_neutral(args[side], f, other) and alike(node, other):
                 return other
-    if x is None or not _alike(node, x):
+    x = args[0] if args and type(args[0]) is Node else None
+    if x is None or not alike(node, x):
         return None
     if f in (np.copy, np.positive, np.reshape, np.broadcast_to, cast) or (f is part and args[1] == ()):
         return x
@@ -106,372 +83,269 @@ def unchanged(node: Node) -> Node | None:
     return None
 
 
-ADDING_NOTHING = {np.multiply: (1, (0, 1)), np.divide: (1, (1,)), np.add: (0, (0, 1)), np.subtract: (0, (1,))}
-"""The neutral element of an operation, and on which sides it is one."""
+NEUTRAL = {np.multiply: 1.0, np.divide: 1.0, np.add: -0.0, np.subtract: 0.0}
+"""The neutral element of an operation. Of floats, -0.0 + 0.0 is 0.0: only -0.0 adds nothing."""
+SIDES = {np.multiply: (0, 1), np.divide: (1,), np.add: (0, 1), np.subtract: (1,)}
+"""On which sides it is one."""
 
 
-def straight(node: Node) -> Node:
-    """Return one call in place of two that move entries one after the other. Exact."""
-    f, x = node.function, node.args[0] if node.args else None
-    if type(x) is not Node or x.function is not f:
-        return node
-    if f is np.transpose:
-        return Node(
-            f, (x.args[0], tuple(x.args[1][axis] for axis in node.args[1])), {}, node.value, node.name
-        )
-    if f is np.reshape:
-        return Node(f, (x.args[0], node.args[1]), {}, node.value, node.name)
-    return node
-
-
-def _alike(node: Node, other: Node) -> bool:
-    return node.shape == other.shape and node.dtype == other.dtype
-
-
-# Sums of scaled arrays
-
-
-def scaling(node: Node) -> tuple[float, Node] | None:
-    """Return c and x of a call that is c x, of x's shape and dtype."""
-    args = node.args
-    if node.dtype.kind != "f" or node.dtype.itemsize > 8 or node.kwargs:  # factors are Python's floats
-        return None
-    if node.function is np.negative:
-        return -1.0, args[0]
-    if node.function is np.multiply:
-        for c, x in (args, args[::-1]):
-            number = scalar_of(c)
-            if number is not None and type(x) is Node and not is_constant(x) and _alike(node, x):
-                return number, x
-    return None
-
-
-def moderate(c: float, dtype: np.dtype[Any]) -> bool:
-    """Tell whether a factor, a small part of the dtype's range, may be multiplied by earlier than it is."""
-    largest = 2.0 ** min(64, np.finfo(dtype).maxexp // 4)
-    return 1 / largest <= abs(c) <= largest
-
-
-def is_sum(node: Node) -> bool:
-    """Tell whether a call adds or subtracts two arrays of its own shape and dtype."""
+def is_neutral(x: Any, f: Any, other: Node) -> bool:
+    """Tell whether an argument is the neutral element of a call with another operand."""
+    number = scalar_of(x)
+    if number is None or number != NEUTRAL[f]:
+        return False
     return (
-        node.function in (np.add, np.subtract)
-        and node.dtype.kind == "f"
-        and not node.kwargs
-        and all(type(x) is Node and _alike(node, x) for x in node.args)
+        np.signbit(number) == np.signbit(NEUTRAL[f]) or other.dtype.kind != "f" or is_no_negative_zero(other)
     )
 
 
-def scaled_by(c: float, x: Node) -> Node:
-    """Make the node of c x."""
-    return Node(np.multiply, (x, c if x.shape else x.dtype.type(c)), {}, x.value[()])
+def is_no_negative_zero(node: Node) -> bool:
+    """Tell whether a value is -0.0 nowhere, whatever its operands."""
+    f, args = node.function, node.args
+    return f in (np.square, np.absolute, np.exp) or (f in (np.multiply, np.vdot) and args[0] is args[1])
 
 
-def combine(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
-    """Add a sum of scaled arrays up in as few passes as there are different arrays.
-
-    The update of a weight, W - lr (reg W + dW), becomes (1 - lr reg) W - lr dW. Changes the last bits (and has
-    infinity where inf - inf would be NaN); done only where it saves a call, and never where terms would cancel.
-    """
-    uses = Counter(x for node in nodes for x in node.operands)
-    uses.update(results)
-    linear = {node for node in nodes if scaling(node) or is_sum(node)}
-    inner = {x for node in linear for x in node.operands if x in linear and uses[x] == 1}
-    outer = linear - inner
-
-    def rule(node: Node, made: Node, new: dict[Node, Node]) -> Nodes | None:
-        if node not in outer:
-            return None
-        calls, found = _terms(node, inner)
-        factors = [c for c, _ in found.values()]
-        fewer = sum(abs(c) != 1 for c in factors) + len(found) - 1 + all(c == -1 for c in factors)
-        cancels = any(abs(c) < magnitude / 2 for c, magnitude in found.values())
-        if fewer >= calls or cancels or not all(moderate(c, node.dtype) for c in factors):
-            return None
-        added = _added_up([(new.get(x, x), c) for x, (c, _) in found.items()])
-        added[-1].name = added[-1].name or node.name
-        return added
-
-    return rewritten(nodes, results, rule)
-
-
-def _terms(root: Node, inner: set[Node]) -> tuple[int, dict[Node, tuple[float, float]]]:
-    """Return in how many calls a sum is computed, and of each term its factor and the sum of its factors' sizes."""
-    calls = 0
-    found: dict[Node, tuple[float, float]] = {}
-    waiting = [(root, 1.0)]
-    while waiting:
-        node, factor = waiting.pop()
-        if node is not root and node not in inner:
-            c, magnitude = found.get(node, (0.0, 0.0))
-            found[node] = c + factor, magnitude + abs(factor)
-            continue
-        calls += 1
-        scaled = scaling(node)
-        if scaled:
-            waiting.append((scaled[1], factor * scaled[0]))
-        else:
-            x, y = node.args
-            waiting += [(y, factor if node.function is np.add else -factor), (x, factor)]
-    return calls, found
-
-
-def _added_up(terms: list[tuple[Node, float]]) -> Nodes:
-    """Make the calls of a sum of scaled arrays, from the first positive term on; the last is the sum."""
-    (x, c), *others = sorted(terms, key=lambda term: (term[1] < 0, term[1] == -1))
-    made = [x if c == 1 else scaled_by(c, x)]
-    for x, c in others:
-        total = made[-1]
-        if abs(c) != 1:
-            x = scaled_by(abs(c), x)
-            made.append(x)
-        made.append(Node(np.add if c > 0 else np.subtract, (total, x), {}, x.value[()]))
-    return made
-
-
-def push_scales(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
-    """Scale early what is to be scaled late, where early means smaller, or once instead of many times.
-
-    lr (X^T dH) becomes X^T (lr dH), and so on back to the scores' gradient, which is scaled once for all the
-    parameters. Changes the last bits.
-    """
-    scaled = filter(None, map(scaling, nodes))
-    factors = {c for c, x in scaled if x.function is not None and moderate(c, x.dtype)}
-    for c in sorted(factors - {-1.0}):
-        nodes, results = _push(c, nodes, results)
-    return nodes, results
-
-
-def _push(c: float, nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
-    """Push one factor as far back as it goes, if that is cheaper."""
-    scales = {
-        node: found[1]
-        for node in nodes
-        if (found := scaling(node)) and found[0] == c and moderate(c, node.dtype)
-    }
-    wanted = set(scales.values())  # those whose scaled value is wanted
-    plain = set(results)  # those whose own value is
-    through: dict[Node, tuple[Node, ...]] = {}  # what to scale, of those scaled by way of their operands
-    for node in reversed(nodes):
-        if node in scales:
-            continue
-        operands = node.operands
-        chosen = _linear_in(node, c, wanted) if node in wanted and node not in plain else None
-        if chosen is not None and all(x.dtype == node.dtype for x in chosen):
-            through[node] = chosen
-            wanted.update(chosen)
-            plain.update(x for x in operands if x not in chosen)
-        else:
-            plain.update(operands)
-    sources = wanted - set(through)  # those to scale themselves
-    if sum(x.value.size + CALL for x in sources) >= sum(x.value.size + CALL for x in scales.values()):
-        return nodes, results
-    scaled: dict[Node, Node] = {x: scaled_by(c, x) for x in sources if x.function is None}
-    first = list(scaled.values())
-
-    def rule(node: Node, made: Node, new: dict[Node, Node]) -> Nodes | None:
-        if node in through:
-            calls = _scaled_through(node, c, {x: scaled[x] for x in through[node]}, new)
-            scaled[node] = calls[-1]
-            return calls
-        calls = [scaled[scales[node]]] if node in scales else [made]
-        new[node] = calls[-1]
-        if node in sources:
-            scaled[node] = scaled_by(c, new[node])
-            calls.append(scaled[node])
-        return calls
-
-    nodes, results = rewritten(nodes, results, rule)
-    return first + nodes, results
-
-
-CALL = 1000
-"""What a call costs, in entries of an array."""
-
-
-def _linear_in(node: Node, c: float, wanted: set[Node]) -> tuple[Node, ...] | None:
-    """Return the operands to scale by c so that a call's result is; of two those scaled anyway, or the smaller."""
-    f, operands = node.function, node.operands
-    if node.dtype.kind != "f" or any(x.dtype != node.dtype for x in operands if x.dtype.kind == "f"):
+def straight(node: Node) -> Node | None:
+    """Move entries in one call in place of two. Exact."""
+    f, x = node.function, node.args[0] if node.args else None
+    if type(x) is not Node or x.function is not f:
         return None
-    if not node.kwargs.keys() <= ({"axis", "keepdims"} if f == np.add.reduce else set()):
-        return None
-    if f in (np.add, np.subtract):
-        numbers = [number for x in node.args if (number := scalar_of(x)) is not None]
-        arrays = tuple(x for x in operands if not is_constant(x))
-        fits = len(set(arrays)) + len(numbers) == 2 and all(moderate(x, node.dtype) for x in numbers)
-        return arrays if fits else None
-    if f in (np.matmul, np.multiply) and len(set(operands)) == 2:
-        floats = [x for x in operands if x.dtype.kind == "f" and not is_constant(x)]
-        return (min(floats, key=lambda x: (x not in wanted, x.value.size)),) if floats else None
-    if f is np.divide and (divisor := _scaled_divisor(node)) and moderate(divisor[0] / c, node.dtype):
-        return ()
-    if f is written and type(node.args[2]) is Node and len({node.args[0], node.args[2]}) == 2:
-        return node.args[0], node.args[2]
-    if f == np.add.reduce or f in (np.transpose, np.reshape, np.broadcast_to, part, pick, np.divide):
-        return (operands[0],) if type(node.args[0]) is Node and operands.count(operands[0]) == 1 else None
+    if f is np.transpose:
+        axes = tuple(x.args[1][axis] for axis in node.args[1])
+        return Node(f, (x.args[0], axes), {}, node.value, node.name)
+    if f is np.reshape:
+        return Node(f, (x.args[0], node.args[1]), {}, node.value, node.name)
     return None
 
 
-def _scaled_divisor(node: Node) -> tuple[float, Node] | None:
-    """Return k and d of a call that divides by k d."""
-    divisor = node.args[1]
-    return scaling(divisor) if type(divisor) is Node else None
+def is_by_entries(node: Node) -> bool:
+    """Tell whether a call computes each entry of its result from one entry of each operand."""
+    f = node.function
+    return isinstance(f, np.ufunc) and f.signature is None and f.nout == 1 and not node.kwargs
 
 
-def _scaled_through(node: Node, c: float, scaled: dict[Node, Node], new: dict[Node, Node]) -> Nodes:
-    """Make the calls that compute c times a call's result from operands that are scaled already."""
-    if node.function is np.divide and not scaled and (found := _scaled_divisor(node)):
-        k, d = found
-        divisor = scaled_by(k / c, new.get(d, d))
-        return [divisor, renewed(node, ChainMap({node.args[1]: divisor}, new))]
-    made = renewed(node, ChainMap(scaled, new))
-    if node.function in (np.add, np.subtract):
-        made.args = tuple(x if (number := scalar_of(x)) is None else c * number for x in made.args)
-    return [made]
+def small_operands(node: Node) -> Node | None:
+    """Compute with a number in place of an array that is filled with it, or with what was broadcast. Exact."""
+    if not node.shape or not is_by_entries(node):
+        return None
+    for i, x in enumerate(node.args):
+        if type(x) is not Node or not x.shape:
+            continue
+        others = [y for y in node.operands if y is not x and y.shape == node.shape and y.dtype == x.dtype]
+        number = uniform_value(x) if others else None
+        small = constant(number) if number is not None else x
+        if others and x.function is np.broadcast_to and type(x.args[0]) is Node:
+            small = x.args[0]
+        if small is not x:
+            return Node(node.function, (*node.args[:i], small, *node.args[i + 1 :]), {}, node.value)
+    return None
 
 
-def squares_to_vdot(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
+def axes_kept(node: Node) -> Node | None:
+    """Keep or drop the axes of a reduction in the call, in place of reshaping its result. Exact."""
+    x = node.args[0] if node.function is np.reshape else None
+    if type(x) is not Node or getattr(x.function, "__name__", "") != "reduce" or len(x.args) != 1:
+        return None
+    if not all(
+        reader and reader.function in (part, np.reshape) and reader.shape == node.shape
+        for reader in x.readers
+    ):
+        return None
+    if x.kwargs.keys() != {"axis", "keepdims"} or not node.shape:
+        return None
+    keepdims = not x.kwargs["keepdims"]
+    value = x.function(np.broadcast_to(np.int8(0), x.args[0].shape), **{**x.kwargs, "keepdims": keepdims})
+    if value.shape != node.shape:
+        return None
+    return Node(x.function, x.args, {**x.kwargs, "keepdims": keepdims}, node.value)
+
+
+def new_axis(node: Node) -> Node | None:
+    """Take ``x[:, None]``, and its gradient, for a change of shape. Exact."""
+    x, index = node.args[:2] if node.function is part else (scattered(node) or (None, ()))[:2]
+    parts = index if type(index) is tuple else (index,)
+    if type(x) is not Node or not x.shape or not node.shape or not any(each is None for each in parts):
+        return None
+    if not all(
+        each is None or each is Ellipsis or (type(each) is slice and each == slice(None)) for each in parts
+    ):
+        return None
+    return Node(np.reshape, (x, node.shape), {}, node.value)
+
+
+# Cheaper calls
+
+
+def squares_to_vdot(node: Node) -> Node | None:
     """Take the sum of all x^2 as the dot product of x with itself, in one pass. Changes the last bits.
 
     A BLAS adds up one after the other where NumPy adds in pairs: of n entries, up to some √n times as much is lost.
     """
-
-    def rule(node: Node, made: Node, new: dict[Node, Node]) -> Nodes | None:
-        if made.function != np.add.reduce or made.kwargs != {"axis": None, "keepdims": False}:
-            return None
-        squares = made.args[0]
-        f, args = squares.function, squares.args
-        squared = f is np.square or (f is np.multiply and args[0] is args[1])
-        if not squared or squares.kwargs or squares.dtype.kind != "f":
-            return None
-        return [Node(np.vdot, (args[0], args[0]), {}, made.value, made.name)]
-
-    return rewritten(nodes, results, rule)
+    if node.function != np.add.reduce or node.kwargs != {"axis": None, "keepdims": False}:
+        return None
+    squares = node.args[0]
+    f, args = squares.function, squares.args
+    squared = f is np.square or (f is np.multiply and args[0] is args[1])
+    if not squared or squares.kwargs or squares.dtype.kind != "f":
+        return None
+    return Node(np.vdot, (args[0], args[0]), {}, node.value)
 
 
-def flat_labels(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
+def flat_labels(node: Node) -> Node | None:
     """Read and write the scores at ``np.arange(N), labels`` by one flat index, which NumPy does faster. Exact.
 
     Only labels that were checked are known not to count from the end.
     """
-    known: dict[Node, Node] = {}
-
-    def rule(node: Node, made: Node, new: dict[Node, Node]) -> Nodes | None:
-        labels = _labels_of(made) if made.function in (pick, written) else None
-        if labels is None:
-            return None
-        x = made.args[0]
-        if labels not in known:
-            n, classes = x.shape
-            starts = constant(np.arange(0, n * classes, classes))
-            known[labels] = Node(np.add, (starts, labels), {}, starts.value, "correct")
-        flat = Node(np.reshape, (x, (x.value.size,)), {}, np.reshape(x.value, -1))
-        value = made.value if made.function is pick else flat.value
-        moved = Node(made.function, (flat, known[labels], *made.args[2:]), {}, value, made.name)
-        calls = [known[labels], flat, moved]
-        if made.function is written:
-            calls.append(Node(np.reshape, (moved, x.shape), {}, np.reshape(flat.value, x.shape)))
-        return calls
-
-    return rewritten(nodes, results, rule)
-
-
-def _labels_of(node: Node) -> Node | None:
-    """Return the checked labels by which a call indexes every row of its scores, if it does."""
-    x, index = node.args[:2]
-    if (
-        type(x) is not Node
-        or type(index) is not tuple
-        or len(index) != 2
-        or not all(type(i) is Node for i in index)
-    ):
+    if node.function not in (pick, written) or type(node.args[0]) is not Node:
         return None
-    rows, labels = index
-    checked = facts(labels.function).checks and labels.args[1:2] == (x.shape,) and labels.dtype != np.uint64
-    if checked and is_constant(rows) and np.array_equal(rows.value, np.arange(x.shape[0])):
-        return labels  # type: ignore[no-any-return]
+    x, index = node.args[:2]
+    labels = one_a_row(index, x.shape)
+    if type(labels) is not Node or not facts(labels.function).checks or labels.args[1:2] != (x.shape,):
+        return None
+    if labels.dtype == np.uint64:
+        return None
+    n, classes = x.shape
+    starts = constant(np.arange(0, n * classes, classes))
+    correct = Node(np.add, (starts, labels), {}, starts.value, "correct")
+    flat = Node(np.reshape, (x, (n * classes,)), {}, np.reshape(x.value, -1))
+    value = node.value if node.function is pick else flat.value
+    moved = Node(node.function, (flat, correct, *node.args[2:]), {}, value)
+    return moved if node.function is pick else Node(np.reshape, (moved, x.shape), {}, x.value)
+
+
+def row_sums_of_scattered(node: Node) -> Node | None:
+    """Take what is scattered to one column a row for the sums of the rows. May change the sign of a zero."""
+    if node.function != np.add.reduce or node.kwargs.get("axis") not in (1, -1, (1,), (-1,)):
+        return None
+    x = node.args[0]
+    negated = x.function is np.negative and not x.kwargs
+    found = scattered(x.args[0] if negated else x)
+    if found is None or one_a_row(*found[1:]) is None or node.dtype != x.dtype or not node.shape:
+        return None
+    if len(node.args) > 1 or not node.kwargs.keys() <= {"axis", "keepdims"}:
+        return None
+    total = Node(np.reshape, (found[0], node.shape), {}, node.value)
+    return Node(np.negative, (total,), {}, node.value) if negated else total
+
+
+def scattered_onto(node: Node) -> Node | None:
+    """Add at an index, in place of adding an array that is zero elsewhere.
+
+    Changes the last bits where the index repeats, and may change the sign of a zero.
+    """
+    if node.function is not np.add or node.kwargs:
+        return None
+    for sparse, x in (node.args, node.args[::-1]):
+        found = scattered(sparse)
+        if not found or len(sparse.readers) != 1 or type(x) is not Node or x.function is None:
+            continue
+        if alike(node, x) and alike(node, sparse):
+            return added_into(x, found[1], found[0], one_a_row(*found[1:]) is not None)
     return None
 
 
-def alive(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
-    """Drop the calls that no result needs. Exact."""
-    needed = set(results)
-    out: Nodes = []
-    for node in reversed(nodes):
-        if node in needed or is_kept(node):
-            needed.update(node.operands)
-            out.append(node)
-    return out[::-1], results
+def added_into(x: Node, index: Any, value: Any, apart: bool) -> Node:
+    """Make the call of ``x[index] += value``; of an index with arrays, told whether it names no entry twice."""
+    parts = index if type(index) is tuple else (index,)
+    basic = all(each is None or each is Ellipsis or type(each) in (int, slice) for each in parts)
+    if not (apart or basic):
+        return Node(added_at, (x, index, value), {}, x.value)
+    read = Node(
+        part if basic else pick, (x, index), {}, x.value[mapped(lambda i: getattr(i, "value", i), index)]
+    )
+    return Node(written, (x, index, Node(np.add, (read, value), {}, read.value)), {}, x.value)
+
+
+def negated_constants(node: Node) -> Node | None:
+    """Scatter the negative of a constant, in place of the negative of the whole. Changes the sign of zeros."""
+    found = scattered(node.args[0]) if node.function is np.negative and not node.kwargs else None
+    if found is None or not is_constant(found[0]) or found[0].dtype.kind != "f":
+        return None
+    return Node(SCATTER, (constant(-found[0].value), *found[1:]), {}, node.value)
+
+
+def half_at_ties(node: Node) -> Node | None:
+    """Compute the gradient of ``np.maximum(x, 0)``, which is 1/2 at 0, from the sign of x.
+
+    Exact but for NaN, which stays NaN where the comparisons would make it 0.
+    """
+    if node.function is not np.where or node.dtype.kind != "f" or len(node.args) != 3:
+        return None
+    ties, half, wins = node.args
+    if not all(type(x) is Node for x in (ties, wins)) or scalar_of(half) != 0.5:
+        return None
+    if ties.function is not np.equal or wins.function not in (np.greater, np.less):
+        return None
+    x, bound = wins.args if wins.function is np.greater else wins.args[::-1]
+    if (
+        type(x) is not Node
+        or not alike(node, x)
+        or scalar_of(bound) != 0
+        or {*ties.operands} != {*wins.operands}
+    ):
+        return None
+    sign = Node(np.sign, (x,), {}, node.value)
+    scaled = Node(np.multiply, (sign, 0.5), {}, node.value)
+    return Node(np.add, (scaled, 0.5), {}, node.value)
 
 
 COMPARISONS = frozenset({np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal})
 
 
-def float_masks(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
+def float_masks(node: Node) -> Node | None:
     """Compute a mask that only floats are multiplied by as floats, which saves a conversion in memory. Exact."""
-    used: dict[Node, set[Any]] = {node: {None} for node in results}
-    for node in nodes:
-        for x in node.operands:
-            used.setdefault(x, set()).add((node.function, node.dtype, node.shape))
-    for node in nodes:
-        ways = used.get(node, set())
-        if node.function in COMPARISONS and node.shape and len({way and way[:2] for way in ways}) == 1:
-            way = ways.pop()
-            if way is not None and way[0] is np.multiply and way[1].kind == "f":
-                node.value = np.empty_like(node.value, way[1])
-    return nodes, results
+    if node.function not in COMPARISONS or not node.shape or node.dtype != bool or not node.readers:
+        return None
+    readers = [(reader.function, reader.dtype) for reader in node.readers if reader is not None]
+    if len(readers) < len(node.readers) or len(set(readers)) > 1:
+        return None
+    (f, dtype), *_ = readers
+    if f is not np.multiply or dtype.kind != "f":
+        return None
+    return Node(node.function, node.args, node.kwargs, np.empty_like(node.value, dtype))
 
 
-def broadcast_first(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
+def broadcast_first(node: Node) -> Node | None:
     """Broadcast the small operand of a large call, a bias or a column, into an array of its own first. Exact.
 
     NumPy adds arrays of one shape as they are, but broadcasts through a buffer that it allocates in each call.
     """
-
-    def rule(node: Node, made: Node, new: dict[Node, Node]) -> Nodes | None:
-        f, calls = made.function, []
-        by_entries = isinstance(f, np.ufunc) and f.signature is None and f.nout == 1 and not made.kwargs
-        if by_entries and made.value.size > np.getbufsize() and any(_alike(made, x) for x in made.operands):
-            for x in made.operands:
-                if x.shape not in ((), made.shape) and x.dtype == made.dtype:
-                    calls.append(Node(spread, (x, made.shape), {}, made.value, f"{x.name}_rows"))
-                    made = renewed(made, {x: calls[-1]})
-        return [*calls, made]
-
-    return rewritten(nodes, results, rule)
+    if not is_by_entries(node) or node.value.size <= np.getbufsize():
+        return None
+    if not any(alike(node, x) for x in node.operands):
+        return None
+    small = {x for x in node.operands if x.shape not in ((), node.shape) and x.dtype == node.dtype}
+    if not small:
+        return None
+    rows = {x: Node(spread, (x, node.shape), {}, node.value, f"{x.name}_rows") for x in small}
+    return Node(node.function, tuple(rows.get(x, x) for x in node.args), {}, node.value)
 
 
-def matrix_products(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
+def matrix_products(node: Node) -> Node | None:
     """Multiply matrices by np.dot: np.matmul asks the same of the BLAS, but takes longer to ask.
 
     Where neither the rows nor the columns of a matrix are contiguous, which np.dot copies first, the last bits may
     differ; and np.dot does not warn of an overflow.
     """
-
-    def rule(node: Node, made: Node, new: dict[Node, Node]) -> Nodes | None:
-        if made.function is not np.matmul or made.kwargs or made.dtype.char not in "fdFD":
-            return None
-        x, y = made.operands if all(type(x) is Node for x in made.args) else (made, made)
-        if not (x.value.ndim == y.value.ndim == 2 and x.dtype == y.dtype and min(x.shape + y.shape) > 1):
-            return None
-        return [Node(np.dot, made.args, {}, made.value, made.name)]
-
-    return rewritten(nodes, results, rule)
+    if node.function is not np.matmul or node.kwargs or node.dtype.char not in "fdFD":
+        return None
+    if len(node.operands) != 2:
+        return None
+    x, y = node.operands
+    if not (x.value.ndim == y.value.ndim == 2 and x.dtype == y.dtype and min(x.shape + y.shape) > 1):
+        return None
+    return Node(np.dot, node.args, {}, node.value)
 
 
-EXACT = (clean, flat_labels, alive, float_masks, broadcast_first)
-"""The rewrites that leave every bit as it is."""
-REWRITES = (
-    clean,
-    combine,
-    push_scales,
-    flat_labels,
-    clean,
-    squares_to_vdot,
-    alive,
-    float_masks,
-    broadcast_first,
-    matrix_products,
+TIDY = (folded, straight, unchanged, small_operands, new_axis, axes_kept)
+PASSES = (
+    (*TIDY, row_sums_of_scattered, negated_constants, half_at_ties, without_shift),
+    (combine,),
+    (*TIDY, scattered_onto, flat_labels, squares_to_vdot, matrix_products),
+    (float_masks, broadcast_first),
 )
-"""All, in the order in which they are made."""
+"""The rewrites, pass by pass."""
+EXACT = (*TIDY, flat_labels, float_masks, broadcast_first)
+"""The rewrites that leave every bit as it is."""
+REWRITES = tuple(dict.fromkeys(rewrite for rewrites in PASSES for rewrite in rewrites))
+"""All of them."""

@@ -65,10 +65,16 @@ class Writer:
         self.header: list[str] = []
         self.lines: list[tuple[str, str]] = []
         self.numbers: dict[tuple[str, Any], str] = {}
+        self.counts: Counter[str] = Counter()  # how many names were taken of each hint
+        self.values: dict[int, str] = {}  # the names of values, by id
+        self.views: dict[
+            tuple[Any, ...], str
+        ] = {}  # the names of buffers and views of them, by what they view
         uses = Counter(x for node in plan.nodes for x in node.operands)
         uses.update(plan.results)
         self.once = {node for node in plan.nodes if uses[node] == 1}
-        self.position = {node: i for i, node in enumerate(plan.nodes)}
+        self.results = set(plan.results)
+        self.soon = self.read_before_a_write()
         self.name = self.unused(name)
         self.parameters = [self.unused(hint) for _, hint in parameters]
         for (node, _), called in zip(parameters, self.parameters, strict=True):
@@ -105,22 +111,22 @@ class Writer:
 
     def unused(self, hint: str) -> str:
         """Take a name that nothing has yet, as near to the one asked for as may be."""
-        base = hint if hint.isidentifier() and not keyword.iskeyword(hint) else "t"
-        name, count = base, 1
+        base = name = hint if hint.isidentifier() and not keyword.iskeyword(hint) else "t"
+        self.counts[base] += 1
+        if self.counts[base] > 1:
+            name = f"{base}_{self.counts[base]}"
         while name in self.namespace or hasattr(np, name) or hasattr(builtins, name):
-            count += 1
-            name = f"{base}_{count}"
+            self.counts[base] += 1
+            name = f"{base}_{self.counts[base]}"
         self.namespace[name] = None
         return name
 
     def bound(self, value: Any, hint: str) -> str:
         """Take a name for a value that the source cannot spell."""
-        for name, other in self.namespace.items():
-            if other is value:
-                return name
-        name = self.unused(hint)
-        self.namespace[name] = value
-        return name
+        if id(value) not in self.values:
+            self.values[id(value)] = name = self.unused(hint)
+            self.namespace[name] = value
+        return self.values[id(value)]
 
     def function(self, f: Any) -> str:
         """Return the name of a function, and have it imported."""
@@ -198,10 +204,10 @@ class Writer:
 
     def inline(self, node: Node) -> bool:
         """Put the expression of a value used once where it is used: a view, or a number made of numbers."""
-        if node not in self.once or node in self.plan.results or is_kept(node):
+        if node not in self.once or node in self.results or is_kept(node):
             return False
         view = node.function in (part, np.transpose) and bool(node.shape)
-        if not (view or is_arithmetic(node) or self.used_at_once(node)):
+        if not (view or is_arithmetic(node) or node in self.soon):
             return False
         expression = self.call(node)
         if len(expression) > LONGEST:
@@ -209,19 +215,20 @@ class Writer:
         self.names[node] = f"({expression})" if is_arithmetic(node) else expression
         return True
 
-    def used_at_once(self, node: Node) -> bool:
-        """Tell whether a number of arrays is used before any array is written to."""
-        if not isinstance(node.value, np.generic):
-            return False
-        for i in range(self.position[node] + 1, len(self.plan.nodes)):
-            later = self.plan.nodes[i]
-            if not isinstance(later.value, np.generic):
-                return False
-            if node in later.operands:
-                if not is_arithmetic(later) or later not in self.once or later in self.plan.results:
-                    return True
-                node = later
-        return False
+    def read_before_a_write(self) -> set[Node]:
+        """Find the scalars that are read once, before the next write to an array."""
+        reads: dict[Node, int] = {}  # when an expression with the value in it is evaluated
+        found: set[Node] = set()
+        write = len(self.plan.nodes)
+        for i, node in reversed([*enumerate(self.plan.nodes)]):
+            if not isinstance(node.value, np.generic):
+                write = i
+            elif node in self.once and node not in self.results and reads[node] < write:
+                found.add(node)
+            inlined = is_arithmetic(node) and node in self.once and node not in self.results
+            for x in node.operands:
+                reads[x] = reads[node] if inlined else i
+        return found
 
     def hint(self, node: Node) -> str:
         """Return the name a value would like to have."""
@@ -233,7 +240,9 @@ class Writer:
     def bound_buffer(self, place: Place, hint: str) -> str:
         """Take a name for a buffer."""
         name = self.unused(hint)
-        self.namespace[name] = place.array
+        self.namespace[name] = array = place.array
+        if array is not None:
+            self.views.setdefault((array.ctypes.data, array.shape, array.strides, array.dtype), name)
         return name
 
     def view_beforehand(self, node: Node) -> bool:
@@ -246,12 +255,11 @@ class Writer:
         view = node.function(base, *node.args[1:])
         if not np.may_share_memory(view, base) or not view.ndim:
             return False
-        for name, array in self.namespace.items():
-            if isinstance(array, np.ndarray) and array.__array_interface__ == view.__array_interface__:
-                self.names[node] = name
-                return True
-        self.names[node] = name = self.unused(self.hint(node))
-        self.namespace[name] = view
+        key = (view.ctypes.data, view.shape, view.strides, view.dtype)
+        if key not in self.views:
+            self.views[key] = name = self.unused(self.hint(node))
+            self.namespace[name] = view
+        self.names[node] = self.views[key]
         return True
 
     def arguments(self, node: Node) -> list[str]:

@@ -1,0 +1,252 @@
+"""Rewrites of sums: scaled arrays are added up in as few passes as can be, and what cancels is left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .ir import Node, alike, is_constant, one_a_row, scalar_of, scattered, uniform_value
+
+
+def scaling(node: Node) -> tuple[float, Node] | None:
+    """Return c and x of a call that is c x, of x's shape and dtype."""
+    args = node.args
+    if node.dtype.kind != "f" or node.dtype.itemsize > 8 or node.kwargs:  # factors are Python's floats
+        return None
+    if node.function is np.negative:
+        return -1.0, args[0]
+    if node.function is np.add and args[0] is args[1] and alike(node, args[0]):
+        return 2.0, args[0]
+    if node.function is np.multiply:
+        for c, x in (args, args[::-1]):
+            number = scalar_of(c)
+            if number is not None and type(x) is Node and not is_constant(x) and alike(node, x):
+                return number, x
+    return None
+
+
+def moderate(c: float, dtype: np.dtype[Any]) -> bool:
+    """Tell whether a factor is small enough a part of the dtype's range to be combined with others."""
+    largest = 2.0 ** min(64, np.finfo(dtype).maxexp // 4)
+    return 1 / largest <= abs(c) <= largest
+
+
+def is_sum(node: Node) -> bool:
+    """Tell whether a call adds or subtracts two arrays of its own shape and dtype."""
+    return (
+        node.function in (np.add, np.subtract)
+        and node.dtype.kind == "f"
+        and not node.kwargs
+        and all(type(x) is Node and alike(node, x) for x in node.args)
+    )
+
+
+def is_linear(node: Node) -> bool:
+    """Tell whether a call scales an array, or adds two."""
+    return bool(scaling(node)) or is_sum(node)
+
+
+def is_inner(node: Node) -> bool:
+    """Tell whether a call is a part of one larger sum alone."""
+    if len(node.readers) != 1 or node.readers[0] is None or not is_linear(node):
+        return False
+    return is_linear(node.readers[0])
+
+
+def combine(node: Node) -> Node | None:
+    """Add a sum of scaled arrays up in as few passes as there are different arrays.
+
+    The update of a weight, W - lr (reg W + dW), becomes (1 - lr reg) W - lr dW. Changes the last bits (and has
+    infinity where inf - inf would be NaN); done only where it saves a call, and never where terms would cancel.
+    """
+    if not is_linear(node) or is_inner(node):
+        return None
+    calls, found = _terms(node)
+    factors = [c for c, _ in found.values()]
+    fewer = sum(abs(c) != 1 for c in factors) + len(found) - 1 + all(c == -1 for c in factors)
+    cancels = any(abs(c) < magnitude / 2 for c, magnitude in found.values())
+    if fewer >= calls or cancels or not all(moderate(c, node.dtype) for c in factors):
+        return None
+    return _added_up([(x, c) for x, (c, _) in found.items()])
+
+
+def _terms(root: Node) -> tuple[int, dict[Node, tuple[float, float]]]:
+    """Return in how many calls a sum is computed, and of each term its factor and the sum of its factors' sizes."""
+    calls = 0
+    found: dict[Node, tuple[float, float]] = {}
+    waiting = [(root, 1.0)]
+    while waiting:
+        node, factor = waiting.pop()
+        if node is not root and not is_inner(node):
+            c, magnitude = found.get(node, (0.0, 0.0))
+            found[node] = c + factor, magnitude + abs(factor)
+            continue
+        calls += 1
+        scaled = scaling(node)
+        if scaled:
+            waiting.append((scaled[1], factor * scaled[0]))
+        else:
+            x, y = node.args
+            waiting += [(y, factor if node.function is np.add else -factor), (x, factor)]
+    return calls, found
+
+
+def _added_up(terms: list[tuple[Node, float]]) -> Node:
+    """Make the calls of a sum of scaled arrays, from the first positive term on."""
+    (x, c), *others = sorted(terms, key=lambda term: (term[1] < 0, term[1] == -1))
+    total = x if c == 1 else scaled_by(c, x)
+    for x, c in others:
+        scaled = x if abs(c) == 1 else scaled_by(abs(c), x)
+        total = Node(np.add if c > 0 else np.subtract, (total, scaled), {}, x.value[()])
+    return total
+
+
+def scaled_by(c: float, x: Node) -> Node:
+    """Make the node of c x."""
+    return Node(np.multiply, (x, c if x.shape else x.dtype.type(c)), {}, x.value[()])
+
+
+# What cancels
+
+
+def without_shift(node: Node) -> Node | None:
+    """Leave out the gradient of a softmax's shift by its largest score, which cancels. Changes the last bits.
+
+    ``x - x.max(axis, keepdims=True)`` gives the ties for the maximum the negative sum of the shifted scores' gradient.
+    Of a softmax that sum is zero but for rounding, whatever the shift; it is left out where expanding it shows that.
+    """
+    if node.function is not np.add or node.kwargs:
+        return None
+    for kept, shift in (node.args, node.args[::-1]):
+        if type(kept) is not Node or type(shift) is not Node or not alike(node, kept):
+            continue
+        if shift.function is not np.multiply or len(shift.operands) != 2:
+            continue
+        for total, share in (shift.args, shift.args[::-1]):
+            if _is_share_of_ties(share) and _is_zero(total):
+                return kept
+    return None
+
+
+def _is_share_of_ties(share: Node) -> bool:
+    """Tell whether a call spreads the gradient of a maximum over the entries that tie for it."""
+    ties = share.args[0] if share.function is np.divide else share
+    if type(ties) is not Node or ties.function is not np.equal:
+        return False
+    return any(type(x) is Node and x.function == np.maximum.reduce for x in ties.args)
+
+
+Sum = dict[frozenset[tuple[Any, int]], float]
+"""A sum of products of powers: of each product, its factors with their exponents, and its coefficient."""
+MOST_TERMS = 16
+CANCELLED = 1e-6
+"""What is left of coefficients that cancel, over their sizes: they are rounded to the program's dtype."""
+
+
+def _is_zero(node: Node) -> bool:
+    """Tell whether a sum along an axis is zero whatever the values, but for rounding."""
+    try:
+        return not expanded(node)
+    except Unknown:
+        return False
+
+
+class Unknown(Exception):
+    """A call whose sum is not expanded."""
+
+
+def expanded(node: Any) -> Sum:
+    """Expand a call into products of powers of others."""
+    number = scalar_of(node)
+    if number is None and type(node) is Node:
+        uniform = uniform_value(node)
+        number = None if uniform is None else float(uniform)
+    if number is not None:
+        return {frozenset(): number}
+    if type(node) is not Node:
+        raise Unknown
+    f, args = node.function, node.args
+    if node.kwargs and f != np.add.reduce:
+        return _atom(node)
+    if f is np.negative:
+        return _times({frozenset(): -1.0}, expanded(args[0]))
+    if f is np.add or f is np.subtract:
+        sign = 1.0 if f is np.add else -1.0
+        return _plus(expanded(args[0]), _times({frozenset(): sign}, expanded(args[1])))
+    if f is np.multiply:
+        return _times(expanded(args[0]), expanded(args[1]))
+    if f is np.divide:
+        divisor = expanded(args[1])
+        if len(divisor) != 1:
+            return _atom(node)
+        ((powers, c),) = divisor.items()
+        return _times(expanded(args[0]), {frozenset((x, -n) for x, n in powers): 1 / c})
+    if f == np.add.reduce:
+        return _expanded_total(node)
+    return _atom(node)
+
+
+def _expanded_total(node: Node) -> Sum:
+    """Expand the sum of products along the last axis: what has one column is a factor of the sum."""
+    x = node.args[0]
+    if (
+        node.kwargs.get("axis") not in (1, -1, (1,), (-1,))
+        or not node.kwargs.get("keepdims")
+        or len(node.args) > 1
+    ):
+        return _atom(node)
+    if x.value.ndim != 2 or x.shape[1] < 2:
+        return _atom(node)
+    total: Sum = {}
+    for powers, c in expanded(x).items():
+        inside = frozenset((y, n) for y, n in powers if _columns(y) > 1)
+        total = _plus(total, _times({powers - inside: c}, _total_of(inside, x.shape[1])))
+    return total
+
+
+def _total_of(product: frozenset[tuple[Any, int]], columns: int) -> Sum:
+    """Expand the sum of a product along the rows."""
+    if not product:
+        return {frozenset(): float(columns)}
+    ((y, n), *more) = product
+    found = scattered(y) if not more and n == 1 else None
+    if found and one_a_row(*found[1:]) is not None:
+        return expanded(found[0])
+    return {frozenset({(("sum", product), 1)}): 1.0}
+
+
+def _columns(x: Any) -> int:
+    """Return how many columns a factor has; a sum along the rows has one."""
+    return int(x.shape[1]) if type(x) is Node and len(x.shape) == 2 else 1
+
+
+def _atom(node: Node) -> Sum:
+    return {frozenset({(node, 1)}): 1.0}
+
+
+def _plus(x: Sum, y: Sum) -> Sum:
+    total = dict(x)
+    for powers, c in y.items():
+        before = total.pop(powers, 0.0)
+        if abs(before + c) > CANCELLED * (abs(before) + abs(c)):
+            total[powers] = before + c
+    return _few(total)
+
+
+def _times(x: Sum, y: Sum) -> Sum:
+    product: Sum = {}
+    for p, a in x.items():
+        for q, b in y.items():
+            powers = dict(p)
+            for factor, n in q:
+                powers[factor] = powers.get(factor, 0) + n
+            key = frozenset((factor, n) for factor, n in powers.items() if n)
+            product[key] = product.get(key, 0.0) + a * b
+    return _few(product)
+
+
+def _few(x: Sum) -> Sum:
+    if len(x) > MOST_TERMS:
+        raise Unknown
+    return x
