@@ -371,7 +371,6 @@ def test_a_tensor_as_an_option_is_an_error():
     for cut in (
         lambda: np.pad(t, 1, constant_values=c),
         lambda: np.full_like(t, c),
-        lambda: np.heaviside(t, c),
         lambda: np.einsum(t, [0], [0]),
         lambda: np.add.at(mg.tensor(np.zeros(2)), [0, 0], t),
         lambda: np.add.at(np.zeros(2), [0, 0], t),
@@ -451,10 +450,8 @@ def test_integer_and_boolean_operators():
 
 def test_without_a_rule():
     t = leaf([1.0, 2.0])
-    with pytest.raises(TypeError, match=r"numpy\.median has no backward rule; .*mg\.layer"):
-        np.median(t)
-    with pytest.raises(TypeError, match=r"numpy\.cbrt has no backward rule"):
-        np.cbrt(t)
+    with pytest.raises(TypeError, match=r"numpy\.roots has no backward rule; .*mg\.layer"):
+        np.roots(t)
     with pytest.raises(TypeError, match="add: no backward rule with 'where'"):
         np.add(t, 1, where=np.array([True, False]))
     with pytest.raises(TypeError, match=r"numpy\.add\.reduce has no backward rule"):
@@ -462,15 +459,15 @@ def test_without_a_rule():
     with pytest.raises(TypeError, match="sum: no backward rule with 'where'"):
         np.sum(t, where=np.array([True, False]))
     with pytest.raises(TypeError, match="mode='constant'"):
-        np.pad(t, 1, mode="edge")
+        np.pad(t, 1, mode="linear_ramp")
     for computed in (
-        np.median(t.detach()),
+        np.roots(t.detach()),
         np.add.reduce(t.detach()),
         np.sum(t.detach(), where=[True, True]),
     ):
         assert isinstance(computed, mg.Tensor)
     with mg.no_grad():
-        assert np.median(t).item() == 1.5
+        assert np.roots(t).item() == -2
     assert np.argsort(t).tolist() == [0, 1]
     assert np.isfinite(t).all()
     assert np.shape(t) == (2,)
