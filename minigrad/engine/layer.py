@@ -34,6 +34,7 @@ class Layer:
         self.takes_needs = "needs" in inspect.signature(backward).parameters
         self.__name__ = self.__qualname__ = name
         self.__doc__ = forward.__doc__
+        self.__module__ = getattr(forward, "__module__", __name__)
 
     __call__: Callable[..., Any] = apply
 

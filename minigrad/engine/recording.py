@@ -23,7 +23,7 @@ class TapeError(TypeError):
 
 
 class Recording:
-    """Whether calls are recorded; one that watches them as well is an `Anomaly`."""
+    """Whether calls are recorded; one that watches them as well is a `minigrad.engine.watch.Anomaly`."""
 
     __slots__ = ()
     watches = False

@@ -297,7 +297,7 @@ def stop_gradient(x: Any) -> Any:
 def flatten(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
     """Return the arrays of a nested container as one vector, and the function that undoes it.
 
-    For what takes vectors alone, as `scipy.optimize.minimize` does.
+    For functions that take vectors alone, such as ``scipy.optimize.minimize``.
 
     Returns
     -------

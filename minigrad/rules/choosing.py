@@ -129,13 +129,13 @@ def fraction(x: Any) -> Any:
 
 @whole(memory="new")
 def mantissa(x: Any) -> Any:
-    """Return m of x = m 2^e, 1/2 <= |m| < 1."""
+    """Return m of x = m 2^e, 1/2 <= abs(m) < 1."""
     return np.frexp(x)[0]
 
 
 @whole(memory="new")
 def exponent(x: Any) -> Any:
-    """Return the integer e of x = m 2^e, 1/2 <= |m| < 1."""
+    """Return the integer e of x = m 2^e, 1/2 <= abs(m) < 1."""
     return np.frexp(x)[1]
 
 

@@ -158,7 +158,10 @@ def declare(
     forward: Callable[..., Any] | None = None,
     **known: Any,
 ) -> Op:
-    """Enter a function and its rules into the table; the parameters are those of `Op`, and attributes of `Facts`."""
+    """Enter a function and its rules into the table.
+
+    The parameters are those of `Op`, and attributes of `minigrad.rules.facts.Facts`.
+    """
     op = OPS[function] = Op(function, rules, inputs, each=each, bind=bind, forward=forward)
     state(function, **known)
     return op
@@ -167,7 +170,10 @@ def declare(
 def compose(
     function: Callable[..., Any], inputs: Callable[[Draw], Call], **known: Any
 ) -> Callable[[Rule], Rule]:
-    """Enter a function as the NumPy calls that the decorated one makes; and attributes of `Facts`."""
+    """Enter a function as the NumPy calls that the decorated one makes.
+
+    The parameters beside are attributes of `minigrad.rules.facts.Facts`.
+    """
 
     def enter(forward: Rule) -> Rule:
         OPS[function] = Composite(function, forward, inputs)
@@ -198,7 +204,7 @@ def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:
 def whole(**known: Any) -> Callable[[Rule], Rule]:
     """Do as `dispatched` does, for a function of ours that jit takes as one call; it looks into the others.
 
-    What is known of the function are attributes of `Facts`.
+    What is known of the function are attributes of `minigrad.rules.facts.Facts`.
     """
 
     def enter(function: Rule) -> Rule:
