@@ -1,5 +1,7 @@
 """Every layer with drawn inputs, found through the registry; and the numbers that the course publishes."""
 
+import math
+
 import numpy as np
 import pytest
 from derivatives import curvature, differentiated, flat
@@ -125,7 +127,7 @@ def test_compiled_it_is_what_it_is_as_written(layer, data):
     rtol = 1e-12 if dtype == np.float64 else 1e-5
     for derivative in (differentiated, curvature):
 
-        def of_all(*inputs, derivative=derivative):
+        def of_all(options, *inputs, derivative=derivative):
             def f(*moving):
                 full = list(inputs)
                 for i, x in zip(floats, moving, strict=True):
@@ -134,9 +136,9 @@ def test_compiled_it_is_what_it_is_as_written(layer, data):
 
             return derivative(f, len(floats))(*(inputs[i] for i in floats))
 
-        expected, compiled = flat(of_all(*inputs)), mg.jit(of_all)
+        expected, compiled = flat(of_all(options, *inputs)), mg.jit(of_all)
         for _ in range(2):
-            for got, want in zip(flat(compiled(*inputs)), expected, strict=True):
+            for got, want in zip(flat(compiled(options, *inputs)), expected, strict=True):
                 assert (np.shape(got), np.asarray(got).dtype) == (np.shape(want), np.asarray(want).dtype)
                 np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol)
 
@@ -343,3 +345,21 @@ def test_what_is_no_layer_is_refused():
 def test_the_penalty_is_added_to_a_number():
     with pytest.raises(ValueError, match=r"l2_regularized: the loss has shape \(3,\); expected a number"):
         mg.l2_regularized(mg.tensor(np.ones(3)), np.ones(3), reg=1.0)
+
+
+def test_means_of_errors():
+    x, y = np.array([1.0, 2.0, 4.0]), np.array([1.0, 0.0, 5.0])
+    assert mg.mse(x, y) == pytest.approx(5 / 3)
+    assert mg.l1(x, y) == pytest.approx(1.0)
+    np.testing.assert_array_equal(mg.grad(mg.l1)(x, y), [0, 1 / 3, -1 / 3])
+    for loss, name in ((mg.mse, "mse"), (mg.l1, "l1")):
+        with pytest.raises(ValueError, match=rf"{name}: x has shape \(3,\) but y \(3, 1\); they must agree"):
+            loss(x, y[:, None])
+        with pytest.raises(ValueError, match=f"{name}: .*mean over no entries"):
+            loss(x[:0], y[:0])
+
+
+def test_gelu_is_near_x_times_the_normal_distribution():
+    x = np.linspace(-6, 6, 101)
+    phi = 0.5 * (1 + np.array([math.erf(each / math.sqrt(2)) for each in x]))
+    np.testing.assert_allclose(mg.gelu(x), x * phi, atol=5e-4)

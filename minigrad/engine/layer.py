@@ -25,11 +25,13 @@ class Layer:
         backward: Callable[..., Any],
         name: str,
         inputs: Callable[[Draw], Call] | None,
+        linear: bool = False,
     ) -> None:
         self.forward = forward
         self.backward = backward
         self.name = name
         self.inputs = inputs
+        self.linear = linear
         self.tested = inputs is not None
         self.takes_needs = "needs" in inspect.signature(backward).parameters
         self.__name__ = self.__qualname__ = name
@@ -46,6 +48,8 @@ class Layer:
         RuntimeError
             If it gives another result than the first time.
         """
+        if self.linear:
+            return options["cache"]
         again, cache = self.forward(*operands, **{name: x for name, x in options.items() if name != "cache"})
         before = out.data
         if type(before) not in STAND_INS and not np.allclose(
@@ -100,6 +104,7 @@ def layer(
     *,
     name: str | None = None,
     inputs: Callable[[Draw], Call] | None = None,
+    linear: bool = False,
 ) -> Layer:
     """Turn a hand-derived pair into an op of the tape.
 
@@ -115,6 +120,9 @@ def layer(
         What the printed tape calls it; the forward's name without ``_forward``, if none is given.
     inputs
         Draws ``(inputs, options)`` for the property tests, and so enrols the layer in them.
+    linear
+        Whether the forward is linear in its inputs: then the cache has none of them in it, and higher derivatives
+        use it as it is, random numbers included.
 
     Returns
     -------
@@ -131,7 +139,7 @@ def layer(
             f"layer: got {forward!r} and {backward!r}; expected two functions, forward and backward"
         )
     called = name or getattr(forward, "__name__", type(forward).__name__).removesuffix("_forward")
-    made = Layer(forward, backward, called, inputs)
+    made = Layer(forward, backward, called, inputs, linear)
     if inputs is not None:
         LAYERS[made.name] = made
     return made

@@ -1,4 +1,4 @@
-"""The losses of scores and labels: the cross-entropy of the softmax, and the multiclass hinge."""
+"""Losses: cross-entropy of the softmax and multiclass hinge, of scores and labels; mean square and absolute errors."""
 
 from __future__ import annotations
 
@@ -117,3 +117,69 @@ def _loss_inputs(draw: Draw) -> Call:
 
 softmax_cross_entropy = layer(softmax_loss, loss_backward, name="softmax_cross_entropy", inputs=_loss_inputs)
 multiclass_hinge = layer(svm_loss, loss_backward, name="multiclass_hinge", inputs=_loss_inputs)
+
+
+def _residuals(loss: str, x: Array, y: Array) -> Array:
+    """Return x - y, of arrays of one shape; a mean over what broadcasts is seldom meant."""
+    if x.shape != y.shape:
+        raise ValueError(
+            f"{loss}: x has shape {x.shape} but y {y.shape}; they must agree, as by y.reshape(x.shape)"
+        )
+    if x.size == 0:
+        raise ValueError(f"{loss}: x has shape {x.shape}; the mean over no entries is not defined")
+    return x - y
+
+
+def mse_forward(x: Array, y: Array) -> tuple[Any, Array]:
+    """Compute the mean of (x - y)^2 over all entries; x and y are arrays of one shape.
+
+    Returns
+    -------
+    loss : scalar
+    dx : ndarray of x's shape
+        Its gradient for x, 2 (x - y) / size; for y it is -dx.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or there are no entries.
+    """
+    residuals = _residuals("mse", x, y)
+    return np.mean(np.square(residuals)), residuals * x.dtype.type(2 / x.size)
+
+
+def l1_forward(x: Array, y: Array) -> tuple[Any, Array]:
+    r"""Compute the mean of \|x - y\| over all entries; x and y are arrays of one shape.
+
+    Returns
+    -------
+    loss : scalar
+    dx : ndarray of x's shape
+        Its gradient for x, sign(x - y) / size, 0 where x = y; for y it is -dx.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or there are no entries.
+    """
+    residuals = _residuals("l1", x, y)
+    return np.mean(np.abs(residuals)), np.sign(residuals) * x.dtype.type(1 / x.size)
+
+
+def mse_backward(dout: Any, dx: Array) -> tuple[Array, Array]:
+    """Compute the gradients of `mse_forward`: dout dx for x, and its negative for y."""
+    return dout * dx, -dout * dx
+
+
+def l1_backward(dout: Any, dx: Array) -> tuple[Array, Array]:
+    """Compute the gradients of `l1_forward`: dout dx for x, and its negative for y."""
+    return dout * dx, -dout * dx
+
+
+def _pair_inputs(draw: Draw) -> Call:
+    shape = draw.shape(min_side=1)
+    return (draw.array(shape), draw.array(shape)), {}
+
+
+mse = layer(mse_forward, mse_backward, inputs=_pair_inputs)
+l1 = layer(l1_forward, l1_backward, inputs=_pair_inputs)

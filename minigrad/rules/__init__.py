@@ -5,7 +5,17 @@ function it belongs to. Declaring it is all it takes: tensors, the property test
 it through the table.
 """
 
-from . import choosing, elementwise, indexing, linalg, reductions, shaping, trigonometry, without_gradient
+from . import (
+    choosing,
+    elementwise,
+    indexing,
+    linalg,
+    reductions,
+    shaping,
+    trigonometry,
+    windows,
+    without_gradient,
+)
 from .facts import FACTS, Facts, facts
 from .table import OPS, Composite, Op
 
@@ -23,5 +33,6 @@ __all__ = [
     "reductions",
     "shaping",
     "trigonometry",
+    "windows",
     "without_gradient",
 ]

@@ -1,0 +1,139 @@
+"""Convolution of images: one product of matrices, with the windows of the images as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..engine.layer import layer
+from ..engine.recording import Array
+from ..rules.table import Call, Draw
+from ..rules.windows import add_windows, windows
+from .affine import ALL
+
+Param = Mapping[str, Any]
+
+
+def conv_forward(x: Array, w: Array, b: Array, conv_param: Param) -> tuple[Array, Any]:
+    """Slide each filter over each image: out[n, f] at a place is the sum of w[f] times the window there, plus b[f].
+
+    Parameters
+    ----------
+    x : ndarray of shape (N, C, H, W)
+    w : ndarray of shape (F, C, kh, kw)
+    b : ndarray of shape (F,)
+    conv_param : dict
+        ``stride``, the step from window to window, 1 by default; ``pad``, the zeros on each side of an image, 0 by
+        default.
+
+    Returns
+    -------
+    out : ndarray of shape (N, F, H', W')
+        H' = 1 + (H + 2 pad - kh) // stride, W' alike. In memory the examples come last.
+    cache : tuple
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, the stride is not positive, or the pad negative.
+    """
+    kernel, stride, pad = _checked(x, w, b, conv_param)
+    parts = windows(x, kernel, stride, pad)
+    columns = parts.reshape(parts.shape[0] * parts.shape[1], -1)
+    out = _rows(w) @ columns
+    if b.dtype == out.dtype:
+        out += b[:, None]
+    else:
+        out = out + b[:, None]
+    images = out.reshape(len(w), *parts.shape[2:]).transpose(3, 0, 1, 2)
+    return images, (x.shape, w, parts, (kernel, stride, pad))
+
+
+def conv_backward(
+    dout: Array, cache: Any, needs: Sequence[bool] = ALL
+) -> tuple[Array | None, Array | None, Array | None]:
+    """Compute the gradients of `conv_forward`.
+
+    Parameters
+    ----------
+    dout : ndarray of shape (N, F, H', W')
+    cache : tuple
+    needs : three bools
+        Which of the gradients are wanted; None stands for the others.
+
+    Returns
+    -------
+    dx, dw, db : ndarrays of the shapes of x, w and b
+    """
+    shape, w, parts, geometry = cache
+    filters, channels, *kernel = w.shape
+    columns = parts.reshape(parts.shape[0] * channels, -1)
+    rows = dout.transpose(1, 2, 3, 0).reshape(filters, columns.shape[1])
+    dx = dw = None
+    if needs[0]:
+        dx = add_windows((_rows(w).T @ rows).reshape(parts.shape), shape, *geometry)
+    if needs[1]:
+        dw = (rows @ columns.T).reshape(filters, *kernel, channels).transpose(0, 3, 1, 2)
+    return dx, dw, rows.sum(axis=1) if needs[2] else None
+
+
+def _rows(w: Array) -> Array:
+    """Return each filter as a row, in the order of the columns' entries: the offsets in the kernel, then channels."""
+    return w.transpose(0, 2, 3, 1).reshape(len(w), -1)
+
+
+conv_forward_naive = conv_forward_fast = conv_forward
+conv_backward_naive = conv_backward_fast = conv_backward
+
+
+def checked_steps(layer: str, param: Param, names: Sequence[tuple[str, int, int]]) -> list[int]:
+    """Return integers of a dict, each named with its default and its least value; or say which is none."""
+    found = []
+    for name, default, least in names:
+        value = param.get(name, default)
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
+            raise ValueError(f"{layer}: {name} is {value!r}; expected an integer >= {least}")
+        found.append(int(value))
+    return found
+
+
+def check_windows(layer: str, shape: tuple[int, ...], kernel: tuple[int, int], pad: int = 0) -> None:
+    """Refuse what is no batch of images, or images that are smaller than a window."""
+    if len(shape) != 4:
+        raise ValueError(f"{layer}: x has shape {shape}; expected (N, C, H, W)")
+    height, width = shape[2] + 2 * pad, shape[3] + 2 * pad
+    if min(kernel) < 1 or kernel[0] > height or kernel[1] > width:
+        raise ValueError(
+            f"{layer}: windows of {kernel[0]} by {kernel[1]} do not fit into images of {height} by {width}"
+            + (f", {pad} of padding on each side included" if pad else "")
+        )
+
+
+def _checked(x: Array, w: Array, b: Array, conv_param: Param) -> tuple[tuple[int, int], int, int]:
+    stride, pad = checked_steps("conv", conv_param, [("stride", 1, 1), ("pad", 0, 0)])
+    if w.ndim != 4:
+        raise ValueError(f"conv: w has shape {w.shape}; expected (F, C, kh, kw)")
+    check_windows("conv", x.shape, w.shape[2:], pad)
+    if x.shape[1] != w.shape[1]:
+        raise ValueError(f"conv: x has shape {x.shape} but w {w.shape}; w's second axis must be {x.shape[1]}")
+    if b.shape != w.shape[:1]:
+        raise ValueError(f"conv: b has shape {b.shape} but w {w.shape}; b's must be {w.shape[:1]}")
+    return w.shape[2:], stride, pad
+
+
+def draw_images(draw: Draw, kernel: tuple[int, int], pad: int = 0) -> Any:
+    """Draw images into which a kernel fits."""
+    sides = [draw.integer(max(1, k - 2 * pad), 4) for k in kernel]
+    return draw.array((draw.integer(1, 2), draw.integer(1, 2), *sides))
+
+
+def _conv_inputs(draw: Draw) -> Call:
+    kernel, pad, filters = (draw.integer(1, 2), draw.integer(1, 3)), draw.integer(0, 1), draw.integer(1, 2)
+    x = draw_images(draw, kernel, pad)
+    w = draw.array((filters, x.shape[1], *kernel))
+    return (x, w, draw.array((filters,))), {"conv_param": {"stride": draw.integer(1, 2), "pad": pad}}
+
+
+conv = layer(conv_forward, conv_backward, inputs=_conv_inputs)

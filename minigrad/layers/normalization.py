@@ -1,0 +1,339 @@
+"""Batch, layer and group normalization: entries less their mean, over their standard deviation, scaled and shifted.
+
+They differ in the axes that share a mean: `batchnorm` takes it over the examples, `layernorm` over the features of an
+example, `groupnorm` over groups of an example's channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..engine.layer import layer
+from ..engine.recording import Array
+from ..rules.table import Call, Draw
+
+Param = dict[str, Any]
+Gradients = tuple[Array, Array, Array]
+EPS = 1e-5
+
+
+def normalized(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Array, Array, Array]:
+    """Return x less its mean over axes and divided by its standard deviation; one over that; the mean; the variance."""
+    mean = x.mean(axis=axes, keepdims=True)
+    centered = x - mean
+    var = np.square(centered).mean(axis=axes, keepdims=True)
+    inverse = 1 / np.sqrt(var + eps)
+    return centered * inverse, inverse, mean, var
+
+
+def normalized_backward(dhat: Array, hat: Array, inverse: Array, axes: tuple[int, ...]) -> Array:
+    """Return the gradient of `normalized` for x, given that of its first result, hat."""
+    mean = dhat.mean(axis=axes, keepdims=True)
+    slope = (dhat * hat).mean(axis=axes, keepdims=True)
+    dx: Array = inverse * (dhat - mean - hat * slope)
+    return dx
+
+
+# -- over the examples ---------------------------------------------------------------------------------------
+
+
+def batchnorm_forward(x: Array, gamma: Array, beta: Array, bn_param: Param) -> tuple[Array, Any]:
+    """Normalize each feature over the batch, or by its running mean and variance; scale by gamma, shift by beta.
+
+    Ioffe, Szegedy: "Batch normalization: accelerating deep network training by reducing internal covariate shift",
+    2015.
+
+    Parameters
+    ----------
+    x : ndarray of shape (N, D), or (N, D, d_1, …, d_k): then the batch is all but the second axis
+    gamma, beta : ndarrays of shape (D,)
+    bn_param : dict
+        ``mode``: ``"train"`` or ``"test"``. ``eps``, 1e-5 by default, is added to the variance. ``running_mean`` and
+        ``running_var`` of shape (D,): training updates them in place,
+        ``running = momentum * running + (1 - momentum) * of this batch``, with ``momentum`` 0.9 by default, and makes
+        them, beginning at 0, where they are missing. (Under `mg.jit` they must be there, and the dict an argument.)
+
+    Returns
+    -------
+    out : ndarray of x's shape
+    cache : tuple
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, the mode is another, the batch to train on has fewer than two examples, or the running
+        statistics to test with are missing.
+    """
+    axes = _checked_batch("batchnorm", x, gamma, beta, bn_param)
+    gamma_x, beta_x = _along_channels(gamma, x), _along_channels(beta, x)
+    if bn_param["mode"] == "train":
+        hat, inverse, mean, var = normalized(x, axes, bn_param.get("eps", EPS))
+    else:
+        mean, var = (
+            _along_channels(bn_param[f"running_{each}"], x).astype(x.dtype) for each in ("mean", "var")
+        )
+        inverse = 1 / np.sqrt(var + x.dtype.type(bn_param.get("eps", EPS)))
+        hat = (x - mean) * inverse
+    out = gamma_x * hat + beta_x
+    if bn_param["mode"] == "train" and isinstance(out, np.ndarray):  # not again, run through the tape
+        _update_running(bn_param, mean.reshape(gamma.shape), var.reshape(gamma.shape))
+    return out, (bn_param["mode"], axes, hat, inverse, gamma_x)
+
+
+def batchnorm_backward(dout: Array, cache: Any) -> Gradients:
+    """Compute the gradients of `batchnorm_forward`, step by step back through mean and variance.
+
+    Parameters
+    ----------
+    dout : ndarray of x's shape
+    cache : tuple
+
+    Returns
+    -------
+    dx, dgamma, dbeta : ndarrays of the shapes of x, gamma and beta
+    """
+    mode, axes, hat, inverse, gamma = cache
+    dgamma, dbeta = _parameter_gradients(dout, hat, axes)
+    dhat = dout * gamma
+    if mode == "test":
+        return dhat * inverse, dgamma, dbeta
+    count = hat.size // inverse.size
+    centered = hat / inverse
+    dinverse = (dhat * centered).sum(axis=axes, keepdims=True)
+    dvar = -0.5 * dinverse * inverse * inverse * inverse
+    dcentered = dhat * inverse + 2 / count * centered * dvar
+    dmean = -dcentered.sum(axis=axes, keepdims=True)
+    return dcentered + dmean / count, dgamma, dbeta
+
+
+def batchnorm_backward_alt(dout: Array, cache: Any) -> Gradients:
+    """Compute the gradients of `batchnorm_forward`, simplified on paper: dx in one line. Shapes as there."""
+    mode, axes, hat, inverse, gamma = cache
+    dgamma, dbeta = _parameter_gradients(dout, hat, axes)
+    if mode == "test":
+        return dout * (gamma * inverse), dgamma, dbeta
+    count = hat.size // inverse.size
+    mean, slope = ((each / count).reshape(inverse.shape) for each in (dbeta, dgamma))
+    return (gamma * inverse) * (dout - mean - hat * slope), dgamma, dbeta
+
+
+def spatial_batchnorm_forward(x: Array, gamma: Array, beta: Array, bn_param: Param) -> tuple[Array, Any]:
+    """Compute `batchnorm_forward` for each channel of images, x of shape (N, C, H, W); gamma, beta of shape (C,)."""
+    _check_images("spatial_batchnorm", x)
+    return batchnorm_forward(x, gamma, beta, bn_param)
+
+
+def spatial_batchnorm_backward(dout: Array, cache: Any) -> Gradients:
+    """Compute the gradients of `spatial_batchnorm_forward`: dx, dgamma, dbeta."""
+    return batchnorm_backward_alt(dout, cache)
+
+
+# -- over the features of an example -------------------------------------------------------------------------
+
+
+def layernorm_forward(x: Array, gamma: Array, beta: Array, ln_param: Param) -> tuple[Array, Any]:
+    """Normalize each example over its features, the last axis; scale by gamma, shift by beta.
+
+    Ba, Kiros, Hinton: "Layer normalization", 2016.
+
+    Parameters
+    ----------
+    x : ndarray of shape (N, D), or (…, D)
+    gamma, beta : ndarrays of shape (D,)
+    ln_param : dict
+        ``eps``, 1e-5 by default, is added to the variance.
+
+    Returns
+    -------
+    out : ndarray of x's shape
+    cache : tuple
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit.
+    """
+    _check_parameters("layernorm", x, gamma, beta, axis=-1)
+    hat, inverse, _, _ = normalized(x, (-1,), ln_param.get("eps", EPS))
+    return gamma * hat + beta, (hat, inverse, gamma)
+
+
+def layernorm_backward(dout: Array, cache: Any) -> Gradients:
+    """Compute the gradients of `layernorm_forward`: dx, dgamma, dbeta."""
+    hat, inverse, gamma = cache
+    dgamma, dbeta = _parameter_gradients(dout, hat, tuple(range(dout.ndim - 1)))
+    return normalized_backward(dout * gamma, hat, inverse, (-1,)), dgamma, dbeta
+
+
+def groupnorm_forward(x: Array, gamma: Array, beta: Array, G: int, gn_param: Param) -> tuple[Array, Any]:
+    """Normalize each example over each of G groups of its channels; scale by gamma, shift by beta.
+
+    Wu, He: "Group normalization", 2018.
+
+    Parameters
+    ----------
+    x : ndarray of shape (N, C, d_1, …, d_k)
+    gamma, beta : ndarrays of shape (C,)
+    G : int
+        The number of groups; it divides C.
+    gn_param : dict
+        ``eps``, 1e-5 by default, is added to the variance.
+
+    Returns
+    -------
+    out : ndarray of x's shape
+    cache : tuple
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or G does not divide C.
+    """
+    _check_parameters("groupnorm", x, gamma, beta, axis=1)
+    channels = x.shape[1]
+    if not isinstance(G, (int, np.integer)) or G < 1 or channels % G:
+        raise ValueError(
+            f"groupnorm: G is {G!r}; expected a number of groups that divides the {channels} channels"
+        )
+    grouped = x.reshape(len(x), G, channels // G, *x.shape[2:])
+    axes = tuple(range(2, grouped.ndim))
+    hat, inverse, _, _ = normalized(grouped, axes, gn_param.get("eps", EPS))
+    gamma_x = _along_channels(gamma, x)
+    return gamma_x * hat.reshape(x.shape) + _along_channels(beta, x), (axes, hat, inverse, gamma_x)
+
+
+def groupnorm_backward(dout: Array, cache: Any) -> Gradients:
+    """Compute the gradients of `groupnorm_forward`: dx, dgamma, dbeta."""
+    axes, hat, inverse, gamma = cache
+    dgamma, dbeta = _parameter_gradients(dout, hat.reshape(dout.shape), (0, *range(2, dout.ndim)))
+    dx = normalized_backward((dout * gamma).reshape(hat.shape), hat, inverse, axes)
+    return dx.reshape(dout.shape), dgamma, dbeta
+
+
+def spatial_groupnorm_forward(
+    x: Array, gamma: Array, beta: Array, G: int, gn_param: Param
+) -> tuple[Array, Any]:
+    """Compute `groupnorm_forward` of images, x of shape (N, C, H, W); gamma and beta have shape (1, C, 1, 1)."""
+    _check_images("spatial_groupnorm", x)
+    shape = (1, x.shape[1], 1, 1)
+    for name, each in (("gamma", gamma), ("beta", beta)):
+        if each.shape != shape:
+            raise ValueError(f"spatial_groupnorm: {name} has shape {each.shape}; expected {shape}")
+    return groupnorm_forward(x, gamma.reshape(-1), beta.reshape(-1), G, gn_param)
+
+
+def spatial_groupnorm_backward(dout: Array, cache: Any) -> Gradients:
+    """Compute the gradients of `spatial_groupnorm_forward`: dx, dgamma, dbeta."""
+    dx, dgamma, dbeta = groupnorm_backward(dout, cache)
+    shape = (1, dout.shape[1], 1, 1)
+    return dx, dgamma.reshape(shape), dbeta.reshape(shape)
+
+
+# -- what they share -----------------------------------------------------------------------------------------
+
+
+def _along_channels(parameter: Array, x: Array) -> Array:
+    """Return a parameter of shape (C,) so that it broadcasts along x's second axis."""
+    return parameter.reshape(-1, *[1] * (x.ndim - 2))
+
+
+def _parameter_gradients(dout: Array, hat: Array, axes: Sequence[int]) -> tuple[Array, Array]:
+    """Return dgamma and dbeta, of out = gamma hat + beta."""
+    return (dout * hat).sum(axis=tuple(axes)), dout.sum(axis=tuple(axes))
+
+
+def _update_running(bn_param: Param, mean: Array, var: Array) -> None:
+    """Let the running statistics move towards those of a batch, in place; begin at 0."""
+    momentum = bn_param.get("momentum", 0.9)
+    for name, batch in (("running_mean", mean), ("running_var", var)):
+        if name in bn_param:
+            bn_param[name][...] = momentum * bn_param[name] + (1 - momentum) * batch
+        elif type(batch) is np.ndarray:  # in a function that is being compiled it would be lost
+            bn_param[name] = (1 - momentum) * batch
+
+
+def _check_images(name: str, x: Array) -> None:
+    if x.ndim != 4:
+        raise ValueError(f"{name}: x has shape {x.shape}; expected (N, C, H, W)")
+
+
+def _check_parameters(name: str, x: Array, gamma: Array, beta: Array, axis: int) -> None:
+    """Refuse parameters that are not one number for each entry along an axis of x."""
+    if x.ndim < 2:
+        raise ValueError(f"{name}: x has shape {x.shape}; expected two axes or more")
+    for called, each in (("gamma", gamma), ("beta", beta)):
+        if each.shape != (x.shape[axis],):
+            raise ValueError(
+                f"{name}: {called} has shape {each.shape}; expected {(x.shape[axis],)} for x of shape {x.shape}"
+            )
+
+
+def _checked_batch(name: str, x: Array, gamma: Array, beta: Array, bn_param: Param) -> tuple[int, ...]:
+    """Return the axes that are the batch, or say what does not fit."""
+    _check_parameters(name, x, gamma, beta, axis=1)
+    mode = bn_param.get("mode")
+    if mode not in ("train", "test"):
+        raise ValueError(f"{name}: mode is {mode!r}; expected bn_param['mode'] to be 'train' or 'test'")
+    count = x.size // max(x.shape[1], 1)
+    if mode == "train" and count < 2:
+        raise ValueError(
+            f"{name}: x has shape {x.shape}, a batch of {count} in training mode, whose variance is 0; give two "
+            "examples or more, or mode 'test'"
+        )
+    for key in ("running_mean", "running_var"):
+        if key in bn_param:
+            if bn_param[key].shape != gamma.shape or bn_param[key].dtype.kind != "f":
+                raise ValueError(
+                    f"{name}: {key} is {bn_param[key].dtype} of shape {bn_param[key].shape}; expected floats of shape "
+                    f"{gamma.shape}"
+                )
+        elif mode == "test":
+            raise ValueError(f"{name}: bn_param has no {key!r} to test with; train first, with the same dict")
+    return (0, *range(2, x.ndim))
+
+
+def _batch(draw: Draw, shape: tuple[int, ...]) -> Call:
+    channels = shape[1]
+    param = {"mode": draw.choice(["train", "test"]), "eps": 0.3}
+    if param["mode"] == "test":
+        param |= {"running_mean": draw.array((channels,)), "running_var": draw.array((channels,), 0.5, 2.0)}
+    return (draw.array(shape), draw.array((channels,)), draw.array((channels,))), {"bn_param": param}
+
+
+def _spatial(draw: Draw) -> tuple[int, ...]:
+    return draw.integer(1, 2), draw.choice([2, 4]), draw.integer(1, 2), draw.integer(2, 3)
+
+
+def _layernorm_inputs(draw: Draw) -> Call:
+    d = draw.integer(1, 4)
+    x = draw.array((draw.integer(0, 3), d))
+    return (x, draw.array((d,)), draw.array((d,))), {"ln_param": {"eps": 0.3}}
+
+
+def _groupnorm_inputs(draw: Draw, parameter: tuple[int, ...] = ()) -> Call:
+    shape = _spatial(draw)
+    of = (1, shape[1], 1, 1) if parameter else (shape[1],)
+    return (draw.array(shape), draw.array(of), draw.array(of)), {
+        "G": draw.choice([1, 2]),
+        "gn_param": {"eps": 0.3},
+    }
+
+
+batchnorm = layer(
+    batchnorm_forward,
+    batchnorm_backward_alt,
+    inputs=lambda draw: _batch(draw, (draw.integer(2, 4), draw.integer(1, 3))),
+)
+spatial_batchnorm = layer(
+    spatial_batchnorm_forward, spatial_batchnorm_backward, inputs=lambda draw: _batch(draw, _spatial(draw))
+)
+layernorm = layer(layernorm_forward, layernorm_backward, inputs=_layernorm_inputs)
+groupnorm = layer(groupnorm_forward, groupnorm_backward, inputs=_groupnorm_inputs)
+spatial_groupnorm = layer(
+    spatial_groupnorm_forward,
+    spatial_groupnorm_backward,
+    inputs=lambda draw: _groupnorm_inputs(draw, (1, 0, 1, 1)),
+)

@@ -1,0 +1,102 @@
+"""The windows of a batch of images, for convolution and pooling; and windows added up to images, its adjoint.
+
+In memory the examples come last: what an offset in a kernel reads for all examples lies in long runs, and the windows
+are the columns of a matrix without being moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .table import Call, Draw, declare, whole
+
+Pair = tuple[int, int]
+
+
+def windows_along(shape: tuple[int, ...], kernel: Pair, stride: int, pad: int) -> Pair:
+    """Return how many windows there are along the height and the width of images of a shape."""
+    height, width = shape[-2:]
+    return (height + 2 * pad - kernel[0]) // stride + 1, (width + 2 * pad - kernel[1]) // stride + 1
+
+
+def _offsets(out: Pair, kernel: Pair, stride: int) -> Iterator[tuple[int, slice, slice]]:
+    """Yield the offsets in a kernel: their number, and the rows and columns that they meet, window by window."""
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            rows = slice(i, i + stride * (out[0] - 1) + 1, stride)
+            yield i * kernel[1] + j, rows, slice(j, j + stride * (out[1] - 1) + 1, stride)
+
+
+@whole(memory="new")
+def windows(x: Any, kernel: Pair, stride: int, pad: int = 0) -> Any:
+    """Return the windows of images, offset by offset.
+
+    Parameters
+    ----------
+    x : ndarray of shape (N, C, H, W)
+    kernel : (kh, kw)
+    stride : int
+    pad : int
+        The zeros on each side of an image.
+
+    Returns
+    -------
+    ndarray of shape (kh kw, C, H', W', N)
+        A copy; H' and W' are the numbers of windows.
+    """
+    n, channels, height, width = x.shape
+    padded = np.ascontiguousarray(x.transpose(1, 2, 3, 0))
+    if pad:
+        inner = padded
+        padded = np.zeros((channels, height + 2 * pad, width + 2 * pad, n), x.dtype)
+        padded[:, pad : pad + height, pad : pad + width] = inner
+    out = windows_along(x.shape, kernel, stride, pad)
+    parts = np.empty((kernel[0] * kernel[1], channels, *out, n), x.dtype)
+    for k, rows, columns in _offsets(out, kernel, stride):
+        parts[k] = padded[:, rows, columns]
+    return parts
+
+
+@whole(memory="new")
+def add_windows(parts: Any, shape: tuple[int, ...], kernel: Pair, stride: int, pad: int = 0) -> Any:
+    """Return images of a shape in which each entry is the sum of those that `windows` copies it to."""
+    n, channels, height, width = shape
+    padded = np.zeros((channels, height + 2 * pad, width + 2 * pad, n), parts.dtype)
+    for k, rows, columns in _offsets(windows_along(shape, kernel, stride, pad), kernel, stride):
+        padded[:, rows, columns] += parts[k]
+    return padded[:, pad : pad + height, pad : pad + width].transpose(3, 0, 1, 2)
+
+
+def _geometry(draw: Draw) -> tuple[tuple[int, ...], dict[str, Any]]:
+    """Draw the shape of images, and options of `windows` that fit them."""
+    kernel, pad = (draw.integer(1, 2), draw.integer(1, 3)), draw.integer(0, 1)
+    sides = [draw.integer(max(1, k - 2 * pad), 4) for k in kernel]
+    shape = (draw.integer(0, 2), draw.integer(1, 2), *sides)
+    return shape, {"kernel": kernel, "stride": draw.integer(1, 2), "pad": pad}
+
+
+def _windows_inputs(draw: Draw) -> Call:
+    shape, options = _geometry(draw)
+    return (draw.array(shape),), options
+
+
+def _add_windows_inputs(draw: Draw) -> Call:
+    shape, options = _geometry(draw)
+    kernel = options["kernel"]
+    parts = (kernel[0] * kernel[1], shape[1], *windows_along(shape, **options), shape[0])
+    return (draw.array(parts),), {"shape": shape, **options}
+
+
+declare(
+    windows,
+    lambda g, out, x, kernel, stride, pad=0: add_windows(g, x.shape, kernel, stride, pad),
+    inputs=_windows_inputs,
+)
+declare(
+    add_windows,
+    lambda g, out, parts, shape, kernel, stride, pad=0: windows(g, kernel, stride, pad),
+    inputs=_add_windows_inputs,
+)
