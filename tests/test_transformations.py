@@ -225,6 +225,25 @@ def test_a_dataclass_as_parameters():
     assert type(unflatten(vector)) is Layer
 
 
+def test_a_dataclass_compiled():
+    def step(net, x):
+        g = mg.grad(lambda net: np.sum(np.tanh(x @ net.w + net.b) ** 2))(net)
+        return Layer(net.w - 0.1 * g.w, net.b - 0.1 * g.b), [net.b * 2]
+
+    net, compiled = Layer(P["w"], P["b"]), mg.jit(step)
+    (expected, (double,)), other = step(net, A), Layer(2 * P["w"], P["b"])
+    for _ in range(3):
+        got, (twice,) = compiled(net, A)
+        assert type(got) is Layer
+        np.testing.assert_allclose(got.w, expected.w, rtol=1e-12)
+        np.testing.assert_allclose(got.b, expected.b, rtol=1e-12)
+        np.testing.assert_array_equal(twice, double)
+        np.testing.assert_allclose(compiled(other, A)[0].w, step(other, A)[0].w, rtol=1e-12)
+    assert compiled.cache_info().misses == 1
+    assert compiled(Layer(P["w"][:, :1], P["b"][:1]), A)[0].w.shape == (2, 1)
+    assert compiled.cache_info().misses == 2
+
+
 def test_a_class_with_functions_of_its_own():
     class Pair:
         def __init__(self, left, right):

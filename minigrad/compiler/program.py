@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 import numpy as np
 
-from ..engine.arrays import map_tree
+from ..engine.arrays import CONTAINERS, children_of, map_tree
 from ..engine.tensor import Tensor
 from ..engine.walk import ALONE_BELOW
 from ..pictures.tape import Tape
@@ -143,6 +143,8 @@ def named_leaves(name: str, x: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(x, (tuple, list)):
         for i, each in enumerate(x):
             yield from named_leaves(f"{name}_{i}", each)
+    elif type(x) in CONTAINERS:
+        yield from named_leaves(name, children_of(x))
     elif is_leaf(x):
         yield name, x
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arrays import CONTAINERS, children_of
 from ..engine.layer import Layer
 from ..engine.tensor import Tensor
 from .trace import TracedGenerator
@@ -41,6 +42,9 @@ def flatten(items: Iterable[Any], leaves: list[Any], key: list[Any]) -> None:
         elif isinstance(x, (tuple, list)):
             key.append((kind, len(x)))
             flatten(x, leaves, key)
+        elif kind in CONTAINERS:
+            key.append(kind)
+            flatten((children_of(x),), leaves, key)
         elif kind is Tensor or kind is Traced or kind is TracedGenerator:
             raise Inlined
         elif isinstance(x, (np.generic, np.random.Generator)):
@@ -121,6 +125,9 @@ class ReaderSource:
         elif isinstance(x, (tuple, list)):
             self.require(f"type({name}) is {self.bound(kind)}", f"len({name}) == {len(x)}")
             self.unpack(name, x)
+        elif kind in CONTAINERS:
+            self.require(f"type({name}) is {self.bound(kind)}")
+            self.unpack(f"({self.bound(children_of)}({name}),)", [children_of(x)])
         else:
             self.require(f"{name} is {self.bound(x)}" if cannot_change(x) else "False")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.arrays import like
+from ..engine.arrays import CONTAINERS, children_of, like, map_tree, with_children
 from ..rules.facts import facts
 from .ir import Node, added_at, cast, is_constant, is_kept, part, pick, scalar_of, spread, written
 from .memory import Place, Plan, is_broadcast, is_reduction
@@ -406,6 +406,10 @@ class Writer:
             if type(tree) is list:
                 return f"[{items}]"
             return f"{self.function(type(tree))}({items if hasattr(tree, '_fields') else f'[{items}]'})"
+        if type(tree) in CONTAINERS:
+            empty = map_tree(lambda _, leaf: None, None, tree)
+            children = self.literal(children_of(tree), new)
+            return f"{self.bound(with_children, 'with_children')}({self.bound(empty, 'kind')}, {children})"
         return self.spelled(tree)
 
     def handed_out(self, node: Node, array: bool) -> str:

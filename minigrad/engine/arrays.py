@@ -47,8 +47,7 @@ def map_tree(function: Callable[[Any, Any], Any], shared: Any, tree: Any) -> Any
     if isinstance(tree, (list, tuple)):
         return rebuilt(tree, [map_tree(function, shared, each) for each in tree])
     if type(tree) in CONTAINERS:
-        children, with_children = CONTAINERS[type(tree)]
-        return with_children(tree, map_tree(function, shared, children(tree)))
+        return with_children(tree, map_tree(function, shared, children_of(tree)))
     return function(shared, tree)
 
 
@@ -56,10 +55,20 @@ CONTAINERS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] =
 """Containers of arrays beside dicts, lists and tuples: how to read their children, and to make one with others."""
 
 
+def children_of(x: Any) -> Any:
+    """Return the children of a registered container, in a dict, list or tuple."""
+    return CONTAINERS[type(x)][0](x)
+
+
+def with_children(x: Any, new: Any) -> Any:
+    """Return a registered container like x with other children."""
+    return CONTAINERS[type(x)][1](x, new)
+
+
 def register_container(
     kind: type,
     children: Callable[[Any], Any] | None = None,
-    with_children: Callable[[Any, Any], Any] | None = None,
+    rebuild: Callable[[Any, Any], Any] | None = None,
 ) -> type:
     """Let instances of a class be nested arguments and results, as dicts, lists and tuples are.
 
@@ -70,8 +79,8 @@ def register_container(
         whose fields are its children.
     children : callable, optional
         ``children(x)`` returns the children of an instance in a dict, list or tuple: arrays, or containers of them.
-    with_children : callable, optional
-        ``with_children(x, new)`` returns an instance like x with other children, nested as ``children(x)`` is.
+    rebuild : callable, optional
+        ``rebuild(x, new)`` returns an instance like x with other children, nested as ``children(x)`` is.
 
     Returns
     -------
@@ -85,13 +94,13 @@ def register_container(
     """
     if not isinstance(kind, type):
         raise TypeError(f"register_container: got {kind!r}; expected a class")
-    if children is None or with_children is None:
+    if children is None or rebuild is None:
         if not is_dataclass(kind):
             raise TypeError(
-                f"register_container: {kind.__name__} is no dataclass; give children(x) and with_children(x, new), too"
+                f"register_container: {kind.__name__} is no dataclass; give children(x) and rebuild(x, new), too"
             )
-        children, with_children = _fields_of, _with_fields
-    CONTAINERS[kind] = children, with_children
+        children, rebuild = _fields_of, _with_fields
+    CONTAINERS[kind] = children, rebuild
     return kind
 
 
