@@ -1,8 +1,10 @@
 """Update rules: one step of a parameter along its gradient.
 
-Every rule has the form used in Stanford's CS231n, ``rule(w, dw, config=None) -> (w, config)``: it gets a
-parameter, its gradient, and a dict with the rule's settings (and, for rules that have one, its state), and
-returns the parameter and the dict for the next step. A rule is one function, entered in `rules` by its name.
+A rule is declared once, as a function of arrays that returns the step and the new state, and has two forms. In the
+course's, that of Stanford's CS231n, ``rule(w, dw, config=None) -> (w, config)`` updates the parameter in place; the
+dict has the rule's settings and its state. As pure functions, ``state = rule.init(params)`` and
+``params, state = rule.update(grads, state, params, learning_rate=1e-3)`` take nested parameters and change nothing:
+they go into a training step that `mg.jit` compiles whole.
 """
 
 from __future__ import annotations
@@ -14,48 +16,256 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .engine.arrays import map_tree
+
 Config = dict[str, Any]
 Rule = Callable[[NDArray[Any], NDArray[Any], Config | None], tuple[NDArray[Any], Config]]
+Step = Callable[[Any, Any, dict[str, Any], dict[str, Any]], tuple[Any, dict[str, Any]]]
 
 
-def sgd(w: NDArray[Any], dw: NDArray[Any], config: Config | None = None) -> tuple[NDArray[Any], Config]:
-    """Plain stochastic gradient descent, ``w -= learning_rate * dw``, in place.
+class UpdateRule:
+    """An update rule in both forms; made by `update_rule`.
 
     Parameters
     ----------
-    w : ndarray of any shape, floating
-        The parameter; it is overwritten.
-    dw : ndarray of w's shape and dtype
-        The gradient of the loss with respect to `w`.
-    config : dict, optional
-        ``learning_rate``, a finite number >= 0; 1e-2 is filled in when it is missing.
+    step
+        ``step(w, dw, state, settings) -> (step, state)``: what is added to the parameter, and the new state; pure.
+    settings
+        The settings, and their defaults.
+    state
+        The names of what is kept for the next step: arrays of the parameter's shape, 0 at first; but ``t`` is the
+        number of steps made.
+    """
+
+    def __init__(self, step: Step, settings: dict[str, float], state: tuple[str, ...]) -> None:
+        self.step, self.settings, self.state = step, settings, state
+        self.__name__ = self.__qualname__ = step.__name__
+        self.__doc__ = step.__doc__
+
+    def __call__(
+        self, w: NDArray[Any], dw: NDArray[Any], config: Config | None = None
+    ) -> tuple[NDArray[Any], Config]:
+        """Update a parameter in place.
+
+        Parameters
+        ----------
+        w : ndarray of any shape, floating
+            The parameter; it is overwritten.
+        dw : ndarray of w's shape and dtype
+            The gradient of the loss with respect to `w`.
+        config : dict, optional
+            The settings and the state; what is missing is filled in.
+
+        Returns
+        -------
+        w : ndarray
+            The array that was passed in, updated; its dtype does not change.
+        config : dict
+            The dict that was passed in, or a new one.
+
+        Raises
+        ------
+        TypeError, ValueError
+            When an argument is not as above; nothing has been changed then.
+        """
+        config = {} if config is None else config
+        if not isinstance(config, dict):
+            raise TypeError(
+                f'{self.__name__}: config is {config!r}; expected a dict, such as {{"learning_rate": 1e-2}}'
+            )
+        _check_step(w, dw)
+        settings = {name: config.get(name, default) for name, default in self.settings.items()}
+        for name, value in settings.items():
+            _check_setting(name, value)
+        _check_keys(config, known={*self.settings, *self.state})
+        state = {name: _state(name, config, w) for name in self.state}
+        # Python floats: they never widen float32.
+        step, state = self.step(w, dw, state, {name: float(value) for name, value in settings.items()})
+        for name, value in settings.items():
+            config.setdefault(name, value)
+        config.update({name: int(x) if name == "t" else np.asarray(x, w.dtype) for name, x in state.items()})
+        w += step
+        return w, config
+
+    def init(self, params: Any) -> dict[str, Any]:
+        """Return the state before the first step, of nested dicts, lists and tuples of parameters."""
+        return {
+            name: np.int64(0) if name == "t" else map_tree(lambda _, w: np.zeros_like(w), None, params)
+            for name in self.state
+        }
+
+    def update(
+        self, grads: Any, state: dict[str, Any], params: Any, **settings: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return the parameters after a step, and the new state; nothing is changed.
+
+        Parameters
+        ----------
+        grads
+            The gradients, nested as the parameters are.
+        state
+            What `init`, or the step before, returned.
+        params
+            The parameters.
+        **settings
+            Those that are not to be the defaults. One that changes from step to step (a learning rate on a
+            schedule) is best given as an array, ``np.float32(learning_rate)``: a compiled step stays the same.
+
+        Raises
+        ------
+        TypeError, ValueError
+            When a setting is unknown or out of its range, or a gradient's shape is not its parameter's.
+        """
+        _check_keys(settings, known=set(self.settings))
+        for name, value in settings.items():
+            if not hasattr(value, "dtype"):
+                _check_setting(name, value)
+        settings = self.settings | settings
+        slopes, states = _leaves(grads), {name: _leaves(each) for name, each in state.items() if name != "t"}
+        weights = _leaves(params)
+        steps: dict[str, list[Any]] = {name: [] for name in states}
+        if len(slopes) != len(weights):
+            raise ValueError(
+                f"{self.__name__}: {len(slopes)} gradients, {len(weights)} parameters; they must agree"
+            )
+        moved, old = [], {name: state[name] for name in self.state if name == "t"}
+        new: dict[str, Any] = {}
+        for i, (w, dw) in enumerate(zip(weights, slopes, strict=True)):
+            if dw.shape != w.shape:
+                raise ValueError(
+                    f"{self.__name__}: a gradient has shape {dw.shape}, its parameter {w.shape}; they must agree"
+                )
+            own = {name: _of_dtype(value, w.dtype) for name, value in settings.items()}
+            step, new = self.step(w, dw, old | {name: each[i] for name, each in states.items()}, own)
+            moved.append(_of_dtype(w + step, w.dtype))
+            for name, each in steps.items():
+                each.append(_of_dtype(new[name], w.dtype))
+        result = {name: _rebuilt(params, each) for name, each in steps.items()}
+        return _rebuilt(params, moved), result | {name: new.get(name, value) for name, value in old.items()}
+
+    def __repr__(self) -> str:
+        return f"UpdateRule({self.__name__})"
+
+
+rules: dict[str, Rule] = {}
+"""The update rules by their names."""
+
+
+def update_rule(*state: str, **settings: float) -> Callable[[Step], UpdateRule]:
+    """Make an update rule of a step, and enter it in `rules`; the parameters are those of `UpdateRule`."""
+
+    def enter(step: Step) -> UpdateRule:
+        made = UpdateRule(step, settings, state)
+        rules[made.__name__] = made
+        return made
+
+    return enter
+
+
+@update_rule(learning_rate=1e-2)
+def sgd(w: Any, dw: Any, state: dict[str, Any], settings: dict[str, Any]) -> Any:
+    """Stochastic gradient descent: ``w -= learning_rate * dw``."""
+    return -settings["learning_rate"] * dw, state
+
+
+@update_rule("velocity", learning_rate=1e-2, momentum=0.9)
+def sgd_momentum(w: Any, dw: Any, state: dict[str, Any], settings: dict[str, Any]) -> Any:
+    """Gradient descent with momentum: ``velocity = momentum * velocity - learning_rate * dw``; ``w += velocity``.
+
+    Polyak: "Some methods of speeding up the convergence of iteration methods", 1964.
+    """
+    velocity = settings["momentum"] * state["velocity"] - settings["learning_rate"] * dw
+    return velocity, {"velocity": velocity}
+
+
+@update_rule("velocity", learning_rate=1e-2, momentum=0.9)
+def nesterov_momentum(w: Any, dw: Any, state: dict[str, Any], settings: dict[str, Any]) -> Any:
+    """Momentum as of the place that it leads to: ``velocity`` as in `sgd_momentum`, ``w += momentum * velocity - …dw``.
+
+    Written for the parameters looked ahead, as in the notes of CS231n: the step is
+    ``momentum * velocity - learning_rate * dw`` with the new velocity. Nesterov: "A method of solving a convex
+    programming problem with convergence rate O(1/k²)", 1983.
+    """
+    move = settings["learning_rate"] * dw
+    velocity = settings["momentum"] * state["velocity"] - move
+    return settings["momentum"] * velocity - move, {"velocity": velocity}
+
+
+@update_rule("cache", learning_rate=1e-2, epsilon=1e-8)
+def adagrad(w: Any, dw: Any, state: dict[str, Any], settings: dict[str, Any]) -> Any:
+    """Steps over the root of the sum of squared gradients: ``w -= learning_rate * dw / (sqrt(cache) + epsilon)``.
+
+    Duchi, Hazan, Singer: "Adaptive subgradient methods for online learning and stochastic optimization", 2011.
+    """
+    cache = state["cache"] + dw * dw
+    return -settings["learning_rate"] * dw / (np.sqrt(cache) + settings["epsilon"]), {"cache": cache}
+
+
+@update_rule("cache", learning_rate=1e-2, decay_rate=0.99, epsilon=1e-8)
+def rmsprop(w: Any, dw: Any, state: dict[str, Any], settings: dict[str, Any]) -> Any:
+    """As `adagrad`, with a moving average of the squared gradients, of ``decay_rate``, in place of their sum.
+
+    Tieleman, Hinton: "Lecture 6.5, rmsprop", Coursera, 2012.
+    """
+    decay = settings["decay_rate"]
+    cache = decay * state["cache"] + (1 - decay) * dw * dw
+    return -settings["learning_rate"] * dw / (np.sqrt(cache) + settings["epsilon"]), {"cache": cache}
+
+
+@update_rule("m", "v", "t", learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8)
+def adam(w: Any, dw: Any, state: dict[str, Any], settings: dict[str, Any]) -> Any:
+    """Moving averages of the gradient, ``m``, over the root of that of its square, ``v``; bias-corrected by ``t``.
+
+    ``t`` is raised before it is used. Kingma, Ba: "Adam: a method for stochastic optimization", 2015.
+    """
+    beta1, beta2, t = settings["beta1"], settings["beta2"], state["t"] + 1
+    m = beta1 * state["m"] + (1 - beta1) * dw
+    v = beta2 * state["v"] + (1 - beta2) * dw * dw
+    m_scale, v_scale = (_of_dtype(1 / (1 - beta**t), w.dtype) for beta in (beta1, beta2))
+    step = -settings["learning_rate"] * m_scale * m / (np.sqrt(v_scale * v) + settings["epsilon"])
+    return step, {"m": m, "v": v, "t": t}
+
+
+@update_rule("m", "v", "t", learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=1e-2)
+def adamw(w: Any, dw: Any, state: dict[str, Any], settings: dict[str, Any]) -> Any:
+    """`adam`, and apart from it ``w -= learning_rate * weight_decay * w``.
+
+    Loshchilov, Hutter: "Decoupled weight decay regularization", 2019.
+    """
+    step, state = adam.step(w, dw, state, settings)
+    return step - settings["learning_rate"] * settings["weight_decay"] * w, state
+
+
+def clip_global_norm(grads: Any, max_norm: float) -> tuple[Any, Any]:
+    """Scale nested gradients so that the norm of all together is at most ``max_norm``.
+
+    Pascanu, Mikolov, Bengio: "On the difficulty of training recurrent neural networks", 2013.
+
+    Parameters
+    ----------
+    grads
+        Gradients in nested dicts, lists and tuples; they are not changed.
+    max_norm : float
+        Above 0.
 
     Returns
     -------
-    w : ndarray
-        The array that was passed in, updated; its dtype does not change.
-    config : dict
-        The dict that was passed in, or a new one.
+    grads
+        The gradients, each of its dtype.
+    norm : number
+        The norm that they had.
 
     Raises
     ------
-    TypeError, ValueError
-        When an argument is not as above; nothing has been changed then.
+    ValueError
+        If ``max_norm`` is not above 0.
     """
-    config = {} if config is None else config
-    if not isinstance(config, dict):
-        raise TypeError(f'sgd: config is {config!r}; expected a dict, such as {{"learning_rate": 1e-2}}')
-    learning_rate = config.get("learning_rate", 1e-2)
-    _check_step(w, dw)
-    _check_learning_rate(learning_rate)
-    _check_keys(config, known={"learning_rate"})
-    config.setdefault("learning_rate", learning_rate)
-    w -= float(learning_rate) * dw  # a Python float: it never widens float32
-    return w, config
-
-
-rules: dict[str, Rule] = {"sgd": sgd}
-"""The update rules by their names."""
+    if not max_norm > 0:
+        raise ValueError(f"clip_global_norm: max_norm is {max_norm!r}; expected a number above 0")
+    leaves = _leaves(grads)
+    norm = np.sqrt(sum([np.sum(np.square(g.astype(np.float64))) for g in leaves], np.float64(0)))
+    scale = max_norm / np.maximum(norm, max_norm)
+    return _rebuilt(grads, [g * _of_dtype(scale, g.dtype) for g in leaves]), norm
 
 
 def find_rule(rule: str | Rule) -> Rule:
@@ -80,6 +290,37 @@ def find_rule(rule: str | Rule) -> Rule:
     return rules[rule]
 
 
+def _leaves(tree: Any) -> list[Any]:
+    """Return the arrays of nested dicts, lists and tuples, in order."""
+    found: list[Any] = []
+    map_tree(lambda _, leaf: found.append(leaf), None, tree)
+    return found
+
+
+def _rebuilt(tree: Any, leaves: list[Any]) -> Any:
+    """Return a tree with other leaves."""
+    remaining = iter(leaves)
+    return map_tree(lambda _, leaf: next(remaining), None, tree)
+
+
+def _of_dtype(x: Any, dtype: np.dtype[Any]) -> Any:
+    """Return an array or a NumPy number in a dtype; a Python number, which widens none, as it is."""
+    return x.astype(dtype, copy=False) if hasattr(x, "astype") else x
+
+
+def _state(name: str, config: Config, w: NDArray[Any]) -> Any:
+    """Return what a config has of a rule's state, or what it is before the first step."""
+    if name == "t":
+        t = config.get("t", 0)
+        if not isinstance(t, (int, np.integer)) or t < 0:
+            raise ValueError(f"t is {t!r}; expected the number of steps made, an integer >= 0")
+        return int(t)
+    value = np.asarray(config[name], w.dtype) if config.get(name) is not None else np.zeros_like(w)
+    if value.shape != w.shape:
+        raise ValueError(f"{name} has shape {value.shape}, the parameter w has {w.shape}; they must agree")
+    return value
+
+
 def _check_step(w: NDArray[Any], dw: NDArray[Any]) -> None:
     if not isinstance(w, np.ndarray):
         raise TypeError(f"w must be a NumPy array, got {type(w).__name__}")
@@ -100,11 +341,14 @@ def _check_step(w: NDArray[Any], dw: NDArray[Any]) -> None:
         )
 
 
-def _check_learning_rate(learning_rate: object) -> None:
-    if not isinstance(learning_rate, float | int | np.floating | np.integer):
-        raise TypeError(f"learning_rate must be a number, got {learning_rate!r}")
-    if not (math.isfinite(learning_rate) and learning_rate >= 0):
-        raise ValueError(f"learning_rate must be finite and >= 0, got {learning_rate!r}")
+def _check_setting(name: str, value: object) -> None:
+    """Refuse a setting that is no finite number >= 0; what weighs an average is below 1."""
+    if not isinstance(value, float | int | np.floating | np.integer):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} must be finite and >= 0, got {value!r}")
+    if name in ("momentum", "decay_rate", "beta1", "beta2") and value >= 1:
+        raise ValueError(f"{name} must be in [0, 1), got {value!r}")
 
 
 def _check_keys(config: Config, known: set[str]) -> None:

@@ -6,11 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+import minigrad as mg
 from minigrad import optim
 from minigrad.optim import sgd
 
 DTYPES = st.sampled_from([np.float32, np.float64])
 RATES = st.floats(0, 10)
+EVERY_RULE = pytest.mark.parametrize("rule", optim.rules.values(), ids=optim.rules)
 
 
 @st.composite
@@ -31,24 +33,231 @@ def test_sgd_moves_against_the_gradient_by_the_learning_rate(step, rate):
     np.testing.assert_allclose(new_w, expected, rtol=1e-6, atol=1e-6)
 
 
-@settings(deadline=None)
+@EVERY_RULE
 @given(steps(), RATES)
-def test_sgd_updates_in_place_and_keeps_dtype_and_gradient(step, rate):
+def test_a_rule_updates_in_place_and_keeps_dtypes_and_gradient(rule, step, rate):
     w, dw = step
-    dtype, gradient = w.dtype, dw.copy()
-    new_w, _ = sgd(w, dw, {"learning_rate": rate})
-    assert new_w is w
-    assert new_w.dtype == dtype
+    dtype, gradient, config = w.dtype, dw.copy(), {"learning_rate": rate}
+    for _ in range(2):
+        new_w, new_config = rule(w, dw, config)
+        assert new_w is w
+        assert new_w.dtype == dtype
+        assert new_config is config
+        assert config.keys() == {*rule.settings, *rule.state}
+        for name in set(rule.state) - {"t"}:
+            assert (type(config[name]), config[name].dtype, config[name].shape) == (
+                np.ndarray,
+                dtype,
+                w.shape,
+            )
     np.testing.assert_array_equal(dw, gradient)
 
 
-@settings(deadline=None)
+@EVERY_RULE
 @given(steps())
-def test_sgd_with_learning_rate_zero_changes_nothing(step):
+def test_a_learning_rate_of_zero_changes_nothing(rule, step):
     w, dw = step
     before = w.copy()
-    sgd(w, dw, {"learning_rate": 0})
+    rule(w, dw, {"learning_rate": 0})
     np.testing.assert_array_equal(w, before)
+
+
+@EVERY_RULE
+def test_a_rule_finds_the_minimum_of_a_parabola(rule):
+    w, config = np.array([3.0, -2.0]), {"learning_rate": 0.1}
+    for _ in range(1000):
+        w, config = rule(w, 2 * w, config)
+    assert np.abs(w).max() < 0.11  # as rmsprop goes on with steps of the learning rate
+
+
+@EVERY_RULE
+@given(steps(), st.sampled_from([0.0, 1e-3, 0.5]))
+def test_both_forms_of_a_rule_agree_and_the_pure_one_changes_nothing(rule, step, rate):
+    w, dw = step
+    params, grads = {"a": [w, 2 * w], "b": w}, {"a": [dw, 3 * dw], "b": -dw}
+    kept = [x.copy() for x in (w, dw)]
+    state, moved = rule.init(params), params
+    for _ in range(3):
+        moved, state = rule.update(grads, state, moved, learning_rate=rate)
+    for x, before in zip((w, dw), kept, strict=True):
+        np.testing.assert_array_equal(x, before)
+    for parameter, slope, found in (
+        (w, dw, moved["a"][0]),
+        (np.asarray(2 * w), 3 * dw, moved["a"][1]),
+        (w, -dw, moved["b"]),
+    ):
+        expected, config = parameter.copy(), {"learning_rate": rate}
+        for _ in range(3):
+            expected, config = rule(expected, slope, config)
+        assert found.dtype == w.dtype
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6 * np.abs(parameter).max(initial=1))
+
+
+@EVERY_RULE
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_compiled_a_whole_step_is_what_it_is_as_written(rule, dtype):
+    rng = np.random.default_rng(0)
+    params = {"W": rng.standard_normal((4, 3)).astype(dtype), "b": np.zeros(3, dtype)}
+
+    def step(params, state, X, rate):
+        loss, grads = mg.value_and_grad(lambda p: np.mean(np.tanh(X @ p["W"] + p["b"]) ** 2))(params)
+        params, state = rule.update(grads, state, params, learning_rate=rate)
+        return loss, params, state
+
+    compiled = mg.jit(step)
+    written, fast = (params, rule.init(params)), (params, rule.init(params))
+    for i in range(4):
+        X, rate = rng.standard_normal((5, 4)).astype(dtype), np.float32(0.1 / (i + 1))
+        _, *written = step(*written, X, rate)
+        _, *fast = compiled(*fast, X, rate)
+        for name in params:
+            assert fast[0][name].dtype == dtype
+            np.testing.assert_allclose(fast[0][name], written[0][name], rtol=1e-5, atol=1e-6)
+    assert compiled.cache_info().misses == 1
+
+
+def span(low, high):
+    return np.linspace(low, high, num=20).reshape(4, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "published"),
+    [
+        (
+            "sgd_momentum",
+            {"learning_rate": 1e-3, "velocity": span(0.6, 0.9)},
+            {
+                "w": [
+                    [0.1406, 0.20738947, 0.27417895, 0.34096842, 0.40775789],
+                    [0.47454737, 0.54133684, 0.60812632, 0.67491579, 0.74170526],
+                    [0.80849474, 0.87528421, 0.94207368, 1.00886316, 1.07565263],
+                    [1.14244211, 1.20923158, 1.27602105, 1.34281053, 1.4096],
+                ],
+                "velocity": [
+                    [0.5406, 0.55475789, 0.56891579, 0.58307368, 0.59723158],
+                    [0.61138947, 0.62554737, 0.63970526, 0.65386316, 0.66802105],
+                    [0.68217895, 0.69633684, 0.71049474, 0.72465263, 0.73881053],
+                    [0.75296842, 0.76712632, 0.78128421, 0.79544211, 0.8096],
+                ],
+            },
+        ),
+        (
+            "rmsprop",
+            {"learning_rate": 1e-2, "cache": span(0.6, 0.9)},
+            {
+                "w": [
+                    [-0.39223849, -0.34037513, -0.28849239, -0.23659121, -0.18467247],
+                    [-0.132737, -0.08078555, -0.02881884, 0.02316247, 0.07515774],
+                    [0.12716641, 0.17918792, 0.23122175, 0.28326742, 0.33532447],
+                    [0.38739248, 0.43947102, 0.49155973, 0.54365823, 0.59576619],
+                ],
+                "cache": [
+                    [0.5976, 0.6126277, 0.6277108, 0.64284931, 0.65804321],
+                    [0.67329252, 0.68859723, 0.70395734, 0.71937285, 0.73484377],
+                    [0.75037008, 0.7659518, 0.78158892, 0.79728144, 0.81302936],
+                    [0.82883269, 0.84469141, 0.86060554, 0.87657507, 0.8926],
+                ],
+            },
+        ),
+        (
+            "adam",
+            {"learning_rate": 1e-2, "m": span(0.6, 0.9), "v": span(0.7, 0.5), "t": 5},
+            {
+                "w": [
+                    [-0.40094747, -0.34836187, -0.29577703, -0.24319299, -0.19060977],
+                    [-0.1380274, -0.08544591, -0.03286534, 0.01971428, 0.0722929],
+                    [0.1248705, 0.17744702, 0.23002243, 0.28259667, 0.33516969],
+                    [0.38774145, 0.44031188, 0.49288093, 0.54544852, 0.59801459],
+                ],
+                "v": [
+                    [0.69966, 0.68908382, 0.67851319, 0.66794809, 0.65738853],
+                    [0.64683452, 0.63628604, 0.6257431, 0.61520571, 0.60467385],
+                    [0.59414753, 0.58362676, 0.57311152, 0.56260183, 0.55209767],
+                    [0.54159906, 0.53110598, 0.52061845, 0.51013645, 0.49966],
+                ],
+                "m": [
+                    [0.48, 0.49947368, 0.51894737, 0.53842105, 0.55789474],
+                    [0.57736842, 0.59684211, 0.61631579, 0.63578947, 0.65526316],
+                    [0.67473684, 0.69421053, 0.71368421, 0.73315789, 0.75263158],
+                    [0.77210526, 0.79157895, 0.81105263, 0.83052632, 0.85],
+                ],
+            },
+        ),
+    ],
+)
+def test_rules_of_the_notebook(name, config, published):
+    w, new = optim.rules[name](span(-0.4, 0.6), span(-0.6, 0.4), config)
+    for each, expected in published.items():
+        np.testing.assert_allclose(w if each == "w" else new[each], expected, rtol=0, atol=5.1e-9)
+    if name == "adam":
+    config = {"learning_rate": 0.1, "velocity": np.ones(1)}
+    w, config = optim.nesterov_momentum(np.array([1.0]), np.array([2.0]), config)
+
+
+def test_nesterov_adagrad_and_adamw_by_hand():
+    w, config = optim.nesterov_momentum(
+        np.array([1.0]), np.array([2.0]), {"learning_rate": 0.1, "velocity": np.ones(1)}
+    )
+    assert config["velocity"] == pytest.approx([0.9 - 0.2])
+    assert w == pytest.approx([1 - 0.9 * 1 + 1.9 * 0.7])  # -momentum v + (1 + momentum) v', as in the notes
+    w, config = optim.adagrad(
+        np.array([1.0]), np.array([2.0]), {"learning_rate": 0.1, "cache": np.full(1, 5.0)}
+    )
+    assert config["cache"] == pytest.approx([9.0])
+    assert w == pytest.approx([1 - 0.1 * 2 / 3])
+    w, _ = optim.adamw(np.array([1.0]), np.array([2.0]), {"learning_rate": 0.1, "weight_decay": 0.5})
+    assert w == pytest.approx([1 - 0.1 - 0.1 * 0.5])
+
+
+@given(steps(), st.floats(1e-3, 10))
+def test_a_global_norm_is_clipped_and_the_direction_kept(step, limit):
+    w, dw = step
+    grads = {"a": [w], "b": dw}
+    norm = math.sqrt(np.sum(w.astype(float) ** 2) + np.sum(dw.astype(float) ** 2))
+    clipped, found = optim.clip_global_norm(grads, limit)
+    assert found == pytest.approx(norm)
+    scale = min(1, limit / norm) if norm else 1
+    for got, want in ((clipped["a"][0], w), (clipped["b"], dw)):
+        assert got.dtype == w.dtype
+        np.testing.assert_allclose(got, want * w.dtype.type(scale), rtol=1e-5, atol=1e-30)
+
+
+def test_a_norm_beyond_float32_is_clipped_too():
+    clipped, _ = optim.clip_global_norm([np.array([3e30, 4e30], np.float32)], 1.0)
+    np.testing.assert_allclose(clipped[0], [0.6, 0.8], rtol=1e-6)
+    with pytest.raises(ValueError, match="max_norm is 0; expected a number above 0"):
+        optim.clip_global_norm([np.ones(2)], 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "message"),
+    [
+        ("adam", {"beta1": 1.0}, r"beta1 must be in \[0, 1\), got 1.0"),
+        ("adam", {"t": -1}, "t is -1; expected the number of steps made"),
+        ("adam", {"m": np.ones(2)}, r"m has shape \(2,\), the parameter w has \(3,\)"),
+        ("rmsprop", {"epsilon": -1}, "epsilon must be finite and >= 0, got -1"),
+        ("sgd_momentum", {"momentun": 0.9}, r"does not know \['momentun'\].*'momentum', 'velocity'"),
+    ],
+)
+def test_a_config_that_does_not_fit_is_refused_before_anything_is_changed(name, config, message):
+    w, before = np.ones(3), dict(config)
+    with pytest.raises(ValueError, match=message):
+        optim.rules[name](w, np.ones(3), config)
+    np.testing.assert_array_equal(w, np.ones(3))
+    assert config.keys() == before.keys()
+
+
+def test_the_pure_form_refuses_what_does_not_fit():
+    params = {"W": np.ones((2, 3))}
+    state = optim.adam.init(params)
+    with pytest.raises(ValueError, match=r"adam: a gradient has shape \(3,\), its parameter \(2, 3\)"):
+        optim.adam.update({"W": np.ones(3)}, state, params)
+    with pytest.raises(ValueError, match="adam: 2 gradients, 1 parameters"):
+        optim.adam.update([np.ones(3), np.ones(3)], state, params)
+    with pytest.raises(ValueError, match="does not know \\['lr'\\]"):
+        optim.adam.update(params, state, params, lr=0.1)
+    with pytest.raises(ValueError, match="learning_rate must be finite"):
+        optim.adam.update(params, state, params, learning_rate=math.nan)
 
 
 @settings(deadline=None)
