@@ -190,14 +190,12 @@ def test_rules_of_the_notebook(name, config, published):
     for each, expected in published.items():
         np.testing.assert_allclose(w if each == "w" else new[each], expected, rtol=0, atol=5.1e-9)
     if name == "adam":
-    config = {"learning_rate": 0.1, "velocity": np.ones(1)}
-    w, config = optim.nesterov_momentum(np.array([1.0]), np.array([2.0]), config)
+        assert new["t"] == 6
 
 
 def test_nesterov_adagrad_and_adamw_by_hand():
-    w, config = optim.nesterov_momentum(
-        np.array([1.0]), np.array([2.0]), {"learning_rate": 0.1, "velocity": np.ones(1)}
-    )
+    config = {"learning_rate": 0.1, "velocity": np.ones(1)}
+    w, config = optim.nesterov_momentum(np.array([1.0]), np.array([2.0]), config)
     assert config["velocity"] == pytest.approx([0.9 - 0.2])
     assert w == pytest.approx([1 - 0.9 * 1 + 1.9 * 0.7])  # -momentum v + (1 + momentum) v', as in the notes
     w, config = optim.adagrad(
