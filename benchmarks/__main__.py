@@ -8,11 +8,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import chain, chart, compare, grid, growth, memory, peers, start, steps
+from . import chain, chart, compare, grid, growth, memory, peers, recurrent, rewrites, start, steps
 from .measure import measure
 from .report import limit_threads, machine, table, write_json
 
-GROUPS = {"steps": steps.cases, "chain": chain.cases, "import": start.cases, "growth": growth.cases}
+GROUPS = {
+    "steps": steps.cases,
+    "chain": chain.cases,
+    "recurrent": recurrent.cases,
+    "import": start.cases,
+    "growth": growth.cases,
+    "rewrites": rewrites.cases,
+}
 """What is timed, by name."""
 
 QUICK = ["steps", "chain", "import"]
@@ -22,8 +29,11 @@ EPILOG = """\
 groups:
   steps    the training step of several nets
   chain    one small operation of a thousand, forward and backward
+  recurrent
+           the gradients of a vanilla RNN and an LSTM
   import   the import, and the first step
   growth   one operation, example, hidden unit, the more there are
+  rewrites the compiled step without each rewrite of the compiler in turn
   memory   what a contestant holds, and what a step allocates
   all      all of these
 other commands, each with its own --help:

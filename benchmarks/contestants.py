@@ -227,6 +227,31 @@ def objective(problem: Problem) -> Callable[..., Any]:
     return loss
 
 
+def plain_objective(problem: Problem) -> Callable[..., Any]:
+    """Return the same loss as a user writes it in NumPy alone."""
+    n, depth, reg = len(problem.y), problem.depth, problem.reg
+
+    def softmax(scores: Any, y: Any) -> Any:
+        shifted = scores - np.max(scores, axis=1, keepdims=True)
+        logs = shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
+        return -np.mean(logs[np.arange(n), y])
+
+    def svm(scores: Any, y: Any) -> Any:
+        margins = np.maximum(scores - scores[np.arange(n), y][:, None] + 1, 0)
+        return np.sum(margins) / n - 1
+
+    data_loss = {"softmax": softmax, "svm": svm}[problem.loss]
+
+    def loss(params: dict[str, Any], X: Any, y: Any) -> Any:
+        out = X
+        for i in range(1, depth):
+            out = np.maximum(out @ params[f"W{i}"] + params[f"b{i}"], 0)
+        scores = out @ params[f"W{depth}"] + params[f"b{depth}"]
+        return data_loss(scores, y) + 0.5 * reg * sum(np.sum(params[name] ** 2) for name in problem.weights)
+
+    return loss
+
+
 def tape(problem: Problem) -> Contestant:
     """Make the step whose gradients the tape finds; a plain update in NumPy."""
     return _with_plain_update(problem, mg.value_and_grad(objective(problem)))
@@ -245,7 +270,16 @@ def _with_plain_update(problem: Problem, loss_and_gradients: Callable[..., Any])
 
 def jit_step(problem: Problem) -> Contestant:
     """Make the whole step captured, its parameters overwritten."""
-    loss_and_gradients, rate = mg.value_and_grad(objective(problem)), problem.learning_rate
+    return _captured(problem, objective(problem))
+
+
+def jit_plain(problem: Problem) -> Contestant:
+    """Make the whole step captured, of the loss in plain NumPy."""
+    return _captured(problem, plain_objective(problem))
+
+
+def _captured(problem: Problem, loss: Callable[..., Any]) -> Contestant:
+    loss_and_gradients, rate = mg.value_and_grad(loss), problem.learning_rate
 
     @mg.jit(donate_argnums=0)
     def new(params: dict[str, Any], X: Any, y: Any) -> Any:
@@ -269,4 +303,5 @@ CONTESTANTS: dict[str, Make] = {
     "tape": tape,
     "jit gradients": jit_gradients,
     "jit step": jit_step,
+    "jit plain": jit_plain,
 }

@@ -32,6 +32,7 @@ from .ir import (
     uniform_value,
     written,
 )
+from .stores import is_zero_at, overwritten, read_as_written
 from .sums import combine, without_shift
 
 
@@ -173,6 +174,23 @@ def new_axis(node: Node) -> Node | None:
     return Node(np.reshape, (x, node.shape), {}, node.value)
 
 
+def signs_last(node: Node) -> Node | None:
+    """Take the negative of a product or quotient, in place of that of an operand, or none of both. Exact."""
+    if node.kwargs or node.dtype.kind != "f":
+        return None
+    if node.function is np.negative:
+        x = node.args[0]
+        return x.args[0] if x.function is np.negative and not x.kwargs else None
+    if node.function not in (np.multiply, np.divide):
+        return None
+    for i, x in enumerate(node.args):
+        negative = type(x) is Node and x.function is np.negative and not x.kwargs
+        if negative and len(x.readers) == 1 and alike(node, x) and type(x.args[0]) is Node:
+            args = (*node.args[:i], x.args[0], *node.args[i + 1 :])
+            return Node(np.negative, (Node(node.function, args, {}, node.value),), {}, node.value)
+    return None
+
+
 # Cheaper calls
 
 
@@ -213,19 +231,67 @@ def flat_labels(node: Node) -> Node | None:
     return moved if node.function is pick else Node(np.reshape, (moved, x.shape), {}, x.value)
 
 
-def row_sums_of_scattered(node: Node) -> Node | None:
-    """Take what is scattered to one column a row for the sums of the rows. May change the sign of a zero."""
-    if node.function != np.add.reduce or node.kwargs.get("axis") not in (1, -1, (1,), (-1,)):
+def scattered_products(node: Node) -> Node | None:
+    """Compute with what is scattered, and scatter the result: what is zero elsewhere stays so.
+
+    Changes the sign of zeros, and leaves zeros where they would be multiplied by infinity or NaN.
+    """
+    if node.dtype.kind != "f" or node.kwargs or node.function not in (np.negative, np.multiply, np.divide):
         return None
-    x = node.args[0]
-    negated = x.function is np.negative and not x.kwargs
-    found = scattered(x.args[0] if negated else x)
-    if found is None or one_a_row(*found[1:]) is None or node.dtype != x.dtype or not node.shape:
+    for i, x in enumerate(node.args[: 1 if node.function is np.divide else 2]):
+        found = scattered(x)
+        if found is None or not alike(node, x):
+            continue
+        value, index, shape = found
+        others = [read(y, index, shape) for y in node.args if y is not x]
+        args = (*others[:i], value, *others[i:])
+        if len(args) == len(node.args):
+            made = node.function(*(y.value if type(y) is Node else y for y in args))
+            return Node(SCATTER, (Node(node.function, args, {}, made), index, shape), {}, node.value)
+    return None
+
+
+def read(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
+    """Make the call that reads at an index what is broadcast to a shape."""
+    if type(x) is not Node or x.shape == ():
+        return x
+    if x.shape != shape:
+        x = Node(np.broadcast_to, (x, shape), {}, np.broadcast_to(x.value, shape))
+    value = x.value[mapped(lambda i: i.value if type(i) is Node else i, index)]
+    return Node(part if is_basic(index) else pick, (x, index), {}, value)
+
+
+def is_basic(index: Any) -> bool:
+    """Tell whether reading at an index makes a view: it has integers, slices and new axes alone."""
+    parts = index if type(index) is tuple else (index,)
+    parts = tuple(each.value if type(each) is Node else each for each in parts)
+    return all(
+        each is None or each is Ellipsis or type(each) in (int, slice) or isinstance(each, np.integer)
+        for each in parts
+    )
+
+
+def sums_of_scattered(node: Node) -> Node | None:
+    """Add up what is scattered, in place of an array that is zero elsewhere. May change the sign of a zero."""
+    if node.function != np.add.reduce or len(node.args) > 1 or not node.kwargs.keys() <= {"axis", "keepdims"}:
         return None
-    if len(node.args) > 1 or not node.kwargs.keys() <= {"axis", "keepdims"}:
+    found = scattered(node.args[0])
+    if found is None or node.dtype != found[0].dtype:
         return None
-    total = Node(np.reshape, (found[0], node.shape), {}, node.value)
-    return Node(np.negative, (total,), {}, node.value) if negated else total
+    value, index, shape = found
+    axis = node.kwargs.get("axis")
+    if node.value.size == 1:
+        axes = {"axis": None, "keepdims": False}
+        total = (
+            Node(np.add.reduce, (value,), axes, np.add.reduce(value.value, axis=None))
+            if value.shape
+            else value
+        )
+    elif axis in (1, -1, (1,), (-1,)) and one_a_row(index, shape) is not None:
+        total = value
+    else:
+        return None
+    return Node(np.reshape, (total, node.shape), {}, node.value) if node.shape else total
 
 
 def scattered_onto(node: Node) -> Node | None:
@@ -237,31 +303,18 @@ def scattered_onto(node: Node) -> Node | None:
         return None
     for sparse, x in (node.args, node.args[::-1]):
         found = scattered(sparse)
-        if not found or len(sparse.readers) != 1 or type(x) is not Node or x.function is None:
+        if not found or len(sparse.readers) > 1 or type(x) is not Node or x.function is None:
             continue
-        if alike(node, x) and alike(node, sparse):
-            return added_into(x, found[1], found[0], one_a_row(*found[1:]) is not None)
+        if not alike(node, x) or not alike(node, sparse):
+            continue
+        value, index, shape = found
+        if not is_basic(index) and one_a_row(index, shape) is None:
+            return Node(added_at, (x, index, value), {}, x.value)
+        before = read(x, index, shape)
+        if not is_zero_at(x, index):
+            value = Node(np.add, (before, value), {}, before.value)
+        return Node(written, (x, index, value), {}, x.value)
     return None
-
-
-def added_into(x: Node, index: Any, value: Any, apart: bool) -> Node:
-    """Make the call of ``x[index] += value``; of an index with arrays, told whether it names no entry twice."""
-    parts = index if type(index) is tuple else (index,)
-    basic = all(each is None or each is Ellipsis or type(each) in (int, slice) for each in parts)
-    if not (apart or basic):
-        return Node(added_at, (x, index, value), {}, x.value)
-    read = Node(
-        part if basic else pick, (x, index), {}, x.value[mapped(lambda i: getattr(i, "value", i), index)]
-    )
-    return Node(written, (x, index, Node(np.add, (read, value), {}, read.value)), {}, x.value)
-
-
-def negated_constants(node: Node) -> Node | None:
-    """Scatter the negative of a constant, in place of the negative of the whole. Changes the sign of zeros."""
-    found = scattered(node.args[0]) if node.function is np.negative and not node.kwargs else None
-    if found is None or not is_constant(found[0]) or found[0].dtype.kind != "f":
-        return None
-    return Node(SCATTER, (constant(-found[0].value), *found[1:]), {}, node.value)
 
 
 def half_at_ties(node: Node) -> Node | None:
@@ -322,26 +375,45 @@ def broadcast_first(node: Node) -> Node | None:
 
 
 def matrix_products(node: Node) -> Node | None:
-    """Multiply matrices by np.dot: np.matmul asks the same of the BLAS, but takes longer to ask.
+    """Multiply matrices and vectors by np.dot: np.matmul asks the same of the BLAS, but takes longer to ask.
 
-    Where neither the rows nor the columns of a matrix are contiguous, which np.dot copies first, the last bits may
-    differ; and np.dot does not warn of an overflow.
+    Columns and rows as matrices it multiplies in loops of its own, 3 to 6 times as long. Where neither the rows nor the
+    columns of a matrix are contiguous, which np.dot copies first, the last bits may differ; and np.dot does not warn of
+    an overflow.
     """
     if node.function is not np.matmul or node.kwargs or node.dtype.char not in "fdFD":
         return None
     if len(node.operands) != 2:
         return None
     x, y = node.operands
-    if not (x.value.ndim == y.value.ndim == 2 and x.dtype == y.dtype and min(x.shape + y.shape) > 1):
+    if max(x.value.ndim, y.value.ndim) > 2 or x.dtype != y.dtype or not x.value.size or not y.value.size:
         return None
     return Node(np.dot, node.args, {}, node.value)
 
 
-TIDY = (folded, straight, unchanged, small_operands, new_axis, axes_kept)
+TIDY = (
+    folded,
+    straight,
+    unchanged,
+    small_operands,
+    new_axis,
+    axes_kept,
+    signs_last,
+    read_as_written,
+    overwritten,
+)
 PASSES = (
-    (*TIDY, row_sums_of_scattered, negated_constants, half_at_ties, without_shift),
+    (*TIDY, half_at_ties, without_shift),
     (combine,),
-    (*TIDY, scattered_onto, flat_labels, squares_to_vdot, matrix_products),
+    (
+        *TIDY,
+        scattered_products,
+        sums_of_scattered,
+        scattered_onto,
+        flat_labels,
+        squares_to_vdot,
+        matrix_products,
+    ),
     (float_masks, broadcast_first),
 )
 """The rewrites, pass by pass."""
