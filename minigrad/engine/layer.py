@@ -27,8 +27,10 @@ class Layer:
         inputs: Callable[[Draw], Call] | None,
         linear: bool = False,
     ) -> None:
-        self.forward = forward
-        self.backward = backward
+        # What takes array-likes by itself (`takes_arrays`) is called without that: an op's operands are arrays.
+        self.checked = forward if hasattr(forward, "takes_arrays") else None
+        self.forward = forward if self.checked is None else inspect.unwrap(forward)
+        self.backward = inspect.unwrap(backward) if hasattr(backward, "takes_arrays") else backward
         self.name = name
         self.inputs = inputs
         self.linear = linear

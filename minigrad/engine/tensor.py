@@ -30,6 +30,7 @@ from ..rules.facts import facts
 from ..rules.indexing import GETITEM, SETITEM
 from ..rules.linalg import MATMUL
 from ..rules.table import OPS, Composite, Op
+from .arguments import BARE, explained
 from .arrays import ARRAYS, STAND_INS, as_array
 from .arrays import ARRAYS_AND_NUMBERS as PLAIN
 from .recording import Array, Call, Parent, TapeError, differentiated, next_number, recording
@@ -481,7 +482,19 @@ def apply(op: Any, /, *operands: Any, **options: Any) -> Tensor:
     for name in options:
         if type(options[name]) is Tensor:
             raise TypeError(f"{op.name}: {name} is a tensor; give it by its position, as an input")
-    out = op.forward(*args, **options) if options else op.forward(*args)
+    try:
+        out = op.forward(*args, **options) if options else op.forward(*args)
+        if op.rules is None and op.checked is not None and out[0].dtype.kind != "f":
+            out = op.checked(*args, **options)
+    except BARE as error:
+        told = (
+            explained(error, op.name, [(f"input {i}", x) for i, x in enumerate(args)])
+            if op.rules is None
+            else None
+        )
+        if told is None:
+            raise
+        raise told from error
     if op.rules is None:  # a layer
         if not op.tested and (type(out) is not tuple or len(out) != 2):
             raise TypeError(f"{op.name}: the forward returned {type(out).__name__}; expected (out, cache)")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
 from ..rules.table import Call, Draw
@@ -14,6 +15,7 @@ from ..rules.table import Call, Draw
 ALL = (True, True, True)
 
 
+@takes_arrays
 def affine_forward(x: Array, w: Array, b: Array) -> tuple[Array, tuple[Array, Array, Array]]:
     """Compute ``x_rows @ w + b``, where each example of x is flattened into a row.
 
@@ -50,6 +52,7 @@ def affine_forward(x: Array, w: Array, b: Array) -> tuple[Array, tuple[Array, Ar
     return out, (x, w, b)
 
 
+@takes_arrays
 def affine_backward(
     dout: Array, cache: tuple[Array, Array, Array], needs: Sequence[bool] = ALL
 ) -> tuple[Array | None, Array | None, Array | None]:
@@ -75,9 +78,12 @@ def affine_backward(
 
 def _rows(x: Array) -> Array:
     """Flatten each example into a row, in an empty batch too."""
+    if not x.ndim:
+        raise ValueError("affine: x has shape (); expected (N, d_1, …, d_k), an example in each row")
     return x if x.ndim == 2 else x.reshape(x.shape[0], int(np.prod(x.shape[1:])))
 
 
+@takes_arrays
 def relu_forward(x: Array) -> tuple[Array, Array]:
     """Compute max(x, 0), entry by entry.
 
@@ -95,6 +101,7 @@ def relu_forward(x: Array) -> tuple[Array, Array]:
     return out, out
 
 
+@takes_arrays
 def relu_backward(dout: Array, cache: Array) -> Array:
     """Compute the gradient of `relu_forward`: dout where x > 0, and 0 elsewhere; relu'(0) = 0.
 
@@ -111,6 +118,7 @@ def relu_backward(dout: Array, cache: Array) -> Array:
     return dout * (cache > 0)
 
 
+@takes_arrays
 def affine_relu_forward(x: Array, w: Array, b: Array) -> tuple[Array, tuple[Any, Any]]:
     """Compute `affine_forward`, then `relu_forward`; shapes as there. The cache is the pair of theirs."""
     a, affine_cache = affine_forward(x, w, b)
@@ -118,6 +126,7 @@ def affine_relu_forward(x: Array, w: Array, b: Array) -> tuple[Array, tuple[Any,
     return out, (affine_cache, relu_cache)
 
 
+@takes_arrays
 def affine_relu_backward(
     dout: Array, cache: tuple[Any, Any], needs: Sequence[bool] = ALL
 ) -> tuple[Array | None, Array | None, Array | None]:

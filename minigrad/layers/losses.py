@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
 from ..rules.table import Call, Draw, whole
@@ -38,7 +39,8 @@ def _checked_labels(y: Any, shape: tuple[int, ...], loss: str) -> Array:
     return labels
 
 
-def softmax_loss(x: Array, y: Array) -> tuple[Any, Array]:
+@takes_arrays
+def softmax_loss(x: Array, y: Any) -> tuple[Any, Array]:
     """Compute the mean cross-entropy of softmax(x) and its gradient, at scores of any size.
 
     Parameters
@@ -72,7 +74,8 @@ def softmax_loss(x: Array, y: Array) -> tuple[Any, Array]:
     return loss, dx
 
 
-def svm_loss(x: Array, y: Array) -> tuple[Any, Array]:
+@takes_arrays
+def svm_loss(x: Array, y: Any) -> tuple[Any, Array]:
     """Compute the mean multiclass hinge loss (Weston and Watkins 1999, margin 1) and its gradient.
 
     Parameters
@@ -104,6 +107,7 @@ def svm_loss(x: Array, y: Array) -> tuple[Any, Array]:
     return margins.sum(axis=1).mean(), dx / n
 
 
+@takes_arrays
 def loss_backward(dout: Array, dx: Array) -> Array:
     """Compute the gradient of a loss that found its own, dx: dout dx; dx itself, where dout is the number 1."""
     # By its type: what is captured is no number yet, whatever isinstance says.

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
 
 
+@takes_arrays
 def l2_regularized_forward(
-    loss: Any, *weights: Array, reg: float
+    loss: Array, *weights: Array, reg: float
 ) -> tuple[Any, tuple[float, tuple[Array, ...]]]:
     """Add the L2 penalty to a loss: reg / 2 times the sum of the squares of all weights.
 
@@ -41,7 +43,8 @@ def l2_regularized_forward(
     return loss[()] + loss.dtype.type(reg / 2) * squares, (reg, weights)
 
 
-def l2_regularized_backward(dout: Any, cache: tuple[float, tuple[Array, ...]]) -> tuple[Any, ...]:
+@takes_arrays
+def l2_regularized_backward(dout: Array, cache: tuple[float, tuple[Array, ...]]) -> tuple[Any, ...]:
     """Compute the gradients of `l2_regularized_forward`: dout for the loss, reg dout w for each w."""
     reg, weights = cache
     scale = dout.dtype.type(reg) * dout

@@ -1,0 +1,123 @@
+"""What a layer's functions may be called with: array-likes become arrays, and errors name the function."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from .arrays import as_array
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+FLOATS = {np.ndarray, np.float64, np.float32}
+"""Types that are taken as they are, if their dtype is a float's."""
+NAMES: set[str] = set()
+"""What messages begin with that name their function already."""
+BARE = (
+    TypeError,
+    ValueError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    ZeroDivisionError,
+    OverflowError,
+    UnboundLocalError,
+    RecursionError,
+)
+"""Errors of Python's that a wrong argument leads to."""
+
+
+def takes_arrays(function: Function) -> Function:
+    """Let a function take array-likes, as NumPy's do, and name it in every error.
+
+    Parameters annotated ``Array`` arrive as arrays of real floats; lists, numbers and integers are converted, to the
+    dtype that NumPy promotes the arguments to, or float64. Other parameters are left as they are. Errors that the
+    function raises in its own name, as ``affine: …``, pass.
+
+    Raises
+    ------
+    TypeError, ValueError
+        In a call: if such an argument is no array of real numbers, or if the call failed within.
+    """
+    parameters = inspect.signature(function).parameters
+    arrays = {name for name, each in parameters.items() if each.annotation == "Array"}
+    rest = next((name for name, each in parameters.items() if each.kind is each.VAR_POSITIONAL), None)
+    names = [name for name, each in parameters.items() if each.kind is each.POSITIONAL_OR_KEYWORD]
+    checked = [name in arrays for name in names]
+    count = None if rest in arrays else max((i + 1 for i, each in enumerate(checked) if each), default=0)
+    called = function.__name__.removesuffix("_forward")
+    NAMES.update((called, function.__name__))
+
+    def named(args: Iterable[Any]) -> list[tuple[str, Any]]:
+        return [
+            (names[i] if i < len(names) else f"{rest or 'argument'}[{i - len(names)}]", x)
+            for i, x in enumerate(args)
+        ]
+
+    def converted(args: Iterable[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        full = [*named(args), *kwargs.items()]
+        for i, (name, x) in enumerate(full):
+            if name.partition("[")[0] in arrays:
+                full[i] = name, _real(x, called, name)
+        taken = [x for name, x in full if name.partition("[")[0] in arrays]
+        common = np.result_type(*[x.dtype for x in taken]) if taken else np.dtype(float)
+        dtype = common if common.kind == "f" else np.dtype(float)
+        values = [
+            x.astype(dtype) if name.partition("[")[0] in arrays and x.dtype.kind != "f" else x
+            for name, x in full
+        ]
+        positional = len(full) - len(kwargs)
+        return values[:positional], dict(zip(kwargs, values[positional:], strict=True))
+
+    @wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            for x in args[:count]:
+                if type(x) not in FLOATS or x.dtype.kind != "f":
+                    full, options = converted(args, kwargs)
+                    return function(*full, **options)
+            if kwargs and not arrays.isdisjoint(kwargs):
+                full, options = converted(args, kwargs)
+                return function(*full, **options)
+            return function(*args, **kwargs)
+        except BARE as error:
+            told = explained(error, called, [*named(args), *kwargs.items()])
+            if told is None:
+                raise
+            raise told from error
+
+    wrapper.takes_arrays = True  # type: ignore[attr-defined]  # an attribute of the function's own
+    return cast(Function, wrapper)
+
+
+def explained(error: Exception, called: str, given: Iterable[tuple[str, Any]]) -> Exception | None:
+    """Return an error that says what was called, and with what; None for one that does so already."""
+    bare = type(error) in BARE or type(error).__module__.partition(".")[0] == "numpy"
+    if not bare or str(error).partition(":")[0] in NAMES:
+        return None
+    told = ", ".join(f"{name} {_told(x)}" for name, x in given)
+    kind = ValueError if isinstance(error, ValueError) else TypeError
+    return kind(f"{called}: {error}; called with {told or 'no arguments'}")
+
+
+def _real(x: Any, called: str, name: str) -> Any:
+    """Return x as an array of real numbers; what is no array but has its functions, such as a tensor, as it is."""
+    if isinstance(x, (np.ndarray, np.generic)) or not hasattr(type(x), "__array_function__"):
+        try:
+            x = x if isinstance(x, np.generic) else as_array(x)
+        except ValueError as error:  # lists of unequal lengths
+            raise ValueError(f"{called}: {name} is no array: {error}") from error
+    if x.dtype.kind not in "fiub":
+        what = "None" if x.shape == () and x.dtype == object and x.item() is None else f"of dtype {x.dtype}"
+        raise TypeError(f"{called}: {name} is {what}; expected an array of real floats")
+    return x
+
+
+def _told(x: Any) -> str:
+    """Describe an argument: by its dtype and shape, or its type."""
+    if hasattr(x, "dtype") and hasattr(x, "shape"):
+        return f"{x.dtype}{list(x.shape)}"
+    return "None" if x is None else f"of type {type(x).__name__}"
