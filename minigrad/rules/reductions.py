@@ -1,90 +1,224 @@
-"""Rules of the functions that take axes away, and of cumsum.
+"""Rules of the functions that take axes away, and softmax and its kin.
 
-Where ``axis`` and ``keepdims`` appear they are NumPy's. A gradient may keep the reduced axes at length 1;
-the tape spreads it over the operand.
+Where ``axis``, ``keepdims``, ``where`` and ``initial`` appear they are NumPy's. A gradient may keep the reduced
+axes at length 1; the tape spreads it over the operand. How many entries there are is counted in integers, never in
+the data's dtype: float16 ends at 65504, and float32 counts no further than 2**24.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .table import OPS, Call, Draw, declare, dispatched, whole
+from .table import OPS, Call, Draw, any_true, compose, declare, dispatched, whole
 
 
-def _keep(g: Any, axis: Any, keepdims: bool) -> Any:
+def keep(g: Any, axis: Any, keepdims: bool) -> Any:
     """Put the reduced axes back into g, at length 1."""
     return g if keepdims or axis is None else np.expand_dims(g, axis)
 
 
-def _count(x: Any, axis: Any) -> int:
-    """Return how many entries of x go into one of the result."""
+def axes_of(a: Any, axis: Any) -> tuple[int, ...]:
+    """Return the axes that a reduction takes away, counted from 0; none of an array without axes."""
     if axis is None:
-        return int(x.size)
+        return tuple(range(a.ndim))
     axes = axis if isinstance(axis, tuple) else (axis,)
-    return int(np.prod([x.shape[a] for a in axes]))
+    return tuple(int(i) % a.ndim for i in axes) if a.ndim else ()
+
+
+def to_last(x: Any, axes: tuple[int, ...]) -> Any:
+    """Move axes to the end, and make one of them."""
+    moved = np.moveaxis(x, axes, tuple(range(-len(axes), 0)))
+    kept = moved.shape[: x.ndim - len(axes)]
+    return np.reshape(moved, (*kept, math.prod(moved.shape[len(kept) :])))
+
+
+def from_last(y: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+    """Undo `to_last` of an array of this shape."""
+    kept = [n for i, n in enumerate(shape) if i not in axes]
+    return np.moveaxis(np.reshape(y, (*kept, *[shape[i] for i in axes])), tuple(range(-len(axes), 0)), axes)
+
+
+def _count(a: Any, axis: Any, where: Any = True) -> Any:
+    """Return how many entries of a go into one of the result; an array that keeps the axes, with ``where``."""
+    if where is True:
+        return a.size if axis is None else math.prod([a.shape[i] for i in axes_of(a, axis)])
+    return np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=True)
+
+
+def _per(g: Any, count: Any) -> Any:
+    """Return g / count; in float64 for float16, whose range a count may exceed, which the tape then rounds."""
+    return g / (np.float64(count) if g.dtype.itemsize == 2 and not np.ndim(count) else count)
+
+
+def _chosen(g: Any, where: Any) -> Any:
+    """Leave no gradient to the entries that ``where`` leaves out."""
+    return g if where is True else np.where(where, g, 0)
 
 
 def _reduction(draw: Draw, **options: Any) -> Call:
+    """Draw a reduction over all axes, none, one or two."""
     x = draw.array(draw.shape(min_side=1))
-    axes: list[Any] = [None, *range(-x.ndim, x.ndim)]
-    if x.ndim > 1:
-        axes += [(0, 1), (-1, 0)]
+    axes: list[Any] = [None, (), *range(-x.ndim, x.ndim), *([(0, 1), (-1, 0)] if x.ndim > 1 else [])]
     return (x,), {"axis": draw.choice(axes), "keepdims": draw.choice([False, True]), **options}
 
 
-def _spread_inputs(draw: Draw) -> Call:
+def _masked(draw: Draw, **options: Any) -> Call:
+    """Draw a reduction with ``where``, which leaves some of each line."""
+    x = draw.array((draw.integer(2, 3), draw.integer(2, 3)))
+    mask = np.add.outer(*map(np.arange, x.shape)) % 3 != 1
+    return (x,), {"axis": draw.choice([None, 0, 1, (0, 1)]), "where": mask.tolist(), **options}
+
+
+def cast_reduction(draw: Draw) -> Call:
+    """Draw a reduction with a dtype, and with ``where`` or without."""
+    dtype = draw.choice([None, np.float64])
+    return _masked(draw, dtype=dtype) if draw.choice([False, True]) else _reduction(draw, dtype=dtype)
+
+
+def begun_at(*values: float) -> Callable[[Draw], Call]:
+    """Draw a reduction, some with ``initial``, and some of those with ``where``."""
+
+    def inputs(draw: Draw) -> Call:
+        initial = draw.choice([None, *values])
+        if initial is None:
+            return _reduction(draw)
+        return (_masked if draw.choice([False, True]) else _reduction)(draw, initial=initial)
+
+    return inputs
+
+
+def spread_inputs(draw: Draw) -> Call:
     """Draw at least three entries an average, so that ddof = 1 leaves some."""
     x = draw.array((draw.integer(3, 4), draw.integer(3, 4)))
-    return (x,), {
+    options: dict[str, Any] = {
         "axis": draw.choice([None, 0, -1, (0, 1)]),
-        "ddof": draw.choice([0, 1]),
+        "ddof": draw.choice([0, 1, np.uint8(1)]),
+        "keepdims": draw.choice([False, True]),
+    }
+    if draw.choice([False, False, True]):
+        options["where"] = (np.add.outer(*map(np.arange, x.shape)) % 3 != 1).tolist()
+    return (x,), options
+
+
+def total(
+    g: Any,
+    out: Any,
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    keepdims: bool = False,
+    initial: Any = 0,
+    where: Any = True,
+) -> Any:
+    """Every entry is in the sum once."""
+    return _chosen(keep(g, axis, keepdims), where)
+
+
+def mean(
+    g: Any, out: Any, a: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, where: Any = True
+) -> Any:
+    """1 / n for every entry, n of which are chosen."""
+    return _chosen(_per(keep(g, axis, keepdims), _count(a, axis, where)), where)
+
+
+declare(np.sum, total, inputs=cast_reduction)
+declare(np.mean, mean, inputs=cast_reduction, memory="new")
+
+
+def _freedom(a: Any, axis: Any, where: Any, ddof: Any, correction: Any) -> Any:
+    """Return n - ddof, or 0: what the sum of squares is divided by."""
+    freedom = _count(a, axis, where) - float(ddof if correction is None else correction)
+    return max(freedom, 0.0) if where is True else np.maximum(freedom, 0.0)
+
+
+def _deviation(a: Any, axis: Any, where: Any, mean: Any) -> Any:
+    """Return a - mean, 0 for the entries that ``where`` leaves out."""
+    if where is True:
+        return a - (np.mean(a, axis=axis, keepdims=True) if mean is None else mean)
+    a = np.where(where, a, 0)
+    return a - (np.mean(a, axis=axis, keepdims=True, where=where) if mean is None else mean)
+
+
+def var(
+    g: Any,
+    out: Any,
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    ddof: Any = 0,
+    keepdims: bool = False,
+    where: Any = True,
+    mean: Any = None,
+    correction: Any = None,
+) -> Any:
+    """2 (a - mean) / (n - ddof): what a moves the mean by cancels. A ``mean`` that is given is a constant."""
+    scale = _per(2 * keep(g, axis, keepdims), _freedom(a, axis, where, ddof, correction))
+    return _chosen(scale * _deviation(a, axis, where, mean), where)
+
+
+def std(
+    g: Any,
+    out: Any,
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    ddof: Any = 0,
+    keepdims: bool = False,
+    where: Any = True,
+    mean: Any = None,
+    correction: Any = None,
+) -> Any:
+    """(a - mean) / ((n - ddof) std); at std = 0 the subgradient 0."""
+    each = keep(g / np.where(np.equal(out, 0), out.dtype.type(1), out), axis, keepdims)
+    scale = _per(each, _freedom(a, axis, where, ddof, correction))
+    return _chosen(scale * _deviation(a, axis, where, mean), where)
+
+
+declare(np.var, var, inputs=spread_inputs, memory="new")
+declare(np.std, std, inputs=spread_inputs, memory="new")
+
+
+def extremum(
+    g: Any,
+    out: Any,
+    a: Any,
+    axis: Any = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = True,
+) -> Any:
+    """Of entries that tie for the extremum each gets an equal share, ``initial`` too; of NaN, all get NaN."""
+    out = keep(out, axis, keepdims)
+    hit = np.equal(a, out)
+    if where is not True:
+        hit = np.logical_and(hit, where)
+    ties = np.sum(hit, axis=axis, keepdims=True)
+    if initial is not None:
+        ties = ties + np.equal(out, initial)
+    nothing = np.where(ties, g.dtype.type(0), g.dtype.type(np.nan))
+    return np.where(hit, (keep(g, axis, keepdims) / ties).astype(g.dtype), nothing)
+
+
+declare(np.max, extremum, inputs=begun_at(-0.303, 5.0))
+declare(np.min, extremum, inputs=begun_at(0.303, -5.0))
+OPS[np.amax], OPS[np.amin] = OPS[np.max], OPS[np.min]
+
+
+def _ptp_inputs(draw: Draw) -> Call:
+    x = draw.array(draw.shape(min_side=1))
+    return (x,), {
+        "axis": draw.choice([None, *range(-x.ndim, x.ndim)]),
         "keepdims": draw.choice([False, True]),
     }
 
 
-def _along(draw: Draw) -> Call:
-    x = draw.array(draw.shape(min_ndim=1))
-    return (x,), {"axis": draw.integer(-x.ndim, x.ndim - 1)}
-
-
-declare(np.sum, lambda g, out, a, axis=None, keepdims=False: _keep(g, axis, keepdims), inputs=_reduction)
-declare(
-    np.mean,
-    lambda g, out, a, axis=None, keepdims=False: _keep(g, axis, keepdims) / _count(a, axis),
-    inputs=_reduction,
-    memory="new",
-)
-
-
-def _var(g: Any, out: Any, a: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
-    """2 (a - mean) / (n - ddof): what a moves the mean by cancels."""
-    deviation = a - np.mean(a, axis=axis, keepdims=True)
-    return _keep(g, axis, keepdims) * deviation * np.divide(2.0, max(_count(a, axis) - ddof, 0))
-
-
-def _std(g: Any, out: Any, a: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
-    """(a - mean) / ((n - ddof) std); at std = 0 the subgradient 0."""
-    deviation = a - np.mean(a, axis=axis, keepdims=True)
-    scale = _keep(np.where(np.equal(out, 0), 1, out), axis, keepdims)
-    return _keep(g, axis, keepdims) * deviation / scale / max(_count(a, axis) - ddof, 0)
-
-
-declare(np.var, _var, inputs=_spread_inputs, memory="new")
-declare(np.std, _std, inputs=_spread_inputs, memory="new")
-
-
-def _extremum(g: Any, out: Any, a: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Of entries that tie for the extremum each gets an equal share."""
-    hit = np.equal(a, _keep(out, axis, keepdims))
-    share = hit / np.sum(hit, axis=axis, keepdims=True, dtype=g.dtype)
-    return _keep(g, axis, keepdims) * share
-
-
-declare(np.max, _extremum, inputs=_reduction)
-declare(np.min, _extremum, inputs=_reduction)
-OPS[np.amax], OPS[np.amin] = OPS[np.max], OPS[np.min]
+@compose(np.ptp, inputs=_ptp_inputs)
+def _ptp(a: Any, axis: Any = None, out: None = None, keepdims: bool = False) -> Any:
+    return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
 
 
 @whole(memory="new")
@@ -110,70 +244,87 @@ declare(
 )
 
 
-def _prod(g: Any, out: Any, a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def prod(
+    g: Any,
+    out: Any,
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = True,
+) -> Any:
     """The product of the other entries, right also where some are 0."""
-    axes = tuple(range(a.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    ends = tuple(range(-len(axes), 0))
-    last = np.moveaxis(a, axes, ends)
-    kept = last.shape[: a.ndim - len(axes)]
-    others = products_of_others(np.reshape(last, (*kept, _count(a, axis))))
-    return _keep(g, axis, keepdims) * np.moveaxis(np.reshape(others, last.shape), ends, axes)
+    axes, g = axes_of(a, axis), keep(g, axis, keepdims)
+    chosen = a if where is True else np.where(where, a, a.dtype.type(1))
+    others = from_last(products_of_others(to_last(chosen, axes)), a.shape, axes)
+    return _chosen((g if initial is None else g * float(initial)) * others, where)
 
 
-declare(np.prod, _prod, inputs=_reduction)
-
-
-def _cumsum(g: Any, out: Any, a: Any, axis: Any = None) -> Any:
-    """Entry i is in every sum from the i-th on."""
-    if axis is None:
-        return np.reshape(np.cumsum(g[::-1])[::-1], a.shape)
-    return np.flip(np.cumsum(np.flip(g, axis), axis=axis), axis)
-
-
-declare(
-    np.cumsum,
-    _cumsum,
-    inputs=lambda draw: draw.choice([_along(draw), ((draw.array(),), {})]),
-    memory="out",
-)
+declare(np.prod, prod, inputs=begun_at(-1.5, 0.5))
 
 
 def _softmax_inputs(draw: Draw) -> Call:
     x = draw.array(draw.shape(min_ndim=1, min_side=1))
-    return (x,), {"axis": draw.integer(-x.ndim, x.ndim - 1)}
+    return (x,), {"axis": draw.choice([None, (), tuple(range(x.ndim)), *range(-x.ndim, x.ndim)])}
+
+
+def _scores(x: Any) -> Any:
+    """Return scores in a dtype that holds sums of their exponentials: integers and float16 in a wider one."""
+    x = x if hasattr(x, "dtype") else np.asarray(x)
+    if x.dtype.kind in "biu":
+        return x.astype(np.float64)
+    return x.astype(np.float32) if x.dtype.itemsize == 2 else x
+
+
+def _as_scores(out: Any, x: Any) -> Any:
+    """Return a result in float16, if the scores are."""
+    return out.astype(np.float16) if getattr(x, "dtype", None) == np.float16 else out
 
 
 @dispatched
 def logsumexp(x: Any, axis: Any = -1, keepdims: bool = False) -> Any:
     """Return log(sum(exp(x))) over ``axis`` (None: all), without overflow.
 
-    The largest entry is taken out of the exponent first; all entries -inf give -inf.
+    The largest entry is taken out of the exponent first. All entries -inf give -inf, an entry inf gives inf.
     """
-    top = np.max(x, axis=axis, keepdims=True)
+    scores = _scores(x)
+    top = np.max(scores, axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, np.zeros_like(top))
-    out = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
-    return out if keepdims else np.sum(out, axis=axis)
+    with np.errstate(divide="ignore"):
+        out = np.log(np.sum(np.exp(scores - top), axis=axis, keepdims=True)) + top
+    return _as_scores(out if keepdims else np.sum(out, axis=axis), x)
 
 
 @dispatched
 def softmax(x: Any, axis: Any = -1) -> Any:
-    """Return exp(x) / sum(exp(x)) over ``axis``, without overflow; shape and dtype of x."""
-    exps = np.exp(x - np.max(x, axis=axis, keepdims=True))
-    return exps / np.sum(exps, axis=axis, keepdims=True)
+    """Return exp(x) / sum(exp(x)) over ``axis``, without overflow; shape and dtype of x, float64 for integers."""
+    scores = _scores(x)
+    exps = np.exp(scores - np.max(scores, axis=axis, keepdims=True))
+    return _as_scores(exps / np.sum(exps, axis=axis, keepdims=True), x)
 
 
 @dispatched
 def log_softmax(x: Any, axis: Any = -1) -> Any:
-    """Return x - logsumexp(x) over ``axis``, exact where softmax underflows; shape and dtype of x."""
-    shifted = x - np.max(x, axis=axis, keepdims=True)
-    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+    """Return x - logsumexp(x) over ``axis``, exact where softmax underflows; shape and dtype as of `softmax`."""
+    scores = _scores(x)
+    shifted = scores - np.max(scores, axis=axis, keepdims=True)
+    return _as_scores(shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True)), x)
 
 
-declare(
-    logsumexp,
-    lambda g, out, x, axis=-1, keepdims=False: _keep(g, axis, keepdims) * softmax(x, axis=axis),
-    inputs=_softmax_inputs,
-)
+def _weights(g: Any, out: Any, x: Any, axis: Any = -1, keepdims: bool = False) -> Any:
+    """softmax(x), in the limit: entries of inf share equally, and where all are -inf the gradient is 0."""
+    infinite = np.isinf(keep(out, axis, keepdims))
+    if any_true(infinite):
+        top = np.isposinf(x)
+        share = (top / np.maximum(np.sum(top, axis=axis, keepdims=True), 1)).astype(x.dtype)
+        weights = np.where(infinite, share, softmax(np.where(infinite, np.zeros_like(x), x), axis=axis))
+    else:
+        weights = softmax(x, axis=axis)
+    return keep(g, axis, keepdims) * weights
+
+
+declare(logsumexp, _weights, inputs=_softmax_inputs)
 declare(
     softmax,
     lambda g, out, x, axis=-1: out * (g - np.sum(g * out, axis=axis, keepdims=True)),

@@ -1,0 +1,110 @@
+"""Rules of running sums and products along an axis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .table import Call, Draw, compose, declare, whole
+
+
+def along(draw: Draw) -> Call:
+    """Draw an array and an axis; or none, for all entries in C's order."""
+    if draw.choice([False, False, True]):
+        return (draw.array(),), {}
+    x = draw.array(draw.shape(min_ndim=1))
+    return (x,), {"axis": draw.integer(-x.ndim, x.ndim - 1), "dtype": draw.choice([None, np.float64])}
+
+
+def _by_lines(rule: Any) -> Any:
+    """Give a rule an axis, the last, where the call has none or another."""
+
+    def with_axis(g: Any, out: Any, a: Any, axis: Any = None, dtype: Any = None) -> Any:
+        if axis is None or not a.ndim:
+            return np.reshape(rule(g, out, np.ravel(a)), a.shape)
+        moved = [np.moveaxis(x, axis, -1) for x in (g, out, a)]
+        return np.moveaxis(rule(*moved), -1, axis)
+
+    return with_axis
+
+
+cumsum = _by_lines(lambda g, out, a: np.flip(np.cumsum(np.flip(g, -1), axis=-1), -1))
+"""Entry i is in every sum from the i-th on."""
+
+
+@whole(memory="new")
+def recurrence(a: Any, b: Any) -> Any:
+    """Return y along the last axis with y[0] = b[0] and y[i] = b[i] + a[i] y[i - 1]; of b's shape and dtype."""
+    y = np.array(b)
+    for i in range(1, y.shape[-1]):
+        y[..., i] += a[..., i] * y[..., i - 1]
+    return y
+
+
+def _shifted(x: Any, first: int) -> Any:
+    """Return x moved by one along the last axis, with another first entry."""
+    return np.concatenate(
+        [np.full((*x.shape[:-1], min(1, x.shape[-1])), first, x.dtype), x[..., :-1]], axis=-1
+    )
+
+
+def _recurrence_b(g: Any, out: Any, a: Any, b: Any) -> Any:
+    """The recurrence the other way round, with a[i + 1] in place of a[i]."""
+    return np.flip(recurrence(_shifted(np.flip(a, -1), 0), np.flip(g, -1)), -1)
+
+
+declare(
+    recurrence,
+    lambda g, out, a, b: _recurrence_b(g, out, a, b) * _shifted(out, 0),
+    _recurrence_b,
+    inputs=lambda draw: (lambda shape: ((draw.array(shape), draw.array(shape)), {}))(draw.shape(min_ndim=1)),
+)
+
+
+def _cumprod(g: Any, out: Any, a: Any) -> Any:
+    """The product of the entries before i, times sum over j >= i of g_j and the product from i + 1 to j.
+
+    Nothing is divided by an entry: it is right also where some are 0.
+    """
+    return _shifted(out, 1) * _recurrence_b(g, out, a, g)
+
+
+cumprod = _by_lines(_cumprod)
+
+declare(np.cumsum, cumsum, inputs=along, memory="out")
+declare(np.cumprod, cumprod, inputs=along, memory="out")
+
+
+def _cumulative(running: Any, first: int) -> Any:
+    """Write the array API's function as NumPy's, with a first entry of its own if that is asked for."""
+
+    def call(
+        x: Any, /, *, axis: Any = None, dtype: Any = None, out: None = None, include_initial: bool = False
+    ) -> Any:
+        if axis is None:
+            if np.ndim(x) != 1:
+                raise ValueError(
+                    f"numpy.{running.__name__}: x has {np.ndim(x)} axes; give the axis along which to go"
+                )
+            axis = 0
+        y = running(x, axis=axis, dtype=dtype)
+        if not include_initial:
+            return y
+        shape = list(y.shape)
+        shape[axis] = 1
+        return np.concatenate([np.full(tuple(shape), first, y.dtype), y], axis=axis)
+
+    return call
+
+
+def _cumulative_inputs(draw: Draw) -> Call:
+    call, options = along(draw)
+    if "axis" not in options:
+        return (draw.array((3,)),), {"include_initial": True}
+    return call, {**options, "include_initial": draw.choice([False, True])}
+
+
+if hasattr(np, "cumulative_sum"):  # NumPy 2.1
+    compose(np.cumulative_sum, inputs=_cumulative_inputs)(_cumulative(np.cumsum, 0))
+    compose(np.cumulative_prod, inputs=_cumulative_inputs)(_cumulative(np.cumprod, 1))

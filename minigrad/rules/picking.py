@@ -1,0 +1,126 @@
+"""Calls that pick entries by integers and masks: take, choose, select and their kin, written as readings of parts.
+
+Integers and masks are constants. What writes into its argument (`numpy.put_along_axis`) has no rule.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .table import Call, Draw, compose
+
+
+def _positions(indices: Any, n: int, mode: str) -> Any:
+    """Return integers as positions along an axis of length n, as ``mode`` has them."""
+    positions = indices if hasattr(indices, "dtype") else np.asarray(indices, dtype=None if indices else int)
+    if positions.dtype.kind == "b":
+        positions = positions.astype(int)
+    if mode == "wrap":
+        return np.remainder(positions, n)
+    return np.clip(positions, 0, n - 1) if mode == "clip" else positions
+
+
+def _take_inputs(draw: Draw) -> Call:
+    x = draw.array(draw.shape(min_ndim=1, min_side=2))
+    axis = draw.choice([None, *range(-x.ndim, x.ndim)])
+    mode = draw.choice(["raise", "wrap", "clip"])
+    indices = draw.choice([0, -1, np.array([1, 0, 1]), np.array([[1, 0], [0, 0]]), np.array(1), [1, 0], []])
+    return (x, indices), {"axis": axis, "mode": mode}
+
+
+@compose(np.take, inputs=_take_inputs)
+def _take(a: Any, indices: Any, axis: Any = None, out: None = None, mode: str = "raise") -> Any:
+    if axis is None:
+        a, axis = np.ravel(a), 0
+    return a[(slice(None),) * (axis % a.ndim) + (_positions(indices, a.shape[axis], mode),)]
+
+
+def _lines(positions: Any, shape: tuple[int, ...], axis: int) -> tuple[Any, ...]:
+    """Return the index that reads each line along an axis at positions of its own."""
+    one = (1,) * len(shape)
+    return tuple(
+        positions if i == axis else np.arange(n).reshape(*one[:i], n, *one[i + 1 :])
+        for i, n in enumerate(shape)
+    )
+
+
+def _take_along_axis_inputs(draw: Draw) -> Call:
+    x = draw.array(draw.shape(min_ndim=1, min_side=2))
+    axis = draw.integer(-x.ndim, x.ndim - 1)
+    shape = list(x.shape)
+    shape[axis] = draw.integer(0, 4)
+    return (x, np.arange(int(np.prod(shape))).reshape(shape) % 3 % x.shape[axis], axis), {}
+
+
+@compose(np.take_along_axis, inputs=_take_along_axis_inputs)
+def _take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
+    if axis is None:
+        return np.ravel(arr)[indices]
+    if arr.ndim != indices.ndim:
+        raise ValueError(
+            f"numpy.take_along_axis: arr has {arr.ndim} axes and indices {indices.ndim}; expected as many"
+        )
+    return arr[_lines(indices, arr.shape, axis % arr.ndim)]
+
+
+def _choose_inputs(draw: Draw) -> Call:
+    shapes = draw.broadcastable(3)
+    count = draw.integer(1, 2)
+    which = np.arange(int(np.prod(shapes[2]))).reshape(shapes[2]) % count
+    return (which, [draw.array(shape) for shape in shapes[:count]]), {
+        "mode": draw.choice(["raise", "wrap", "clip"])
+    }
+
+
+@compose(np.choose, inputs=_choose_inputs)
+def _choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Any:
+    choices = list(choices)
+    shape = np.broadcast_shapes(np.shape(a), *map(np.shape, choices))
+    which = np.broadcast_to(_positions(a, len(choices), mode), shape)
+    stacked = np.stack([np.broadcast_to(choice, shape) for choice in choices])
+    return np.take_along_axis(stacked, np.expand_dims(which, 0), axis=0)[0]
+
+
+def _select_inputs(draw: Draw) -> Call:
+    shapes = draw.broadcastable(4)
+    masks = [np.arange(int(np.prod(shape))).reshape(shape) % 2 == i for i, shape in enumerate(shapes[:2])]
+    choices = [draw.array(shape) for shape in shapes[2:]]
+    return (masks, choices), {"default": draw.choice([0, 0.25])}
+
+
+@compose(np.select, inputs=_select_inputs)
+def _select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
+    if len(condlist) != len(choicelist) or not len(condlist):
+        raise ValueError(
+            f"numpy.select: {len(condlist)} conditions and {len(choicelist)} choices; expected one choice for "
+            "each condition, and one at least"
+        )
+    out = default
+    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+        if condition.dtype.kind != "b":
+            raise TypeError(f"numpy.select: a condition has dtype {condition.dtype}; expected booleans")
+        out = np.where(condition, choice, out)
+    return out
+
+
+def _compress_inputs(draw: Draw) -> Call:
+    x = draw.array(draw.shape(min_ndim=1, min_side=2))
+    axis = draw.choice([None, *range(-x.ndim, x.ndim)])
+    return (draw.choice([[True, False], [False, True], [False], [1, 1]]), x), {"axis": axis}
+
+
+@compose(np.compress, inputs=_compress_inputs)
+def _compress(condition: Any, a: Any, axis: Any = None, out: None = None) -> Any:
+    return np.take(a, np.flatnonzero(condition), axis=axis)
+
+
+def _extract_inputs(draw: Draw) -> Call:
+    x = draw.array(draw.shape(min_ndim=1))
+    return ((np.arange(x.size).reshape(x.shape) % draw.integer(1, 3) == 0).tolist(), x), {}
+
+
+@compose(np.extract, inputs=_extract_inputs)
+def _extract(condition: Any, arr: Any) -> Any:
+    return np.take(arr, np.flatnonzero(condition))

@@ -1,0 +1,105 @@
+"""Polynomials as lines of coefficients, the highest power first.
+
+`numpy.polymul`, `polydiv` and `poly` leave leading zeros out, so that a shape would depend on values: they have no
+rule; a product is `numpy.convolve`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .table import Call, Draw, compose
+
+
+def _as_line(p: Any) -> Any:
+    return np.reshape(p, (-1,)) if np.ndim(p) < 2 else p
+
+
+def _polyval_inputs(draw: Draw) -> Call:
+    return (draw.array((draw.integer(1, 4),)), draw.array()), {}
+
+
+@compose(np.polyval, inputs=_polyval_inputs)
+def _polyval(p: Any, x: Any) -> Any:
+    """By Horner's scheme."""
+    x = x if hasattr(x, "dtype") else np.asarray(x)
+    y = np.zeros_like(x)
+    for coefficient in p:
+        y = y * x + coefficient
+    return y
+
+
+def _two_lines(draw: Draw) -> Call:
+    return (draw.array((draw.integer(1, 4),)), draw.array(draw.choice([(), (2,), (3,)]))), {}
+
+
+def _padded(p: Any, q: Any) -> list[Any]:
+    """Return the coefficients of two polynomials, zeros in front of the shorter ones."""
+    p, q = _as_line(p), _as_line(q)
+    n = max(len(p), len(q))
+    return [
+        each if len(each) == n else np.concatenate([np.zeros(n - len(each), each.dtype), each])
+        for each in (p, q)
+    ]
+
+
+@compose(np.polyadd, inputs=_two_lines)
+def _polyadd(a1: Any, a2: Any) -> Any:
+    return np.add(*_padded(a1, a2))
+
+
+@compose(np.polysub, inputs=_two_lines)
+def _polysub(a1: Any, a2: Any) -> Any:
+    return np.subtract(*_padded(a1, a2))
+
+
+def _times_inputs(draw: Draw) -> Call:
+    return (draw.array((draw.integer(1, 4),)),), {"m": draw.integer(0, 2)}
+
+
+@compose(np.polyder, inputs=_times_inputs)
+def _polyder(p: Any, m: int = 1) -> Any:
+    if m < 0:
+        raise ValueError(f"numpy.polyder: m is {m}; expected 0 or more")
+    p = _as_line(p)
+    for _ in range(m):
+        p = p[:-1] * np.arange(len(p) - 1, 0, -1)
+    return p
+
+
+def _polyint_inputs(draw: Draw) -> Call:
+    call, options = _times_inputs(draw)
+    return call, {**options, "k": draw.choice([None, 0.5, [0.25, 0.5][: max(options["m"], 1)]])}
+
+
+@compose(np.polyint, inputs=_polyint_inputs)
+def _polyint(p: Any, m: int = 1, k: Any = None) -> Any:
+    if m < 0:
+        raise ValueError(f"numpy.polyint: m is {m}; expected 0 or more")
+    p = _as_line(p)
+    constants = [0] * m if k is None else [k] * m if np.ndim(k) == 0 else list(k)
+    if len(constants) == 1:
+        constants = constants * m
+    if len(constants) < m:
+        raise ValueError(f"numpy.polyint: k has {len(constants)} entries; expected one, or {m}")
+    for constant in constants[:m]:
+        end = constant if hasattr(constant, "dtype") else np.asarray(constant, p.dtype)
+        p = np.concatenate([p / np.arange(len(p), 0, -1), np.reshape(end, (1,))])
+    return p
+
+
+def _vander_inputs(draw: Draw) -> Call:
+    x = draw.array((draw.integer(2, 3),))
+    return (x,), {"N": draw.choice([None, 2, 4]), "increasing": draw.choice([False, True])}
+
+
+@compose(np.vander, inputs=_vander_inputs)
+def _vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
+    n = len(x) if N is None else N
+    powers = [np.ones_like(x)]
+    for _ in range(n - 1):
+        powers.append(powers[-1] * x)
+    powers = powers[:n] if increasing else powers[:n][::-1]
+    return np.stack(powers, axis=-1) if powers else np.reshape(x[:0], (len(x), 0))

@@ -1,0 +1,95 @@
+"""Rules of what slides along an axis: windows, convolution and correlation."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from .table import Call, Draw, compose, declare, whole
+
+sliding_window_view = np.lib.stride_tricks.sliding_window_view
+
+
+def _windows(x: Any, window_shape: Any, axis: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the windows' lengths and their axes, counted from 0, one each."""
+    lengths = tuple(window_shape) if np.iterable(window_shape) else (window_shape,)
+    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    return lengths, tuple(each % x.ndim for each in axes)
+
+
+def _back_from_windows(g: Any, out: Any, x: Any, window_shape: Any, axis: Any = None) -> Any:
+    """The sum over the windows' places: each has the gradient of the entries that it shows."""
+    lengths, axes = _windows(x, window_shape, axis)
+    total: Any = 0
+    for place in product(*map(range, lengths)):
+        starts = [0] * x.ndim
+        for start, each in zip(place, axes, strict=True):
+            starts[each] += start
+        shown = g[(..., *place)]
+        widths = [(start, n - m - start) for start, n, m in zip(starts, x.shape, shown.shape, strict=True)]
+        total = np.pad(shown, widths) + total
+    return total
+
+
+def _windows_inputs(draw: Draw) -> Call:
+    x = draw.array((draw.integer(2, 4), draw.integer(2, 4)))
+    return (x, *draw.choice([((2, 1),), (2, 0), (2, -1), ((2, 2), (0, 0) if len(x) > 2 else (0, 1))])), {}
+
+
+declare(sliding_window_view, _back_from_windows, inputs=_windows_inputs)
+
+
+@whole(memory="new")
+def convolution(a: Any, v: Any) -> Any:
+    """Return the whole convolution of two lines: entry n is the sum over k of a[k] v[n - k]."""
+    return np.convolve(a, v)
+
+
+def _lines(draw: Draw) -> Call:
+    return (draw.array((draw.integer(1, 5),)), draw.array((draw.integer(1, 5),))), {}
+
+
+declare(
+    convolution,
+    lambda g, out, a, v: np.correlate(g, v, "valid"),
+    lambda g, out, a, v: np.correlate(g, a, "valid"),
+    inputs=_lines,
+)
+
+
+def _mode_inputs(draw: Draw) -> Call:
+    (a, v), _ = _lines(draw)
+    return (a, v, draw.choice(["full", "same", "valid"])), {}
+
+
+def _line(x: Any, name: str) -> Any:
+    """Return one line of numbers; of a number, a line of one."""
+    if np.ndim(x) > 1 or not np.size(x):
+        raise ValueError(f"numpy.{name}: an operand has shape {np.shape(x)}; expected one axis, not empty")
+    return np.reshape(x, (-1,))
+
+
+def _middle(whole_line: Any, n: int, m: int, mode: str, same: int) -> Any:
+    """Return the part of a whole convolution of n and m entries that ``mode`` asks for."""
+    short, long = min(n, m), max(n, m)
+    if mode == "full":
+        return whole_line
+    if mode not in ("same", "valid"):
+        raise ValueError(f"numpy.convolve, numpy.correlate: mode is {mode!r}; expected full, same or valid")
+    return whole_line[short - 1 : long] if mode == "valid" else whole_line[same : same + long]
+
+
+@compose(np.convolve, inputs=_mode_inputs)
+def _convolve(a: Any, v: Any, mode: str = "full") -> Any:
+    a, v = _line(a, "convolve"), _line(v, "convolve")
+    n, m = len(a), len(v)
+    return _middle(convolution(a, v), n, m, mode, (min(n, m) - 1) // 2)
+
+
+@compose(np.correlate, inputs=_mode_inputs)
+def _correlate(a: Any, v: Any, mode: str = "valid") -> Any:
+    a, v = _line(a, "correlate"), _line(v, "correlate")
+    n, m = len(a), len(v)
+    return _middle(convolution(a, v[::-1]), n, m, mode, (m - 1) // 2 if m <= n else n // 2)

@@ -1,0 +1,127 @@
+"""Averages and covariances, written as the sums and products that they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .reductions import axes_of
+from .table import Call, Draw, compose
+
+
+def _average_inputs(draw: Draw) -> Call:
+    x = draw.array(draw.shape(min_ndim=1, min_side=1))
+    axis = draw.choice([None, *range(-x.ndim, x.ndim)])
+    shapes = [x.shape] if axis is None else [x.shape, (x.shape[axis],)]
+    weights = draw.choice([None, draw.array(draw.choice(shapes), 0.5, 2.0)])
+    return (x, axis, weights), {"keepdims": draw.choice([False, True])}
+
+
+@compose(np.average, inputs=_average_inputs)
+def _average(
+    a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False
+) -> Any:
+    """The weights are operands, too."""
+    a = a if hasattr(a, "dtype") else np.asarray(a)
+    if weights is None:
+        mean = np.mean(a, axis=axis, keepdims=keepdims)
+        return (mean, np.full(mean.shape, a.size / max(mean.size, 1), mean.dtype)) if returned else mean
+    weights = weights if hasattr(weights, "dtype") else np.asarray(weights)
+    axes = axes_of(a, axis)
+    if weights.shape != a.shape:
+        if axis is None or weights.shape != tuple(a.shape[i] for i in axes):
+            raise (TypeError if axis is None else ValueError)(
+                f"numpy.average: weights have shape {weights.shape} and a {a.shape}; expected the same, or with an "
+                "axis the lengths of that"
+            )
+        weights = np.transpose(weights, tuple(int(i) for i in np.argsort(axes)))
+        weights = np.reshape(weights, [n if i in axes else 1 for i, n in enumerate(a.shape)])
+        weights = np.broadcast_to(weights, a.shape)
+    scale = np.sum(weights, axis=axis, keepdims=keepdims)
+    mean = np.sum(a * weights, axis=axis, keepdims=keepdims) / scale
+    return (mean, scale) if returned else mean
+
+
+def _table_inputs(draw: Draw) -> Call:
+    """Draw three or four observations of some variables, and of some more, or of one variable alone."""
+    m, k, n = draw.integer(1, 3), draw.integer(1, 2), draw.integer(3, 4)
+    rowvar, *shapes = draw.choice([(True, (m, n), (k, n)), (False, (n, m), (n, k)), (True, (n,), (n,))])
+    operands = tuple(draw.array(shape) for shape in shapes[: draw.integer(1, 2)])
+    return operands, {"rowvar": rowvar}
+
+
+def _cov_inputs(draw: Draw) -> Call:
+    operands, options = _table_inputs(draw)
+    n = operands[0].shape[-1 if options["rowvar"] else 0]
+    options |= draw.choice([{}, {"bias": True}, {"ddof": 0}, {"aweights": [0.5, 1.0, 1.5, 0.75][:n]}])
+    return operands, {**options, **draw.choice([{}, {"fweights": [1, 2, 3, 2][:n]}])}
+
+
+@compose(np.cov, inputs=_cov_inputs)
+def _cov(
+    m: Any,
+    y: Any = None,
+    rowvar: bool = True,
+    bias: bool = False,
+    ddof: Any = None,
+    fweights: Any = None,
+    aweights: Any = None,
+    *,
+    dtype: Any = None,
+) -> Any:
+    x = _variables(m, rowvar, "cov")
+    if y is not None:
+        x = np.concatenate([x, _variables(y, rowvar, "cov")], axis=0)
+    x = x.astype(np.result_type(m, np.float64 if y is None else y, np.float64) if dtype is None else dtype)
+    ddof = (0 if bias else 1) if ddof is None else ddof
+    if ddof != int(ddof):
+        raise ValueError(f"numpy.cov: ddof is {ddof}; expected an integer")
+    w = _weights(x.shape[1], fweights, aweights)
+    if w is None:
+        x = x - np.mean(x, axis=1, keepdims=True)
+        weighted, freedom = x, max(x.shape[1] - ddof, 0)
+    else:
+        count = np.sum(w)
+        x = x - np.sum(x * w, axis=1, keepdims=True) / count
+        weighted = x * w
+        lost = ddof if aweights is None else ddof * np.sum(w * np.asarray(aweights)) / count
+        freedom = np.maximum(count - lost, 0)
+    return np.squeeze(np.matmul(x, np.transpose(weighted)) / freedom)
+
+
+def _weights(n: int, fweights: Any, aweights: Any) -> Any:
+    """Return the product of the weights of n observations, those of frequency and those of importance; or None."""
+    w = None
+    for name, each in (("fweights", fweights), ("aweights", aweights)):
+        if each is None:
+            continue
+        each = np.asarray(each, dtype=np.float64)
+        if each.shape != (n,):
+            raise ValueError(f"numpy.cov: {name} has shape {each.shape}; expected ({n},), one an observation")
+        if np.any(each < 0) or (name == "fweights" and np.any(each != np.rint(each))):
+            raise ValueError(
+                f"numpy.cov: {name} has negative entries, or fractions; expected fweights as counts, and aweights "
+                "not below 0"
+            )
+        w = each if w is None else w * each
+    return w
+
+
+def _variables(x: Any, rowvar: bool, name: str) -> Any:
+    """Return an array of one row for each variable."""
+    x = x if hasattr(x, "dtype") else np.asarray(x)
+    if x.ndim > 2:
+        raise ValueError(f"numpy.{name}: an operand has {x.ndim} axes; expected 2 at most")
+    if x.ndim < 2:
+        return np.reshape(x, (1, -1))
+    return x if rowvar or x.shape[0] == 1 else np.transpose(x)
+
+
+@compose(np.corrcoef, inputs=_table_inputs)
+def _corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> Any:
+    c = np.cov(x, y, rowvar, dtype=dtype)
+    if c.ndim == 0:
+        return c / c
+    deviations = np.sqrt(np.reshape(c, (c.size,))[:: len(c) + 1])
+    return np.clip(c / np.reshape(deviations, (-1, 1)) / deviations, -1, 1)
