@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .ir import Node, alike, is_constant, one_a_row, scalar_of, scattered, uniform_value
+from .ir import Node, alike, cast, is_constant, one_a_row, scalar_of, scattered, uniform_value
 
 
 def scaling(node: Node) -> tuple[float, Node] | None:
@@ -121,20 +121,27 @@ def without_shift(node: Node) -> Node | None:
     for kept, shift in (node.args, node.args[::-1]):
         if type(kept) is not Node or type(shift) is not Node or not alike(node, kept):
             continue
-        if shift.function is not np.multiply or len(shift.operands) != 2:
-            continue
-        for total, share in (shift.args, shift.args[::-1]):
-            if _is_share_of_ties(share) and _is_zero(total):
-                return kept
+        total = _shared_by_ties(shift)
+        if total is not None and _is_zero(total):
+            return kept
     return None
 
 
-def _is_share_of_ties(share: Node) -> bool:
-    """Tell whether a call spreads the gradient of a maximum over the entries that tie for it."""
-    ties = share.args[0] if share.function is np.divide else share
-    if type(ties) is not Node or ties.function is not np.equal:
-        return False
-    return any(type(x) is Node and x.function == np.maximum.reduce for x in ties.args)
+def _shared_by_ties(shift: Node) -> Node | None:
+    """Return the gradient of a maximum that a call spreads over the entries that tie for it; or None."""
+    if shift.function is not np.where or len(shift.args) != 3:
+        return None
+    ties, share, _ = shift.args
+    if type(ties) is not Node or ties.function is not np.equal or type(share) is not Node:
+        return None
+    if not any(type(x) is Node and x.function == np.maximum.reduce for x in ties.args):
+        return None
+    if share.function is cast:
+        share = share.args[0]
+    if type(share) is not Node or share.function is not np.divide or type(share.args[0]) is not Node:
+        return None
+    total: Node = share.args[0]
+    return total
 
 
 Sum = dict[frozenset[tuple[Any, int]], float]

@@ -30,6 +30,7 @@ from ..rules.facts import facts
 from ..rules.indexing import GETITEM, SETITEM
 from ..rules.linalg import MATMUL
 from ..rules.table import OPS, Composite, Op
+from ..rules.ufunc_methods import METHODS
 from .arguments import BARE, explained
 from .arrays import ARRAYS, STAND_INS, as_array
 from .arrays import ARRAYS_AND_NUMBERS as PLAIN
@@ -336,6 +337,8 @@ class Tensor:
             op = None if kwargs else OPS.get(ufunc)
             return apply(op, *inputs) if type(op) is Op else _call(ufunc, inputs, kwargs)
         if recording.get() is not None and any_requires_grad((inputs, kwargs)):
+            if method in METHODS and ufunc in OPS:
+                return METHODS[method](ufunc, *inputs, **kwargs)
             raise _no_rule(f"{ufunc.__name__}.{method}")
         if method == "at":
             wrote(_bare(inputs[0]))
@@ -569,7 +572,7 @@ def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             function(*_bare(args), **_bare(kwargs)), op is not None or bool(facts(function).constant)
         )
     if isinstance(op, Composite):
-        return op.forward(*args, **kwargs)
+        return op(*args, **kwargs)
     if op is not None:
         operands, options = op.bind(*args, **kwargs)
         if any_requires_grad(options):

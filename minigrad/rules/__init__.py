@@ -22,6 +22,7 @@ from . import (
     sorting,
     statistics,
     trigonometry,
+    ufunc_methods,
     windows,
     without_gradient,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "sorting",
     "statistics",
     "trigonometry",
+    "ufunc_methods",
     "windows",
     "without_gradient",
 ]

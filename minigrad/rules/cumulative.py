@@ -79,9 +79,7 @@ declare(np.cumprod, cumprod, inputs=along, memory="out")
 def _cumulative(running: Any, first: int) -> Any:
     """Write the array API's function as NumPy's, with a first entry of its own if that is asked for."""
 
-    def call(
-        x: Any, /, *, axis: Any = None, dtype: Any = None, out: None = None, include_initial: bool = False
-    ) -> Any:
+    def call(x: Any, /, *, axis: Any = None, dtype: Any = None, include_initial: bool = False) -> Any:
         if axis is None:
             if np.ndim(x) != 1:
                 raise ValueError(

@@ -184,7 +184,7 @@ def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, perio
         fp = np.concatenate([fp[-1:], fp, fp[:1]])
         left = right = None
     before, after, end = xp[0], xp[-1], fp[-1]
-    out = np.broadcast_to(end, x.shape)
+    out = np.zeros_like(x) + end
     if len(xp) > 1:
         segment = np.clip(np.searchsorted(xp, x, side="right") - 1, 0, len(xp) - 2)
         slopes = (fp[1:] - fp[:-1]) / (xp[1:] - xp[:-1])

@@ -31,7 +31,7 @@ def _take_inputs(draw: Draw) -> Call:
 
 
 @compose(np.take, inputs=_take_inputs)
-def _take(a: Any, indices: Any, axis: Any = None, out: None = None, mode: str = "raise") -> Any:
+def _take(a: Any, indices: Any, axis: Any = None, *, mode: str = "raise") -> Any:
     if axis is None:
         a, axis = np.ravel(a), 0
     return a[(slice(None),) * (axis % a.ndim) + (_positions(indices, a.shape[axis], mode),)]
@@ -75,7 +75,7 @@ def _choose_inputs(draw: Draw) -> Call:
 
 
 @compose(np.choose, inputs=_choose_inputs)
-def _choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Any:
+def _choose(a: Any, choices: Any, *, mode: str = "raise") -> Any:
     choices = list(choices)
     shape = np.broadcast_shapes(np.shape(a), *map(np.shape, choices))
     which = np.broadcast_to(_positions(a, len(choices), mode), shape)
@@ -112,7 +112,7 @@ def _compress_inputs(draw: Draw) -> Call:
 
 
 @compose(np.compress, inputs=_compress_inputs)
-def _compress(condition: Any, a: Any, axis: Any = None, out: None = None) -> Any:
+def _compress(condition: Any, a: Any, axis: Any = None) -> Any:
     return np.take(a, np.flatnonzero(condition), axis=axis)
 
 

@@ -200,7 +200,8 @@ def extremum(
     if initial is not None:
         ties = ties + np.equal(out, initial)
     nothing = np.where(ties, g.dtype.type(0), g.dtype.type(np.nan))
-    return np.where(hit, (keep(g, axis, keepdims) / ties).astype(g.dtype), nothing)
+    share = keep(g, axis, keepdims) / np.maximum(ties, 1)
+    return np.where(hit, share.astype(g.dtype), nothing)
 
 
 declare(np.max, extremum, inputs=begun_at(-0.303, 5.0))
@@ -217,7 +218,7 @@ def _ptp_inputs(draw: Draw) -> Call:
 
 
 @compose(np.ptp, inputs=_ptp_inputs)
-def _ptp(a: Any, axis: Any = None, out: None = None, keepdims: bool = False) -> Any:
+def _ptp(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
 
 

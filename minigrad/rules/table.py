@@ -141,6 +141,17 @@ class Composite:
         self.forward = forward
         self.inputs = inputs
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Make the calls; an option that they do not know is refused by name."""
+        try:
+            return self.forward(*args, **kwargs)
+        except TypeError as error:
+            if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                raise
+            reason = str(error).partition("()")[2].strip()
+        known = ", ".join(inspect.signature(self.forward).parameters)
+        raise TypeError(f"{self.name}: no backward rule for this call: {reason}; it knows {known}")
+
     def __repr__(self) -> str:
         return f"Composite({self.name})"
 

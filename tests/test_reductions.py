@@ -1,0 +1,179 @@
+"""Reductions: counts beyond a dtype's range, narrow integers, infinities, axes of no name, options refused."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigrad as mg
+
+MANY = 70_000
+HALVES = np.tile([0.5, -0.5], MANY // 2)
+REDUCTIONS = [np.sum, np.mean, np.max, np.min, np.prod, np.var, np.std, np.median, np.ptp]
+SOFT = [mg.softmax, mg.log_softmax, mg.logsumexp]
+
+
+# -- a count never takes the data's dtype ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "expected"),
+    [
+        (np.mean, np.ones(MANY), 1 / MANY),
+        (lambda x: np.mean(x, where=x > 0), np.ones(MANY), 1 / MANY),
+        (np.max, np.ones(MANY), 1 / MANY),
+        (np.min, np.ones(MANY), 1 / MANY),
+        (np.std, HALVES, 2 * HALVES / MANY),
+        (
+            lambda x: 100 * np.var(x),
+            HALVES,
+            200 * HALVES / MANY,
+        ),
+        (mg.logsumexp, np.ones(MANY), 1 / MANY),
+        (lambda x: mg.softmax(x)[0] * 1000, np.ones(MANY), None),
+    ],
+)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_float16_counts_beyond_its_range(f, x, expected, compiled):
+    gradient = mg.grad(f)
+    g = (mg.jit(gradient) if compiled else gradient)(x.astype(np.float16))
+    assert g.dtype == np.float16
+    if expected is None:
+        expected = mg.grad(f)(x)
+    np.testing.assert_allclose(g.astype(float), np.broadcast_to(expected, x.shape), rtol=3e-2, atol=1e-7)
+
+
+# -- narrow and unsigned integers ------------------------------------------------------------------------------------
+
+
+@given(
+    st.sampled_from([np.uint8, np.int8, np.uint16, np.int64, np.uint64]),
+    st.integers(0, 2),
+    st.sampled_from([np.var, np.std]),
+)
+def test_an_option_counts_as_the_number_that_it_is(dtype, ddof, f):
+    x = np.linspace(0.0, 3.0, 300) ** 2
+    want = mg.grad(lambda a: f(a, ddof=ddof))(x)
+    np.testing.assert_array_equal(mg.grad(lambda a: f(a, ddof=dtype(ddof)))(x), want)
+
+
+@pytest.mark.parametrize("f", SOFT)
+@given(
+    st.sampled_from([np.uint8, np.int8, np.uint16, np.int32, np.bool_]),
+    st.lists(st.integers(0, 100), min_size=1, max_size=5),
+)
+def test_integers_are_scores_as_floats_are(f, dtype, entries):
+    scores = np.array(entries).astype(dtype)
+    out = f(scores)
+    assert out.dtype == np.float64
+    np.testing.assert_array_equal(out, f(scores.astype(np.float64)))
+    np.testing.assert_array_equal(f(scores.tolist()), out)
+
+
+def test_softmax_of_bytes():
+    np.testing.assert_allclose(mg.softmax(np.array([0, 255], np.uint8)), [np.exp(-255.0), 1], rtol=1e-14)
+
+
+# -- infinities --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("x", "expected"),
+    [
+        ([-np.inf, -np.inf], [0, 0]),
+        ([-np.inf, 1.0], [0, 1]),
+        ([np.inf, 1.0], [1, 0]),
+        ([np.inf, -np.inf, np.inf], [0.5, 0, 0.5]),
+    ],
+)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_logsumexp_at_infinities_has_the_limit_of_softmax(x, expected, compiled):
+    gradient = mg.grad(mg.logsumexp)
+    with np.errstate(invalid="raise"):
+        g = (mg.jit(gradient) if compiled else gradient)(np.array(x))
+    np.testing.assert_array_equal(g, expected)
+
+
+@pytest.mark.parametrize("f", [np.max, np.min])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_an_infinite_gradient_reaches_the_extremum_alone(f, compiled):
+    gradient = mg.grad(lambda x: f(x) * np.inf)
+    x = np.array([1.0, 1.0, 1.0])
+    x[1] = 2.0 if f is np.max else 0.5
+    np.testing.assert_array_equal((mg.jit(gradient) if compiled else gradient)(x), [0, np.inf, 0])
+
+
+def test_the_extremum_of_nan_has_no_number_as_its_gradient():
+    assert np.isnan(mg.grad(np.max)(np.array([1.0, np.nan]))).all()
+
+
+# -- axes of no name ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("f", [f for f in REDUCTIONS if f not in (np.median, np.ptp)])
+@given(st.sampled_from([(), (2,), (2, 3)]))
+def test_over_no_axes_each_entry_is_its_own_result(f, shape):
+    x = np.arange(1.0, 1 + np.prod(shape, dtype=int)).reshape(shape)
+    each = 0 if f in (np.var, np.std) else 1
+    np.testing.assert_array_equal(mg.grad(lambda a: np.sum(f(a, axis=())))(x), np.full(shape, each))
+
+
+@pytest.mark.parametrize("f", [np.sum, np.prod, np.max, np.min])
+def test_a_number_has_an_axis_0_as_numpy_has_it(f):
+    for axis in (0, -1):
+        assert mg.grad(lambda a, axis=axis: f(a, axis=axis) * 3)(np.array(2.0)) == 3
+
+
+# -- arrays of other kinds, and options --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("f", [*SOFT, mg.sigmoid])
+def test_arrays_on_disk(f, tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(3.0))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    np.testing.assert_array_equal(f(mapped), f(np.arange(3.0)))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda t: np.take(t, [0], out=np.zeros((1, 2))), "take: no backward rule .*'out'"),
+        (lambda t: np.ptp(t, out=np.zeros(())), "ptp: no backward rule .*'out'"),
+        (lambda t: np.median(t, overwrite_input=True), "median: no backward rule with 'overwrite_input'"),
+        (lambda t: np.sort(t, order="x"), "sort: no backward rule with 'order'"),
+        (lambda t: np.put_along_axis(t, np.array([[0]]), 1.0, 0), "put_along_axis"),
+    ],
+)
+def test_options_without_a_rule_are_refused_by_name(call, message):
+    with pytest.raises(TypeError, match=message):
+        call(mg.tensor(np.eye(2), requires_grad=True))
+
+
+def test_calls_that_return_several():
+    x, w = np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 1.0])
+    mean, scale = np.average(mg.tensor(x, requires_grad=True), weights=w, returned=True)
+    assert (mean.item(), scale.item()) == (2.25, 4.0)
+    rows, columns = np.gradient(mg.tensor(np.outer(x, w), requires_grad=True))
+    expected = np.gradient(np.outer(x, w))
+    np.testing.assert_allclose(rows.numpy(), expected[0])
+    np.testing.assert_allclose(columns.numpy(), expected[1])
+
+
+def test_interpolation_beyond_the_nodes_and_periodic():
+    xp, fp = np.array([0.0, 1.0, 3.0]), np.array([1.0, 2.0, -1.0])
+    x = np.array([-0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 3.5])
+    slopes = mg.grad(lambda x: np.sum(np.interp(x, xp, fp)))(x)
+    np.testing.assert_allclose(slopes, [0, 1, 1, -1.5, -1.5, 0, 0])
+    t = mg.tensor(x, requires_grad=True)
+    for options in ({}, {"left": 5.0, "right": 6.0}, {"period": 4.0}, {"period": -2.5}):
+        np.testing.assert_allclose(np.interp(t, xp, fp, **options).numpy(), np.interp(x, xp, fp, **options))
+    np.testing.assert_array_equal(np.interp(t, [1.0], [2.0]).numpy(), np.interp(x, [1.0], [2.0]))
+    values = mg.grad(lambda f: np.sum(np.interp([0.5, 2.0], xp, f)))(fp)
+    np.testing.assert_allclose(values, [0.5, 1.0, 0.5])
+
+
+def test_nan_in_a_quantile_stays_nan():
+    x = np.array([[1.0, np.nan, 2.0], [1.0, 2.0, 4.0]])
+    g = mg.grad(lambda a: np.sum(np.median(a, axis=1)))(x)
+    assert np.isnan(g[0]).any()
+    np.testing.assert_array_equal(g[1], [0, 1, 0])

@@ -1,0 +1,68 @@
+"""The methods of ufuncs: values NumPy's, gradients those of differences, on the tape and compiled."""
+
+import numpy as np
+import pytest
+from derivatives import flat
+
+import minigrad as mg
+from minigrad.gradient_check import check_grads
+
+X = np.array([[0.6, 1.7, 0.9], [1.4, 0.7, 1.1]])
+Y = np.array([0.8, 1.3])
+
+CALLS = {
+    f"{ufunc.__name__}.{name}": (ufunc, name, args, options)
+    for ufunc in (np.add, np.multiply, np.maximum, np.minimum, np.fmax, np.logaddexp, np.subtract, np.hypot)
+    for name, args, options in [
+        ("reduce", (X,), {}),
+        ("accumulate", (X,), {"axis": 1}),
+        ("outer", (X, Y), {}),
+        ("reduceat", (X, [0, 2, 1]), {"axis": 1}),
+    ]
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_they_are_numpys_and_have_gradients(name):
+    ufunc, method, args, options = CALLS[name]
+
+    def f(*arrays):
+        return getattr(ufunc, method)(*arrays, *args[len(arrays) :], **options)
+
+    arrays = [x for x in args if isinstance(x, np.ndarray)]
+    out = f(*[mg.tensor(x, requires_grad=True) for x in arrays])
+    assert out.requires_grad
+    np.testing.assert_allclose(out.numpy(), f(*arrays), rtol=1e-15)
+    check_grads(f, *arrays, order=2)
+    gradient = mg.grad(lambda *xs: np.sum(f(*xs) ** 2), tuple(range(len(arrays))))
+    for got, want in zip(flat(mg.jit(gradient)(*arrays)), flat(gradient(*arrays)), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+def test_options_of_a_reduction():
+    t, mask = mg.tensor(X, requires_grad=True), X > 1
+    cases = [
+        np.add.reduce(t, axis=None, where=mask, initial=2.0),
+        np.multiply.reduce(t, axis=(0, 1), keepdims=True),
+        np.maximum.reduce(t, axis=-1, initial=1.5, where=mask),
+        np.subtract.reduce(t, axis=1, keepdims=True),
+    ]
+    expected = [
+        np.add.reduce(X, axis=None, where=mask, initial=2.0),
+        np.multiply.reduce(X, axis=(0, 1), keepdims=True),
+        np.maximum.reduce(X, axis=-1, initial=1.5, where=mask),
+        np.subtract.reduce(X, axis=1, keepdims=True),
+    ]
+    for got, want in zip(cases, expected, strict=True):
+        assert got.shape == want.shape
+        np.testing.assert_allclose(got.numpy(), want, rtol=1e-15)
+
+
+def test_what_is_not_covered_is_refused_by_name():
+    t = mg.tensor(X, requires_grad=True)
+    with pytest.raises(TypeError, match=r"numpy\.logaddexp\.reduce: no backward rule but for one axis"):
+        np.logaddexp.reduce(t, axis=(0, 1))
+    with pytest.raises(TypeError, match=r"numpy\.subtract\.accumulate: no backward rule with dtype"):
+        np.subtract.accumulate(t, dtype=np.float32)
+    with pytest.raises(mg.TapeError, match=r"add\.at"):
+        np.add.at(t, [0], 1.0)
