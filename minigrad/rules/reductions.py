@@ -292,8 +292,7 @@ def logsumexp(x: Any, axis: Any = -1, keepdims: bool = False) -> Any:
     scores = _scores(x)
     top = np.max(scores, axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, np.zeros_like(top))
-    with np.errstate(divide="ignore"):
-        out = np.log(np.sum(np.exp(scores - top), axis=axis, keepdims=True)) + top
+    out = np.log(np.sum(np.exp(scores - top), axis=axis, keepdims=True)) + top
     return _as_scores(out if keepdims else np.sum(out, axis=axis), x)
 
 
