@@ -13,6 +13,7 @@ from ..engine.arrays import STAND_INS, rebuilt
 from ..rules.elementwise import astype
 from ..rules.facts import facts
 from ..rules.indexing import getitem, setitem
+from ..rules.picking import compress, extract
 from ..rules.table import any_true
 from .ir import cast, part, pick, stand_ins_in, written
 from .where import JitError, user_line
@@ -219,6 +220,8 @@ CALLS: dict[Any, Callable[..., Any]] = {
     np.squeeze: _reshaped(np.squeeze),
     np.broadcast_to: lambda trace, array, shape: _view(trace, np.broadcast_to, array, shape),
     np.copy: lambda trace, a, order="K": trace.record(np.copy, a),
+    np.compress: lambda trace, *args, **kwargs: compress(*args, **kwargs),
+    np.extract: lambda trace, *args, **kwargs: extract(*args, **kwargs),
     np.flip: lambda trace, m, axis=None: _view(trace, np.flip, m, axis),
     np.zeros_like: _filled(0),
     np.ones_like: _filled(1),

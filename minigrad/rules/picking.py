@@ -112,7 +112,8 @@ def _compress_inputs(draw: Draw) -> Call:
 
 
 @compose(np.compress, inputs=_compress_inputs)
-def _compress(condition: Any, a: Any, axis: Any = None) -> Any:
+def compress(condition: Any, a: Any, axis: Any = None) -> Any:
+    """Take where the condition is true; compiled, the condition must be a list or an option."""
     return np.take(a, np.flatnonzero(condition), axis=axis)
 
 
@@ -122,5 +123,6 @@ def _extract_inputs(draw: Draw) -> Call:
 
 
 @compose(np.extract, inputs=_extract_inputs)
-def _extract(condition: Any, arr: Any) -> Any:
+def extract(condition: Any, arr: Any) -> Any:
+    """Take where the condition is true, of all entries in C's order."""
     return np.take(arr, np.flatnonzero(condition))

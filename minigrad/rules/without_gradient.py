@@ -29,9 +29,7 @@ state(*named("shape ndim size"), constant="reads shape and dtype alone")
 state(*named("argmax argmin argsort full repeat sort take tile trace"), memory="new")
 state(np.cumprod, memory="out")
 state(
-    *named(
-        "argwhere bincount compress extract flatnonzero intersect1d nonzero roots setdiff1d setxor1d trim_zeros"
-    ),
+    *named("argwhere bincount flatnonzero intersect1d nonzero roots setdiff1d setxor1d trim_zeros"),
     *named("union1d unique unique_all unique_counts unique_inverse unique_values"),
     np.linalg.lstsq,
     shape_from_values=True,
