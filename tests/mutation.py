@@ -32,11 +32,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 ROOT = Path(__file__).parents[1]
 FILES = [f"minigrad/rules/{name}.py" for name in ("elementwise", "trigonometry", "choosing", "reductions")]
-FILES += [f"minigrad/rules/{name}.py" for name in ("shaping", "linalg", "indexing")]
+FILES += [f"minigrad/rules/{name}.py" for name in ("shaping", "stacking", "diagonals", "linalg", "indexing")]
 FILES += [f"minigrad/layers/{name}.py" for name in ("affine", "losses", "penalty")]
 EQUIVALENT = Path(__file__).with_name("mutation_equivalent.txt")
 NOT_RULES = {"within", "inputs", "layer", "dispatcher", "__init__", "__call__", "__repr__"}
-NOT_RULES |= {"cache_on_tape", "careful_backward", "_checked_labels"}
+NOT_RULES |= {"as_floats", "_weight", "cache_on_tape", "careful_backward", "_checked_labels"}
 
 
 class Mutant(NamedTuple):

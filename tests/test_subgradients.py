@@ -107,3 +107,36 @@ def test_forms_that_are_seldom_drawn():
     ]
     for f, args in cases:
         check_grads(lambda *xs, f=f: np.sum(f(*xs) ** 2), *args, order=2)
+
+
+@pytest.mark.parametrize("function", [np.logaddexp, np.logaddexp2])
+def test_logaddexp_at_infinities(function):
+    """What weighs nothing gets nothing, and infinities that tie get a half each."""
+    inf = np.inf
+    x = mg.tensor([-inf, inf, 1.0, -inf, inf], requires_grad=True)
+    y = mg.tensor([-inf, inf, -inf, 2.0, 3.0], requires_grad=True)
+    function(x, y).backward(np.ones(5))
+    np.testing.assert_array_equal(x.grad, [0, 0.5, 1, 0, 1])
+    np.testing.assert_array_equal(y.grad, [0, 0.5, 0, 1, 0])
+
+
+def test_hypot_at_the_origin_and_fmax_beside_nan():
+    x, y = (mg.tensor([0.0, 0.0], requires_grad=True) for _ in range(2))
+    np.hypot(x, y).backward(np.ones(2))
+    np.testing.assert_array_equal([x.grad, y.grad], np.zeros((2, 2)))
+    t = mg.tensor([1.0, np.nan], requires_grad=True)
+    np.fmax(t, np.array([np.nan, 2.0])).backward(np.ones(2))
+    np.testing.assert_array_equal(t.grad, [1, 0])
+
+
+def test_narrow_and_unsigned_integers_do_not_wrap():
+    x = mg.tensor([1e10, 2.0, 3.0], requires_grad=True)
+    (x ** np.array([0, 1, 2], np.uint8)).backward(np.ones(3))
+    np.testing.assert_array_equal(x.grad, [0, 1, 6])
+    x = mg.tensor(1.5, requires_grad=True)
+    (x ** np.int8(-128)).backward()
+    np.testing.assert_allclose(x.grad, -128 * 1.5**-129.0)
+    x = mg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    np.roll(x, np.uint8(1)).backward(np.arange(3.0))
+    np.testing.assert_array_equal(x.grad, [1, 2, 0])
+    np.testing.assert_allclose(mg.sigmoid(np.array([0, 200], np.uint8)), [0.5, 1])

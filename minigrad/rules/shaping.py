@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
-from .table import Call, Draw, compose, declare
+from .table import Call, Draw, compose, declare, dispatched
 
 
 def _reshape_inputs(draw: Draw) -> Call:
@@ -79,7 +77,8 @@ declare(np.flip, lambda g, out, m, axis=None: np.flip(g, axis), inputs=_flip_inp
 
 
 def _back(shift: Any) -> Any:
-    return tuple(-s for s in shift) if isinstance(shift, Sequence) else -shift
+    """Return the opposite shift; unsigned integers would wrap."""
+    return tuple((-np.asarray(shift, int)).tolist()) if np.ndim(shift) else -int(shift)
 
 
 declare(
@@ -93,86 +92,93 @@ declare(
 )
 
 
-def _pad_inputs(draw: Draw) -> Call:
+def _permuted(function: Any) -> Any:
+    """Return a permutation of axes as np.transpose of the order it puts them in."""
+
+    def permute(a: Any, *args: Any, **options: Any) -> Any:
+        lengths = np.broadcast_to(np.int8(0), tuple(range(1, np.ndim(a) + 1)))
+        return np.transpose(a, tuple([n - 1 for n in function(lengths, *args, **options).shape]))
+
+    return permute
+
+
+compose(np.rollaxis, inputs=_two_axes)(_permuted(np.rollaxis))
+
+
+def _matrices(draw: Draw) -> Call:
+    return (draw.array(draw.shape(min_ndim=2)),), {}
+
+
+for _matrix_transpose in (
+    getattr(np, "matrix_transpose", None),
+    getattr(np.linalg, "matrix_transpose", None),
+):
+    if _matrix_transpose is not None:
+        compose(_matrix_transpose, inputs=_matrices)(lambda x: np.swapaxes(x, -1, -2))
+
+
+@compose(np.flipud, inputs=_matrices)
+def _flipud(m: Any) -> Any:
+    return np.flip(m, 0)
+
+
+@compose(np.fliplr, inputs=_matrices)
+def _fliplr(m: Any) -> Any:
+    return np.flip(m, 1)
+
+
+@compose(np.rot90, inputs=lambda draw: ((draw.array(draw.shape(min_ndim=2)), draw.integer(-5, 5)), {}))
+def _rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
+    np.rot90(np.broadcast_to(np.int8(0), np.shape(m)), k, axes)  # refuses bad axes
+    first, second = axes
+    if k % 2 == 0:
+        return np.flip(m, axes) if k % 4 else m[:]
+    turned = np.swapaxes(m, first, second)
+    return np.flip(turned, first if k % 4 == 1 else second)
+
+
+def _widths(draw: Draw, x: Any, least: int) -> Any:
+    widths = tuple((draw.integer(0, least), draw.integer(0, 2)) for _ in x.shape)
+    return draw.choice([widths, 1]) if x.ndim else 0
+
+
+def _padded_inputs(draw: Draw) -> Call:
     x = draw.array()
-    widths = tuple((draw.integer(0, 2), draw.integer(0, 2)) for _ in x.shape)
-    return (x, draw.choice([widths, 1]) if x.ndim else 0), {"constant_values": 0.5}
+    return (x, _widths(draw, x, 2)), {"constant_values": 0.5}
 
 
-def _pad(
-    g: Any, out: Any, array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0
-) -> Any:
+@dispatched
+def padded(array: Any, pad_width: Any, constant_values: Any = 0) -> Any:
+    """Return an array with numbers around it."""
+    return np.pad(array, pad_width, "constant", constant_values=constant_values)
+
+
+def _padded(g: Any, out: Any, array: Any, pad_width: Any, constant_values: Any = 0) -> Any:
     """Cut the padding off."""
     widths = np.broadcast_to(pad_width, (array.ndim, 2)).tolist()
     return g[tuple(slice(before, before + n) for (before, _), n in zip(widths, array.shape, strict=True))]
 
 
-def _constant_pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
-    if mode != "constant" or isinstance(pad_width, dict):
-        raise TypeError("pad: no backward rule but for mode='constant' and pad_width as numbers or pairs")
-    return np.pad(array, pad_width, "constant", constant_values=constant_values)
+declare(padded, _padded, inputs=_padded_inputs)
 
 
-declare(np.pad, _pad, forward=_constant_pad, inputs=_pad_inputs, memory="new")
+def _pad_inputs(draw: Draw) -> Call:
+    x = draw.array(draw.shape(min_side=1))
+    return (x, _widths(draw, x, 4)), {
+        "mode": draw.choice(["constant", "edge", "reflect", "symmetric", "wrap"])
+    }
 
 
-def _list_inputs(draw: Draw) -> Call:
-    shape = draw.shape(min_ndim=1)
-    axis = draw.integer(-len(shape), len(shape) - 1)
-    sides = [draw.integer(0, 3) for _ in range(draw.integer(1, 3))]
-    at = axis % len(shape)
-    return ([draw.array((*shape[:at], side, *shape[at + 1 :])) for side in sides],), {"axis": axis}
-
-
-def _concatenate_call(arrays: Any, axis: Any = 0) -> Call:
-    """Note where each array starts in the result, once for all of them."""
-    if axis is None:
-        lengths = [np.size(a) for a in arrays]
-    else:
-        lengths = [np.shape(a)[axis] if -np.ndim(a) <= axis < np.ndim(a) else 0 for a in arrays]
-    return tuple(arrays), {"axis": axis, "starts": [0, *accumulate(lengths)]}
-
-
-def _concatenate(index: int, g: Any, out: Any, *arrays: Any, axis: Any, starts: list[int]) -> Any:
-    """Cut the operand's piece out."""
-    piece = slice(starts[index], starts[index + 1])
-    if axis is None:
-        return np.reshape(g[piece], arrays[index].shape)
-    return g[(slice(None),) * (axis % g.ndim) + (piece,)]
-
-
-declare(
-    np.concatenate,
-    each=_concatenate,
-    bind=_concatenate_call,
-    forward=lambda *arrays, axis, starts: np.concatenate(arrays, axis),
-    inputs=_list_inputs,
-    memory="out",
-)
-
-
-def _stack_inputs(draw: Draw) -> Call:
-    shape = draw.shape(max_ndim=2)
-    return ([draw.array(shape) for _ in range(draw.integer(1, 3))],), {"axis": draw.integer(-1, len(shape))}
-
-
-@compose(np.stack, inputs=_stack_inputs, memory="out")
-def _stack(arrays: Any, axis: int = 0) -> Any:
-    return np.concatenate([np.expand_dims(a, axis) for a in arrays], axis=axis)
-
-
-def _split_inputs(draw: Draw) -> Call:
-    x = draw.array((4, *draw.shape(max_ndim=2)))
-    return (x, draw.choice([2, 4, [1, 3], [2], [3, 1], [-1]])), {"axis": 0}
-
-
-@compose(np.split, inputs=_split_inputs)
-def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    if np.ndim(indices_or_sections) == 0:
-        lengths = [len(piece) for piece in np.split(np.arange(ary.shape[axis]), indices_or_sections)]
-        indices = list(accumulate(lengths))[:-1]
-    else:
-        indices = list(indices_or_sections)
-    before = (slice(None),) * (axis % ary.ndim)
-    ends = zip([0, *indices], [*indices, None], strict=True)
-    return [ary[(*before, slice(start, end))] for start, end in ends]
+@compose(np.pad, inputs=_pad_inputs, memory="new")
+def _pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> Any:
+    known = mode in ("edge", "reflect", "symmetric", "wrap")
+    if isinstance(pad_width, dict) or not (known or mode == "constant") or (known and options):
+        raise TypeError(
+            "numpy.pad: no backward rule but for mode='constant' with constant_values, and 'edge', 'reflect', "
+            "'symmetric' and 'wrap' without options, and for pad_width as numbers or pairs"
+        )
+    if mode == "constant":
+        return padded(array, pad_width, **options)
+    for axis, width in enumerate(np.broadcast_to(pad_width, (array.ndim, 2)).tolist()):
+        array = array[(slice(None),) * axis + (np.pad(np.arange(array.shape[axis]), width, mode),)]
+    return array

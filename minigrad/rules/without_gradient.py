@@ -26,7 +26,7 @@ state(*named("shape ndim size"), constant="reads shape and dtype alone")
 
 # -- what the compiler asks -----------------------------------------------------------------------------------------
 
-state(*named("argmax argmin argsort full repeat sort take tile trace"), memory="new")
+state(*named("argmax argmin argsort full sort take"), memory="new")
 state(np.cumprod, memory="out")
 state(
     *named("argwhere bincount flatnonzero intersect1d nonzero roots setdiff1d setxor1d trim_zeros"),

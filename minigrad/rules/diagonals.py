@@ -1,0 +1,88 @@
+"""Rules of the functions that read and make diagonals and triangles of matrices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .table import Call, Draw, compose, declare, whole
+
+
+def _places(count: int, offset: int) -> tuple[Any, Any]:
+    """Return the rows and the columns of a diagonal."""
+    along = np.arange(count)
+    return along - min(offset, 0), along + max(offset, 0)
+
+
+@whole(memory="new")
+def on_diagonal(d: Any, shape: tuple[int, ...], offset: int, axis1: int, axis2: int) -> Any:
+    """Return zeros of this shape with d on a diagonal, d's last axis along it."""
+    out = np.zeros(shape, d.dtype)
+    matrices = np.moveaxis(out, (axis1, axis2), (-2, -1))
+    matrices[(..., *_places(d.shape[-1], offset))] = d
+    return out
+
+
+def _diagonal_inputs(draw: Draw) -> Call:
+    x = draw.array((draw.integer(0, 3), draw.integer(1, 3), draw.integer(0, 3)))
+    axis1, axis2 = draw.choice([(0, 1), (2, 0), (-1, -2)])
+    return (x,), {"offset": draw.choice([0, 1, -1, 2]), "axis1": axis1, "axis2": axis2}
+
+
+def _on_diagonal_inputs(draw: Draw) -> Call:
+    (x,), options = _diagonal_inputs(draw)
+    return (draw.array(np.diagonal(x, **options).shape), x.shape, *options.values()), {}
+
+
+declare(
+    np.diagonal,
+    lambda g, out, a, offset=0, axis1=0, axis2=1: on_diagonal(g, a.shape, offset, axis1, axis2),
+    inputs=_diagonal_inputs,
+)
+declare(
+    on_diagonal,
+    lambda g, out, d, shape, offset, axis1, axis2: np.diagonal(g, offset, axis1, axis2),
+    inputs=_on_diagonal_inputs,
+)
+
+
+@compose(np.trace, inputs=_diagonal_inputs, memory="new")
+def _trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1)
+
+
+def _matrices(draw: Draw) -> Call:
+    return (draw.array((*draw.shape(max_ndim=1), 2, 3)),), {"offset": draw.integer(-1, 1)}
+
+
+if hasattr(np.linalg, "diagonal"):  # since NumPy 2.0
+
+    @compose(np.linalg.diagonal, inputs=_matrices)
+    def _linalg_diagonal(x: Any, *, offset: int = 0) -> Any:
+        return np.diagonal(x, offset, -2, -1)
+
+    @compose(np.linalg.trace, inputs=_matrices)
+    def _linalg_trace(x: Any, *, offset: int = 0) -> Any:
+        return np.trace(x, offset, -2, -1)
+
+
+@compose(np.diag, inputs=lambda draw: ((draw.array(draw.choice([(2,), (2, 3)])), draw.integer(-1, 1)), {}))
+def _diag(v: Any, k: int = 0) -> Any:
+    if v.ndim != 1:
+        return np.diagonal(v, k)
+    side = v.shape[0] + abs(int(k))
+    return on_diagonal(v, (side, side), k, 0, 1)
+
+
+@compose(np.diagflat, inputs=lambda draw: ((draw.array(), draw.integer(-1, 1)), {}))
+def _diagflat(v: Any, k: int = 0) -> Any:
+    return np.diag(np.ravel(v), k)
+
+
+def _triangle_inputs(draw: Draw) -> Call:
+    return (draw.array(draw.shape(min_ndim=1)), draw.integer(-1, 1)), {}
+
+
+declare(np.tril, lambda g, out, m, k=0: np.tril(g, k), inputs=_triangle_inputs, memory="new")
+declare(np.triu, lambda g, out, m, k=0: np.triu(g, k), inputs=_triangle_inputs, memory="new")

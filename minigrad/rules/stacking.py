@@ -1,0 +1,286 @@
+"""Rules of the functions that join arrays, cut them, and repeat, insert or leave out entries."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+
+from .indexing import scatter
+from .table import Call, Draw, compose, declare
+
+
+def _list_inputs(draw: Draw) -> Call:
+    shape = draw.shape(min_ndim=1)
+    axis = draw.integer(-len(shape), len(shape) - 1)
+    sides = [draw.integer(0, 3) for _ in range(draw.integer(1, 3))]
+    at = axis % len(shape)
+    return ([draw.array((*shape[:at], side, *shape[at + 1 :])) for side in sides],), {"axis": axis}
+
+
+def _concatenate_call(arrays: Any, axis: Any = 0) -> Call:
+    """Note where each array starts in the result, once for all of them."""
+    if axis is None:
+        lengths = [np.size(a) for a in arrays]
+    else:
+        lengths = [np.shape(a)[axis] if -np.ndim(a) <= axis < np.ndim(a) else 0 for a in arrays]
+    return tuple(arrays), {"axis": axis, "starts": [0, *accumulate(lengths)]}
+
+
+def _concatenate(index: int, g: Any, out: Any, *arrays: Any, axis: Any, starts: list[int]) -> Any:
+    """Cut the operand's piece out."""
+    piece = slice(starts[index], starts[index + 1])
+    if axis is None:
+        return np.reshape(g[piece], arrays[index].shape)
+    return g[(slice(None),) * (axis % g.ndim) + (piece,)]
+
+
+declare(
+    np.concatenate,
+    each=_concatenate,
+    bind=_concatenate_call,
+    forward=lambda *arrays, axis, starts: np.concatenate(arrays, axis),
+    inputs=_list_inputs,
+    memory="out",
+)
+
+
+def _stack_inputs(draw: Draw) -> Call:
+    shape = draw.shape(max_ndim=2)
+    return ([draw.array(shape) for _ in range(draw.integer(1, 3))],), {"axis": draw.integer(-1, len(shape))}
+
+
+@compose(np.stack, inputs=_stack_inputs, memory="out")
+def _stack(arrays: Any, axis: int = 0) -> Any:
+    return np.concatenate([np.expand_dims(a, axis) for a in arrays], axis=axis)
+
+
+def _like_shape(function: Any, a: Any, *args: Any) -> Any:
+    """Return what a function makes of an array of a's shape that takes no memory."""
+    return function(np.broadcast_to(np.int8(0), np.shape(a)), *args)
+
+
+def _at_least(function: Any) -> Any:
+    """Return np.atleast_1d, 2d or 3d as a change of shape."""
+
+    def reshaped(*arys: Any) -> Any:
+        several = [np.reshape(a, _like_shape(function, a).shape) for a in arys]
+        return several[0] if len(several) == 1 else type(function(0, 0))(several)
+
+    return reshaped
+
+
+def _some_arrays(draw: Draw) -> Call:
+    return tuple([draw.array(draw.shape(max_ndim=2)) for _ in range(draw.integer(1, 2))]), {}
+
+
+for _function in (np.atleast_1d, np.atleast_2d, np.atleast_3d):
+    compose(_function, inputs=_some_arrays)(_at_least(_function))
+
+
+def _alike(draw: Draw) -> Call:
+    shape = draw.shape()
+    return ([draw.array(shape) for _ in range(draw.integer(1, 3))],), {}
+
+
+@compose(np.hstack, inputs=_alike)
+def _hstack(tup: Any) -> Any:
+    arrays = [np.atleast_1d(a) for a in tup]
+    return np.concatenate(arrays, axis=0 if arrays and np.ndim(arrays[0]) == 1 else 1)
+
+
+@compose(np.vstack, inputs=_alike)
+def _vstack(tup: Any) -> Any:
+    return np.concatenate([np.atleast_2d(a) for a in tup], axis=0)
+
+
+@compose(np.dstack, inputs=_alike)
+def _dstack(tup: Any) -> Any:
+    return np.concatenate([np.atleast_3d(a) for a in tup], axis=2)
+
+
+def _columns(draw: Draw) -> Call:
+    return ([draw.array((3,)), draw.array((3, draw.integer(0, 2)))],), {}
+
+
+@compose(np.column_stack, inputs=_columns)
+def _column_stack(tup: Any) -> Any:
+    return np.concatenate([a if np.ndim(a) > 1 else np.reshape(a, (-1, 1)) for a in tup], axis=1)
+
+
+def _append_inputs(draw: Draw) -> Call:
+    shape = draw.shape(min_ndim=1)
+    return (draw.array(shape), draw.array(shape)), {"axis": draw.choice([None, 0, -1])}
+
+
+@compose(np.append, inputs=_append_inputs)
+def _append(arr: Any, values: Any, axis: Any = None) -> Any:
+    if axis is None:
+        return np.concatenate([np.ravel(arr), np.ravel(values)])
+    return np.concatenate([arr, values], axis=axis)
+
+
+@compose(np.block, inputs=_alike)
+def _block(arrays: Any) -> Any:
+    def depth(x: Any) -> int:
+        return 1 + max(map(depth, x)) if isinstance(x, list) and x else 0
+
+    def leaves(x: Any) -> Any:
+        return [leaf for each in x for leaf in leaves(each)] if isinstance(x, list) else [x]
+
+    def joined(x: Any, level: int) -> Any:
+        if level == 0:
+            return np.reshape(x, (1,) * (ndim - np.ndim(x)) + np.shape(x))
+        return np.concatenate([joined(each, level - 1) for each in x], axis=-level)
+
+    levels = depth(arrays)
+    ndim = max(levels, *[np.ndim(leaf) for leaf in leaves(arrays)], 0)
+    return joined(arrays, levels)
+
+
+@compose(np.broadcast_arrays, inputs=lambda draw: (tuple(map(draw.array, draw.broadcastable(2))), {}))
+def _broadcast_arrays(*args: Any) -> Any:
+    shape = np.broadcast_shapes(*map(np.shape, args))
+    return type(np.broadcast_arrays(0, 0))([np.broadcast_to(a, shape) for a in args])
+
+
+def _pieces(a: Any, indices: Any, axis: int, dummies: list[Any]) -> list[Any]:
+    """Cut an array along an axis, at indices or into pieces as long as these."""
+    if np.ndim(indices) == 0:
+        indices = list(accumulate([piece.shape[axis] for piece in dummies]))[:-1]
+    before = (slice(None),) * (axis % a.ndim)
+    return [
+        a[(*before, slice(start, end))] for start, end in zip([0, *indices], [*indices, None], strict=True)
+    ]
+
+
+def _cuts(draw: Draw) -> Any:
+    return draw.choice([2, 4, [1, 3], [2], [3, 1], [-1]])
+
+
+def _split_inputs(draw: Draw) -> Call:
+    return (draw.array((4, *draw.shape(max_ndim=2))), _cuts(draw)), {"axis": 0}
+
+
+@compose(np.split, inputs=_split_inputs)
+def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    dummies = _like_shape(np.split, ary, indices_or_sections, axis)
+    return _pieces(ary, indices_or_sections, axis, dummies)
+
+
+@compose(np.array_split, inputs=_split_inputs)
+def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    dummies = _like_shape(np.array_split, ary, indices_or_sections, axis)
+    return _pieces(ary, indices_or_sections, axis, dummies)
+
+
+def _split_along(function: Any, axis: int) -> Any:
+    """Return np.hsplit, vsplit or dsplit as readings of slices."""
+
+    def split(ary: Any, indices_or_sections: Any) -> list[Any]:
+        dummies = _like_shape(function, ary, indices_or_sections)
+        return _pieces(ary, indices_or_sections, min(axis, ary.ndim - 1), dummies)
+
+    return split
+
+
+for _split_function, _axis in ((np.vsplit, 0), (np.hsplit, 1), (np.dsplit, 2)):
+    compose(_split_function, inputs=lambda draw: ((draw.array((4, 4, 4)), _cuts(draw)), {}))(
+        _split_along(_split_function, _axis)
+    )
+
+
+def _unstack_inputs(draw: Draw) -> Call:
+    x = draw.array(draw.shape(min_ndim=1, min_side=1))
+    return (x,), {"axis": draw.integer(-x.ndim, x.ndim - 1)}
+
+
+if hasattr(np, "unstack"):  # since NumPy 2.1
+
+    @compose(np.unstack, inputs=_unstack_inputs)
+    def _unstack(x: Any, *, axis: int = 0) -> tuple[Any, ...]:
+        return tuple(np.moveaxis(x, axis, 0))
+
+
+def _repeat_inputs(draw: Draw) -> Call:
+    x = draw.array((3, draw.integer(0, 3)))
+    return (x, *draw.choice([(2,), (0,), (np.array([0, 2, 1]), 0), (3, -1), (np.array([2]), 1)])), {}
+
+
+def _repeat(g: Any, out: Any, a: Any, repeats: Any, axis: Any = None) -> Any:
+    """Add the copies of each entry up."""
+    shape, at = ((a.size,), 0) if axis is None else (a.shape, axis % a.ndim)
+    if np.size(repeats) == 1:
+        copies = int(np.ravel(repeats)[0])
+        total = np.sum(np.reshape(g, (*shape[: at + 1], copies, *shape[at + 1 :])), axis=at + 1)
+    else:
+        origin = np.repeat(np.arange(shape[at]), repeats)
+        total = scatter(g, (slice(None),) * at + (origin,), shape)
+    return np.reshape(total, a.shape)
+
+
+declare(np.repeat, _repeat, inputs=_repeat_inputs, memory="new")
+
+
+def _tile(g: Any, out: Any, A: Any, reps: Any) -> Any:
+    """Add the copies up."""
+    reps = np.ravel(reps).tolist()
+    ndim = max(len(reps), A.ndim)
+    reps, shape = [1] * (ndim - len(reps)) + reps, (1,) * (ndim - A.ndim) + A.shape
+    parted = [n for pair in zip(reps, shape, strict=True) for n in pair]
+    return np.reshape(np.sum(np.reshape(g, parted), axis=tuple(range(0, 2 * ndim, 2))), A.shape)
+
+
+declare(
+    np.tile,
+    _tile,
+    inputs=lambda draw: ((draw.array(), draw.choice([2, (3, 1), (1, 2, 1, 2), (0,)])), {}),
+    memory="new",
+)
+
+
+def _insert_inputs(draw: Draw) -> Call:
+    x = draw.array((3, 2))
+    obj, values, axis = draw.choice(
+        [(1, (2,), 0), ([0, 2], (2, 2), 0), (-1, (3,), 1), ([1], (3, 2), 0), (2, (), None), ([0, 0], (2,), 1)]
+    )
+    return (x, obj, draw.array(values)), {"axis": axis}
+
+
+@compose(np.insert, inputs=_insert_inputs, memory="new")
+def _insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
+    if axis is None:
+        arr, axis = np.ravel(arr), 0
+    axis, n = axis % arr.ndim, arr.shape[axis]
+    whole = np.insert(
+        np.broadcast_to(np.int8(0), arr.shape), obj, np.broadcast_to(np.int8(0), np.shape(values)), axis
+    ).shape
+    count = whole[axis] - n
+    values = np.reshape(values, (1,) * (arr.ndim - np.ndim(values)) + np.shape(values))
+    if np.ndim(obj) == 0 and not isinstance(obj, slice):
+        values = np.moveaxis(values, 0, axis)
+    values = np.broadcast_to(values, (*whole[:axis], count, *whole[axis + 1 :]))
+    order = np.insert(np.arange(n), obj, np.arange(n, n + count))
+    return np.concatenate([arr, values], axis=axis)[(slice(None),) * axis + (order,)]
+
+
+def _delete_inputs(draw: Draw) -> Call:
+    x = draw.array((3, 2))
+    return (x, *draw.choice([(1, 0), ([0, -1], 0), (slice(0, 2), 0), (4, None), ([], 1)])), {}
+
+
+@compose(np.delete, inputs=_delete_inputs, memory="new")
+def _delete(arr: Any, obj: Any, axis: Any = None) -> Any:
+    if axis is None:
+        arr, axis = np.ravel(arr), 0
+    kept = np.delete(np.arange(arr.shape[axis]), obj)
+    return arr[(slice(None),) * (axis % arr.ndim) + (kept,)]
+
+
+@compose(np.resize, inputs=lambda draw: ((draw.array(), draw.choice([5, (2, 3), (4, 2), (0,)])), {}))
+def _resize(a: Any, new_shape: Any) -> Any:
+    count = int(np.prod(new_shape))
+    if count and np.size(a):
+        return np.reshape(np.ravel(a)[np.arange(count) % np.size(a)], new_shape)
+    return np.reshape(np.zeros_like(a, shape=(count,)), new_shape)
