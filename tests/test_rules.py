@@ -292,6 +292,7 @@ def is_caught(op):
     "op", sorted({op for op in OPS.values() if isinstance(op, Op)}, key=lambda op: op.name), ids=repr
 )
 def test_a_broken_rule_is_caught(op, break_it, monkeypatch):
+    assert op.known is not None  # read off the rules as they are
     rules = op.rules
     for i in range(max(op.arity, 1)):
         asked = []

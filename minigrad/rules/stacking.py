@@ -205,7 +205,7 @@ if hasattr(np, "unstack"):  # since NumPy 2.1
 
 def _repeat_inputs(draw: Draw) -> Call:
     x = draw.array((3, draw.integer(0, 3)))
-    return (x, *draw.choice([(2,), (0,), (np.array([0, 2, 1]), 0), (3, -1), (np.array([2]), 1)])), {}
+    return (x, *draw.choice([(2,), (0,), ((0, 2, 1), 0), (3, -1), ((2,), 1)])), {}
 
 
 def _repeat(g: Any, out: Any, a: Any, repeats: Any, axis: Any = None) -> Any:
