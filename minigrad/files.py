@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 try:
     import fcntl
@@ -120,6 +125,12 @@ def scratch(parent: Path) -> Iterator[Path]:
             finally:
                 shutil.rmtree(room, ignore_errors=True)
             return
+
+
+def fingerprint(array: NDArray[Any]) -> str:
+    """Return an array's dtype, shape, and a digest of its content."""
+    content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    return f"{array.dtype} {array.shape} {hashlib.sha256(content.data).hexdigest()[:16]}"
 
 
 @contextlib.contextmanager

@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal, Protocol, SupportsFloat, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minigrad import optim
+from . import optim
+from .files import fingerprint, write
+from .training import checkpoint as checkpoints
+from .training.arguments import (
+    check_config,
+    check_data,
+    check_examples,
+    check_gradients,
+    check_learning_rate,
+    check_model,
+    check_options,
+    check_positive_int,
+)
+from .training.augmentation import Augment
+from .training.batches import Batches
+from .training.interrupt import deferred_interrupt
+from .training.measure import Metric, accuracy, measured
+from .training.schedules import Schedule
+from .training.weights import Weights
+
+__all__ = ["Metric", "Model", "Solver"]
 
 
 class Model(Protocol):
-    """What a `Solver` trains."""
+    """What a `Solver` trains.
+
+    A model that keeps more than parameters (running means, a generator for dropout) has it in an attribute
+    ``state``: a dict of arrays, numbers and generators, nested as they may be. It goes with the parameters, the
+    best ones and those in a checkpoint.
+    """
 
     @property
     def params(self) -> dict[str, NDArray[Any]]:
@@ -30,7 +59,7 @@ class Model(Protocol):
 
 
 class Solver:
-    """Train a classifier on random minibatches and keep the parameters that do best on validation.
+    """Train a model on random minibatches and keep the parameters that do best on validation.
 
     The interface and the log are those of the Solver in Stanford's CS231n.
 
@@ -40,7 +69,8 @@ class Solver:
         An object with ``params``, a dict from names to arrays, and ``loss(X, y=None)``, which returns scores
         without labels and ``(loss, grads)`` with them. Its parameters are updated in place.
     data : mapping
-        ``X_train`` (N, d_1, ..., d_k), ``y_train`` (N,), ``X_val`` and ``y_val`` alike; labels are integers.
+        ``X_train`` (N, d_1, ..., d_k), ``y_train`` (N,), ``X_val`` and ``y_val`` alike; labels are integers,
+        unless there is a `metric`.
     update_rule : str or callable
         The name of a rule in `minigrad.optim`, or a function ``rule(w, dw, config) -> (w, config)``.
     optim_config : dict, optional
@@ -48,7 +78,7 @@ class Solver:
     lr_decay : float
         Every learning rate is multiplied by this at the end of each epoch.
     batch_size : int
-        Examples in a minibatch, drawn from the training set with replacement.
+        Examples in a minibatch.
     num_epochs : int
         Epochs one call of `train` makes, each of ``max(N // batch_size, 1)`` iterations.
     print_every : int
@@ -58,13 +88,39 @@ class Solver:
     num_train_samples, num_val_samples : int or None
         How many examples to measure an accuracy on, drawn anew each time; None means all.
     seed : int, optional
-        Seed of the minibatches and of those draws, which are two independent streams. The same seed gives the
-        same numbers, whatever is logged or shown. None seeds from the operating system.
+        Seed of the minibatches, of those draws and of the augmentation, which are independent streams. The same
+        seed gives the same numbers, whatever is logged or shown. None seeds from the operating system.
     progress : bool, optional
         Whether to show a progress bar, on stderr; None shows it when stderr is a terminal.
     on_divergence : {"raise", "stop"}
         What `train` does when the loss or a score is NaN or infinite: raise FloatingPointError, or end
         quietly. Both set `diverged`.
+    lr_schedule : callable, optional
+        The learning rate of each step, counted from 0: ``lr_schedule(step) -> float``, as `minigrad.training` has
+        them. It stands in the place of `lr_decay` and of the config's learning rate.
+    replacement : bool
+        Whether each minibatch is drawn from all training examples, as in the course. Otherwise an epoch is a
+        permutation of them, cut into minibatches.
+    augment : callable, optional
+        ``augment(X, rng) -> X``, a change of each training minibatch that keeps shape and dtype, as
+        `minigrad.training` has them. It is made in a thread, one minibatch ahead, while a step computes.
+    patience : int, optional
+        `train` ends when so many epochs have brought no better validation accuracy.
+    average : float, optional
+        Decay of an exponential moving average of the parameters, between 0 and 1, such as 0.999. What is measured
+        and kept as `best_params` is then the average.
+    metric : callable, optional
+        ``metric(outputs, y) -> float``, the higher the better, in the place of the accuracy: for regression, say,
+        ``lambda outputs, y: -np.mean((outputs - y) ** 2)``.
+    callback : callable, optional
+        ``callback(solver)``, called after each epoch; if it returns something true, training ends.
+    checkpoint : path, optional
+        A file that keeps all that `resume` needs to go on bit for bit. It is replaced, whole or not at all, after
+        each epoch, when training ends, and on Ctrl-C.
+    checkpoint_seconds : float, optional
+        Write it between epochs too, when so many seconds have passed.
+    history : path, optional
+        A file of JSON lines, one for each measured accuracy, replaced as `checkpoint` is.
 
     Attributes
     ----------
@@ -73,11 +129,9 @@ class Solver:
     loss_history : list of float
         The loss of each iteration's minibatch, before its update.
     train_acc_history, val_acc_history : list of float
-        The accuracies after the first iteration, and then after each epoch: entry k is epoch k's.
+        The accuracies, or metrics, after the first iteration, and then after each epoch: entry k is epoch k's.
     best_val_acc : float
         The best entry of val_acc_history; -inf while it is empty.
-    best_params : dict
-        Copies of the parameters that reached it.
     diverged : int or None
         The iteration, counted from 1 as in the log, at which the last call of `train` diverged.
 
@@ -103,27 +157,48 @@ class Solver:
         seed: int | None = None,
         progress: bool | None = None,
         on_divergence: Literal["raise", "stop"] = "raise",
+        *,
+        lr_schedule: Schedule | None = None,
+        replacement: bool = True,
+        augment: Augment | None = None,
+        patience: int | None = None,
+        average: float | None = None,
+        metric: Metric | None = None,
+        callback: Callable[[Solver], object] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_seconds: float | None = None,
+        history: str | os.PathLike[str] | None = None,
     ) -> None:
-        _check_model(model)
-        for split in ("train", "val"):
-            _check_split(data, split)
-        _check_positive_int("batch_size", batch_size)
-        _check_positive_int("num_epochs", num_epochs)
-        _check_number_of_samples("num_train_samples", num_train_samples)
-        _check_number_of_samples("num_val_samples", num_val_samples)
-        if not isinstance(print_every, int | np.integer):
-            raise TypeError(f"print_every must be an int, got {print_every!r}; 0 logs no losses")
-        if not (math.isfinite(lr_decay) and lr_decay > 0):
-            raise ValueError(f"lr_decay must be finite and > 0, got {lr_decay!r}; 1 keeps the learning rate")
-        if not isinstance(optim_config, dict | None):
-            raise TypeError(f"optim_config must be a dict of the rule's settings, got {optim_config!r}")
-        if on_divergence not in ("raise", "stop"):
-            raise ValueError(f"on_divergence must be 'raise' or 'stop', got {on_divergence!r}")
+        check_model(model)
+        check_data(data, is_labels=metric is None)
+        check_options(
+            {
+                "lr_decay": lr_decay,
+                "batch_size": batch_size,
+                "num_epochs": num_epochs,
+                "print_every": print_every,
+                "num_train_samples": num_train_samples,
+                "num_val_samples": num_val_samples,
+                "seed": seed,
+                "on_divergence": on_divergence,
+                "lr_schedule": lr_schedule,
+                "replacement": replacement,
+                "augment": augment,
+                "patience": patience,
+                "average": average,
+                "metric": metric,
+                "callback": callback,
+                "checkpoint": checkpoint,
+                "checkpoint_seconds": checkpoint_seconds,
+                "history": history,
+            }
+        )
+        self.update_rule = optim.find_rule(update_rule)
+        check_config(self.update_rule, optim_config, model.params)
 
         self.model = model
         self.X_train, self.y_train = np.asarray(data["X_train"]), np.asarray(data["y_train"])
         self.X_val, self.y_val = np.asarray(data["X_val"]), np.asarray(data["y_val"])
-        self.update_rule = optim.find_rule(update_rule)
         self.optim_configs = {name: dict(optim_config or {}) for name in model.params}
         self.lr_decay = lr_decay
         self.batch_size = batch_size
@@ -134,69 +209,143 @@ class Solver:
         self.num_val_samples = num_val_samples
         self.progress = progress
         self.on_divergence = on_divergence
+        self.lr_schedule = lr_schedule
+        self.patience = patience
+        self.average = average
+        self.metric = metric
+        self.callback = callback
+        self.checkpoint = None if checkpoint is None else Path(checkpoint)
+        self.checkpoint_seconds = checkpoint_seconds
+        self.history = None if history is None else Path(history)
 
         self.epoch = 0
         self.loss_history: list[float] = []
         self.train_acc_history: list[float] = []
         self.val_acc_history: list[float] = []
         self.best_val_acc = -math.inf
-        self.best_params: dict[str, NDArray[Any]] = {}
         self.diverged: int | None = None
-        self._minibatches = np.random.default_rng(seed)
-        (self._samples,) = self._minibatches.spawn(1)
+        self._weights = Weights(model, average)
+        self._records: list[dict[str, Any]] = []
+        self._goal: int | None = None  # the epoch to which a call of train that has not ended goes
+        self._ended = False  # by the callback
+        minibatches = np.random.default_rng(seed)
+        self._samples, augmenting = minibatches.spawn(2)
+        self._batches = Batches(
+            self.X_train, self.y_train, batch_size, replacement, augment, minibatches, augmenting
+        )
+        self._settings = {
+            "update_rule": _name_of(self.update_rule),
+            "optim_config": dict(optim_config or {}),
+            "lr_decay": float(lr_decay),
+            "batch_size": int(batch_size),
+            "num_train_samples": num_train_samples and int(num_train_samples),
+            "num_val_samples": num_val_samples and int(num_val_samples),
+            "lr_schedule": lr_schedule and _name_of(lr_schedule),
+            "replacement": replacement,
+            "augment": augment and _name_of(augment),
+            "average": average and float(average),
+            "metric": metric and _name_of(metric),
+        }
+        self._data: dict[str, str] | None = None
+        self._applied = True  # the last gradient
+        if self.checkpoint is not None:
+            checkpoints.check(self._state())
 
-    def train(self) -> None:
-        """Train for ``num_epochs`` epochs; called again, for as many more.
+    def train(self, num_epochs: int | None = None) -> None:
+        """Train for some epochs; called again, for as many more, from where it stood.
+
+        So ``train(5)`` twice is ``train(10)``. A call that was interrupted, or is resumed from a checkpoint, is
+        completed by the next.
 
         However it ends, by an error or an interrupt too, the model's parameters are then the best ones on
         validation so far. (When it fails before the first accuracy is measured, they are left as they are.)
+        The next call puts the last ones back, unless the model's have been changed meanwhile, or it diverged.
+
+        Parameters
+        ----------
+        num_epochs : int, optional
+            How many; by default what is left of the call before, or else those of the solver.
 
         Raises
         ------
         FloatingPointError
             When the loss or a score is NaN or infinite, and ``on_divergence`` is ``"raise"``. The gradient of
             such a loss is not applied.
+        KeyboardInterrupt
+            After Ctrl-C, at the end of the step, so that nothing is lost; at once, when it is pressed again.
         """
-        from tqdm import tqdm
-
-        iterations_per_epoch = max(len(self.X_train) // self.batch_size, 1)
-        first = len(self.loss_history)
-        last = first + self.num_epochs * iterations_per_epoch
-        last_epoch = self.epoch + self.num_epochs
-        hide_bar = None if self.progress is None else not self.progress  # None: tqdm asks the terminal
+        if num_epochs is not None:
+            check_positive_int("num_epochs", num_epochs)
+        if num_epochs is not None or self._goal is None:
+            self._goal = self.epoch + (num_epochs or self.num_epochs)
         self.diverged = None
+        self._ended = False
+        self._weights.put_last_back()
         try:
-            with tqdm(total=last - first, disable=hide_bar) as bar:
-                for t in range(first, last):
-                    loss = self._step(f"iteration {t + 1} / {last}")
-                    if self.print_every > 0 and t % self.print_every == 0:
-                        self._log(f"(Iteration {t + 1} / {last}) loss: {loss:f}")
-                    if not self.val_acc_history:
-                        self._measure(last_epoch)
-                    if (t + 1 - first) % iterations_per_epoch == 0:
-                        self.epoch += 1
-                        self._decay_learning_rates()
-                        self._measure(last_epoch)
-                    self._show(bar)
+            self._train_to(self._goal)
+            self._goal = None
         except FloatingPointError:
-            self.diverged = t + 1
+            self.diverged = len(self.loss_history) + (not self._applied)
+            self._goal = None
             if self.on_divergence == "raise":
                 raise
         finally:
-            for name, best in self.best_params.items():
-                self.model.params[name][...] = best
+            self._batches.close()
+            self._weights.put_best()
+
+    def resume(self, path: str | os.PathLike[str] | None = None) -> Solver:
+        """Take up what a checkpoint holds; `train` then goes on bit for bit as the solver would have that wrote it.
+
+        Parameters
+        ----------
+        path : path, optional
+            The checkpoint; by default the solver's own.
+
+        Returns
+        -------
+        Solver
+            This one: ``Solver(model, data, checkpoint="run.npz").resume().train()``.
+
+        Raises
+        ------
+        OSError
+            When the file is missing or cannot be read.
+        ValueError
+            When it is no checkpoint, is cut off or changed, or is of another model, data set or settings; then
+            nothing is changed.
+        """
+        if path is None and self.checkpoint is None:
+            raise ValueError("resume: no path is given, and the solver has no checkpoint")
+        file = Path(path) if path is not None else self.checkpoint
+        assert file is not None
+        saved = checkpoints.load(file)
+        checkpoints.refuse_other(file, saved, self._identity())
+        missing = [name for name in self._state() if name not in saved]
+        if missing:
+            raise ValueError(f"{file} is a checkpoint that lacks {', '.join(missing)}")
+        self._weights.restore(saved["weights"])
+        self._batches.restore(saved["batches"])
+        checkpoints.restored(self._samples, saved["samples"])
+        for name in _KEPT:
+            setattr(self, name, saved[name])
+        return self
+
+    @property
+    def best_params(self) -> dict[str, NDArray[Any]]:
+        """Copies of the parameters that reached `best_val_acc`; empty before the first measurement."""
+        return self._weights.best
 
     def check_accuracy(
         self, X: NDArray[Any], y: NDArray[Any], num_samples: int | None = None, batch_size: int = 100
     ) -> float:
-        """Return the fraction of examples to whose label the model gives the highest score.
+        """Return the fraction of examples to whose label the model gives the highest score, or the solver's metric.
 
         Parameters
         ----------
         X : ndarray of shape (N, d_1, ..., d_k)
             The examples.
         y : ndarray of shape (N,), integer
-            Their labels.
+            Their labels; with a metric, their targets (N, ...).
         num_samples : int or None
             Measure on this many of them, drawn at random without replacement, if there are more.
         batch_size : int
@@ -205,49 +354,63 @@ class Solver:
         Returns
         -------
         float
-            Between 0 and 1.
+            An accuracy is between 0 and 1.
 
         Raises
         ------
         FloatingPointError
-            When an example's highest score is NaN or infinite: then there is no telling which one it is.
+            When an example's highest score is NaN or infinite: then there is no telling which one it is. With a
+            metric, when that is.
         TypeError, ValueError
             When an argument is not as above, or the model's scores are not of shape (examples, classes).
         """
-        _check_examples("X", X, "y", y)
-        _check_number_of_samples("num_samples", num_samples)
-        _check_positive_int("batch_size", batch_size)
+        check_examples("X", X, "y", y, is_labels=self.metric is None)
+        if num_samples is not None:
+            check_positive_int("num_samples", num_samples)
+        check_positive_int("batch_size", batch_size)
         X, y = np.asarray(X), np.asarray(y)
         rows = None
         if num_samples is not None and num_samples < len(X):
             rows = self._samples.choice(len(X), num_samples, replace=False)
-        total = len(X) if rows is None else len(rows)
-        correct = 0
-        for start in range(0, total, batch_size):
-            stop = start + batch_size
-            batch = slice(start, stop) if rows is None else rows[start:stop]
-            correct += int(np.count_nonzero(self._predict(X[batch]) == y[batch]))
-        return correct / total
+        if self.metric is not None:
+            return measured(self.metric, self.model, X, y, rows, batch_size)
+        return accuracy(self.model, X, y, rows, batch_size)
 
-    def _predict(self, X: NDArray[Any]) -> NDArray[np.intp]:
-        scores = np.asarray(self.model.loss(X))
-        if scores.ndim != 2 or len(scores) != len(X):
-            raise ValueError(
-                f"model.loss(X) must return scores of shape ({len(X)}, classes) for these {len(X)} examples, "
-                f"got shape {scores.shape}"
-            )
-        if not np.isfinite(scores.max(axis=1)).all():
-            raise FloatingPointError(
-                "the model's scores are NaN or infinite, so it predicts nothing: "
-                "its parameters have diverged (try a lower learning rate) or the examples hold such values"
-            )
-        predictions: NDArray[np.intp] = scores.argmax(axis=1)
-        return predictions
+    # The loop
 
-    def _step(self, where: str) -> float:
-        """Update the parameters on one minibatch; return its loss before the update."""
-        rows = self._minibatches.integers(len(self.X_train), size=self.batch_size)
-        result = self.model.loss(self.X_train[rows], self.y_train[rows])
+    def _train_to(self, goal: int) -> None:
+        from tqdm import tqdm
+
+        per_epoch = max(len(self.X_train) // self.batch_size, 1)
+        first = len(self.loss_history)
+        last = first + (goal - self.epoch) * per_epoch - first % per_epoch
+        hide_bar = None if self.progress is None else not self.progress  # None: tqdm asks the terminal
+        saved = time.monotonic()
+        with deferred_interrupt() as interrupted, tqdm(total=last - first, disable=hide_bar) as bar:
+            while self.epoch < goal and not self._stopped():
+                t = len(self.loss_history)
+                self._step(f"iteration {t + 1} / {last}")
+                if self.print_every > 0 and t % self.print_every == 0:
+                    self._log(f"(Iteration {t + 1} / {last}) loss: {self.loss_history[-1]:f}")
+                if not self.val_acc_history:
+                    self._measure(0, goal)
+                due = (
+                    self.checkpoint_seconds is not None and time.monotonic() > saved + self.checkpoint_seconds
+                )
+                if (t + 1) % per_epoch == 0:
+                    self._end_epoch(goal)
+                    due = True
+                if due or interrupted():
+                    self._save()
+                    saved = time.monotonic()
+                self._show(bar)
+                if interrupted():
+                    raise KeyboardInterrupt(self._how_to_go_on(last))
+
+    def _step(self, where: str) -> None:
+        """Update the parameters on one minibatch; record its loss before the update."""
+        self._applied = False
+        result = self.model.loss(*self._batches.draw())
         if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping)):
             raise TypeError(
                 f"model.loss(X, y) returned {type(result).__name__}; it must return (loss, grads), grads a dict "
@@ -255,6 +418,11 @@ class Solver:
             )
         loss_value, grads = result
         loss = float(loss_value)
+        if self.lr_schedule is not None:
+            t = len(self.loss_history)
+            rate = check_learning_rate(self.lr_schedule(t), t)
+            for config in self.optim_configs.values():
+                config["learning_rate"] = rate
         if not math.isfinite(loss):
             learning_rate = next(iter(self.optim_configs.values())).get("learning_rate", "the rule's default")
             raise FloatingPointError(
@@ -263,24 +431,46 @@ class Solver:
                 "less regularization, and look for NaN and unscaled values in the data"
             )
         params = self.model.params
-        _check_gradients(params, grads)
+        check_gradients(params, grads)
         for name, w in params.items():
             params[name], self.optim_configs[name] = self.update_rule(
                 w, grads[name], self.optim_configs[name]
             )
+        self._weights.updated()
         self.loss_history.append(loss)
-        return loss
+        self._applied = True
 
-    def _measure(self, last_epoch: int) -> None:
+    def _end_epoch(self, goal: int) -> None:
+        self._decay_learning_rates()
+        self._measure(self.epoch + 1, goal)
+        self.epoch += 1
+        if self.callback is not None:
+            self._ended = bool(self.callback(self))
+
+    def _measure(self, epoch: int, goal: int) -> None:
         """Measure, record and log both accuracies; keep the parameters if they are the best so far."""
-        train_acc = self.check_accuracy(self.X_train, self.y_train, self.num_train_samples)
-        val_acc = self.check_accuracy(self.X_val, self.y_val, self.num_val_samples)
-        self.train_acc_history.append(train_acc)
-        self.val_acc_history.append(val_acc)
-        if val_acc > self.best_val_acc:
-            self.best_val_acc = val_acc
-            self.best_params = {name: w.copy() for name, w in self.model.params.items()}
-        self._log(f"(Epoch {self.epoch} / {last_epoch}) train acc: {train_acc:f}; val_acc: {val_acc:f}")
+        with self._weights.averaged():
+            train_acc = self.check_accuracy(self.X_train, self.y_train, self.num_train_samples)
+            val_acc = self.check_accuracy(self.X_val, self.y_val, self.num_val_samples)
+            self.train_acc_history.append(train_acc)
+            self.val_acc_history.append(val_acc)
+            if val_acc > self.best_val_acc:
+                self.best_val_acc = val_acc
+                self._weights.keep_as_best()
+        rate = next(iter(self.optim_configs.values())).get("learning_rate")
+        self._records.append(
+            {
+                "epoch": epoch,
+                "iteration": len(self.loss_history),
+                "loss": self.loss_history[-1],
+                "train_acc": train_acc,
+                "val_acc": val_acc,
+                "learning_rate": rate if rate is None else float(rate),
+            }
+        )
+        if self.history is not None:
+            write(self.history, "".join(json.dumps(each) + "\n" for each in self._records).encode())
+        self._log(f"(Epoch {epoch} / {goal}) train acc: {train_acc:f}; val_acc: {val_acc:f}")
 
     def _decay_learning_rates(self) -> None:
         if self.lr_decay == 1:
@@ -292,6 +482,51 @@ class Solver:
                     "pass one in optim_config, or lr_decay=1"
                 )
             config["learning_rate"] *= self.lr_decay
+
+    def _stopped(self) -> bool:
+        """Tell whether the callback ended training, or patience did."""
+        if self.patience is None or not self.val_acc_history:
+            return self._ended
+        epochs_since_best = len(self.val_acc_history) - 1 - self.val_acc_history.index(self.best_val_acc)
+        return self._ended or epochs_since_best >= self.patience
+
+    # Checkpoints
+
+    def _identity(self) -> dict[str, Any]:
+        """Return what a checkpoint must have in common with the solver that takes it up."""
+        if self._data is None:
+            arrays = {
+                "X_train": self.X_train,
+                "y_train": self.y_train,
+                "X_val": self.X_val,
+                "y_val": self.y_val,
+            }
+            self._data = {name: fingerprint(array) for name, array in arrays.items()}
+        shapes = {name: f"{w.dtype} {w.shape}" for name, w in self.model.params.items()}
+        model = {"class": type(self.model).__name__} | shapes
+        return {"model": model, "data": self._data, "settings": self._settings}
+
+    def _state(self) -> dict[str, Any]:
+        parts = {
+            "weights": self._weights.state(),
+            "batches": self._batches.state(),
+            "samples": self._samples,
+        }
+        return self._identity() | parts | {name: getattr(self, name) for name in _KEPT}
+
+    def _save(self) -> None:
+        if self.checkpoint is not None:
+            checkpoints.save(self.checkpoint, self._state())
+
+    def _how_to_go_on(self, last: int) -> str:
+        kept = (
+            ""
+            if self.checkpoint is None
+            else f"; so does a new Solver with the same arguments after resume({str(self.checkpoint)!r})"
+        )
+        return f"training was interrupted after iteration {len(self.loss_history)} / {last}; train() goes on{kept}"
+
+    # What is shown
 
     def _show(self, bar: Any) -> None:
         if bar.disable:
@@ -309,56 +544,18 @@ class Solver:
             tqdm.write(line)
 
 
-def _check_model(model: Model) -> None:
-    params = getattr(model, "params", None)
-    if not isinstance(params, dict) or not params:
-        raise TypeError(f"{type(model).__name__}.params must be a dict from names to arrays, got {params!r}")
-    for name, w in params.items():
-        if not isinstance(w, np.ndarray):
-            raise TypeError(f"model.params[{name!r}] must be a NumPy array, got {type(w).__name__}")
-    if not callable(getattr(model, "loss", None)):
-        raise TypeError(f"{type(model).__name__} must have a method loss(X, y=None)")
+_KEPT = (
+    "optim_configs",
+    "epoch",
+    "loss_history",
+    "train_acc_history",
+    "val_acc_history",
+    "best_val_acc",
+    "_records",
+    "_goal",
+)
+"""What of a solver is in a checkpoint as it is."""
 
 
-def _check_split(data: Mapping[str, NDArray[Any]], split: str) -> None:
-    X, y = f"X_{split}", f"y_{split}"
-    for key in (X, y):
-        if key not in data:
-            raise ValueError(f"data has no {key!r}; it must have X_train, y_train, X_val and y_val")
-    _check_examples(X, data[X], y, data[y])
-
-
-def _check_examples(X_name: str, X: NDArray[Any], y_name: str, y: NDArray[Any]) -> None:
-    X_shape, labels = np.shape(X), np.asarray(y)
-    if labels.ndim != 1 or X_shape[:1] != labels.shape:
-        raise ValueError(
-            f"{X_name} must have shape (N, ...) and {y_name} (N,), of one N; got {X_shape} and {labels.shape}"
-        )
-    if len(labels) == 0:
-        raise ValueError(f"{X_name} is empty; at least one example is needed")
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise TypeError(f"{y_name} must hold integer labels, got {labels.dtype}; convert it with astype(int)")
-
-
-def _check_positive_int(name: str, value: object) -> None:
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be an int >= 1, got {value!r}")
-
-
-def _check_number_of_samples(name: str, value: int | None) -> None:
-    if value is not None:
-        _check_positive_int(name, value)
-
-
-def _check_gradients(params: Mapping[str, NDArray[Any]], grads: Mapping[str, NDArray[Any]]) -> None:
-    for name, w in params.items():
-        if name not in grads:
-            raise ValueError(
-                f"model.loss(X, y) returned no gradient for parameter {name!r}, only {sorted(grads)}"
-            )
-        dw = np.asarray(grads[name])
-        if (dw.shape, dw.dtype) != (w.shape, w.dtype):
-            raise ValueError(
-                f"the gradient of {name!r} is {dw.dtype} of shape {dw.shape}; "
-                f"it must be like its parameter, {w.dtype} of shape {w.shape}"
-            )
+def _name_of(function: Any) -> str:
+    return str(getattr(function, "__qualname__", type(function).__qualname__))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import tempfile
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .files import fingerprint
 from .solver import Model, Solver
 from .sweeping.folder import SweepFolder, only_one
 from .sweeping.results import Results, train_all
@@ -129,7 +129,7 @@ def sweep(
     description: dict[str, Any] = {
         "seed": int(seed),
         "grid": shown_grid,
-        "data": {name: _fingerprint(array) for name, array in arrays.items()},
+        "data": {name: fingerprint(array) for name, array in arrays.items()},
     }
     with contextlib.ExitStack() as stack:
         if out is None:
@@ -197,8 +197,3 @@ def _read_data(data: Any) -> Arrays:
         arrays[name] = (array if array.flags.forc else array.copy()).view()
         arrays[name].flags.writeable = False
     return arrays
-
-
-def _fingerprint(array: NDArray[Any]) -> str:
-    content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    return f"{array.dtype} {array.shape} {hashlib.sha256(content.data).hexdigest()[:16]}"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import io
 import json
 import math
 import os
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -78,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0; 130 when interrupted; 141 when nobody reads the output any more.
+        The exit status: 0; 130 when interrupted, 143 by SIGTERM; 141 when nobody reads the output any more.
 
     Raises
     ------
@@ -87,10 +90,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         are at fault, and with 1 when the training diverged or the results cannot be written.
     """
     try:
-        return printed(lambda: run(parse(argv)))
+        with terminated_as_interrupted() as terminated:
+            return printed(lambda: run(parse(argv)))
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
-        return 130
+        return 143 if terminated() else 130
     except MemoryError as error:
         stop(2, f"not enough memory ({error}); try --dtype float32, fewer --hidden or a smaller --batch-size")
 
@@ -146,6 +150,11 @@ def run(args: argparse.Namespace) -> None:
     )
     try:
         solver.train()
+    except KeyboardInterrupt:
+        if args.out is not None:
+            best = parameters(model) if solver.val_acc_history else {}
+            write(args.out, histories(args, solver, test_accuracy=None) | best)
+        raise
     except FloatingPointError as error:
         if args.out is not None:
             write(args.out, histories(args, solver, test_accuracy=None))
@@ -156,6 +165,26 @@ def run(args: argparse.Namespace) -> None:
     print(f"test accuracy: {test_accuracy:.4f}")
     if args.out is not None:
         write(args.out, histories(args, solver, test_accuracy) | parameters(model) | pictures(solver))
+
+
+@contextlib.contextmanager
+def terminated_as_interrupted() -> Iterator[Callable[[], bool]]:
+    """Take SIGTERM as Ctrl-C is taken; yield a function that tells whether it came."""
+    came = False
+
+    def handle(number: int, frame: Any) -> None:
+        nonlocal came
+        came = True
+        signal.raise_signal(signal.SIGINT)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield lambda: came
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 # The arguments
@@ -274,7 +303,8 @@ def make_parser() -> Parser:
         type=FOLDER,
         metavar="DIR",
         help="write history.json, history.csv and params.npz there and, if matplotlib is installed, curves.png "
-        "and weights.png; those of an earlier run are replaced",
+        "and weights.png; those of an earlier run are replaced. "
+        "Interrupted, it writes the history and the best parameters so far",
     )
     return parser
 

@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -413,6 +414,33 @@ def test_an_interrupt_is_one_line(run, monkeypatch):
 
     monkeypatch.setattr(Solver, "train", interrupt)
     assert run() == (130, "", "two_layer_net: interrupted\n")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("iterations", [1, 40])
+def test_an_interrupt_leaves_the_history_and_the_best_so_far(
+    run, tmp_path, monkeypatch, number, status, iterations
+):
+    step = Solver._step
+
+    def interrupted_step(solver, where):
+        step(solver, where)
+        if len(solver.loss_history) == iterations:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(Solver, "_step", interrupted_step)
+    before = signal.getsignal(number)
+    end = run("--print-every", 0, "--out", tmp_path)
+    assert (end[0], end[2]) == (status, "two_layer_net: interrupted\n")
+    assert signal.getsignal(number) is before
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert len(history["loss_history"]) == iterations
+    assert history["test_accuracy"] is None
+    data, net = load_digits(), TwoLayerNet(64)
+    with np.load(tmp_path / "params.npz") as params:
+        net.params = dict(params)
+    assert np.mean(net.loss(data["X_val"]).argmax(axis=1) == data["y_val"]) == history["best_val_acc"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.csv", "history.json", "params.npz"]
 
 
 @pytest.mark.parametrize("argv", [SHORT, ["--help"], ["--lr", "0"]])

@@ -1,7 +1,11 @@
 import contextlib
 import io
 import itertools
+import json
 import math
+import os
+import re
+import signal
 import subprocess
 import sys
 
@@ -11,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigrad.solver import Solver
+from minigrad.training import cosine
 
 
 class SoftmaxRegression:
@@ -51,6 +56,47 @@ class Scripted(SoftmaxRegression):
         if isinstance(loss, BaseException):
             raise loss
         return loss, result[1]
+
+
+def noise(X, rng):
+    return X + 0.1 * rng.standard_normal(X.shape).astype(X.dtype)
+
+
+def momentum(w, dw, config):
+    config["velocity"] = (
+        0.9 * config.get("velocity", np.zeros_like(w)) - config.get("learning_rate", 0.1) * dw
+    )
+    config["t"] = config.get("t", np.int64(0)) + 1
+    w += config["velocity"]
+    return w, config
+
+
+class Noisy(SoftmaxRegression):
+    """It has state: a generator, that of dropout say, and a running mean; it can be interrupted in a step."""
+
+    def __init__(self, interrupt_at=0, **options):
+        super().__init__(**options)
+        self.state = {"rng": np.random.default_rng(5), "mean": np.zeros(4), "history": [{"steps": 0}]}
+        self.interrupt_at, self.steps = interrupt_at, 0
+
+    def loss(self, X, y=None):
+        if y is None:
+            return super().loss(X - self.state["mean"])
+        self.steps += 1
+        if self.steps == self.interrupt_at:
+            os.kill(os.getpid(), signal.SIGINT)
+        self.state["mean"] += 0.1 * (X.mean(axis=0) - self.state["mean"])
+        self.state["history"][0]["steps"] += 1
+        return super().loss(X + self.state["rng"].standard_normal(X.shape), y)
+
+
+OPTIONS = [
+    {"num_train_samples": 7},
+    {"lr_decay": 0.5, "optim_config": {"learning_rate": 0.5}, "replacement": False},
+    {"augment": noise, "update_rule": momentum, "average": 0.8},
+    {"augment": noise, "lr_schedule": cosine(0.5, 9), "update_rule": momentum, "replacement": False},
+    {"patience": 2, "batch_size": 7, "num_val_samples": 9, "optim_config": {"learning_rate": 5.0}},
+]
 
 
 def make_data(num_train=30, num_val=20, num_features=4, num_classes=3, dtype=np.float64, seed=0):
@@ -289,22 +335,60 @@ def test_of_equally_good_parameters_the_first_are_kept():
     assert_same(solver.model.params, {name: before[name] - 1e-2 * grads[name] for name in before})
 
 
-def test_training_again_goes_on_from_the_best():
-    solver = make_solver(lr_decay=0.5, optim_config={"learning_rate": 1.0})
+def test_parameters_changed_between_two_calls_are_where_the_second_starts():
+    solver = make_solver()
     solver.train()
-    losses, best = list(solver.loss_history), copy_of(solver.best_params)
+    for w in solver.model.params.values():
+        w[...] = 1.0
     seen = []
-    solver.update_rule = lambda w, dw, config: (
-        seen.append((w.copy(), config["learning_rate"])),
-        (w, config),
-    )[1]
+    solver.update_rule = lambda w, dw, config: (seen.append(w.copy()), (w, config))[1]
     solver.train()
-    assert solver.epoch == 6
-    assert len(solver.loss_history) == 18
-    assert len(solver.train_acc_history) == len(solver.val_acc_history) == 7
-    assert solver.loss_history[:9] == losses
-    np.testing.assert_array_equal(seen[0][0], best["W"])
-    assert seen[0][1] == 0.125
+    np.testing.assert_array_equal(seen[0], np.ones((4, 3)))
+
+
+@settings(max_examples=20, deadline=None)
+@given(epochs=st.lists(st.integers(1, 3), min_size=1, max_size=4), options=st.sampled_from(OPTIONS))
+def test_training_again_goes_on_from_where_it_stood(epochs, options):
+    once, again = (make_solver(Noisy(), **options) for _ in range(2))
+    once.train(sum(epochs))
+    for number in epochs:
+        again.train(number)
+    assert again.epoch == once.epoch
+    assert numbers_of(again) == numbers_of(once)
+    assert_same(again.best_params, once.best_params)
+
+
+@settings(max_examples=20, deadline=None)
+@given(step=st.integers(1, 8), options=st.sampled_from(OPTIONS[:4]))
+def test_an_interrupted_call_is_completed_by_the_next(step, options):
+    expected = make_solver(Noisy(), **options)
+    expected.train()
+    solver = make_solver(Noisy(interrupt_at=step), **options)
+    with pytest.raises(KeyboardInterrupt, match=rf"after iteration {step} / 9; train\(\) goes on$"):
+        solver.train()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert (len(solver.loss_history), solver.epoch) == (step, step // 3)
+    assert_same(solver.model.params, solver.best_params)
+    solver.train()
+    assert numbers_of(solver) == numbers_of(expected)
+
+
+def test_a_second_interrupt_ends_the_step():
+    model = Noisy(interrupt_at=2)
+    loss = model.loss
+
+    def twice(X, y=None):
+        result = loss(X, y)
+        if model.steps == 2 and y is not None:
+            os.kill(os.getpid(), signal.SIGINT)
+            pytest.fail("not interrupted")
+        return result
+
+    model.loss = twice
+    solver = make_solver(model)
+    with pytest.raises(KeyboardInterrupt):
+        solver.train()
+    assert len(solver.loss_history) == 1
 
 
 # Accuracy
@@ -549,7 +633,7 @@ def test_training_can_go_on_after_divergence():
     solver.train()
     assert solver.diverged is None
     assert solver.epoch == 4
-    assert len(solver.loss_history) == 13
+    assert len(solver.loss_history) == 12
     assert len(solver.val_acc_history) == 5
 
 
@@ -559,6 +643,170 @@ def test_an_interrupted_run_leaves_the_best_parameters(error):
     with pytest.raises(type(error)):
         solver.train()
     assert_same(solver.model.params, solver.best_params)
+
+
+# Schedules, augmentation, averages, metrics, callbacks
+
+
+def test_a_schedule_gives_every_steps_learning_rate(tmp_path):
+    rates = []
+
+    def rule(w, dw, config):
+        rates.append(config["learning_rate"])
+        return w, config
+
+    solver = make_solver(update_rule=rule, lr_schedule=lambda step: 1 / (1 + step), history=tmp_path / "log")
+    solver.train(1)
+    solver.train(2)
+    assert rates == [1 / (1 + step) for step in range(9) for _ in range(2)]
+    records = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [record["learning_rate"] for record in records] == [1, 1 / 3, 1 / 6, 1 / 9]
+
+
+@pytest.mark.parametrize(
+    ("rate", "error"), [(math.nan, ValueError), (-1.0, ValueError), ("1", TypeError), (None, TypeError)]
+)
+def test_an_unfit_learning_rate_of_a_schedule_is_refused_before_any_parameter_changes(rate, error):
+    solver = make_solver(lr_schedule=lambda step: rate)
+    before = copy_of(solver.model.params)
+    with pytest.raises(error, match=r"lr_schedule\(0\) returned"):
+        solver.train()
+    assert_same(solver.model.params, before)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 10, 30, 50])
+def test_without_replacement_an_epoch_is_a_permutation(batch_size):
+    data, seen = make_data(), []
+    data["X_train"][:, 0] = np.arange(30)
+    model = SoftmaxRegression()
+    loss = model.loss
+    model.loss = lambda X, y=None: (seen.extend(X[:, 0].tolist() if y is not None else []), loss(X, y))[1]
+    solver = make_solver(model, data, replacement=False, batch_size=batch_size, num_epochs=2)
+    solver.train()
+    per_epoch = max(30 // batch_size, 1) * min(batch_size, 30)
+    first, second = seen[:per_epoch], seen[per_epoch:]
+    assert len(set(first)) == len(first) == len(second) == len(set(second))
+    assert first != second
+
+
+def test_augmentation_is_of_the_minibatches_alone_and_the_same_whatever_the_thread_does():
+    plain, augmented = make_solver(), make_solver(augment=lambda X, rng: X.copy())
+    plain.train()
+    augmented.train()
+    assert numbers_of(augmented) == numbers_of(plain)
+    noisy, again = make_solver(augment=noise), make_solver(augment=noise)
+    noisy.train()
+    again.train()
+    assert noisy.loss_history != plain.loss_history
+    assert numbers_of(noisy) == numbers_of(again)
+
+
+@pytest.mark.parametrize(
+    ("augment", "error", "message"),
+    [
+        (
+            lambda X, rng: X[:, :2],
+            ValueError,
+            r"float64 of shape \(10, 2\) for a minibatch of float64 of shape",
+        ),
+        (lambda X, rng: X.astype(np.float32), ValueError, "augment returned float32 of shape"),
+        (lambda X, rng: None, ValueError, "augment returned object"),
+        (lambda X, rng: X / rng, TypeError, "unsupported operand"),
+    ],
+)
+def test_an_augmentation_that_changes_shape_or_dtype_is_refused(augment, error, message):
+    with pytest.raises(error, match=message):
+        make_solver(augment=augment).train()
+
+
+def test_patience_ends_training():
+    data = make_data()
+    data["y_val"] = np.full_like(data["y_val"], 7)  # none is ever right: the first measurement is the best
+    solver = make_solver(data=data, num_epochs=9, patience=2)
+    solver.train()
+    assert solver.epoch == 2
+    solver.train()
+    assert solver.epoch == 2
+
+
+def test_the_average_of_the_parameters_is_measured_and_kept():
+    model, means = SoftmaxRegression(), []
+    mean = copy_of(model.params)
+
+    def rule(w, dw, config):
+        w -= 0.5 * dw
+        (name,) = [name for name, each in model.params.items() if each is w]
+        mean[name] += (1 - 0.8) * (w - mean[name])
+        means.append(copy_of(mean))
+        return w, config
+
+    solver = make_solver(model, update_rule=rule, average=0.8)
+    solver.train()
+    assert any(
+        all(np.array_equal(means[2 * step - 1][name], solver.best_params[name]) for name in mean)
+        for step in (1, 3, 6, 9)
+    )
+    assert solver.check_accuracy(solver.X_val, solver.y_val) == solver.best_val_acc
+
+
+class LinearRegression:
+    def __init__(self):
+        self.params = {"w": np.zeros((4, 2))}
+
+    def loss(self, X, y=None):
+        out = X @ self.params["w"]
+        if y is None:
+            return out
+        return ((out - y) ** 2).mean(), {"w": 2 * X.T @ (out - y) / out.size}
+
+
+def regression_data():
+    rng = np.random.default_rng(0)
+    X, w = rng.standard_normal((50, 4)), rng.standard_normal((4, 2))
+    return {"X_train": X[:30], "y_train": X[:30] @ w, "X_val": X[30:], "y_val": X[30:] @ w}
+
+
+def test_regression_by_a_metric():
+    data = regression_data()
+    solver = make_solver(
+        LinearRegression(),
+        data,
+        metric=lambda out, y: -np.mean((out - y) ** 2),
+        optim_config={"learning_rate": 0.5},
+        num_epochs=40,
+        num_train_samples=5,
+    )
+    solver.train()
+    assert -1e-6 < solver.best_val_acc == max(solver.val_acc_history) <= 0
+    error = -np.mean((solver.model.loss(data["X_val"]) - data["y_val"]) ** 2)
+    assert solver.check_accuracy(data["X_val"], data["y_val"], batch_size=7) == pytest.approx(error)
+
+
+def test_a_metric_that_is_not_finite_is_divergence():
+    solver = make_solver(LinearRegression(), regression_data(), metric=lambda out, y: math.nan)
+    with pytest.raises(FloatingPointError, match="the metric is nan on 30 examples"):
+        solver.train()
+    assert solver.diverged == 1
+
+
+def test_the_callback_is_called_after_each_epoch_and_may_end_training():
+    epochs = []
+    solver = make_solver(callback=lambda solver: epochs.append(solver.epoch) or solver.epoch == 2)
+    solver.train()
+    assert epochs == [1, 2]
+    solver.train(1)
+    assert epochs == [1, 2, 3]
+
+
+def test_the_history_is_json_lines(tmp_path):
+    solver = make_solver(history=tmp_path / "history.jsonl")
+    solver.train()
+    records = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in records] == [0, 1, 2, 3]
+    assert [record["iteration"] for record in records] == [1, 3, 6, 9]
+    assert [record["val_acc"] for record in records] == solver.val_acc_history
+    assert [record["train_acc"] for record in records] == solver.train_acc_history
+    assert [record["loss"] for record in records] == [solver.loss_history[i] for i in (0, 2, 5, 8)]
 
 
 # What is refused
@@ -578,7 +826,7 @@ def test_missing_data_are_named(key):
         ("y_train", np.zeros(29, int), ValueError, r"X_train.*y_train.*\(30, 4\) and \(29,\)"),
         ("y_val", np.zeros((20, 3), int), ValueError, r"y_val.*\(20, 3\)"),
         ("X_val", np.zeros(()), ValueError, "X_val"),
-        ("y_train", np.zeros(30), TypeError, "y_train must hold integer labels, got float64"),
+        ("y_train", np.zeros(30), TypeError, "integer labels, got float64.*for regression give metric="),
         ("y_train", np.zeros(30, bool), TypeError, "integer labels, got bool"),
     ],
 )
@@ -614,11 +862,41 @@ def test_empty_data_are_refused(split):
         ("num_train_samples", 0, ValueError),
         ("num_val_samples", -3, ValueError),
         ("on_divergence", "ignore", ValueError),
+        ("seed", -1, ValueError),
+        ("seed", 1.5, TypeError),
+        ("lr_schedule", 0.1, TypeError),
+        ("augment", "flip", TypeError),
+        ("patience", 0, ValueError),
+        ("average", 1.0, ValueError),
+        ("average", "0.9", TypeError),
+        ("metric", "mse", TypeError),
+        ("callback", [], TypeError),
+        ("checkpoint", 3, TypeError),
+        ("checkpoint", "", TypeError),
+        ("checkpoint_seconds", 0, ValueError),
+        ("checkpoint_seconds", 5, ValueError),
+        ("history", 3, TypeError),
+        ("replacement", "no", TypeError),
+        ("lr_decay", "0.5", TypeError),
     ],
 )
 def test_unfit_options_are_refused_with_the_value_given(option, value, error):
-    with pytest.raises(error, match=repr(value)):
+    given = "checkpoint_seconds is given" if (option, value) == ("checkpoint_seconds", 5) else repr(value)
+    with pytest.raises(error, match=re.escape(given)):
         make_solver(**{option: value})
+
+
+def test_a_schedule_and_a_decay_are_refused_together():
+    with pytest.raises(ValueError, match=r"lr_schedule and lr_decay=0\.5 are both given"):
+        make_solver(lr_schedule=lambda step: 0.1, lr_decay=0.5)
+
+
+@pytest.mark.parametrize("data", [None, 3, tuple(make_data().values())])
+def test_data_that_are_no_mapping_are_refused(data):
+    with pytest.raises(
+        TypeError, match="data must be a mapping with X_train, y_train, X_val and y_val, got "
+    ):
+        Solver(SoftmaxRegression(), data)
 
 
 def test_numpy_integers_are_integers():
@@ -668,13 +946,12 @@ def test_unfit_gradients_are_refused_before_any_parameter_changes(unfit, message
     assert_same(solver.model.params, before)
 
 
-@pytest.mark.parametrize("config", [{"learning_rate": -1.0}, {"lr": 0.1}])
-def test_an_unfit_optim_config_is_refused_before_any_parameter_changes(config):
-    solver = make_solver(optim_config=config)
-    before = copy_of(solver.model.params)
-    with pytest.raises(ValueError, match="learning_rate"):
-        solver.train()
-    assert_same(solver.model.params, before)
+@pytest.mark.parametrize(
+    "config", [{"learning_rate": -1.0}, {"lr": 0.1}, {"learning_rate": "0.1"}, {"learning_rate": math.nan}]
+)
+def test_an_unfit_optim_config_is_refused_when_the_solver_is_made(config):
+    with pytest.raises((ValueError, TypeError), match="learning_rate"):
+        make_solver(optim_config=config)
 
 
 def test_decay_needs_a_learning_rate():

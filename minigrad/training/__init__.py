@@ -1,0 +1,10 @@
+"""What a `minigrad.solver.Solver` is given beside model and data: schedules of the learning rate, augmentation.
+
+Each schedule is a function of the step, counted from 0, to a learning rate; each augmentation a function
+``augment(X, rng) -> X`` of a minibatch of images (N, C, H, W) and a `numpy.random.Generator`.
+"""
+
+from .augmentation import chain, cutout, flip, shift
+from .schedules import cosine, step_decay, warmup
+
+__all__ = ["chain", "cosine", "cutout", "flip", "shift", "step_decay", "warmup"]

@@ -1,0 +1,190 @@
+"""What a Solver refuses before it changes anything: unfit models, data, numbers and gradients."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import optim
+
+
+def check_model(model: Any) -> None:
+    """Refuse a model without parameters or a loss."""
+    params = getattr(model, "params", None)
+    if not isinstance(params, dict) or not params:
+        raise TypeError(f"{type(model).__name__}.params must be a dict from names to arrays, got {params!r}")
+    for name, w in params.items():
+        if not isinstance(w, np.ndarray):
+            raise TypeError(f"model.params[{name!r}] must be a NumPy array, got {type(w).__name__}")
+    if not callable(getattr(model, "loss", None)):
+        raise TypeError(f"{type(model).__name__} must have a method loss(X, y=None)")
+
+
+def check_data(data: Any, is_labels: bool) -> None:
+    """Refuse data without a training or a validation part, or with examples and targets that do not fit."""
+    if not isinstance(data, Mapping):
+        raise TypeError(
+            f"data must be a mapping with X_train, y_train, X_val and y_val, got {type(data).__name__}"
+        )
+    for split in ("train", "val"):
+        X, y = f"X_{split}", f"y_{split}"
+        for key in (X, y):
+            if key not in data:
+                raise ValueError(f"data has no {key!r}; it must have X_train, y_train, X_val and y_val")
+        check_examples(X, data[X], y, data[y], is_labels)
+
+
+def check_examples(X_name: str, X: Any, y_name: str, y: Any, is_labels: bool) -> None:
+    """Refuse examples and targets of different numbers, none at all, and labels that are not integers."""
+    X_shape, targets = np.shape(X), np.asarray(y)
+    if X_shape[:1] != targets.shape[:1] or targets.ndim == 0 or (is_labels and targets.ndim != 1):
+        expected = "(N,)" if is_labels else "(N, ...)"
+        raise ValueError(
+            f"{X_name} must have shape (N, ...) and {y_name} {expected}, of one N; "
+            f"got {X_shape} and {targets.shape}"
+        )
+    if len(targets) == 0:
+        raise ValueError(f"{X_name} is empty; at least one example is needed")
+    if is_labels and not np.issubdtype(targets.dtype, np.integer):
+        raise TypeError(
+            f"{y_name} must hold integer labels, got {targets.dtype}; if these are classes, convert them with "
+            "astype(int); for regression give metric=, a function of the model's outputs and the targets"
+        )
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Refuse options of the Solver that are not as its docstring says."""
+    for name, value in options.items():
+        if name not in _MAY_BE_NONE or value is not None:
+            _CHECKS[name](name, value)
+    if options["lr_schedule"] is not None and options["lr_decay"] != 1:
+        raise ValueError(
+            f"lr_schedule and lr_decay={options['lr_decay']!r} are both given; the schedule alone decides"
+        )
+    if options["checkpoint_seconds"] is not None and options["checkpoint"] is None:
+        raise ValueError("checkpoint_seconds is given, but no checkpoint, which names the file")
+
+
+def check_positive_int(name: str, value: object) -> None:
+    """Refuse anything but an int >= 1."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be an int >= 1, got {value!r}")
+
+
+def _check_int(name: str, value: object) -> None:
+    if not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be an int, got {value!r}; 0 logs no losses")
+
+
+def _check_natural(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be an int >= 0 or None, got {value!r}")
+    if value < 0:
+        raise ValueError(f"{name} must be an int >= 0 or None, got {value!r}")
+
+
+def _check_bool(name: str, value: object) -> None:
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+
+
+def _check_callable(name: str, value: object) -> None:
+    if not callable(value):
+        raise TypeError(f"{name} must be a function, got {value!r}")
+
+
+def _check_path(name: str, value: object) -> None:
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise TypeError(f"{name} must be a path, got {value!r}")
+
+
+def _check_positive(name: str, value: object) -> None:
+    _check_number(name, value)
+    if not value > 0:  # type: ignore[operator]  # it is a number
+        raise ValueError(f"{name} must be finite and > 0, got {value!r}")
+
+
+def _check_fraction(name: str, value: object) -> None:
+    _check_number(name, value)
+    if not 0 < value < 1:  # type: ignore[operator]  # it is a number
+        raise ValueError(f"{name} must be between 0 and 1, got {value!r}")
+
+
+def _check_number(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value!r}")
+
+
+def _check_on_divergence(name: str, value: object) -> None:
+    if not isinstance(value, str) or value not in ("raise", "stop"):
+        raise ValueError(f"{name} must be 'raise' or 'stop', got {value!r}")
+
+
+_CHECKS: dict[str, Callable[[str, object], None]] = {
+    "lr_decay": _check_positive,
+    "batch_size": check_positive_int,
+    "num_epochs": check_positive_int,
+    "print_every": _check_int,
+    "num_train_samples": check_positive_int,
+    "num_val_samples": check_positive_int,
+    "seed": _check_natural,
+    "on_divergence": _check_on_divergence,
+    "lr_schedule": _check_callable,
+    "replacement": _check_bool,
+    "augment": _check_callable,
+    "patience": check_positive_int,
+    "average": _check_fraction,
+    "metric": _check_callable,
+    "callback": _check_callable,
+    "checkpoint": _check_path,
+    "checkpoint_seconds": _check_positive,
+    "history": _check_path,
+}
+_MAY_BE_NONE = _CHECKS.keys() - {
+    "lr_decay",
+    "batch_size",
+    "num_epochs",
+    "print_every",
+    "on_divergence",
+    "replacement",
+}
+
+
+def check_config(rule: optim.Rule, config: optim.Config | None, params: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse settings that the update rule does not take, by a step of one number; functions are not tried."""
+    if not isinstance(config, dict | None):
+        raise TypeError(f"optim_config must be a dict of the rule's settings, got {config!r}")
+    if rule in optim.rules.values():
+        for dtype in {w.dtype for w in params.values()}:
+            rule(np.ones(1, dtype), np.ones(1, dtype), dict(config or {}))
+
+
+def check_learning_rate(rate: object, step: int) -> float:
+    """Return the learning rate that a schedule gave; refuse anything but a finite number >= 0."""
+    if isinstance(rate, bool) or not isinstance(rate, int | float | np.integer | np.floating):
+        raise TypeError(f"lr_schedule({step}) returned {rate!r}; it must return a number")
+    if not (math.isfinite(rate) and rate >= 0):
+        raise ValueError(f"lr_schedule({step}) returned {rate!r}; it must be finite and >= 0")
+    return float(rate)
+
+
+def check_gradients(params: Mapping[str, NDArray[Any]], grads: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse gradients that are missing, or unlike their parameters."""
+    for name, w in params.items():
+        if name not in grads:
+            raise ValueError(
+                f"model.loss(X, y) returned no gradient for parameter {name!r}, only {sorted(grads)}"
+            )
+        dw = np.asarray(grads[name])
+        if (dw.shape, dw.dtype) != (w.shape, w.dtype):
+            raise ValueError(
+                f"the gradient of {name!r} is {dw.dtype} of shape {dw.shape}; "
+                f"it must be like its parameter, {w.dtype} of shape {w.shape}"
+            )

@@ -1,0 +1,107 @@
+"""Augmentation: random changes of a minibatch of images that leave their labels right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Augment: TypeAlias = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
+
+
+def flip(p: float = 0.5) -> Augment:
+    """Return an augmentation that mirrors each image, left to right, with probability `p`.
+
+    Raises
+    ------
+    ValueError
+        Unless p is between 0 and 1.
+    """
+    if not 0 <= p <= 1:
+        raise ValueError(f"flip: p must be between 0 and 1, got {p!r}")
+
+    def augment(X: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+        _check_images("flip", X)
+        mirrored = rng.random(len(X)) < p
+        return np.where(mirrored[:, None, None, None], X[..., ::-1], X)
+
+    return augment
+
+
+def shift(pixels: int) -> Augment:
+    """Return an augmentation that shifts each image by up to `pixels` along both axes; zeros come in.
+
+    Raises
+    ------
+    ValueError
+        Unless `pixels` is an int >= 1.
+    """
+    if isinstance(pixels, bool) or not isinstance(pixels, int) or pixels < 1:
+        raise ValueError(f"shift: pixels must be an int >= 1, got {pixels!r}")
+
+    def augment(X: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+        n, _, height, width = _check_images("shift", X)
+        padded = np.pad(X, [(0, 0), (0, 0), (pixels, pixels), (pixels, pixels)])
+        down, right = rng.integers(2 * pixels + 1, size=(2, n))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(2, 3))  # type: ignore[call-overload,unused-ignore]  # NumPy's stubs differ by version
+        shifted: NDArray[Any] = windows[np.arange(n), :, down, right]
+        return shifted
+
+    return augment
+
+
+def cutout(size: int) -> Augment:
+    """Return an augmentation that sets a square of `size` by `size` pixels to zero, its centre anywhere in the image.
+
+    T. DeVries, G. W. Taylor, *Improved Regularization of Convolutional Neural Networks with Cutout*, 2017.
+
+    Raises
+    ------
+    ValueError
+        Unless `size` is an int >= 1.
+    """
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise ValueError(f"cutout: size must be an int >= 1, got {size!r}")
+
+    def augment(X: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+        n, _, height, width = _check_images("cutout", X)
+
+        def hidden(length: int) -> NDArray[np.bool_]:
+            first = rng.integers(length, size=n)[:, None] - size // 2
+            place = np.arange(length)
+            return (first <= place) & (place < first + size)
+
+        rows, columns = hidden(height), hidden(width)
+        square = rows[:, None, :, None] & columns[:, None, None, :]
+        return np.where(square, X.dtype.type(0), X)
+
+    return augment
+
+
+def chain(*augmentations: Augment) -> Augment:
+    """Return an augmentation that makes several, one after the other.
+
+    Raises
+    ------
+    TypeError
+        Unless all are functions.
+    """
+    for each in augmentations:
+        if not callable(each):
+            raise TypeError(f"chain: expected functions augment(X, rng) -> X, got {each!r}")
+
+    def augment(X: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+        for each in augmentations:
+            X = each(X, rng)
+        return X
+
+    return augment
+
+
+def _check_images(name: str, X: NDArray[Any]) -> tuple[int, int, int, int]:
+    if X.ndim != 4:
+        raise ValueError(f"{name}: X has shape {X.shape}; expected images (N, C, H, W)")
+    n, channels, height, width = X.shape
+    return n, channels, height, width

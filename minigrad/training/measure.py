@@ -1,0 +1,62 @@
+"""How well a model does: accuracy, or a metric of its outputs, some examples at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, SupportsFloat, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Metric: TypeAlias = Callable[[NDArray[Any], NDArray[Any]], SupportsFloat]
+Rows: TypeAlias = "NDArray[np.intp] | None"
+
+
+def accuracy(model: Any, X: NDArray[Any], y: NDArray[Any], rows: Rows, batch_size: int) -> float:
+    """Return the fraction of examples, all or some rows, to whose label the model gives the highest score."""
+    parts = _parts(X, rows, batch_size)
+    total = len(X) if rows is None else len(rows)
+    return sum(int(np.count_nonzero(_predicted(model, X[part]) == y[part])) for part in parts) / total
+
+
+def measured(
+    metric: Metric, model: Any, X: NDArray[Any], y: NDArray[Any], rows: Rows, batch_size: int
+) -> float:
+    """Return a metric of the model's outputs and the targets, of all or some rows.
+
+    Raises
+    ------
+    FloatingPointError
+        When it is NaN or infinite.
+    """
+    outputs = np.concatenate([np.asarray(model.loss(X[part])) for part in _parts(X, rows, batch_size)])
+    value = float(metric(outputs, y if rows is None else y[rows]))
+    if not math.isfinite(value):
+        raise FloatingPointError(
+            f"the metric is {value} on {len(outputs)} examples: the parameters have diverged (try a lower "
+            "learning rate), or the targets hold such values"
+        )
+    return value
+
+
+def _parts(X: NDArray[Any], rows: Rows, batch_size: int) -> list[Any]:
+    """Return indices of so many examples each."""
+    starts = range(0, len(X) if rows is None else len(rows), batch_size)
+    return [slice(i, i + batch_size) if rows is None else rows[i : i + batch_size] for i in starts]
+
+
+def _predicted(model: Any, X: NDArray[Any]) -> NDArray[np.intp]:
+    scores = np.asarray(model.loss(X))
+    if scores.ndim != 2 or len(scores) != len(X):
+        raise ValueError(
+            f"model.loss(X) must return scores of shape ({len(X)}, classes) for these {len(X)} examples, "
+            f"got shape {scores.shape}"
+        )
+    if not np.isfinite(scores.max(axis=1)).all():
+        raise FloatingPointError(
+            "the model's scores are NaN or infinite, so it predicts nothing: "
+            "its parameters have diverged (try a lower learning rate) or the examples hold such values"
+        )
+    predictions: NDArray[np.intp] = scores.argmax(axis=1)
+    return predictions

@@ -1,0 +1,107 @@
+"""The parameters of a model in training: the last ones, the best ones, and their moving average."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .checkpoint import restored
+
+Params = dict[str, NDArray[Any]]
+
+
+class Weights:
+    """What of a model changes in training, ``params`` and, if it has one, ``state``.
+
+    Parameters
+    ----------
+    model : Model
+        The model; its arrays are written to.
+    decay : float or None
+        Of the exponential moving average of the parameters; None has none.
+
+    Attributes
+    ----------
+    best : dict
+        Copies of the parameters that were the best so far.
+    """
+
+    def __init__(self, model: Any, decay: float | None) -> None:
+        self._model, self._decay = model, decay
+        self._averages = None if decay is None else copies(model.params)
+        self.best: Params = {}
+        self._best_state: dict[str, Any] = {}
+        self._last: tuple[Params, dict[str, Any]] | None = None  # while the model has the best ones
+
+    def updated(self) -> None:
+        """Take a step of the parameters into their average."""
+        if self._averages is not None and self._decay is not None:
+            for name, mean in self._averages.items():
+                mean += (1 - self._decay) * (self._model.params[name] - mean)
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Have the average in the model, if there is one."""
+        if self._averages is None:
+            yield
+            return
+        params = copies(self._model.params)
+        try:
+            self._fill(self._averages)
+            yield
+        finally:
+            self._fill(params)
+
+    def keep_as_best(self) -> None:
+        """Copy what the model has."""
+        self.best, self._best_state = copies(self._model.params), self._copied_state()
+
+    def put_best(self) -> None:
+        """Have the best parameters in the model; keep the last ones."""
+        if self.best:
+            self._last = copies(self._model.params), self._copied_state()
+            self._fill(self.best, self._best_state)
+
+    def put_last_back(self) -> None:
+        """Have the last parameters in the model, unless it has others than `put_best` put there."""
+        last, self._last = self._last, None
+        if last is not None and all(
+            np.array_equal(w, self.best[name]) for name, w in self._model.params.items()
+        ):
+            self._fill(*last)
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {
+            "params": self._model.params,
+            "state": getattr(self._model, "state", {}),
+            "averages": self._averages,
+            "best": self.best,
+            "best_state": self._best_state,
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Take up the state of others of the same model."""
+        self._fill(saved["params"], saved["state"])
+        self._averages, self.best, self._best_state = saved["averages"], saved["best"], saved["best_state"]
+        self._last = None
+
+    def _copied_state(self) -> dict[str, Any]:
+        state: dict[str, Any] = copy.deepcopy(getattr(self._model, "state", {}))
+        return state
+
+    def _fill(self, params: Params, state: dict[str, Any] | None = None) -> None:
+        for name, w in params.items():
+            self._model.params[name][...] = w
+        if state is not None:
+            restored(getattr(self._model, "state", None), copy.deepcopy(state))
+
+
+def copies(params: Mapping[str, NDArray[Any]]) -> Params:
+    """Return copies of the arrays."""
+    return {name: w.copy() for name, w in params.items()}

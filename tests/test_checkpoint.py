@@ -1,0 +1,259 @@
+"""A resumed training goes on bit for bit, and what is no checkpoint of it is refused before anything changes."""
+
+import io
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_solver import OPTIONS, Noisy, SoftmaxRegression, assert_same, make_data, make_solver, numbers_of
+
+import minigrad
+from minigrad.training import checkpoint
+
+
+class Killed(Exception):
+    """In the place of kill -9."""
+
+
+class Mortal(Noisy):
+    def __init__(self, dies_at=0, **options):
+        super().__init__(**options)
+        self.dies_at = dies_at
+
+    def loss(self, X, y=None):
+        result = super().loss(X, y)
+        if y is not None and self.steps == self.dies_at:
+            raise Killed
+        return result
+
+
+@settings(max_examples=20, deadline=None)
+@given(step=st.integers(1, 9), between=st.booleans(), options=st.sampled_from(OPTIONS[:4]))
+def test_a_resumed_training_ends_as_an_undisturbed_one(tmp_path_factory, step, between, options):
+    file = tmp_path_factory.mktemp("run") / "run.npz"
+    expected = make_solver(Mortal(), **options)
+    expected.train()
+    options = options | {"checkpoint": file, "checkpoint_seconds": 1e-9 if between else None}
+    with pytest.raises(Killed):
+        make_solver(Mortal(dies_at=step), **options).train()
+    solver = make_solver(Mortal(), **options | {"seed": 99, "num_epochs": 7})
+    if file.exists():
+        solver.resume()
+        assert len(solver.loss_history) == (step - 1 if between else (step - 1) // 3 * 3)
+    else:
+        assert step == 1 or (step <= 3 and not between)
+        solver = make_solver(Mortal(), **options)
+    solver.train()
+    assert numbers_of(solver) == numbers_of(expected)
+    assert_same(solver.best_params, expected.best_params)
+    assert solver.best_val_acc == expected.best_val_acc
+    np.testing.assert_array_equal(solver.model.state["mean"], expected.model.state["mean"])
+    for one in (solver, expected):
+        one.train(2)
+    assert numbers_of(solver) == numbers_of(expected)
+    resumed = make_solver(Mortal(), **options).resume()
+    resumed.train()  # it was complete: nothing is left to do
+    assert numbers_of(resumed) == numbers_of(solver)
+
+
+PROGRAM = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+import test_solver as t
+
+file, result, dies_at = sys.argv[2], sys.argv[3], int(sys.argv[4])
+model = t.Noisy()
+loss = model.loss
+
+def mortal(X, y=None):
+    if y is not None and model.state["history"][0]["steps"] == dies_at:
+        os.kill(os.getpid(), 9)
+    return loss(X, y)
+
+model.loss = mortal
+solver = t.make_solver(
+    model, checkpoint=file, checkpoint_seconds=1e-9, augment=t.noise, update_rule=t.momentum, average=0.8
+)
+if os.path.exists(file):
+    solver.resume()
+solver.train()
+np.savez(result, losses=solver.loss_history, **solver.model.params)
+"""
+
+
+def test_killed_at_every_few_steps_it_still_ends_as_an_undisturbed_one(tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(Path(minigrad.__file__).parents[1])}
+
+    def run(name, dies_at):
+        files = [str(tmp_path / f"{name}.npz"), str(tmp_path / f"{name}-result.npz")]
+        command = [sys.executable, "-c", PROGRAM, str(Path(__file__).parent), *files, str(dies_at)]
+        return subprocess.run(command, env=environment).returncode
+
+    assert [run("killed", dies_at) for dies_at in (2, 5, 8, -1)] == [-9, -9, -9, 0]
+    assert run("whole", -1) == 0
+    with np.load(tmp_path / "killed-result.npz") as killed, np.load(tmp_path / "whole-result.npz") as whole:
+        assert_same(dict(killed), dict(whole))
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_an_interrupt_says_how_to_go_on(tmp_path):
+    solver = make_solver(Noisy(interrupt_at=2), checkpoint=tmp_path / "run.npz")
+    with pytest.raises(KeyboardInterrupt, match=r"after resume\('.*run\.npz'\)$"):
+        solver.train()
+    assert len(make_solver(Noisy(), checkpoint=tmp_path / "run.npz").resume().loss_history) == 2
+
+
+# What is refused
+
+
+def snapshot(solver):
+    kept = ("epoch", "loss_history", "val_acc_history", "best_val_acc", "optim_configs", "_goal", "_records")
+    parts = {name: getattr(solver, name) for name in kept} | {
+        "weights": solver._weights.state(),
+        "batches": solver._batches.state(),
+        "samples": solver._samples,
+    }
+    return repr(checkpoint._encoded(parts, arrays := {}, "")), {
+        name: a.tobytes() for name, a in arrays.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    file = tmp_path_factory.mktemp("run") / "run.npz"
+    make_solver(Noisy(), checkpoint=file, augment=OPTIONS[2]["augment"]).train()
+    return file.read_bytes()
+
+
+def refused(path, content, match="is no checkpoint of a Solver, or is cut off or changed", **options):
+    path.write_bytes(content)
+    solver = make_solver(**{"model": Noisy(), "augment": OPTIONS[2]["augment"]} | options)
+    before = snapshot(solver)
+    with pytest.raises(ValueError, match=match):
+        solver.resume(path)
+    assert snapshot(solver) == before
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_a_changed_or_cut_off_checkpoint_is_refused(tmp_path_factory, whole, data):
+    path = tmp_path_factory.mktemp("run") / "run.npz"
+    place = data.draw(st.integers(0, len(whole) - 1))
+    byte = data.draw(st.none() | st.integers(0, 255).filter(lambda byte: byte != whole[place]))
+    refused(path, whole[:place] + (b"" if byte is None else bytes([byte]) + whole[place + 1 :]))
+
+
+class Evil:
+    def __reduce__(self):
+        return os.mkdir, ("evil",)
+
+
+def sealed(members):
+    """Return a checkpoint with a right digest, whatever is in it."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, member in members.items():
+            archive.writestr(name, member)
+        archive.comment = b"0" * 64
+    body = content.getvalue()[:-64]
+    return body + checkpoint.hashlib.sha256(body).hexdigest().encode()
+
+
+def npy(array, **options):
+    file = io.BytesIO()
+    np.lib.format.write_array(file, array, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"PK",
+        pickle.dumps(Evil()),
+        npy(np.zeros(3)),
+        sealed({}),
+        sealed({"tree.json": b"[]"}),
+        sealed({"tree.json": b"{}"}),
+        sealed({"tree.json": b'{"code": "1"}'}),
+        sealed({"tree.json": b'{"array": "0"}'}),
+        sealed({"tree.json": b'{"list": []}'}),
+        sealed({"tree.json": b"[" * 100_000}),
+        sealed({"tree.json": b'{"dict": {"a": {"generator": {"dict": {"bit_generator": "os"}}}}}'}),
+        sealed({"tree.json": b'{"dict": {"a": {"generator": {"dict": {"bit_generator": "PCG64"}}}}}'}),
+        sealed({"tree.json": b'{"dict": {}}', "a.npy": npy(np.array([Evil()]), allow_pickle=True)}),
+        sealed({"tree.json": b'{"dict": {}}', "a.npy": b"\x93NUMPY\x01\x00\xff\xff"}),
+    ],
+    ids=lambda content: content[:10].hex(),
+)
+def test_what_is_no_checkpoint_is_refused(tmp_path, monkeypatch, content):
+    monkeypatch.chdir(tmp_path)
+    refused(tmp_path / "run.npz", content)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
+
+
+@pytest.mark.parametrize(
+    ("options", "difference"),
+    [
+        ({"model": Noisy(dtype=np.float32)}, r"model 'W': float64 \(4, 3\) there, float32 \(4, 3\) here"),
+        ({"model": Noisy(num_classes=4)}, r"model 'b': float64 \(3,\) there, float64 \(4,\) here"),
+        ({"model": SoftmaxRegression()}, "model 'class': Noisy there, SoftmaxRegression here"),
+        (
+            {"data": make_data(seed=1)},
+            r"data 'X_train': float64 \(30, 4\) .* there, float64 \(30, 4\) .* here",
+        ),
+        ({"data": make_data(num_train=29)}, r"data 'X_train': .* there, float64 \(29, 4\) .* here"),
+        ({"update_rule": OPTIONS[2]["update_rule"]}, "settings 'update_rule': sgd there, momentum here"),
+        ({"batch_size": 9}, "settings 'batch_size': 10 there, 9 here"),
+        ({"augment": None}, "settings 'augment': noise there, None here"),
+        ({"optim_config": {"learning_rate": 1.0}}, r"settings 'optim_config': \{\} there"),
+        ({"average": 0.5}, "settings 'average': None there, 0.5 here"),
+    ],
+    ids=range(10),
+)
+def test_a_checkpoint_of_another_training_is_refused(tmp_path, whole, options, difference):
+    refused(tmp_path / "run.npz", whole, f"is the checkpoint of another training .*{difference}", **options)
+
+
+def test_a_checkpoint_without_all_its_parts_is_refused(tmp_path, whole):
+    (tmp_path / "run.npz").write_bytes(whole)
+    tree = checkpoint.load(tmp_path / "run.npz")
+    del tree["epoch"]
+    checkpoint.save(tmp_path / "run.npz", tree)
+    refused(tmp_path / "run.npz", (tmp_path / "run.npz").read_bytes(), "that lacks epoch")
+
+
+def test_a_missing_checkpoint_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.npz"):
+        make_solver().resume(tmp_path / "none.npz")
+    with pytest.raises(ValueError, match="no path is given, and the solver has no checkpoint"):
+        make_solver().resume()
+
+
+def test_a_model_whose_state_no_checkpoint_can_hold_is_refused_when_the_solver_is_made(tmp_path):
+    model = Noisy()
+    model.state["file"] = io.BytesIO()
+    with pytest.raises(TypeError, match="cannot hold the BytesIO at weights/state/file"):
+        make_solver(model, checkpoint=tmp_path / "run.npz")
+
+
+@pytest.mark.parametrize("kind", checkpoint.BIT_GENERATORS)
+def test_a_generator_goes_on_as_before(tmp_path, kind):
+    rng = np.random.Generator(getattr(np.random, kind)(3))
+    rng.random(5)
+    rng.integers(10, size=3, dtype=np.int8)
+    checkpoint.save(tmp_path / "tree", {"rng": rng, "tuple": (1, [None, True, "x", 0.1, np.float32(0.1)])})
+    tree = checkpoint.load(tmp_path / "tree")
+    assert tree["tuple"] == (1, [None, True, "x", 0.1, np.float32(0.1)])
+    assert type(tree["tuple"][1][4]) is np.float32
+    other = np.random.Generator(getattr(np.random, kind)(4))
+    assert checkpoint.restored(other, tree["rng"]) is other
+    np.testing.assert_array_equal(other.random(9), rng.random(9))
