@@ -332,7 +332,7 @@ class Solver:
 
     @property
     def best_params(self) -> dict[str, NDArray[Any]]:
-        """Copies of the parameters that reached `best_val_acc`; empty before the first measurement."""
+        """Copies of the parameters that reached ``best_val_acc``; empty before the first measurement."""
         return self._weights.best
 
     def check_accuracy(

@@ -12,7 +12,7 @@ Augment: TypeAlias = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
 
 
 def flip(p: float = 0.5) -> Augment:
-    """Return an augmentation that mirrors each image, left to right, with probability `p`.
+    """Return an augmentation that mirrors each image, left to right, with probability ``p``.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def flip(p: float = 0.5) -> Augment:
 
 
 def shift(pixels: int) -> Augment:
-    """Return an augmentation that shifts each image by up to `pixels` along both axes; zeros come in.
+    """Return an augmentation that shifts each image by up to ``pixels`` along both axes; zeros come in.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def shift(pixels: int) -> Augment:
 
 
 def cutout(size: int) -> Augment:
-    """Return an augmentation that sets a square of `size` by `size` pixels to zero, its centre anywhere in the image.
+    """Return an augmentation that sets a square of ``size`` by ``size`` pixels, centred anywhere, to zero.
 
     T. DeVries, G. W. Taylor, *Improved Regularization of Convolutional Neural Networks with Cutout*, 2017.
 
