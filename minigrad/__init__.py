@@ -2,12 +2,12 @@
 
 from .compiler.jit import jit
 from .compiler.where import JitError
-from .engine.arrays import register_container
+from .engine.checkpoint import checkpoint
+from .engine.containers import register_container
 from .engine.derivatives import grad, value_and_grad
 from .engine.recording import TapeError, no_grad
 from .engine.tensor import Tensor, tensor
 from .engine.transformations import (
-    checkpoint,
     elementwise_grad,
     flatten,
     hessian,

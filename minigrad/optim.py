@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine.arrays import map_tree
+from .engine.containers import map_tree
 
 Config = dict[str, Any]
 Rule = Callable[[NDArray[Any], NDArray[Any], Config | None], tuple[NDArray[Any], Config]]

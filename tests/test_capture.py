@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.engine.arrays import map_tree
+from minigrad.engine.containers import map_tree
 
 
 def leaves(tree):

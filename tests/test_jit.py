@@ -15,7 +15,7 @@ import minigrad as mg
 from minigrad import JitError
 from minigrad.compiler import ir, memory, rewrites, source, stores, sums
 from minigrad.compiler.jit import MAXSIZE
-from minigrad.engine.arrays import map_tree
+from minigrad.engine.containers import map_tree
 from minigrad.layers import LAYERS
 from minigrad.rules import OPS
 from minigrad.testing import LAYOUTS, calls, laid_out, programs

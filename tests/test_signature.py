@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.compiler import signature
-from minigrad.engine.arrays import map_tree
+from minigrad.engine.containers import map_tree
 
 Pair = namedtuple("Pair", "first second")
 READ_ONLY = np.ones(2)

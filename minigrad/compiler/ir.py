@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.arrays import STAND_INS, rebuilt
+from ..engine.arrays import STAND_INS
+from ..engine.containers import rebuilt
 from ..rules.facts import facts, state
 from ..rules.indexing import scatter
 from .where import JitError, user_line

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.arrays import STAND_INS, rebuilt
+from ..engine.arrays import STAND_INS
+from ..engine.containers import rebuilt
 from ..rules.elementwise import astype
 from ..rules.facts import facts
 from ..rules.indexing import getitem, setitem

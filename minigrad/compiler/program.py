@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 import numpy as np
 
-from ..engine.arrays import CONTAINERS, children_of, map_tree
+from ..engine.containers import CONTAINERS, children_of, map_tree
 from ..engine.tensor import Tensor
 from ..engine.walk import ALONE_BELOW
 from ..pictures.tape import Tape

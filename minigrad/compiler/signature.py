@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.arrays import CONTAINERS, children_of
+from ..engine.containers import CONTAINERS, children_of
 from ..engine.layer import Layer
 from ..engine.tensor import Tensor
 from .trace import TracedGenerator

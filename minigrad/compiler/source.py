@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.arrays import CONTAINERS, children_of, like, map_tree, with_children
+from ..engine.containers import CONTAINERS, children_of, like, map_tree, with_children
 from ..rules.facts import facts
 from .ir import Node, added_at, cast, is_constant, is_kept, part, pick, scalar_of, spread, written
 from .memory import Place, Plan, is_broadcast, is_reduction

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.arrays import rebuilt
+from ..engine.containers import rebuilt
 from .ir import Draws, Node, found_in, mapped
 from .numpy_calls import OPTION, has_traced, shape_error, value_of
 from .traced import Traced

@@ -1,10 +1,7 @@
-"""What an array is, what stands in for one while a function is compiled, and nested arguments."""
+"""What an array is, and what stands in for one while a function is compiled."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from copy import copy
-from dataclasses import fields, is_dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -29,95 +26,3 @@ def stands_in(kind: type) -> type:
 def as_array(x: Any) -> Any:
     """Return `numpy.asarray` of x; a stand-in as it is."""
     return x if type(x) in STAND_INS else np.asarray(x)
-
-
-def rebuilt(tree: Any, items: list[Any]) -> Any:
-    """Return a tuple, named or not, or a list of the tree's own type, with other items."""
-    return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
-
-
-def map_tree(function: Callable[[Any, Any], Any], shared: Any, tree: Any) -> Any:
-    """Apply ``function(shared, leaf)`` to each leaf of nested dicts, lists, tuples and registered containers."""
-    if isinstance(tree, dict):
-        mapped = {
-            key: function(shared, each) if type(each) is np.ndarray else map_tree(function, shared, each)
-            for key, each in tree.items()
-        }
-        return mapped if type(tree) is dict else like(tree, mapped)
-    if isinstance(tree, (list, tuple)):
-        return rebuilt(tree, [map_tree(function, shared, each) for each in tree])
-    if type(tree) in CONTAINERS:
-        return with_children(tree, map_tree(function, shared, children_of(tree)))
-    return function(shared, tree)
-
-
-CONTAINERS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {}
-"""Containers of arrays beside dicts, lists and tuples: how to read their children, and to make one with others."""
-
-
-def children_of(x: Any) -> Any:
-    """Return the children of a registered container, in a dict, list or tuple."""
-    return CONTAINERS[type(x)][0](x)
-
-
-def with_children(x: Any, new: Any) -> Any:
-    """Return a registered container like x with other children."""
-    return CONTAINERS[type(x)][1](x, new)
-
-
-def register_container(
-    kind: type,
-    children: Callable[[Any], Any] | None = None,
-    rebuild: Callable[[Any, Any], Any] | None = None,
-) -> type:
-    """Let instances of a class be nested arguments and results, as dicts, lists and tuples are.
-
-    Parameters
-    ----------
-    kind : type
-        The class; instances of its subclasses are not included. Without the two functions it must be a dataclass,
-        whose fields are its children.
-    children : callable, optional
-        ``children(x)`` returns the children of an instance in a dict, list or tuple: arrays, or containers of them.
-    rebuild : callable, optional
-        ``rebuild(x, new)`` returns an instance like x with other children, nested as ``children(x)`` is.
-
-    Returns
-    -------
-    type
-        The class: so it decorates a dataclass, ``@mg.register_container`` above ``@dataclass``.
-
-    Raises
-    ------
-    TypeError
-        If ``kind`` is no class, or no dataclass and the functions are missing.
-    """
-    if not isinstance(kind, type):
-        raise TypeError(f"register_container: got {kind!r}; expected a class")
-    if children is None or rebuild is None:
-        if not is_dataclass(kind):
-            raise TypeError(
-                f"register_container: {kind.__name__} is no dataclass; give children(x) and rebuild(x, new), too"
-            )
-        children, rebuild = _fields_of, _with_fields
-    CONTAINERS[kind] = children, rebuild
-    return kind
-
-
-def _fields_of(x: Any) -> dict[str, Any]:
-    return {field.name: getattr(x, field.name) for field in fields(x)}
-
-
-def _with_fields(x: Any, new: dict[str, Any]) -> Any:
-    made = copy(x)
-    for name, value in new.items():
-        object.__setattr__(made, name, value)  # a frozen dataclass, too
-    return made
-
-
-def like(tree: dict[Any, Any], mapped: dict[Any, Any]) -> dict[Any, Any]:
-    """Return a dict of the tree's own kind, with other values."""
-    made = copy(tree)
-    for key, value in mapped.items():
-        made[key] = value
-    return made

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..rules.elementwise import POSITIVE
-from .arrays import as_array, map_tree
+from .arrays import as_array
+from .containers import map_tree
 from .recording import RECORD, Call, differentiated, next_number, recording
 from .tensor import NO_OPTIONS, Tensor, lift
 from .walk import ancestors, walk_back

@@ -1,0 +1,67 @@
+"""Recompute in the backward pass what would otherwise be kept for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from .containers import map_tree
+from .derivatives import as_input, pulled_back, recorded
+from .layer import layer
+from .recording import Call, TapeError, no_grad
+from .tensor import Tensor
+from .walk import ancestors
+
+
+def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Return f as one call of the tape that keeps its arguments alone, and runs f again in the backward pass.
+
+    Memory falls from all that f computes to its arguments and its result; the time of one more forward pass is
+    added (Griewank and Walther 2000; Chen et al. 2016, "Training deep nets with sublinear memory cost").
+
+    Parameters
+    ----------
+    f
+        A function of arrays, or of nested containers of them, whose result is one array. It must give the same
+        result when it runs again, and depend on no other tensor that requires a gradient.
+
+    Raises
+    ------
+    TapeError
+        When called, if f returns no array; in the backward pass, if its result depends on a tensor that is no
+        argument.
+    """
+
+    def forward(*leaves: Any, structure: Any) -> tuple[Any, Any]:
+        with no_grad():
+            out = f(*map_tree(next, iter(leaves), structure))
+        out = out.data if type(out) is Tensor else out
+        if not isinstance(out, (np.ndarray, np.generic)):
+            raise TapeError(f"checkpoint: f returned {type(out).__name__}; expected one array")
+        return out, (leaves, structure)
+
+    def backward(dout: Any, cache: Any, needs: Any) -> tuple[Any, ...]:
+        leaves, structure = cache
+        targets: dict[int, Call] = {}
+        inputs = [as_input(targets, leaf) if need else leaf for leaf, need in zip(leaves, needs, strict=True)]
+        again = recorded(f, map_tree(next, iter(inputs), structure), {}, targets)
+        call = again._call if type(again) is Tensor else None
+        if call is not None and ancestors(call, targets)[1]:
+            raise TapeError(
+                f"checkpoint: the result of {op.name} depends on a tensor that is none of its arguments; make it one"
+            )
+        found = iter(pulled_back(call, dout, targets)[0])
+        return tuple([next(found) if need else None for need in needs])
+
+    op = layer(forward, backward, name=getattr(f, "__name__", "checkpoint"))
+
+    @wraps(f)
+    def checkpointed(*args: Any) -> Any:
+        leaves: list[Any] = []
+        map_tree(list.append, leaves, args)
+        return op(*leaves, structure=map_tree(lambda _, leaf: None, None, args))
+
+    return checkpointed
