@@ -25,8 +25,9 @@ def dropout_forward(
     x : ndarray of any shape
     dropout_param : dict
         ``p``: the probability to KEEP an entry, in (0, 1]. ``mode``: ``"train"`` or ``"test"``. To train, ``rng``,
-        a `numpy.random.Generator` that goes on from call to call (under `mg.jit` among the arguments), or ``seed``,
-        for the same mask at each call; without either the mask is drawn anew, from the operating system's entropy.
+        a `numpy.random.Generator` that goes on from call to call (under `mg.jit` among the arguments); or ``seed``,
+        which goes before it, for the same mask at each call, as a check of the gradient needs. Without either the
+        mask is drawn anew, from the operating system's entropy.
 
     Returns
     -------
@@ -46,9 +47,9 @@ def dropout_forward(
         raise ValueError(f"dropout: mode is {mode!r}; expected 'train' or 'test'")
     if mode == "test":
         return x.copy(), (dropout_param, None)
-    rng = dropout_param.get("rng")
-    if rng is None:
-        rng = np.random.default_rng(dropout_param.get("seed"))
+    seed, rng = dropout_param.get("seed"), dropout_param.get("rng")
+    if seed is not None or rng is None:
+        rng = np.random.default_rng(seed)
     kept = rng.random(x.shape, np.float32) < p  # of one dtype: a seed's mask is the same for any x
     mask = kept * x.dtype.type(1 / p)
     return x * mask, (dropout_param, mask)
