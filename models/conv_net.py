@@ -152,6 +152,8 @@ class ConvNet:
         What each batch normalization takes, with the running mean and variance, 0 and 1 at first.
     dropout_param : dict
         What dropout takes; put a ``seed`` into it to check gradients.
+    state : dict
+        Both, for the `Solver`: they go with the parameters.
     """
 
     def __init__(
@@ -177,6 +179,7 @@ class ConvNet:
         self.loss_and_grads = DEEP_BACKENDS[backend]
         self.dropout_param = {"mode": "train", "p": dropout_keep_ratio, "rng": rng.spawn(1)[0]}
         self.bn_params: list[dict[str, Any]] = []
+        self.state = {"bn_params": self.bn_params, "dropout_param": self.dropout_param}
         self.params: dict[str, np.ndarray] = {}
         for i, filters in enumerate(np.repeat(num_filters, 2).tolist(), 1):
             self.params[f"W{i}"] = initial(rng, (filters, channels, 3, 3), None, dtype)

@@ -82,6 +82,8 @@ class FullyConnectedNet:
         What each normalization takes; of batch normalization with the running mean and variance, 0 and 1 at first.
     dropout_param : dict
         What dropout takes; put a ``seed`` into it to check gradients.
+    state : dict
+        Both, for the `Solver`: they go with the parameters.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class FullyConnectedNet:
         self.loss_and_grads = BACKENDS[backend]
         self.dropout_param = {"mode": "train", "p": dropout_keep_ratio, "rng": rng.spawn(1)[0]}
         self.norm_params: list[dict[str, Any]] = []
+        self.state = {"norm_params": self.norm_params, "dropout_param": self.dropout_param}
         self.params: dict[str, np.ndarray] = {}
         dims = [input_dim, *hidden_dims, num_classes]
         for i, (inputs, units) in enumerate(pairwise(dims), 1):

@@ -64,6 +64,7 @@ def test_they_learn_the_digits(net):
     solver.train()
     assert {w.dtype for w in net.params.values()} == {np.dtype(np.float32)}
     assert solver.best_val_acc > 0.95
+    assert solver.check_accuracy(solver.X_val, solver.y_val) == solver.best_val_acc  # running means too
 
 
 def test_what_does_not_fit_is_refused():

@@ -116,6 +116,7 @@ def test_it_learns_the_digits(update_rule):
     )
     solver.train()
     assert solver.best_val_acc > 0.95
+    assert solver.check_accuracy(solver.X_val, solver.y_val) == solver.best_val_acc  # running means too
 
 
 def test_what_does_not_fit_is_refused():

@@ -363,3 +363,13 @@ def test_gelu_is_near_x_times_the_normal_distribution():
     x = np.linspace(-6, 6, 101)
     phi = 0.5 * (1 + np.array([math.erf(each / math.sqrt(2)) for each in x]))
     np.testing.assert_allclose(mg.gelu(x), x * phi, atol=5e-4)
+
+
+@EVERY_LAYER
+@given(st.data())
+def test_lists_and_integers_are_taken_as_numpy_takes_them(layer, data):
+    inputs, options = data.draw(calls(layer.inputs))
+    lists = [x.tolist() if x.dtype.kind == "f" and x.size else x for x in inputs]
+    forward = layer.checked or layer.forward
+    out, _ = forward(*lists, **options)
+    np.testing.assert_allclose(out, layer.forward(*inputs, **options)[0], rtol=1e-12)

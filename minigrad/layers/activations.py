@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
 
 ROOT_2_BY_PI = float(np.sqrt(2 / np.pi))
 
 
+@takes_arrays
 def leaky_relu_forward(x: Array, slope: float = 0.01) -> tuple[Array, tuple[Array, float]]:
     """Compute x where it is positive, slope x elsewhere; any shape. The cache is (x, slope).
 
@@ -18,12 +20,14 @@ def leaky_relu_forward(x: Array, slope: float = 0.01) -> tuple[Array, tuple[Arra
     return np.where(x > 0, x, slope * x), (x, slope)
 
 
+@takes_arrays
 def leaky_relu_backward(dout: Array, cache: tuple[Array, float]) -> Array:
     """Compute the gradient of `leaky_relu_forward`; at 0 the slope."""
     x, slope = cache
     return np.where(x > 0, dout, slope * dout)
 
 
+@takes_arrays
 def elu_forward(x: Array, alpha: float = 1.0) -> tuple[Array, tuple[Array, Array, float]]:
     """Compute x where it is positive, alpha (exp(x) - 1) elsewhere; any shape. The cache is (x, out, alpha).
 
@@ -33,12 +37,14 @@ def elu_forward(x: Array, alpha: float = 1.0) -> tuple[Array, tuple[Array, Array
     return out, (x, out, alpha)
 
 
+@takes_arrays
 def elu_backward(dout: Array, cache: tuple[Array, Array, float]) -> Array:
     """Compute the gradient of `elu_forward`: 1 where x > 0, out + alpha elsewhere; at 0 it is alpha."""
     x, out, alpha = cache
     return np.where(x > 0, dout, dout * (out + alpha))
 
 
+@takes_arrays
 def gelu_forward(x: Array) -> tuple[Array, tuple[Array, Array]]:
     """Compute x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))); any shape. The cache is (x, the tanh).
 
@@ -49,6 +55,7 @@ def gelu_forward(x: Array) -> tuple[Array, tuple[Array, Array]]:
     return 0.5 * x * (1 + t), (x, t)
 
 
+@takes_arrays
 def gelu_backward(dout: Array, cache: tuple[Array, Array]) -> Array:
     """Compute the gradient of `gelu_forward`."""
     x, t = cache

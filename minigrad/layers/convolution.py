@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
 from ..rules.table import Call, Draw
@@ -16,6 +17,7 @@ from .affine import ALL
 Param = Mapping[str, Any]
 
 
+@takes_arrays
 def conv_forward(x: Array, w: Array, b: Array, conv_param: Param) -> tuple[Array, Any]:
     """Slide each filter over each image: out[n, f] at a place is the sum of w[f] times the window there, plus b[f].
 
@@ -51,6 +53,7 @@ def conv_forward(x: Array, w: Array, b: Array, conv_param: Param) -> tuple[Array
     return images, (x.shape, w, parts, (kernel, stride, pad))
 
 
+@takes_arrays
 def conv_backward(
     dout: Array, cache: Any, needs: Sequence[bool] = ALL
 ) -> tuple[Array | None, Array | None, Array | None]:

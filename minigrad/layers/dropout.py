@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
 from ..rules.table import Call, Draw
 
 
+@takes_arrays
 def dropout_forward(
     x: Array, dropout_param: Mapping[str, Any]
 ) -> tuple[Array, tuple[Mapping[str, Any], Any]]:
@@ -55,6 +57,7 @@ def dropout_forward(
     return x * mask, (dropout_param, mask)
 
 
+@takes_arrays
 def dropout_backward(dout: Array, cache: tuple[Mapping[str, Any], Any]) -> Array:
     """Compute the gradient of `dropout_forward`: dout times the mask."""
     _, mask = cache

@@ -134,6 +134,7 @@ def _residuals(loss: str, x: Array, y: Array) -> Array:
     return x - y
 
 
+@takes_arrays
 def mse_forward(x: Array, y: Array) -> tuple[Any, Array]:
     """Compute the mean of (x - y)^2 over all entries; x and y are arrays of one shape.
 
@@ -152,6 +153,7 @@ def mse_forward(x: Array, y: Array) -> tuple[Any, Array]:
     return np.mean(np.square(residuals)), residuals * x.dtype.type(2 / x.size)
 
 
+@takes_arrays
 def l1_forward(x: Array, y: Array) -> tuple[Any, Array]:
     r"""Compute the mean of \|x - y\| over all entries; x and y are arrays of one shape.
 
@@ -170,11 +172,13 @@ def l1_forward(x: Array, y: Array) -> tuple[Any, Array]:
     return np.mean(np.abs(residuals)), np.sign(residuals) * x.dtype.type(1 / x.size)
 
 
+@takes_arrays
 def mse_backward(dout: Any, dx: Array) -> tuple[Array, Array]:
     """Compute the gradients of `mse_forward`: dout dx for x, and its negative for y."""
     return dout * dx, -dout * dx
 
 
+@takes_arrays
 def l1_backward(dout: Any, dx: Array) -> tuple[Array, Array]:
     """Compute the gradients of `l1_forward`: dout dx for x, and its negative for y."""
     return dout * dx, -dout * dx

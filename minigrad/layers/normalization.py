@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
 from ..rules.table import Call, Draw
@@ -29,6 +30,7 @@ def normalized(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Arra
     return centered * inverse, inverse, mean, var
 
 
+@takes_arrays
 def normalized_backward(dhat: Array, hat: Array, inverse: Array, axes: tuple[int, ...]) -> Array:
     """Return the gradient of `normalized` for x, given that of its first result, hat."""
     mean = dhat.mean(axis=axes, keepdims=True)
@@ -40,6 +42,7 @@ def normalized_backward(dhat: Array, hat: Array, inverse: Array, axes: tuple[int
 # -- over the examples ---------------------------------------------------------------------------------------
 
 
+@takes_arrays
 def batchnorm_forward(x: Array, gamma: Array, beta: Array, bn_param: Param) -> tuple[Array, Any]:
     """Normalize each feature over the batch, or by its running mean and variance; scale by gamma, shift by beta.
 
@@ -83,6 +86,7 @@ def batchnorm_forward(x: Array, gamma: Array, beta: Array, bn_param: Param) -> t
     return out, (bn_param["mode"], axes, hat, inverse, gamma_x)
 
 
+@takes_arrays
 def batchnorm_backward(dout: Array, cache: Any) -> Gradients:
     """Compute the gradients of `batchnorm_forward`, step by step back through mean and variance.
 
@@ -109,6 +113,7 @@ def batchnorm_backward(dout: Array, cache: Any) -> Gradients:
     return dcentered + dmean / count, dgamma, dbeta
 
 
+@takes_arrays
 def batchnorm_backward_alt(dout: Array, cache: Any) -> Gradients:
     """Compute the gradients of `batchnorm_forward`, simplified on paper: dx in one line. Shapes as there."""
     mode, axes, hat, inverse, gamma = cache
@@ -120,12 +125,14 @@ def batchnorm_backward_alt(dout: Array, cache: Any) -> Gradients:
     return (gamma * inverse) * (dout - mean - hat * slope), dgamma, dbeta
 
 
+@takes_arrays
 def spatial_batchnorm_forward(x: Array, gamma: Array, beta: Array, bn_param: Param) -> tuple[Array, Any]:
     """Compute `batchnorm_forward` for each channel of images, x of shape (N, C, H, W); gamma, beta of shape (C,)."""
     _check_images("spatial_batchnorm", x)
     return batchnorm_forward(x, gamma, beta, bn_param)
 
 
+@takes_arrays
 def spatial_batchnorm_backward(dout: Array, cache: Any) -> Gradients:
     """Compute the gradients of `spatial_batchnorm_forward`: dx, dgamma, dbeta."""
     return batchnorm_backward_alt(dout, cache)
@@ -134,6 +141,7 @@ def spatial_batchnorm_backward(dout: Array, cache: Any) -> Gradients:
 # -- over the features of an example -------------------------------------------------------------------------
 
 
+@takes_arrays
 def layernorm_forward(x: Array, gamma: Array, beta: Array, ln_param: Param) -> tuple[Array, Any]:
     """Normalize each example over its features, the last axis; scale by gamma, shift by beta.
 
@@ -161,6 +169,7 @@ def layernorm_forward(x: Array, gamma: Array, beta: Array, ln_param: Param) -> t
     return gamma * hat + beta, (hat, inverse, gamma)
 
 
+@takes_arrays
 def layernorm_backward(dout: Array, cache: Any) -> Gradients:
     """Compute the gradients of `layernorm_forward`: dx, dgamma, dbeta."""
     hat, inverse, gamma = cache
@@ -168,6 +177,7 @@ def layernorm_backward(dout: Array, cache: Any) -> Gradients:
     return normalized_backward(dout * gamma, hat, inverse, (-1,)), dgamma, dbeta
 
 
+@takes_arrays
 def groupnorm_forward(x: Array, gamma: Array, beta: Array, G: int, gn_param: Param) -> tuple[Array, Any]:
     """Normalize each example over each of G groups of its channels; scale by gamma, shift by beta.
 
@@ -205,6 +215,7 @@ def groupnorm_forward(x: Array, gamma: Array, beta: Array, G: int, gn_param: Par
     return gamma_x * hat.reshape(x.shape) + _along_channels(beta, x), (axes, hat, inverse, gamma_x)
 
 
+@takes_arrays
 def groupnorm_backward(dout: Array, cache: Any) -> Gradients:
     """Compute the gradients of `groupnorm_forward`: dx, dgamma, dbeta."""
     axes, hat, inverse, gamma = cache
@@ -213,6 +224,7 @@ def groupnorm_backward(dout: Array, cache: Any) -> Gradients:
     return dx.reshape(dout.shape), dgamma, dbeta
 
 
+@takes_arrays
 def spatial_groupnorm_forward(
     x: Array, gamma: Array, beta: Array, G: int, gn_param: Param
 ) -> tuple[Array, Any]:
@@ -225,6 +237,7 @@ def spatial_groupnorm_forward(
     return groupnorm_forward(x, gamma.reshape(-1), beta.reshape(-1), G, gn_param)
 
 
+@takes_arrays
 def spatial_groupnorm_backward(dout: Array, cache: Any) -> Gradients:
     """Compute the gradients of `spatial_groupnorm_forward`: dx, dgamma, dbeta."""
     dx, dgamma, dbeta = groupnorm_backward(dout, cache)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
 from ..rules.table import Call, Draw
@@ -16,6 +17,7 @@ from .convolution import check_windows, checked_steps, draw_images
 Param = Mapping[str, Any]
 
 
+@takes_arrays
 def max_pool_forward(x: Array, pool_param: Param) -> tuple[Array, Any]:
     """Take the maximum of each window of each channel.
 
@@ -42,6 +44,7 @@ def max_pool_forward(x: Array, pool_param: Param) -> tuple[Array, Any]:
     return out.transpose(3, 0, 1, 2), (x.shape, parts, out, geometry)
 
 
+@takes_arrays
 def max_pool_backward(dout: Array, cache: Any) -> Array:
     """Compute the gradient of `max_pool_forward`, of x's shape: entries that tie for a maximum share it equally."""
     shape, parts, out, geometry = cache
@@ -51,6 +54,7 @@ def max_pool_backward(dout: Array, cache: Any) -> Array:
     return dx
 
 
+@takes_arrays
 def avg_pool_forward(x: Array, pool_param: Param) -> tuple[Array, Any]:
     """Take the mean of each window of each channel; parameters, shapes and errors as of `max_pool_forward`."""
     geometry = _checked("avg_pool", x, pool_param)
@@ -58,6 +62,7 @@ def avg_pool_forward(x: Array, pool_param: Param) -> tuple[Array, Any]:
     return parts.mean(axis=0).transpose(3, 0, 1, 2), (x.shape, len(parts), geometry)
 
 
+@takes_arrays
 def avg_pool_backward(dout: Array, cache: Any) -> Array:
     """Compute the gradient of `avg_pool_forward`, of x's shape."""
     shape, count, geometry = cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
 from ..rules.table import Call, Draw
@@ -23,6 +24,7 @@ Cache = tuple[Any, ...]
 Param = dict[str, Any]
 
 
+@takes_arrays
 def affine_bn_relu_forward(
     x: Array, w: Array, b: Array, gamma: Array, beta: Array, bn_param: Param
 ) -> tuple[Array, Cache]:
@@ -33,6 +35,7 @@ def affine_bn_relu_forward(
     return out, (affine_cache, norm_cache, relu_cache)
 
 
+@takes_arrays
 def affine_bn_relu_backward(dout: Array, cache: Cache) -> Cache:
     """Compute the gradients of `affine_bn_relu_forward`: dx, dw, db, dgamma, dbeta."""
     affine_cache, norm_cache, relu_cache = cache
@@ -40,6 +43,7 @@ def affine_bn_relu_backward(dout: Array, cache: Cache) -> Cache:
     return (*affine_backward(da, affine_cache), dgamma, dbeta)
 
 
+@takes_arrays
 def affine_ln_relu_forward(
     x: Array, w: Array, b: Array, gamma: Array, beta: Array, ln_param: Param
 ) -> tuple[Array, Cache]:
@@ -50,6 +54,7 @@ def affine_ln_relu_forward(
     return out, (affine_cache, norm_cache, relu_cache)
 
 
+@takes_arrays
 def affine_ln_relu_backward(dout: Array, cache: Cache) -> Cache:
     """Compute the gradients of `affine_ln_relu_forward`: dx, dw, db, dgamma, dbeta."""
     affine_cache, norm_cache, relu_cache = cache
@@ -57,6 +62,7 @@ def affine_ln_relu_backward(dout: Array, cache: Cache) -> Cache:
     return (*affine_backward(da, affine_cache), dgamma, dbeta)
 
 
+@takes_arrays
 def conv_relu_forward(x: Array, w: Array, b: Array, conv_param: Param) -> tuple[Array, Cache]:
     """Compute `conv_forward`, then `relu_forward`. The cache has theirs."""
     a, conv_cache = conv_forward(x, w, b, conv_param)
@@ -64,12 +70,14 @@ def conv_relu_forward(x: Array, w: Array, b: Array, conv_param: Param) -> tuple[
     return out, (conv_cache, relu_cache)
 
 
+@takes_arrays
 def conv_relu_backward(dout: Array, cache: Cache) -> Cache:
     """Compute the gradients of `conv_relu_forward`: dx, dw, db."""
     conv_cache, relu_cache = cache
     return conv_backward(relu_backward(dout, relu_cache), conv_cache)
 
 
+@takes_arrays
 def conv_bn_relu_forward(
     x: Array, w: Array, b: Array, gamma: Array, beta: Array, conv_param: Param, bn_param: Param
 ) -> tuple[Array, Cache]:
@@ -80,6 +88,7 @@ def conv_bn_relu_forward(
     return out, (conv_cache, norm_cache, relu_cache)
 
 
+@takes_arrays
 def conv_bn_relu_backward(dout: Array, cache: Cache) -> Cache:
     """Compute the gradients of `conv_bn_relu_forward`: dx, dw, db, dgamma, dbeta."""
     conv_cache, norm_cache, relu_cache = cache
@@ -87,6 +96,7 @@ def conv_bn_relu_backward(dout: Array, cache: Cache) -> Cache:
     return (*conv_backward(da, conv_cache), dgamma, dbeta)
 
 
+@takes_arrays
 def conv_relu_pool_forward(
     x: Array, w: Array, b: Array, conv_param: Param, pool_param: Param
 ) -> tuple[Array, Cache]:
@@ -97,6 +107,7 @@ def conv_relu_pool_forward(
     return out, (conv_cache, relu_cache, pool_cache)
 
 
+@takes_arrays
 def conv_relu_pool_backward(dout: Array, cache: Cache) -> Cache:
     """Compute the gradients of `conv_relu_pool_forward`: dx, dw, db."""
     conv_cache, relu_cache, pool_cache = cache
