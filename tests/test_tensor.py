@@ -450,7 +450,7 @@ def test_integer_and_boolean_operators():
 
 def test_without_a_rule():
     t = leaf([1.0, 2.0])
-    with pytest.raises(TypeError, match=r"numpy\.roots has no backward rule; .*mg\.layer"):
+    with pytest.raises(TypeError, match=r"numpy\.roots has no backward rule.*mg\.layer"):
         np.roots(t)
     with pytest.raises(TypeError, match="add: no backward rule with 'where'"):
         np.add(t, 1, where=np.array([True, False]))

@@ -18,6 +18,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 import minigrad
+from minigrad.census import KINDS, UFUNC_METHODS, census, counts
 from minigrad.compiler.rewrites import EXACT, REWRITES
 from minigrad.layers import LAYERS, Layer
 from minigrad.rules import OPS, Composite, Op
@@ -44,6 +45,7 @@ default_role = "py:obj"
 nitpicky = True
 nitpick_ignore_regex = [("py:class", ".*")]
 
+UFUNC_ENDINGS = tuple(f".{method}" for method in UFUNC_METHODS)
 NUMPY = "https://numpy.org/doc/stable/reference/generated/"
 MODULES = {
     found.name: importlib.import_module(found.name)
@@ -144,6 +146,9 @@ def fill_in(app: Sphinx, page: str, source: list[str]) -> None:
             public=public_names(minigrad),
             modules=modules,
             rules=table_of_rules(),
+            census=[row for row in census() if not row.name.endswith(UFUNC_ENDINGS)],
+            counts=counts(census()),
+            kinds=KINDS,
             layers=LAYERS,
             rewrites=dict.fromkeys(REWRITES),
             exact=EXACT,

@@ -122,6 +122,21 @@ class Traced(NDArrayOperatorsMixin):
         """The array with its axes in reverse."""
         return self.transpose()
 
+    @property
+    def mT(self) -> Any:
+        """The matrices transposed."""
+        return np.swapaxes(self, -1, -2)
+
+    @property
+    def real(self) -> Any:
+        """The real part."""
+        return np.real(self) if self.dtype.kind == "c" else self
+
+    @property
+    def imag(self) -> Any:
+        """The imaginary part."""
+        return np.imag(self)
+
     def __len__(self) -> int:
         return len(self.node.value)
 

@@ -142,6 +142,21 @@ class Tensor:
         """The tensor with its axes in reverse."""
         return self.transpose()
 
+    @property
+    def mT(self) -> Tensor:
+        """The matrices transposed."""
+        return self.swapaxes(-1, -2)
+
+    @property
+    def real(self) -> Any:
+        """The real part."""
+        return _call(np.real, (self,), {})
+
+    @property
+    def imag(self) -> Any:
+        """The imaginary part."""
+        return _call(np.imag, (self,), {})
+
     def item(self) -> Any:
         """Return the one entry as a Python number, off the tape."""
         return self.data.item()
@@ -339,7 +354,7 @@ class Tensor:
         if recording.get() is not None and any_requires_grad((inputs, kwargs)):
             if method in METHODS and ufunc in OPS:
                 return METHODS[method](ufunc, *inputs, **kwargs)
-            raise _no_rule(f"{ufunc.__name__}.{method}")
+            raise _no_rule(ufunc, method)
         if method == "at":
             wrote(_bare(inputs[0]))
         return _tensors(getattr(ufunc, method)(*_bare(inputs), **_bare(kwargs)), False)
@@ -352,8 +367,15 @@ class Tensor:
     var, std = _method(np.var), _method(np.std)
     cumsum, dot, copy = _method(np.cumsum), _method(np.dot), _method(np.copy)
     ravel, squeeze, swapaxes = _method(np.ravel), _method(np.squeeze), _method(np.swapaxes)
+    cumprod, repeat, take = _method(np.cumprod), _method(np.repeat), _method(np.take)
+    diagonal, trace, round = _method(np.diagonal), _method(np.trace), _method(np.round)
+    conj, conjugate = _method(np.conj), _method(np.conjugate)
     argmax: Callable[..., Any] = _method(np.argmax)
     argmin: Callable[..., Any] = _method(np.argmin)
+    argsort: Callable[..., Any] = _method(np.argsort)
+    argpartition: Callable[..., Any] = _method(np.argpartition)
+    nonzero: Callable[..., Any] = _method(np.nonzero)
+    searchsorted: Callable[..., Any] = _method(np.searchsorted)
     any: Callable[..., Any] = _method(np.any)
     all: Callable[..., Any] = _method(np.all)
 
@@ -370,6 +392,10 @@ class Tensor:
     def transpose(self, *axes: Any) -> Tensor:
         """`numpy.transpose`, by a tuple or by as many axes; reversed, if none is given."""
         return self._transpose(axes[0] if len(axes) == 1 else axes or None)
+
+    def compress(self, condition: Any, axis: int | None = None) -> Any:
+        """`numpy.compress`: the entries where the condition holds."""
+        return np.compress(condition, self, axis=axis)
 
     def flatten(self) -> Tensor:
         """Return a copy with one axis."""
@@ -422,7 +448,7 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
     Parameters
     ----------
     data : array_like
-        Real numbers, of any shape.
+        Real numbers, of any shape. A list of tensors on the tape is joined by `numpy.stack`: a result, not a leaf.
     requires_grad : bool
         Whether `Tensor.backward` shall compute its gradient; floats only.
     dtype : optional
@@ -434,6 +460,9 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
         If data is not numeric, an integer or boolean tensor is to require a gradient, or data is a tensor on
         the tape.
     """
+    if isinstance(data, (list, tuple)) and any_requires_grad(data):
+        stacked: Any = np.stack([each if type(each) is Tensor else tensor(each) for each in data])
+        return stacked if dtype is None else stacked.astype(dtype)  # type: ignore[no-any-return]
     array: Any = data.astype(dtype or data.dtype) if type(data) in STAND_INS else np.array(data, dtype=dtype)
     if array.dtype.kind not in "fiubc":
         raise TypeError(f"tensor: data has dtype {array.dtype}; expected numbers or booleans")
@@ -584,13 +613,17 @@ def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             return _tensors(out, True)
         if not _has_numbers(out):
             return out
-    raise _no_rule(function.__name__)
+    raise _no_rule(function)
 
 
-def _no_rule(name: str) -> TapeError:
+def _no_rule(function: Any, method: str = "") -> TapeError:
+    known = facts(function)
+    name = f"{getattr(function, '__module__', None) or 'numpy'}.{function.__name__}{method and '.'}{method}"
+    why = f" ({known.no_gradient})" if known.no_gradient else ""
+    instead = f"write {known.instead}" if known.instead else "write it with functions that have one"
     return TapeError(
-        f"numpy.{name} has no backward rule; write it with functions that have one, wrap a hand-derived pair as "
-        "mg.layer(forward, backward), or leave the tape in so many words: t.detach(), t.numpy()"
+        f"{name} has no backward rule{why}; {instead}, wrap a hand-derived pair as mg.layer(forward, backward), or "
+        "leave the tape explicitly: t.detach(), t.numpy()"
     )
 
 

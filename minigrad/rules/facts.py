@@ -23,6 +23,8 @@ class Facts:
         Why it has no rule and gets none.
     instead
         What to write in its place.
+    wanted
+        Whether it has a derivative, and ought to have a rule where the table has none.
     in_place
         Whether it writes into its first argument.
     memory
@@ -42,6 +44,7 @@ class Facts:
     discrete: str = ""
     no_gradient: str = ""
     instead: str = ""
+    wanted: bool = False
     in_place: bool = False
     memory: Memory = ""
     shape_from_values: bool = False
@@ -67,8 +70,8 @@ def state(*functions: Any, **known: Any) -> None:
 
 
 _METHODS = """
-all any argmax argmin argsort copy cumprod cumsum diagonal dot max mean min prod ravel repeat round squeeze std sum
-swapaxes take trace var
+all any argmax argmin argpartition argsort conj conjugate copy cumprod cumsum diagonal dot max mean min nonzero prod
+ravel repeat round searchsorted squeeze std sum swapaxes take trace var
 """
 METHODS = frozenset(_METHODS.split())
 """The methods of an array that are NumPy's functions of the same name."""

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .facts import state
+from .facts import Facts, state
+from .table import OPS
 
 
 def named(names: str, module: Any = np) -> list[Any]:
@@ -16,13 +17,157 @@ def named(names: str, module: Any = np) -> list[Any]:
 
 # -- constant: float results that carry no gradient ----------------------------------------------------------------
 
-state(*named("sign floor ceil rint trunc floor_divide round around fix"), constant="piecewise constant")
+state(
+    *named("sign floor ceil rint trunc floor_divide round around round_ fix"), constant="piecewise constant"
+)
 state(*named("zeros_like ones_like empty_like"), constant="new arrays, of an array's shape and dtype")
+state(*named("shape ndim size"), constant="reads shape and dtype alone")
+state(*named("shape ndim size result_type can_cast iscomplexobj isrealobj"), metadata=True)
 
 # -- discrete: results that could carry none -------------------------------------------------------------------------
 
-state(*named("shape ndim size result_type can_cast iscomplexobj isrealobj"), metadata=True)
-state(*named("shape ndim size"), constant="reads shape and dtype alone")
+state(
+    *named(
+        "all any alltrue sometrue allclose array_equal array_equiv equal not_equal greater greater_equal less"
+    ),
+    *named(
+        "less_equal logical_and logical_not logical_or logical_xor signbit isin in1d isclose isfinite isinf isnan"
+    ),
+    *named(
+        "isnat isneginf isposinf isreal iscomplex may_share_memory shares_memory is_busday isfortran isscalar"
+    ),
+    *named("iterable"),
+    discrete="booleans",
+)
+state(
+    *named(
+        "argmax argmin argsort argpartition argwhere nonzero flatnonzero lexsort searchsorted digitize nanargmax"
+    ),
+    *named(
+        "nanargmin diag_indices diag_indices_from tril_indices tril_indices_from triu_indices triu_indices_from"
+    ),
+    *named("mask_indices indices ix_ unravel_index ravel_multi_index"),
+    discrete="indices",
+)
+state(
+    *named(
+        "bitwise_and bitwise_or bitwise_xor bitwise_not bitwise_count left_shift right_shift gcd lcm packbits"
+    ),
+    *named("unpackbits count_nonzero busday_count busday_offset"),
+    np.linalg.matrix_rank,
+    discrete="integers",
+)
+state(
+    *named(
+        "result_type can_cast iscomplexobj isrealobj broadcast_shapes common_type find_common_type isdtype"
+    ),
+    *named(
+        "issubdtype min_scalar_type mintypecode promote_types typename einsum_path issctype issubclass_ issubsctype"
+    ),
+    *named("maximum_sctype obj2sctype sctype2char byte_bounds datetime_data"),
+    discrete="shapes, dtypes and places in memory",
+)
+state(
+    *named(
+        "array2string array_repr array_str base_repr binary_repr format_float_positional format_float_scientific"
+    ),
+    *named(
+        "datetime_as_string save savetxt savez savez_compressed load loadtxt genfromtxt fromfile fromregex recfromcsv"
+    ),
+    *named(
+        "fromstring frombuffer from_dlpack fromiter get_include get_printoptions set_printoptions printoptions info"
+    ),
+    *named(
+        "getbufsize setbufsize geterr seterr geterrcall seterrcall geterrobj seterrobj nested_iters show_config"
+    ),
+    *named(
+        "show_runtime test lookfor source who disp deprecate deprecate_with_doc safe_eval add_docstring add_newdoc"
+    ),
+    *named(
+        "add_newdoc_ufunc set_numeric_ops set_string_function get_array_wrap compare_chararrays recfromtxt"
+    ),
+    *named("test", np.linalg),
+    *named("test", np.fft),
+    discrete="text, files and settings",
+)
+state(
+    *named("arange eye empty ones zeros identity tri bartlett blackman hamming hanning kaiser"),
+    *named("fftfreq rfftfreq", np.fft),
+    discrete="new arrays of numbers",
+)
+
+# -- no gradient, and what to write instead -------------------------------------------------------------------------
+
+state(
+    *named(
+        "array asarray asanyarray ascontiguousarray asfortranarray asarray_chkfinite asfarray require asmatrix mat"
+    ),
+    *named("fastCopyAndTranspose bmat"),
+    no_gradient="makes a plain array",
+    instead="join tensors by np.stack or np.block, or by mg.tensor([t, ...])",
+)
+state(*named("full"), no_gradient="makes a plain array", instead="np.broadcast_to(t, shape)")
+state(
+    *named("linspace logspace geomspace"),
+    no_gradient="its ends are options",
+    instead="start + (stop - start) * np.linspace(0, 1, n), and np.exp of that",
+)
+state(
+    *named(
+        "unique unique_all unique_counts unique_inverse unique_values intersect1d union1d setdiff1d setxor1d"
+    ),
+    *named("trim_zeros"),
+    no_gradient="the shape of its result depends on values",
+    instead="t[indices], with indices found on t.numpy()",
+)
+state(
+    *named("bincount"),
+    no_gradient="counts",
+    instead="for weights: weights @ (x[:, None] == np.arange(n))",
+)
+state(
+    *named("histogram histogram2d histogramdd histogram_bin_edges"),
+    no_gradient="counts, which are piecewise constant in the data",
+    instead="a sum of smooth kernels about the bins' centers",
+)
+state(
+    *named("apply_along_axis apply_over_axes piecewise fromfunction frompyfunc"),
+    no_gradient="calls a Python function for each of many parts",
+    instead="NumPy's functions with axis=, np.where and np.select, or mg.rule",
+)
+state(
+    *named("roots"),
+    no_gradient="its roots are complex and have no order",
+    instead="one Newton step from each root found: x - np.polyval(p, x) / np.polyval(np.polyder(p), x)",
+)
+state(
+    *named("polyfit"), no_gradient="a fit", instead="np.linalg.solve(A.T @ A, A.T @ y), with A = np.vander(x)"
+)
+state(*named("poly"), no_gradient="a product", instead="np.convolve of the factors [1, -root]")
+state(*named("polydiv"), no_gradient="of coefficients", instead="np.polyval of both, divided")
+state(*named("polymul"), no_gradient="of coefficients", instead="np.convolve(a, b)")
+state(*named("sort_complex real_if_close"), no_gradient="for complex numbers", instead="np.sort and np.real")
+
+# -- they have a derivative and no rule yet --------------------------------------------------------------------------
+
+state(
+    *named("cross inner kron matvec vecdot vecmat meshgrid full_like msort"),
+    *named(
+        "cholesky cond cross det eig eigh eigvals eigvalsh inv lstsq matmul matrix_norm matrix_power",
+        np.linalg,
+    ),
+    *named(
+        "multi_dot norm outer pinv qr slogdet solve svd svdvals tensordot tensorinv tensorsolve", np.linalg
+    ),
+    *named("vecdot vector_norm", np.linalg),
+    *named("fft fft2 fftn fftshift hfft ifft ifft2 ifftn ifftshift ihfft irfft irfft2 irfftn rfft", np.fft),
+    *named("rfft2 rfftn", np.fft),
+    wanted=True,
+)
+_OLD_NAMES: dict[str, Any] = {"row_stack": np.vstack, "product": np.prod, "cumproduct": np.cumprod}
+for _old, _new in _OLD_NAMES.items():
+    for _function in named(_old):
+        OPS.setdefault(_function, OPS[_new])
 
 # -- what the compiler asks -----------------------------------------------------------------------------------------
 
@@ -37,4 +182,36 @@ state(
 
 # -- functions that write into an argument: on arrays their result has no name that the tape could follow -----------
 
-state(*named("copyto put place putmask fill_diagonal put_along_axis"), in_place=True)
+state(
+    *named("copyto put place putmask fill_diagonal put_along_axis"), in_place=True, instead="t[index] = value"
+)
+
+# -- what arrays have and tensors have not ---------------------------------------------------------------------------
+
+state(*named("astype"), no_gradient="takes arrays alone", instead="t.astype(dtype)")
+
+ARRAYS_ALONE: dict[str, Facts] = {
+    **dict.fromkeys(
+        ["base", "ctypes", "data", "device", "flags", "itemsize", "nbytes", "strides"],
+        Facts(discrete="places in memory", instead="t.data has it"),
+    ),
+    **dict.fromkeys(
+        ["dump", "dumps", "tobytes", "tofile", "tostring", "to_device"],
+        Facts(discrete="bytes and files", instead="t.numpy()"),
+    ),
+    **dict.fromkeys(
+        ["byteswap", "getfield", "newbyteorder", "setfield", "view"],
+        Facts(no_gradient="reads bytes as other numbers", instead="t.astype"),
+    ),
+    **dict.fromkeys(
+        ["fill", "itemset", "partition", "put", "resize", "setflags", "sort"],
+        Facts(
+            in_place=True,
+            instead="t[index] = value, or the function of that name, which returns a new tensor",
+        ),
+    ),
+    "flat": Facts(no_gradient="an iterator that writes, too", instead="t.ravel()"),
+    "choose": Facts(discrete="chooses by an array of integers", instead="np.choose(indices, tensors)"),
+    "ptp": Facts(no_gradient="gone since NumPy 2", instead="np.ptp(t)"),
+}
+"""By the name of the attribute or method."""
