@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ..rules.facts import facts
+from ..rules.reductions import to_ties
 from .ir import Node, alike, cast, is_constant, one_a_row, scalar_of, scattered, uniform_value
 
 
@@ -129,9 +131,9 @@ def without_shift(node: Node) -> Node | None:
 
 def _shared_by_ties(shift: Node) -> Node | None:
     """Return the gradient of a maximum that a call spreads over the entries that tie for it; or None."""
-    if shift.function is not np.where or len(shift.args) != 3:
+    if shift.function is not facts(to_ties).whole:
         return None
-    ties, share, _ = shift.args
+    share, ties = shift.args
     if type(ties) is not Node or ties.function is not np.equal or type(share) is not Node:
         return None
     if not any(type(x) is Node and x.function == np.maximum.reduce for x in ties.args):

@@ -29,8 +29,11 @@ def _by_lines(rule: Any) -> Any:
     return with_axis
 
 
-cumsum = _by_lines(lambda g, out, a: np.flip(np.cumsum(np.flip(g, -1), axis=-1), -1))
-"""Entry i is in every sum from the i-th on."""
+def cumsum(g: Any, out: Any, a: Any, axis: Any = None, dtype: Any = None) -> Any:
+    """Entry i is in every sum from the i-th on."""
+    if axis is None:
+        return np.reshape(np.cumsum(g[::-1])[::-1], a.shape)
+    return np.flip(np.cumsum(np.flip(g, axis), axis=axis), axis)
 
 
 @whole(memory="new")

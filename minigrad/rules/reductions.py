@@ -182,6 +182,20 @@ declare(np.var, var, inputs=spread_inputs, memory="new")
 declare(np.std, std, inputs=spread_inputs, memory="new")
 
 
+@whole(memory="new")
+def to_ties(share: Any, hit: Any) -> Any:
+    """Return the share of each tie where it is hit, and 0 elsewhere, were it infinite."""
+    infinite = np.isinf(share)
+    return np.where(hit, share, 0 * np.where(infinite, 0, share)) if infinite.any() else share * hit
+
+
+declare(
+    to_ties,
+    lambda g, out, share, hit: to_ties(g, hit),
+    inputs=lambda draw: ((draw.array((1, 3)), np.array([[True, False, True], [False, True, True]])), {}),
+)
+
+
 def extremum(
     g: Any,
     out: Any,
@@ -199,9 +213,8 @@ def extremum(
     ties = np.sum(hit, axis=axis, keepdims=True)
     if initial is not None:
         ties = ties + np.equal(out, initial)
-    nothing = np.where(ties, g.dtype.type(0), g.dtype.type(np.nan))
-    share = keep(g, axis, keepdims) / np.maximum(ties, 1)
-    return np.where(hit, share.astype(g.dtype), nothing)
+    share = keep(g, axis, keepdims) / np.where(ties, ties, np.nan)
+    return to_ties(share.astype(g.dtype), hit)
 
 
 declare(np.max, extremum, inputs=begun_at(-0.303, 5.0))
@@ -283,16 +296,22 @@ def _as_scores(out: Any, x: Any) -> Any:
     return out.astype(np.float16) if getattr(x, "dtype", None) == np.float16 else out
 
 
+def _exponentials(x: Any, axis: Any) -> tuple[Any, Any, Any]:
+    """Return exp(x - top), its sum, and top: the largest entry, or 0 where that is infinite."""
+    top = np.max(x, axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, top.dtype.type(0))
+    exps = np.exp(x - top)
+    return exps, np.sum(exps, axis=axis, keepdims=True), top
+
+
 @dispatched
 def logsumexp(x: Any, axis: Any = -1, keepdims: bool = False) -> Any:
     """Return log(sum(exp(x))) over ``axis`` (None: all), without overflow.
 
     The largest entry is taken out of the exponent first. All entries -inf give -inf, an entry inf gives inf.
     """
-    scores = _scores(x)
-    top = np.max(scores, axis=axis, keepdims=True)
-    top = np.where(np.isfinite(top), top, np.zeros_like(top))
-    out = np.log(np.sum(np.exp(scores - top), axis=axis, keepdims=True)) + top
+    _, total, top = _exponentials(_scores(x), axis)
+    out = np.log(total) + top
     return _as_scores(out if keepdims else np.sum(out, axis=axis), x)
 
 
@@ -312,16 +331,31 @@ def log_softmax(x: Any, axis: Any = -1) -> Any:
     return _as_scores(shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True)), x)
 
 
+@whole()
+def at_infinities(weights: Any, most: Any, infinite: Any, axis: Any) -> Any:
+    """Return the weights of softmax; where there are entries of inf, the ``most``, these share equally: its limit."""
+    if not infinite.any():
+        return weights
+    share = most / np.maximum(np.sum(most, axis=axis, keepdims=True), 1)
+    return np.where(infinite, share.astype(weights.dtype), weights)
+
+
+declare(
+    at_infinities,
+    lambda g, out, weights, most, infinite, axis: np.where(infinite, 0, g),
+    inputs=lambda draw: ((draw.array((2, 3)), np.ones((2, 3), bool), np.array([[False], [True]]), -1), {}),
+)
+
+
 def _weights(g: Any, out: Any, x: Any, axis: Any = -1, keepdims: bool = False) -> Any:
     """softmax(x), in the limit: entries of inf share equally, and where all are -inf the gradient is 0."""
+    exps, total, _ = _exponentials(_scores(x), axis)
     infinite = np.isinf(keep(out, axis, keepdims))
-    if any_true(infinite):
-        top = np.isposinf(x)
-        share = (top / np.maximum(np.sum(top, axis=axis, keepdims=True), 1)).astype(x.dtype)
-        weights = np.where(infinite, share, softmax(np.where(infinite, np.zeros_like(x), x), axis=axis))
-    else:
-        weights = softmax(x, axis=axis)
-    return keep(g, axis, keepdims) * weights
+    if not any_true(infinite):
+        return keep(g, axis, keepdims) * (exps / total)
+    weights = exps / np.where(infinite, total.dtype.type(1), total)
+    above = np.logical_and(infinite, np.greater(keep(out, axis, keepdims), 0))
+    return keep(g, axis, keepdims) * at_infinities(weights, np.equal(x, np.inf), above, axis)
 
 
 declare(logsumexp, _weights, inputs=_softmax_inputs)
