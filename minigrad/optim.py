@@ -147,7 +147,7 @@ class UpdateRule:
         return f"UpdateRule({self.__name__})"
 
 
-rules: dict[str, Rule] = {}
+rules: dict[str, UpdateRule] = {}
 """The update rules by their names."""
 
 

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from minigrad import optim
 from minigrad.datasets import get_cifar10_data, load_digits
 from minigrad.files import finish, publish
 from minigrad.solver import Solver
@@ -139,6 +140,7 @@ def run(args: argparse.Namespace) -> None:
     solver = Solver(
         model,
         data,
+        update_rule=args.update_rule,
         optim_config={"learning_rate": args.lr},
         lr_decay=args.lr_decay,
         batch_size=args.batch_size,
@@ -201,6 +203,8 @@ class Parser(argparse.ArgumentParser):
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the arguments, those not given filled in for the data set."""
     args = make_parser().parse_args(argv)
+    if args.lr is None and args.update_rule != "sgd":
+        args.lr = optim.rules[args.update_rule].settings["learning_rate"]
     for name, default in DEFAULTS[args.dataset].items():
         if getattr(args, name) is None:
             setattr(args, name, default)
@@ -269,7 +273,18 @@ def make_parser() -> Parser:
     )
 
     training = parser.add_argument_group("training")
-    training.add_argument("--lr", type=positive, metavar="X", help=by_dataset("learning rate", "lr"))
+    training.add_argument(
+        "--update-rule",
+        choices=optim.rules,
+        default="sgd",
+        help="how a gradient moves the parameters (default: %(default)s)",
+    )
+    training.add_argument(
+        "--lr",
+        type=positive,
+        metavar="X",
+        help=by_dataset("learning rate", "lr") + "; of another rule than sgd, its own default",
+    )
     training.add_argument(
         "--lr-decay",
         type=positive,

@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from typing import Any
 
+from minigrad import optim
 from minigrad.preprocess import pca_whitened
 from minigrad.solver import Solver
 from minigrad.sweep import SweepResult, sweep, train_model
@@ -36,7 +37,7 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
 WEIGHT_SCALE = {"digits": 0.1, "cifar10": 1e-3}
 
 NAMES = ("hidden_dim", "num_epochs", "learning_rate", "reg", "weight_scale")
-"""What a setting of `train` has."""
+"""What a setting of `train` has; it may have an ``update_rule`` too, which is ``"sgd"`` otherwise."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,8 +77,16 @@ def search(args: argparse.Namespace, data: dict[str, Any]) -> SweepResult:
     if args.workers > 1:
         pool = ProcessPoolExecutor(args.workers, multiprocessing.get_context("spawn"))
     grid = {**GRIDS[args.dataset], "weight_scale": [WEIGHT_SCALE[args.dataset]]}
+    if args.update_rule != "sgd":
+        grid |= {"update_rule": [args.update_rule], "learning_rate": learning_rates(args.update_rule)}
     with pool as executor:
         return sweep(train, grid, data, executor, args.out, args.seed)
+
+
+def learning_rates(rule: str) -> list[float]:
+    """Return the learning rates to try with a rule other than sgd: its default, a third of it and three times it."""
+    default: float = optim.rules[rule].settings["learning_rate"]
+    return [default / 3, default, 3 * default]
 
 
 def train(setting: dict[str, Any], data: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -88,7 +97,7 @@ def train(setting: dict[str, Any], data: dict[str, Any], seed: int) -> dict[str,
     ValueError
         When the setting has other names than `NAMES`.
     """
-    unknown = [name for name in setting if name not in NAMES]
+    unknown = [name for name in setting if name not in (*NAMES, "update_rule")]
     missing = [name for name in NAMES if name not in setting]
     if unknown or missing:
         faults = [f"unknown: {unknown}"] * bool(unknown) + [f"missing: {missing}"] * bool(missing)
@@ -107,6 +116,7 @@ def train(setting: dict[str, Any], data: dict[str, Any], seed: int) -> dict[str,
         net,
         data,
         seed,
+        update_rule=setting.get("update_rule", "sgd"),
         optim_config={"learning_rate": setting["learning_rate"]},
         lr_decay=0.95,
         batch_size=min(200, len(data["X_train"])),
@@ -154,6 +164,13 @@ def make_parser() -> Parser:
         type=checked(int, lambda k: k >= 1, "an integer of at least 1"),
         metavar="K",
         help="train on the K first principal components of the images, whitened, in the place of their pixels",
+    )
+    parser.add_argument(
+        "--update-rule",
+        choices=optim.rules,
+        default="sgd",
+        help="of another than sgd, the learning rates tried are its own default, a third and three times that "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--dtype", choices=["float32", "float64"], default="float32", help="(default: %(default)s)"

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from cifar_files import FILES, write_cifar10
 
+from minigrad import optim
 from minigrad.datasets import load_digits
 from minigrad.solver import Solver
 from models import command_line
@@ -146,6 +147,7 @@ def test_flags_reach_the_net_and_the_solver(run, monkeypatch):
     ]
     assert solvers == [
         {
+            "update_rule": "sgd",
             "optim_config": {"learning_rate": 0.06},
             "lr_decay": 0.7,
             "batch_size": 80,
@@ -158,6 +160,16 @@ def test_flags_reach_the_net_and_the_solver(run, monkeypatch):
     ]
     logged = [int(i) for i in re.findall(r"\(Iteration (\d+) / 32\)", out)]
     assert logged == [1, 10, 19, 28]
+
+
+@pytest.mark.parametrize("rule", optim.rules)
+def test_every_update_rule_is_a_choice_with_its_own_learning_rate(run, rule):
+    status, out, _ = run(*SHORT, "--update-rule", rule, "--quiet")
+    assert status == 0
+    assert float(re.search(r"validation accuracy: (0\.\d+)", out)[1]) > 0.2
+    args = command_line.parse(["--update-rule", rule])
+    assert args.lr == (0.5 if rule == "sgd" else optim.rules[rule].settings["learning_rate"])
+    assert command_line.parse(["--update-rule", rule, "--lr", "3"]).lr == 3
 
 
 def test_no_loss_is_logged_if_none_is_wanted(run):

@@ -55,6 +55,13 @@ def test_it_reports_the_best_and_goes_on_where_it_was(tiny, tmp_path, capsys, mo
     assert again.endswith(f" s, without what was in {tmp_path} before\n")
 
 
+def test_another_rule_is_swept_around_its_own_learning_rate(tiny, tmp_path, capsys):
+    assert sweep_command.main(["--out", str(tmp_path), "--update-rule", "adam"]) == 0
+    out = capsys.readouterr().out
+    assert "update_rule=adam" in out
+    assert sweep_command.learning_rates("adam") == pytest.approx([1e-3 / 3, 1e-3, 3e-3])
+
+
 def test_a_reader_that_left_is_no_error(tiny, tmp_path, monkeypatch):
     reader, writer = os.pipe()
     os.close(reader)
