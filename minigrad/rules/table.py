@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial, wraps
 from typing import Any, Protocol
 
@@ -95,17 +95,24 @@ class Op:
         for name, value in list(given.items()):
             if name not in self.known:
                 if value is not None and value is not self.defaults.get(name):
-                    raise TypeError(
-                        f"{self.name}: no backward rule with {name!r}; it knows {', '.join(self.known)}"
-                    )
+                    raise refused(self.function, f"with {name!r}", self.known)
                 del given[name]
         missing = [name for name in self.known[: self.arity] if name not in given]
         if missing or len(args) > len(self.defaults):
-            raise TypeError(f"{self.name}: no backward rule for this call; it knows {', '.join(self.known)}")
+            raise refused(self.function, "for this call", self.known)
         return tuple([given.pop(name) for name in self.known[: self.arity]]), given
 
     def __repr__(self) -> str:
         return f"Op({self.name})"
+
+
+def refused(function: Callable[..., Any], what: str, known: Iterable[str]) -> TypeError:
+    """Return the error of a call that the rules do not cover."""
+    name = f"{getattr(function, '__module__', None) or 'numpy'}.{function.__name__}"
+    return TypeError(
+        f"{name}: no backward rule {what}; the rule knows {', '.join(known)}: write the call with these, or, where "
+        "no gradient is needed, on t.detach()"
+    )
 
 
 def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
@@ -149,8 +156,7 @@ class Composite:
             if error.__traceback__ is None or error.__traceback__.tb_next is not None:
                 raise
             reason = str(error).partition("()")[2].strip()
-        known = ", ".join(inspect.signature(self.forward).parameters)
-        raise TypeError(f"{self.name}: no backward rule for this call: {reason}; it knows {known}")
+        raise refused(self.function, f"for this call: {reason}", inspect.signature(self.forward).parameters)
 
     def __repr__(self) -> str:
         return f"Composite({self.name})"
