@@ -32,15 +32,109 @@ def test_several_outputs(as_tuple):
         check_layer((forward, without_the_second), *PAIR)
 
 
-def test_a_loss_finds_its_own_gradient():
-    def distance(x, y):
-        return np.sum((x - y) ** 2), 2 * (x - y)
+def mean_squared_error(x, y):
+    return np.sum((x - y) ** 2), 2 * (x - y)
 
+
+def test_a_loss_finds_its_own_gradient():
+    """That of its first input, if it returns one."""
+    check_layer(mean_squared_error, *PAIR)
+    check_layer(mean_squared_error, PAIR[0], 1)
     with pytest.raises(GradientMismatch, match="backward returned no gradient for input 1"):
-        check_layer(distance, *PAIR)
-    check_layer(lambda x: distance(x, 1), PAIR[0])
+        check_layer(mean_squared_error, *PAIR, argnums=(0, 1))
     with pytest.raises(GradientMismatch, match="a square's factor 2"):
         check_layer(lambda x: (np.sum(x**2), x), PAIR[0])
+
+
+# -- what is differentiated, and what belongs to the layer ---------------------------------------------------------
+
+
+def weighted(x, w, target, slope=1.0):
+    return np.sum(w * (x - target) ** 2) * slope, (x, w, target, slope)
+
+
+def weighted_back(dout, cache):
+    x, w, target, slope = cache
+    return 2 * dout * slope * w * (x - target), dout * slope * (x - target) ** 2
+
+
+def test_constants_are_told_by_position():
+    x, w = PAIR
+    check_layer(weighted, weighted_back, x, w, x[::-1], argnums=(0, 1))
+    check_layer((weighted, weighted_back), x, w, x[::-1], 2.0, argnums=0)
+    with pytest.raises(GradientMismatch, match="no gradient for input 2"):
+        check_layer((weighted, weighted_back), x, w, x[::-1])
+    for argnums in (4, "x", (0, 1.0)):
+        with pytest.raises(ValueError, match=r"argnums has .*; expected positions of the 3 inputs"):
+            check_layer((weighted, weighted_back), x, w, x, argnums=argnums)
+    with pytest.raises(TypeError, match="input 1 holds no floats"):
+        check_layer(mg.softmax_cross_entropy, x, np.arange(3), argnums=1)
+
+
+def test_a_python_number_by_position_stays_one():
+    def forward(x, count):
+        assert type(count) is int
+        return x * count, count
+
+    check_layer((forward, lambda dout, count: dout * count), np.ones(3), 3)
+
+
+def dropout(x, keep=0.5, seed=None):
+    rng = seed if isinstance(seed, np.random.Generator) else np.random.default_rng(seed)
+    mask = (rng.random(x.shape) < keep) / keep
+    return x * mask, mask
+
+
+def dropout_back(dout, mask):
+    return dout * mask
+
+
+def test_keywords_that_clash_are_refused_and_options_are_the_forwards():
+    seen = []
+
+    def forward(x, seed=None):
+        seen.append(seed)
+        return dropout(x, seed=seed)
+
+    with pytest.raises(TypeError, match="seed is a keyword of check_layer and of the forward"):
+        check_layer((forward, dropout_back), np.ones(9), seed=3)
+    check_layer((forward, dropout_back), np.ones(9), options={"seed": 3})
+    assert set(seen) == {3}
+
+
+def test_a_generator_is_copied():
+    rng = np.random.default_rng(0)
+    check_layer((dropout, dropout_back), np.ones(9), 0.5, rng)
+    check_layer((dropout, dropout_back), np.ones(9), options={"seed": rng})
+    assert rng.random() == np.random.default_rng(0).random()
+
+
+def test_two_functions_and_a_pair_are_the_same():
+    check_layer(dropout, dropout_back, np.ones(9), options={"seed": 0})
+
+
+class Dense:
+    def forward(self, x):
+        self.x = x
+        return 2 * x
+
+    def backward(self, dout):
+        return 2 * dout
+
+
+@pytest.mark.parametrize("layer", [Dense, Dense()], ids=["class", "object"])
+def test_a_layer_that_keeps_its_cache_in_itself_is_refused(layer):
+    with pytest.raises(
+        TypeError, match=r"Dense, whose forward and backward are methods.*keeps its cache in self"
+    ):
+        check_layer(layer, np.ones(3))
+    with pytest.raises(TypeError, match="a layer that keeps its cache in self returns it instead"):
+        check_layer((Dense().forward, Dense().backward), np.ones(3))
+
+
+def test_a_gradient_too_many():
+    with pytest.raises(GradientMismatch, match="the backward returned 2 gradients for 1 inputs"):
+        check_layer((lambda x: (2 * x, None), lambda dout, cache: (2 * dout, 3 * dout)), np.ones(3))
 
 
 def test_the_courses_dicts_of_parameters():

@@ -248,6 +248,13 @@ test_hinge_at_its_kinks = gradient_property(mg.multiclass_hinge, inputs=scores(k
 test_affine_as_it_says_itself = gradient_property(mg.affine)
 
 
+class TestInAClass:
+    test_scale = gradient_property(scale_forward, scale_backward, inputs=INPUTS)
+    test_constant = gradient_property(
+        scale_forward, lambda dout, cache: scale_backward(dout, cache)[0], inputs=INPUTS, argnums=0
+    )
+
+
 def test_a_wrong_gradient_fails_with_the_smallest_inputs_as_code():
     wrong = gradient_property(scale_forward, scale_backward_without_power, inputs=INPUTS, power=2)
     with pytest.raises(GradientMismatch, match="gradient of input 1") as failure:

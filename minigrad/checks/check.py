@@ -7,13 +7,15 @@ complex step, as near as rounding explains; and a layer is held to what else it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from ..engine.derivatives import grad
+from ..engine.layer import Layer
 from ..engine.recording import Array
 from .comparison import Comparison, Way, tape_gradients
 from .contracts import broken_contracts
@@ -75,34 +77,41 @@ class Report:
 def check_layer(
     layer: Any,
     *inputs: Any,
-    seed: int = 0,
+    argnums: int | Sequence[int] | None = None,
+    options: Mapping[str, Any] | None = None,
+    seed: int | None = None,
     raise_on_error: bool = True,
     per_example: Sequence[int] = (),
-    **options: Any,
+    **keywords: Any,
 ) -> Report:
     """Hold a layer's hand-derived gradients against the tape's and against finite differences.
 
-    Integer inputs (labels) are not differentiated. If a float input is float32, the layer's own gradients are found
-    in float32, and the others, which they are held against, in float64. The layer must also keep what a layer has to:
-    it changes neither its inputs nor dout nor the cache; its gradients have their inputs' shapes and dtypes; a second
-    backward gives the same, also after another forward; so do read-only and strided arrays; and the gradients are
-    linear in dout.
+    If a float input is float32, the layer's own gradients are found in float32, and the others, which they are held
+    against, in float64. The layer must also keep what a layer has to: it changes neither its inputs nor dout nor the
+    cache; its gradients have their inputs' shapes and dtypes; a second backward gives the same, also after another
+    forward; so do read-only and strided arrays; and the gradients are linear in dout.
 
     Parameters
     ----------
     layer
         A layer made by ``mg.layer``; a pair ``(forward, backward)`` in the course's form, with one output, a tuple of
-        them, or several before the cache; or a loss, ``f(x, y) -> (loss, dx)``.
+        them, or several before the cache, or the two one after the other; or a loss, ``f(x, y) -> (loss, dx)``.
     *inputs
-        Arrays, as the forward takes them.
-    seed : int
-        Seeds ``dout``.
+        Arrays, as the forward takes them. Python numbers, dicts and random generators stay what they are; each call
+        gets its own copy of the latter two.
+    argnums : int or sequence of int, optional
+        Which inputs are differentiated. If it is left out, all that are arrays of floats; of a loss that returns one
+        gradient, the first.
+    options : dict, optional
+        Keywords of the forward, such as one whose name `check_layer` uses itself: ``options={"seed": 3}``.
+    seed : int, optional
+        Seeds ``dout``; 0, if it is left out.
     raise_on_error : bool
         False: what is wrong is returned in the report.
     per_example : sequence of int
         Which inputs hold one example in each row, if each row of the output depends on its own row alone: then single
         rows must give the same gradients as the batch.
-    **options
+    **keywords
         Passed on to the forward.
 
     Returns
@@ -115,8 +124,19 @@ def check_layer(
     ------
     GradientMismatch
         If two ways disagree, or a gradient has not its input's shape; or the layer breaks what it has to keep.
+    TypeError
+        If layer is none, if no input holds floats, or if a keyword may be meant for the forward or for `check_layer`.
     """
-    call = LayerCall(as_layer(layer, inputs, options), inputs, options, seed)
+    if inputs and callable(layer) and callable(inputs[0]) and not isinstance(layer, Layer):
+        layer, inputs = (layer, inputs[0]), inputs[1:]
+    ours = {"argnums": argnums, "seed": seed, "per_example": per_example or None}
+    if options is None:
+        _check_no_clash(layer, {name for name, x in ours.items() if x is not None})
+    given = {**(options or {}), **keywords}
+    made, first_alone = as_layer(layer, inputs, given)
+    if first_alone and argnums is None:
+        argnums = as_arrays(made.name, inputs, numbers=False)[1][0]
+    call = LayerCall(made, inputs, given, seed or 0, argnums)
     broken = [(f"{call.name}: {problem}", hint) for problem, hint in broken_contracts(call, per_example)]
     if not call.gradients:
         problems = tuple(problem for problem, _ in broken)
@@ -136,8 +156,32 @@ def check_layer(
         call.eps,
         call.off,
     )
-    known = {**call.options, **dict(zip(names, call.inputs, strict=True))}
+    known = {**_defaults(made.forward), **call.options, **dict(zip(names, call.inputs, strict=True))}
     return _done(_verdict(comparison, call.returned, known, broken), raise_on_error)
+
+
+def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
+    """Return a function's parameters; none, if it does not tell."""
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return {}
+
+
+def _defaults(forward: Any) -> dict[str, Any]:
+    """Return the options of a forward as they are where none are given."""
+    parameters = _parameters(forward).items()
+    return {name: each.default for name, each in parameters if each.default is not each.empty}
+
+
+def _check_no_clash(layer: Any, ours: set[str]) -> None:
+    """Refuse a keyword of `check_layer` that is one of the forward's, too."""
+    forward = layer[0] if isinstance(layer, (tuple, list)) and layer else getattr(layer, "forward", layer)
+    for name in sorted(ours & set(_parameters(forward))):
+        raise TypeError(
+            f"check_layer: {name} is a keyword of check_layer and of the forward; give the forward's in "
+            f"options={{{name!r}: ...}}, or options={{}} if it is not meant"
+        )
 
 
 def _done(report: Report, raise_on_error: bool) -> Report:

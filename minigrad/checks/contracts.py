@@ -39,6 +39,12 @@ def broken_contracts(call: LayerCall, per_example: Sequence[int]) -> Broken:
     kept = [np.array_equal(a, b, equal_nan=a.dtype.kind in "fc") for a, b in zip(held, before, strict=True)]
     if not all(kept) and not changed:
         yield "the backward changed its cache, which another backward may need", "mutates its cache"
+    if call.count > len(call.inputs):
+        yield (
+            f"the backward returned {call.count} gradients for {len(call.inputs)} inputs; it must return one for each, "
+            "in order",
+            "a gradient too many, or the gradients of something else",
+        )
     yield from _other_dtypes(call)
     if all(kept) and not changed:
         yield from _not_repeated(call, cache)

@@ -1,4 +1,4 @@
-"""A layer called with some inputs, whatever form it and they are written in: on lists of arrays of floats."""
+"""Adapts every accepted form of a layer to one: lists of float arrays in, lists of arrays out."""
 
 from __future__ import annotations
 
@@ -16,21 +16,32 @@ from ..engine.recording import Array
 from ..engine.tensor import ARRAY_LIKE
 from .numerical_gradient import flat, roundoff, split
 
+EXPECTED = (
+    "expected a layer made by mg.layer, or a pair (forward, backward), or a loss f(x, y) -> (loss, dx); a function "
+    "alone is checked by check_grads"
+)
 
-def as_layer(layer: Any, inputs: Sequence[Any], options: dict[str, Any]) -> Layer:
-    """Return a layer, or the layer of a pair, or that of a loss which finds its own gradient."""
+
+def as_layer(layer: Any, inputs: Sequence[Any], options: dict[str, Any]) -> tuple[Layer, bool]:
+    """Return a layer, or the layer of a pair, or that of a loss which finds its own gradient.
+
+    And whether it is a loss with one gradient, that of its first input.
+    """
     if isinstance(layer, Layer):
-        return layer
+        return layer, False
     if isinstance(layer, (tuple, list)) and len(layer) == 2 and all(callable(each) for each in layer):
-        return make_layer(*layer)
-    if callable(layer):
-        result = layer(*copy.deepcopy(inputs), **copy.deepcopy(options))
+        return make_layer(*layer), False
+    name = getattr(layer, "__name__", None) or f"an object of {type(layer).__name__}"
+    if hasattr(layer, "forward") and hasattr(layer, "backward"):
+        raise TypeError(
+            f"check_layer: got {name}, whose forward and backward are methods; {EXPECTED}. A layer that keeps its "
+            "cache in self is written as forward(x) -> (out, cache) and backward(dout, cache)"
+        )
+    if callable(layer) and not isinstance(layer, type):
+        result = layer(*map(own_copy, inputs), **copy.deepcopy(options))
         if isinstance(result, tuple) and len(result) == 2 and np.ndim(result[0]) == 0:
-            return make_layer(layer, _loss_backward)
-    raise TypeError(
-        f"check_layer: got {getattr(layer, '__name__', repr(layer))}; expected a layer made by mg.layer, or a pair "
-        "(forward, backward), or a loss f(x, y) -> (loss, dx); a function alone is checked by check_grads"
-    )
+            return make_layer(layer, _loss_backward), not isinstance(result[1], (tuple, list))
+    raise TypeError(f"check_layer: got {name}; {EXPECTED}")
 
 
 def _loss_backward(dout: Any, gradients: Any) -> Any:
@@ -40,23 +51,62 @@ def _loss_backward(dout: Any, gradients: Any) -> Any:
     return dout * gradients
 
 
-def as_arrays(name: str, inputs: Sequence[Any]) -> tuple[list[Any], list[int]]:
-    """Return inputs, numbers and lists as arrays, and which of them hold floats, and so are differentiated."""
-    arrays = [np.asarray(x) if isinstance(x, ARRAY_LIKE) else x for x in inputs]
+def own_copy(x: Any) -> Any:
+    """Return a copy of what a call may change: dicts, random generators, arrays."""
+    return copy.deepcopy(x) if isinstance(x, (dict, np.ndarray, *GENERATORS)) else x
+
+
+GENERATORS = (np.random.Generator, np.random.RandomState)
+
+
+def as_arrays(
+    name: str, inputs: Sequence[Any], argnums: int | Sequence[int] | None = None, numbers: bool = True
+) -> tuple[list[Any], list[int]]:
+    """Return inputs with lists as arrays, and which of them are differentiated: those of floats, or ``argnums``.
+
+    Python numbers are made arrays where ``numbers`` says so, and where they are differentiated.
+
+    Raises
+    ------
+    TypeError
+        If there is nothing to differentiate, or what is to be is no array of floats.
+    ValueError
+        If argnums is no position of an input.
+    """
+    chosen = None if argnums is None else [argnums] if isinstance(argnums, int) else list(argnums)
+    for i in chosen or ():
+        if not isinstance(i, int) or not -len(inputs) <= i < len(inputs):
+            raise ValueError(f"{name}: argnums has {i!r}; expected positions of the {len(inputs)} inputs")
+    chosen = None if chosen is None else sorted({i % len(inputs) for i in chosen})
+    arrays = []
+    for i, x in enumerate(inputs):
+        kept = type(x) in (bool, int, float) and not numbers and i not in (chosen or ())
+        arrays.append(np.asarray(x) if isinstance(x, ARRAY_LIKE) and not kept else x)
     floats = [i for i, x in enumerate(arrays) if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
-    if not floats:
+    for i in chosen or ():
+        if i not in floats:
+            raise TypeError(f"{name}: argnums has {i}, but input {i} holds no floats; give x.astype(float)")
+    if not (floats if chosen is None else chosen):
         raise TypeError(
-            f"{name}: no input holds floats, so there is no gradient to check; give x.astype(float)"
+            f"{name}: no input holds floats, so there is no gradient to check; give x.astype(float), or a number as "
+            "np.array(x)"
         )
-    return arrays, floats
+    return arrays, floats if chosen is None else chosen
 
 
 class LayerCall:
     """A layer at some inputs, of which those at the places ``floats`` are differentiated; ``dout`` is drawn."""
 
-    def __init__(self, layer: Layer, inputs: Sequence[Any], options: dict[str, Any], seed: int) -> None:
+    def __init__(
+        self,
+        layer: Layer,
+        inputs: Sequence[Any],
+        options: dict[str, Any],
+        seed: int,
+        argnums: int | Sequence[int] | None = None,
+    ) -> None:
         self.layer, self.name, self.options = layer, layer.name, options
-        self.inputs, self.floats = as_arrays(self.name, inputs)
+        self.inputs, self.floats = as_arrays(self.name, inputs, argnums, numbers=False)
         dtypes = [np.dtype(float), *[self.inputs[i].dtype for i in self.floats]]
         self.eps = max(float(np.finfo(dtype).eps) for dtype in dtypes)
         self.outs, _ = self.run(self.copied())
@@ -64,6 +114,7 @@ class LayerCall:
         dout = np.asarray(np.random.default_rng(seed).standard_normal(flat(self.outs).shape))
         self.dout = flat(self.douts(dout)).astype(np.float64)
         self.returned: list[Any] = []
+        self.count = 0
         self.gradients: list[Array] = []
 
     @cached_property
@@ -108,12 +159,14 @@ class LayerCall:
         return self.full([self.inputs[i] for i in self.floats])
 
     def run(self, inputs: Sequence[Any]) -> tuple[list[Any], Any]:
-        """Call the forward, with its own copy of any dict it may write into; return its outputs, and the cache."""
-        own = [copy.deepcopy(x) if isinstance(x, dict) else x for x in inputs]
+        """Call the forward, with its own copy of dicts and generators; return its outputs, and the cache."""
+        own = [copy.deepcopy(x) if isinstance(x, (dict, *GENERATORS)) else x for x in inputs]
         returned = self.layer.forward(*own, **copy.deepcopy(self.options))
         if not (isinstance(returned, (tuple, list)) and len(returned) > 1):
+            kept = inspect.ismethod(self.layer.forward)
             raise TypeError(
                 f"{self.name}: the forward returned {type(returned).__name__}; expected (out, cache)"
+                + ("; a layer that keeps its cache in self returns it instead" if kept else "")
             )
         *outs, cache = returned
         self.as_tuple = len(outs) == 1 and isinstance(outs[0], (tuple, list))
@@ -134,6 +187,7 @@ class LayerCall:
         given = [d if d.ndim else d[()] for d in douts]
         gradients = self.layer.backward(*([tuple(given)] if self.as_tuple else given), cache)
         gradients = list(gradients) if isinstance(gradients, (tuple, list)) else [gradients]
+        self.count = len(gradients)
         return [gradients[i] if i < len(gradients) else None for i in self.floats]
 
     def backward(self, douts: Sequence[Any], cache: Any) -> list[Array]:

@@ -20,8 +20,9 @@ def gradient_property(
     *,
     inputs: st.SearchStrategy[Sequence[Any]] | None = None,
     max_examples: int | None = None,
+    argnums: int | Sequence[int] | None = None,
     **options: Any,
-) -> Callable[[], None]:
+) -> Callable[..., None]:
     """Return a test that a hand-written gradient is right on all inputs that a strategy draws.
 
     It is a Hypothesis test, in the profile that is loaded but without a deadline. Where it fails, it shows the
@@ -38,6 +39,8 @@ def gradient_property(
         layer that was made with ``inputs=``.
     max_examples
         How many inputs are tried; as many as in the profile that is loaded, if it is left out.
+    argnums : int or sequence of int, optional
+        Which inputs are differentiated; all that are arrays of floats, if it is left out.
     **options
         What the forward is given beside its inputs.
 
@@ -58,9 +61,11 @@ def gradient_property(
     """
     checked = forward if backward is None else (forward, backward)
     if inputs is None:
-        drawn = layers_inputs(forward).map(lambda call: Example(checked, call[0], {**call[1], **options}))
+        drawn = layers_inputs(forward).map(
+            lambda call: Example(checked, call[0], {**call[1], **options}, argnums)
+        )
     elif isinstance(inputs, st.SearchStrategy):
-        drawn = inputs.map(lambda xs: Example(checked, xs, options))
+        drawn = inputs.map(lambda xs: Example(checked, xs, options, argnums))
     else:
         raise TypeError(
             f"gradient_property: inputs is {type(inputs).__name__}; expected a strategy for tuples of inputs, as "
@@ -72,25 +77,36 @@ def gradient_property(
         deadline=None,
         phases=[phase for phase in Phase if phase is not Phase.explain],
     )
-    @given(drawn)
-    def gradient_is_right(example: Example) -> None:
+    @given(example=drawn)
+    def gradient_is_right(*test_class: Any, example: Example) -> None:  # it may be a method of one
         example.check()
 
     return gradient_is_right
 
 
+CLASHING = set(inspect.signature(check_layer).parameters)
+"""Keywords that are `check_layer`'s own."""
+
+
 class Example:
     """A drawn call of `check_layer`, which prints itself as code."""
 
-    def __init__(self, checked: Any, inputs: Sequence[Any], options: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        checked: Any,
+        inputs: Sequence[Any],
+        options: dict[str, Any],
+        argnums: int | Sequence[int] | None = None,
+    ) -> None:
         self.checked = checked
         self.inputs = inputs
         self.options = options
+        self.argnums = argnums
 
     def check(self) -> None:
         """Raise GradientMismatch, if the gradient is wrong."""
         try:
-            check_layer(self.checked, *self.inputs, **self.options)
+            check_layer(self.checked, *self.inputs, argnums=self.argnums, options=self.options)
         except GradientMismatch as mismatch:
             raise mismatch.with_traceback(None) from None  # the inside of the check is no one's concern
 
@@ -108,7 +124,12 @@ class Example:
         values = [_code(x) for x in self.inputs]
         pair = isinstance(self.checked, tuple)
         layer = f"({', '.join(map(_name, self.checked))})" if pair else _name(self.checked)
-        options = [f"{name}={_code(value)}" for name, value in self.options.items()]
+        options = [] if self.argnums is None else [f"argnums={self.argnums!r}"]
+        if CLASHING.isdisjoint(self.options):
+            options += [f"{name}={_code(value)}" for name, value in self.options.items()]
+        else:
+            given = ", ".join(f"{name!r}: {_code(value)}" for name, value in self.options.items())
+            options.append(f"options={{{given}}}")
         imports = ["import numpy as np", "from minigrad.gradient_check import check_layer"]
         if any("laid_out" in value for value in values):
             imports.append("from minigrad.testing import laid_out")
