@@ -81,3 +81,28 @@ def test_rel_error():
     assert rel_error(np.array([1.0, 3.0]), np.array([1.0, 1.0])) == 0.5
     assert rel_error(np.zeros(2), np.full(2, 1e-9)) == pytest.approx(0.1)
     assert rel_error(np.zeros((0, 2)), np.zeros((0, 2))) == 0
+
+
+def test_rel_error_of_integers_and_of_unequal_shapes():
+    assert rel_error(np.uint8(3), np.uint8(5)) == 0.25
+    assert rel_error(np.int8(-128), np.int8(-128)) == 0
+    with pytest.raises(ValueError, match=r"rel_error: x has shape \(3, 1\), y has \(3,\); expected the same"):
+        rel_error(np.zeros((3, 1)), np.zeros(3))
+    with pytest.raises(TypeError, match="rel_error: x has dtype object"):
+        rel_error(None, 1.0)
+
+
+def test_entries_that_share_memory_are_refused():
+    windows = np.lib.stride_tricks.sliding_window_view(np.arange(6.0), 3, writeable=True)
+    with pytest.raises(ValueError, match=r"entries of x share memory.*x\.copy\(\)"):
+        eval_numerical_gradient(np.sum, windows)
+    with pytest.raises(ValueError, match="entries of x share memory"):
+        eval_numerical_gradient_array(
+            lambda x: x, np.lib.stride_tricks.as_strided(np.ones(1), (3,), (0,)), 1.0
+        )
+    for x in (
+        np.ones((6, 4))[::2, ::-1],
+        np.ones((3, 4)).T,
+        np.ones((2, 3, 4)).transpose(1, 0, 2)[:, :, ::3],
+    ):
+        np.testing.assert_allclose(eval_numerical_gradient(np.sum, x, verbose=False), 1)

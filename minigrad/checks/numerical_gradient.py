@@ -27,8 +27,27 @@ NUDGE = 2.0**-26
 
 
 def rel_error(x: Any, y: Any) -> float:
-    """Return the largest ``|x - y| / max(1e-8, |x| + |y|)``, as the course's notebook defines it; 0, if empty."""
+    """Return the largest ``|x - y| / max(1e-8, |x| + |y|)``, as the course's notebook defines it; 0, if empty.
+
+    Parameters
+    ----------
+    x, y : array_like of one shape
+        Numbers; they are compared in float64 at least, so that integers cannot wrap.
+
+    Raises
+    ------
+    ValueError
+        If the shapes are not the same.
+    TypeError
+        If they hold no numbers.
+    """
     x, y = np.asarray(x), np.asarray(y)
+    if x.dtype.kind not in "fciub" or y.dtype.kind not in "fciub":
+        raise TypeError(f"rel_error: x has dtype {x.dtype}, y has {y.dtype}; expected numbers")
+    if x.shape != y.shape:
+        raise ValueError(f"rel_error: x has shape {x.shape}, y has {y.shape}; expected the same")
+    dtype = np.result_type(x, y, np.float64)
+    x, y = x.astype(dtype), y.astype(dtype)
     return float(np.max(np.abs(x - y) / np.maximum(1e-8, np.abs(x) + np.abs(y)), initial=0.0))
 
 
@@ -57,7 +76,7 @@ def eval_numerical_gradient(
     TypeError
         If x is no writable array of floats.
     ValueError
-        If h is not positive.
+        If h is not positive, or entries of x share memory.
     """
     _check_nudgeable(x, h)
     gradient = np.zeros(x.shape)
@@ -92,7 +111,7 @@ def eval_numerical_gradient_array(f: Callable[[Array], Any], x: Array, df: Any, 
     TypeError
         If x is no writable array of floats.
     ValueError
-        If h is not positive, or df has not the shape of f(x).
+        If h is not positive, entries of x share memory, or df has not the shape of f(x).
     """
     _check_nudgeable(x, h)
     gradient = np.zeros(x.shape)
@@ -108,14 +127,26 @@ def _check_nudgeable(x: Any, h: float) -> None:
     if not isinstance(x, np.ndarray) or x.dtype.kind != "f" or not x.flags.writeable:
         what = f"dtype {x.dtype}" if isinstance(x, np.ndarray) else type(x).__name__
         raise TypeError(f"numerical gradient: x has {what}; expected a writable array of floats")
-    if not h > 0:
-        raise ValueError(f"numerical gradient: h is {h}; expected a step > 0")
+    if not (isinstance(h, (int, float, np.number)) and h > 0):
+        raise ValueError(f"numerical gradient: h is {h!r}; expected a step > 0")
+    if _entries_overlap(x):
+        raise ValueError("numerical gradient: entries of x share memory, so none moves alone; give x.copy()")
     if h < np.finfo(x.dtype).eps ** 0.5:
         warnings.warn(
             f"numerical gradient: a step of {h:g} is lost in the rounding of {x.dtype}; give float64, or a step of "
             f"about {float(np.finfo(x.dtype).eps) ** (1 / 3):.0e}",
             stacklevel=3,
         )
+
+
+def _entries_overlap(x: Array) -> bool:
+    """Tell whether two entries of an array lie in the same memory, as those of sliding windows do."""
+    if x.flags.c_contiguous or x.flags.f_contiguous:
+        return False
+    offsets = np.zeros((), np.int64)
+    for length, stride in zip(x.shape, x.strides, strict=True):
+        offsets = np.add.outer(offsets, np.arange(length) * stride)
+    return bool(np.any(np.diff(np.sort(offsets, axis=None)) < x.itemsize))
 
 
 def _moved(f: Callable[[], Any], x: Array, index: tuple[int, ...], step: complex) -> Any:
