@@ -226,7 +226,7 @@ def test_the_history_is_strict_json(run, tmp_path):
         "loss": "softmax",
         "dtype": "float64",
         "backend": "jit",
-            "update_rule": "sgd",
+        "update_rule": "sgd",
         "seed": 0,
         **command_line.DEFAULTS["digits"],
         "epochs": 2,

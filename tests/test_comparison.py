@@ -50,7 +50,15 @@ def test_so_it_is_wherever_it_is(place):
         check_layer((affine_forward, backward), *AFFINE)
 
 
+def without_a_rule(x):
+    """Refuse tensors, as a function without a rule does."""
+    if isinstance(x, mg.Tensor):
+        raise mg.TapeError("no backward rule")
+    return x
+
+
 def cube_without_a_rule(x):
+    x = without_a_rule(x)
     return np.cbrt(x) ** 2, x
 
 
@@ -94,9 +102,7 @@ def test_large_inputs_with_the_tape_and_in_random_directions():
         return dx, dw, db
 
     def without_a_tape(x, w, b):
-        if isinstance(x, mg.Tensor):
-            np.sort(x)
-        return affine_forward(x, w, b)
+        return affine_forward(without_a_rule(x), w, b)
 
     assert "every entry looked at by the tape" in check_layer(mg.affine, x, w, b).surely
     report = check_layer((without_a_tape, affine_backward), x, w, b)

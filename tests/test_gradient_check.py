@@ -91,8 +91,13 @@ def test_a_forward_that_fills_an_array_goes_on_without_the_tape():
 
 
 def test_check_grads_needs_the_tape():
-    with pytest.raises(mg.TapeError, match=r"numpy\.sort has no backward rule"):
-        check_grads(np.sort, np.array([2.0, 1.0]))
+    def without_a_rule(x):
+        if isinstance(x, mg.Tensor):
+            raise mg.TapeError("no backward rule")
+        return x
+
+    with pytest.raises(mg.TapeError, match="no backward rule"):
+        check_grads(without_a_rule, np.array([2.0, 1.0]))
 
 
 def test_check_grads_sees_second_derivatives():
