@@ -64,9 +64,9 @@ def takes_arrays(function: Function) -> Function:
                 full[i] = name, _real(x, called, name)
         taken = [x for name, x in full if name.partition("[")[0] in arrays]
         common = np.result_type(*[x.dtype for x in taken]) if taken else np.dtype(float)
-        dtype = common if common.kind == "f" else np.dtype(float)
+        dtype = common if common.kind in "fc" else np.dtype(float)
         values = [
-            x.astype(dtype) if name.partition("[")[0] in arrays and x.dtype.kind != "f" else x
+            x.astype(dtype) if name.partition("[")[0] in arrays and x.dtype.kind in "iub" else x
             for name, x in full
         ]
         positional = len(full) - len(kwargs)
@@ -110,7 +110,7 @@ def _real(x: Any, called: str, name: str) -> Any:
             x = x if isinstance(x, np.generic) else as_array(x)
         except ValueError as error:  # lists of unequal lengths
             raise ValueError(f"{called}: {name} is no array: {error}") from error
-    if x.dtype.kind not in "fiub":
+    if x.dtype.kind not in "fciub":  # complex ones are those of the complex step
         what = "None" if x.shape == () and x.dtype == object and x.item() is None else f"of dtype {x.dtype}"
         raise TypeError(f"{called}: {name} is {what}; expected an array of real floats")
     return x
