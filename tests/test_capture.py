@@ -391,6 +391,59 @@ def test_a_name_bound_anew_is_seen(made, name, value):
     assert step.cache_info().misses == 2
 
 
+class Model:
+    """What holds numbers that change: in attributes, a slot, a dict, a list, a tuple, and an object inside."""
+
+    __slots__ = ("__dict__", "slot")
+
+    def __init__(self):
+        self.rate, self.slot, self.config, self.several = 1.0, 1.0, {"rate": 1.0}, [1.0, ({"rate": 1.0},)]
+        self.inner = type("Inner", (), {})()
+        self.inner.rate = 1.0
+
+    def step(self, x):
+        inside = self.several[1][0]["rate"] * self.inner.rate
+        return x * self.rate * self.slot * self.config["rate"] * self.several[0] * inside
+
+    def __call__(self, x):
+        return self.step(x)
+
+    def changes(self):
+        yield lambda: setattr(self, "rate", 0.5)
+        yield lambda: setattr(self, "slot", 0.25)
+        yield lambda: self.config.update(rate=2.0)
+        yield lambda: self.several.__setitem__(0, 3.0)
+        yield lambda: self.several[1][0].update(rate=5.0)
+        yield lambda: setattr(self.inner, "rate", 7.0)
+        yield lambda: setattr(self, "inner", type("Other", (), {"rate": 11.0})())
+
+
+@pytest.mark.parametrize(
+    "made", [lambda m: m.step, lambda m: m, lambda m: lambda x: m.step(x), lambda m: partial(m.step)]
+)
+def test_changes_in_an_object_from_outside_are_seen(made):
+    model = Model()
+    step = mg.jit(made(model))
+    for change in [lambda: None, *model.changes()]:
+        change()
+        for _ in range(2):
+            np.testing.assert_allclose(step(X), model.step(X), rtol=1e-14)
+    assert step.cache_info().misses == 8
+
+
+def test_entries_added_to_what_is_read_from_outside_are_seen_and_many_are_refused():
+    rates, several = {"a": 2.0}, [3.0]
+    step = mg.jit(lambda x: x * sum(rates.values()) * sum(several))
+    for n in range(3):
+        np.testing.assert_allclose(step(X), X * sum(rates.values()) * sum(several), rtol=1e-14)
+        rates[str(n)] = 1.0 + n
+        np.testing.assert_allclose(step(X), X * sum(rates.values()) * sum(several), rtol=1e-14)
+        several.append(2.0)
+    several += [1.0] * 1000
+    with pytest.raises(mg.JitError, match="a list of 1,004 entries is read from outside"):
+        step(X)
+
+
 def test_a_name_that_is_bound_later_is_seen():
     names = scope(**NAMES)
     exec("def late(x): return helper(x)\ndef f(x, wanted): return helper(x) if wanted else x", names)

@@ -228,6 +228,8 @@ def check_with_gradients(f, arrays):
 @given(st.data())
 def test_layers(layer, data):
     args, kwargs = data.draw(calls(layer.inputs, data.draw(st.sampled_from(DTYPES))))
+    if kwargs.get("bn_param", {}).get("mode") == "train":  # writes to the dict, which is to be an argument
+        return
     check_with_gradients(*of_its_arrays(layer, args, kwargs))
 
 
@@ -592,6 +594,27 @@ def test_draws_are_replayed_and_the_generator_is_left_in_the_same_state():
         for x, y in zip(step(one, np.ones(3)), f(other, np.ones(3)), strict=True):
             np.testing.assert_array_equal(x, y)
         assert one.bit_generator.state == other.bit_generator.state
+
+
+def test_draws_are_not_merged():
+    def f(x, rng):
+        first, second = (rng.random(x.shape).astype(x.dtype) < 0.5 for _ in range(2))
+        return x * first, x * second
+
+    step, one, other = mg.jit(f), np.random.default_rng(1), np.random.default_rng(1)
+    for _ in range(2):
+        for x, y in zip(step(np.ones((5, 5)), one), f(np.ones((5, 5)), other), strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("f", [lambda x: x * 3 * 5, lambda x: 1 / (x + 0.0), lambda x: 1 / (0.0 + x)])
+def test_the_first_call_gives_what_later_calls_give(f):
+    step = mg.jit(f)
+    x = np.array([0.1, 0.7, 1e-300, -0.0])
+    with np.errstate(divide="ignore"):
+        first, again, want = step(x), step(x), f(x)
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_allclose(first, want, rtol=1e-15)
 
 
 def test_a_number_drawn_as_pythons_is_refused():

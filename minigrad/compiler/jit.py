@@ -44,10 +44,10 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
         An array that it writes to is written to. Numbers, strings, functions and the like are options: a new
         value is a new signature. So is what it, and a function that it calls by a name or is given, reads from
         outside by a name of its own: a number, string or tuple of them by its value, anything else (a function, a
-        class, a list) by which object it is. What is in that object (an entry, an attribute; a module's functions)
-        is taken once, and so is what a function reads that is found in it. Arrays must be arguments. While it is
-        captured they are arrays to isinstance, but not to ``type(x) is np.ndarray``. `numpy.errstate` in the
-        function holds in the first call alone: put it around the calls.
+        class, an object) by which object it is; and the entries of its lists and dicts and the attributes of its
+        objects, ``self`` of a bound method among them. What is in a module or a class is taken once. Arrays must be
+        arguments. While it is captured they are arrays to isinstance, but not to ``type(x) is np.ndarray``.
+        `numpy.errstate` in the function holds in the first call alone: put it around the calls.
     donate_argnums
         The positions of arguments whose arrays may be written over, and handed back as results.
 

@@ -86,9 +86,9 @@ def same_layout(x: Node, y: Node) -> bool:
 
 
 def is_broadcast(node: Node) -> bool:
-    """Tell whether a value may be a view that has an entry of its memory more than once."""
+    """Tell whether a value may be a view that cannot be written to: read-only, or with an entry more than once."""
     while facts(node.function).memory == "view" and type(node.args[0]) is Node:
-        if node.function is np.broadcast_to:
+        if node.function in (np.broadcast_to, np.diagonal):
             return True
         node = node.args[0]
     return False

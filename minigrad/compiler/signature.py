@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import dis
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
 from types import CodeType, FunctionType, MethodType, ModuleType, NoneType
@@ -274,7 +275,10 @@ def is_ours(module: str) -> bool:
 
 
 def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
-    """Find where a function, and those it calls by a name, read from outside: a namespace and a name, or a cell."""
+    """Find where a function, and those it calls by a name, read from outside: a namespace and a name, or a cell.
+
+    What may change without being another (a dict, a list, an object with attributes) is a namespace of its own.
+    """
     waiting: list[Any] = [f]
     seen: set[Any] = set()
     while waiting:
@@ -284,6 +288,9 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
         seen.add(id(f))
         if not isinstance(f, FunctionType):
             waiting += functions_of(f)
+            for namespace, name in contents_of(f):
+                waiting.append(read(namespace, name))
+                yield namespace, name
             continue
         waiting += without_arrays(f, *(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values())
         ours = is_ours(f.__globals__.get("__name__", ""))
@@ -310,6 +317,78 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
             yield namespace, name
 
 
+MOST_ENTRIES = 1000
+"""How many entries of a list or dict from outside are looked at in every call."""
+
+
+class Contents:
+    """The entries of a list, or the attributes in an object's slots, to be read as those of a dict are."""
+
+    __slots__ = ("of",)
+
+    def __init__(self, of: Any) -> None:
+        self.of = of
+
+    def get(self, name: Any) -> Any:
+        """Return an entry or attribute; None, if there is none. Of the name ``len`` the length."""
+        if name is len:
+            return len(self.of)
+        if isinstance(name, str):
+            return getattr(self.of, name, None)
+        return self.of[name] if name < len(self.of) else None
+
+
+def contents_of(x: Any) -> Iterator[tuple[Any, Any]]:
+    """Find what may change in an object from outside: the entries of lists and dicts, attributes, those in tuples."""
+    kind: Any = type(x)
+    if isinstance(x, tuple):
+        for each in x:
+            if not isinstance(each, np.ndarray):
+                yield from contents_of(each)
+    elif kind in (list, dict) or isinstance(x, (list, dict)):
+        if len(x) > MOST_ENTRIES:
+            raise JitError(
+                f"jit: a {kind.__name__} of {len(x):,} entries is read from outside, too many to look for changes in "
+                "every call; make it an argument"
+            )
+        yield Contents(x), len
+        for name in x if isinstance(x, dict) else range(len(x)):
+            yield (x if isinstance(x, dict) else Contents(x)), name
+    elif has_state(x):
+        for name in getattr(x, "__dict__", ()):
+            yield x.__dict__, name
+        for name in slots_of(kind):
+            yield Contents(x), name
+
+
+def has_state(x: Any) -> bool:
+    """Tell whether an object of a person's own class has attributes that may change."""
+    kind: Any = type(x)
+    if isinstance(x, (type, ModuleType, FunctionType, MethodType, partial, np.ndarray, np.generic)):
+        return False
+    if (
+        is_ours(kind.__module__)
+        or kind.__module__ in sys.stdlib_module_names
+        or not kind.__flags__ & HEAP_TYPE
+    ):
+        return False
+    return hasattr(x, "__dict__") or bool(slots_of(kind))
+
+
+HEAP_TYPE = 1 << 9
+"""The flag of classes that are not made in C."""
+
+
+@lru_cache
+def slots_of(kind: Any) -> tuple[str, ...]:
+    """Return the slots of a class and its bases."""
+    found: list[str] = []
+    for base in kind.__mro__:
+        slots = base.__dict__.get("__slots__", ())
+        found += [slots] if isinstance(slots, str) else slots
+    return tuple(name for name in found if not name.startswith("__"))
+
+
 def functions_of(f: Any) -> list[Any]:
     """Return the functions that something is made of which can be called."""
     if hasattr(f, "__wrapped__") and type(f).__module__ != "numpy":  # compiled, or one with a cache
@@ -317,7 +396,7 @@ def functions_of(f: Any) -> list[Any]:
     if isinstance(f, Layer):
         return [f.forward, f.backward]
     if isinstance(f, MethodType):
-        return [f.__func__]
+        return [f.__func__, f.__self__]
     if isinstance(f, partial):
         return [f.func, *without_arrays(f.func, *f.args, *f.keywords.values())]
     kind: Any = type(f)

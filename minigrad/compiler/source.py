@@ -428,6 +428,7 @@ class Writer:
         alone = (
             places
             and roots <= self.plan.places.keys()
+            and len(roots) == 1
             and all(place.fresh or place.owner in self.plan.donated for place in places)
             and not is_broadcast(node)
             and not places & (self.handed | self.left)
