@@ -8,13 +8,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import chain, chart, compare, grid, growth, memory, peers, recurrent, rewrites, start, steps
+from . import chain, chart, compare, grid, growth, layers, memory, peers, recurrent, rewrites, start, steps
 from .measure import measure
 from .report import limit_threads, machine, table, write_json
 
 GROUPS = {
     "steps": steps.cases,
     "chain": chain.cases,
+    "layers": layers.cases,
     "recurrent": recurrent.cases,
     "import": start.cases,
     "growth": growth.cases,
@@ -31,6 +32,7 @@ groups:
   chain    one small operation of a thousand, forward and backward
   recurrent
            the gradients of a vanilla RNN and an LSTM
+  layers   convolution, batch normalization, and the step of a net with both normalization and dropout
   import   the import, and the first step
   growth   one operation, example, hidden unit, the more there are
   rewrites the compiled step without each rewrite of the compiler in turn
