@@ -56,14 +56,19 @@ def random(*shapes: tuple[int, ...]) -> list[np.ndarray]:
 
 
 def convolution(images: tuple[int, ...], filters: tuple[int, ...]) -> Case:
-    """Make the case of a convolution, forward and backward, all gradients."""
+    """Make the case of a convolution, forward and backward, all gradients.
+
+    The gradient of its output lies in memory as the output does, in each library: as a next layer hands it over.
+    """
     n, _, height, width = images
     x, w, b, dout = random(images, filters, filters[:1], (n, filters[0], height, width))
     param = {"stride": 1, "pad": 1}
+    own = np.empty_like(layers.conv_forward(x, w, b, param)[0])
+    own[...] = dout
 
     def minigrad() -> Any:
         _, cache = layers.conv_forward(x, w, b, param)
-        return layers.conv_backward(dout, cache)
+        return layers.conv_backward(own, cache)
 
     steps: dict[str, Step] = {"floor": products(x, w), "minigrad": minigrad}
     if has_torch():

@@ -11,7 +11,7 @@ from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
 from ..rules.table import Call, Draw
-from ..rules.windows import add_windows, windows
+from ..rules.windows import add_windows, examples_last, windows
 from .affine import ALL
 
 Param = Mapping[str, Any]
@@ -73,12 +73,12 @@ def conv_backward(
     shape, w, parts, geometry = cache
     filters, channels, *kernel = w.shape
     columns = parts.reshape(parts.shape[0] * channels, -1)
-    rows = dout.transpose(1, 2, 3, 0).reshape(filters, columns.shape[1])
+    rows = examples_last(dout).reshape(filters, columns.shape[1])
     dx = dw = None
     if needs[0]:
         dx = add_windows((_rows(w).T @ rows).reshape(parts.shape), shape, *geometry)
     if needs[1]:
-        dw = (rows @ columns.T).reshape(filters, *kernel, channels).transpose(0, 3, 1, 2)
+        dw = (columns @ rows.T).reshape(*kernel, channels, filters).transpose(3, 2, 0, 1)
     return dx, dw, rows.sum(axis=1) if needs[2] else None
 
 

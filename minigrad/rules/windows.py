@@ -14,6 +14,7 @@ import numpy as np
 from .table import Call, Draw, declare, whole
 
 Pair = tuple[int, int]
+EXAMPLES_AT_ONCE = 8
 
 
 def windows_along(shape: tuple[int, ...], kernel: Pair, stride: int, pad: int) -> Pair:
@@ -28,6 +29,24 @@ def _offsets(out: Pair, kernel: Pair, stride: int) -> Iterator[tuple[int, slice,
         for j in range(kernel[1]):
             rows = slice(i, i + stride * (out[0] - 1) + 1, stride)
             yield i * kernel[1] + j, rows, slice(j, j + stride * (out[1] - 1) + 1, stride)
+
+
+@whole()
+def examples_last(x: Any) -> Any:
+    """Return images, (N, C, H, W), as a contiguous array of shape (C, H, W, N); a view, where they lie so already."""
+    last = x.transpose(1, 2, 3, 0)
+    if last.flags.c_contiguous:
+        return last
+    out = np.empty(last.shape, x.dtype)
+    _fill_examples_last(out, x)
+    return out
+
+
+def _fill_examples_last(out: Any, x: Any) -> None:
+    """Write images into an array of shape (C, H, W, N), a few examples at a time, whose rows stay in the cache."""
+    step = EXAMPLES_AT_ONCE if x.strides[0] > x.strides[-1] else max(len(x), 1)
+    for n in range(0, len(x), step):
+        out[..., n : n + step] = x[n : n + step].transpose(1, 2, 3, 0)
 
 
 @whole(memory="new")
@@ -48,11 +67,11 @@ def windows(x: Any, kernel: Pair, stride: int, pad: int = 0) -> Any:
         A copy; H' and W' are the numbers of windows.
     """
     n, channels, height, width = x.shape
-    padded = np.ascontiguousarray(x.transpose(1, 2, 3, 0))
     if pad:
-        inner = padded
         padded = np.zeros((channels, height + 2 * pad, width + 2 * pad, n), x.dtype)
-        padded[:, pad : pad + height, pad : pad + width] = inner
+        _fill_examples_last(padded[:, pad : pad + height, pad : pad + width], x)
+    else:
+        padded = examples_last(x)
     out = windows_along(x.shape, kernel, stride, pad)
     parts = np.empty((kernel[0] * kernel[1], channels, *out, n), x.dtype)
     for k, rows, columns in _offsets(out, kernel, stride):
@@ -90,6 +109,11 @@ def _add_windows_inputs(draw: Draw) -> Call:
     return (draw.array(parts),), {"shape": shape, **options}
 
 
+def _images(draw: Draw) -> Call:
+    return (draw.array(_geometry(draw)[0]),), {}
+
+
+declare(examples_last, lambda g, out, x: g.transpose(3, 0, 1, 2), inputs=_images)
 declare(
     windows,
     lambda g, out, x, kernel, stride, pad=0: add_windows(g, x.shape, kernel, stride, pad),
