@@ -24,10 +24,15 @@ SCALES = [1e-300, 1e-155, 1e-8, 1e4, 1e30, 1e100, 1e155, 1e300]
 KINDS = ["plain", "kinks", "float32", *map(str, SCALES)]
 """Entries as drawn; many exactly 0 and 1, and equal; float32; and all floats times a scale."""
 
+DENORMAL = {("corrcoef", "1e-155")}
+"""Where NumPy's own value is lost: the covariances that it divides by are denormal or 0."""
+
 
 def alarms(entry: Any, kind: str, cases: int) -> list[str]:
     """Check so many drawn inputs; return what was found wrong, which should be nothing."""
-    found = []
+    found: list[str] = []
+    if (entry.name, kind) in DENORMAL:
+        return found
     dtype = np.float32 if kind == "float32" else np.float64
     kinks = (0.0, 1.0) if kind == "kinks" else ()
     scale = float(kind) if kind not in KINDS[:3] else 1.0
