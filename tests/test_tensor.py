@@ -544,3 +544,22 @@ def test_tensors_are_hashed_by_identity():
     t, u = leaf(1.0), leaf(1.0)
     assert len({t, u, t}) == 2
     assert {t: 1}[t] == 1
+
+
+def test_a_tensor_of_tensors_stacks_them():
+    x, y = leaf(1.0), leaf(2.0)
+    t = mg.tensor([[x, 3.0], [y, x]])
+    np.testing.assert_array_equal(t.data, [[1, 3], [2, 1]])
+    t.backward(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    assert (x.grad, y.grad) == (5, 3)
+    assert mg.tensor([x, y], dtype=np.float32).dtype == np.float32
+
+
+def test_blocks_of_blocks():
+    a, b = leaf([[1.0, 2.0]]), leaf([3.0])
+    blocks = [[a, np.zeros((1, 1))], [b, b, b]]
+    out = np.block(blocks)
+    np.testing.assert_array_equal(out.data, [[1, 2, 0], [3, 3, 3]])
+    out.sum().backward()
+    np.testing.assert_array_equal(a.grad, [[1, 1]])
+    np.testing.assert_array_equal(b.grad, [3])

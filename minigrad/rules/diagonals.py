@@ -35,6 +35,11 @@ def _on_diagonal_inputs(draw: Draw) -> Call:
     return (draw.array(np.diagonal(x, **options).shape), x.shape, *options.values()), {}
 
 
+def _read_diagonal(g: Any, out: Any, d: Any, shape: Any, offset: int, axis1: int, axis2: int) -> Any:
+    """Read the diagonal, into memory of its own: `numpy.diagonal` is a view that cannot be written to."""
+    return np.moveaxis(g, (axis1, axis2), (-2, -1))[(..., *_places(d.shape[-1], offset))]
+
+
 declare(
     np.diagonal,
     lambda g, out, a, offset=0, axis1=0, axis2=1: on_diagonal(g, a.shape, offset, axis1, axis2),
@@ -42,7 +47,7 @@ declare(
 )
 declare(
     on_diagonal,
-    lambda g, out, d, shape, offset, axis1, axis2: np.diagonal(g, offset, axis1, axis2),
+    _read_diagonal,
     inputs=_on_diagonal_inputs,
 )
 

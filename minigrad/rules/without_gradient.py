@@ -151,7 +151,7 @@ state(*named("sort_complex real_if_close"), no_gradient="for complex numbers", i
 # -- they have a derivative and no rule yet --------------------------------------------------------------------------
 
 state(
-    *named("cross inner kron matvec vecdot vecmat meshgrid full_like msort"),
+    *named("cross inner kron matvec vecdot vecmat msort"),
     *named(
         "cholesky cond cross det eig eigh eigvals eigvalsh inv lstsq matmul matrix_norm matrix_power",
         np.linalg,
