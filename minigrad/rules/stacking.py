@@ -286,23 +286,6 @@ def _resize(a: Any, new_shape: Any) -> Any:
     return np.reshape(np.zeros_like(a, shape=(count,)), new_shape)
 
 
-def _full_like_inputs(draw: Draw) -> Call:
-    small, whole = draw.broadcastable(2)
-    shape = np.broadcast_shapes(small, whole)
-    return (np.zeros(shape, int), draw.array(small)), {"dtype": float}
-
-
-@compose(np.full_like, inputs=_full_like_inputs)
-def _full_like(a: Any, fill_value: Any, dtype: Any = None, *, shape: Any = None) -> Any:
-    filled = np.zeros_like(a, dtype=dtype, shape=shape) + fill_value
-    if filled.shape != (np.shape(a) if shape is None else tuple(np.atleast_1d(shape).tolist())):
-        raise ValueError(
-            f"numpy.full_like: fill_value of shape {np.shape(fill_value)} does not fit into the array"
-        )
-    wanted = np.dtype(dtype or a.dtype)
-    return filled if filled.dtype == wanted else filled.astype(wanted)
-
-
 @compose(
     np.meshgrid,
     inputs=lambda draw: ((draw.array((2,)), draw.array((3,))), draw.choice([{}, {"indexing": "ij"}])),
@@ -312,4 +295,5 @@ def _meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any =
     shapes = [each.shape for each in np.meshgrid(*given, sparse=True, indexing=indexing)]
     whole = np.broadcast_shapes(*shapes)
     thin = [np.reshape(x, shape) for x, shape in zip(xi, shapes, strict=True)]
-    return type(np.meshgrid(0))(thin if sparse else [np.broadcast_to(x, whole) for x in thin])
+    kind: Any = type(np.meshgrid(0))
+    return kind(thin if sparse else [np.broadcast_to(x, whole) for x in thin])

@@ -106,6 +106,7 @@ state(
     no_gradient="makes a plain array",
     instead="join tensors by np.stack or np.block, or by mg.tensor([t, ...])",
 )
+state(*named("full_like"), no_gradient="its value is an option", instead="np.zeros_like(t) + value")
 state(*named("full"), no_gradient="makes a plain array", instead="np.broadcast_to(t, shape)")
 state(
     *named("linspace logspace geomspace"),
