@@ -105,15 +105,20 @@ def explained(error: Exception, called: str, given: Iterable[tuple[str, Any]]) -
 
 def _real(x: Any, called: str, name: str) -> Any:
     """Return x as an array of real numbers; what is no array but has its functions, such as a tensor, as it is."""
-    if isinstance(x, (np.ndarray, np.generic)) or not hasattr(type(x), "__array_function__"):
-        try:
-            x = x if isinstance(x, np.generic) else as_array(x)
-        except ValueError as error:  # lists of unequal lengths
-            raise ValueError(f"{called}: {name} is no array: {error}") from error
+    if isinstance(x, np.ndarray) or not hasattr(type(x), "__array_function__"):
+        x = x if isinstance(x, np.generic) else array_of(x, called, name)
     if x.dtype.kind not in "fciub":  # complex ones are those of the complex step
         what = "None" if x.shape == () and x.dtype == object and x.item() is None else f"of dtype {x.dtype}"
         raise TypeError(f"{called}: {name} is {what}; expected an array of real floats")
     return x
+
+
+def array_of(x: Any, called: str, name: str) -> Any:
+    """Return `numpy.asarray` of an argument; name it where it is none, as lists of unequal lengths."""
+    try:
+        return as_array(x)
+    except ValueError as error:
+        raise ValueError(f"{called}: {name} is no array: {error}") from error
 
 
 def _told(x: Any) -> str:

@@ -31,7 +31,7 @@ from ..rules.indexing import GETITEM, SETITEM
 from ..rules.linalg import MATMUL
 from ..rules.table import OPS, Composite, Op
 from ..rules.ufunc_methods import METHODS
-from .arguments import BARE, explained
+from .arguments import BARE, array_of, explained
 from .arrays import ARRAYS, STAND_INS, as_array
 from .arrays import ARRAYS_AND_NUMBERS as PLAIN
 from .recording import Array, Call, Parent, TapeError, differentiated, next_number, recording
@@ -509,7 +509,11 @@ def apply(op: Any, /, *operands: Any, **options: Any) -> Tensor:
                 parents.append(x._call or x)
                 continue
         else:
-            args.append(np.asarray(x) if type(x) not in plain and isinstance(x, ARRAY_LIKE) else x)
+            args.append(
+                array_of(x, op.name, f"input {len(args)}")
+                if type(x) not in plain and isinstance(x, ARRAY_LIKE)
+                else x
+            )
         parents.append(None)
     for name in options:
         if type(options[name]) is Tensor:
