@@ -249,6 +249,43 @@ def square_back(dout, x):
     return 2 * dout * x
 
 
+def log_softmax(x):
+    shifted = x - x.max(axis=1, keepdims=True)
+    out = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return out, out
+
+
+def log_softmax_back(dout, out):
+    return dout - np.exp(out) * dout.sum(axis=1, keepdims=True)
+
+
+def half(x):
+    """Dropout of every other entry, whose keep probability no argument tells."""
+    mask = np.arange(x.size).reshape(x.shape) % 2 == 0
+    return x * mask * 2, mask
+
+
+def half_back(dout, mask):
+    return dout * mask * 2
+
+
+def batched(x, w):
+    return x @ w, (x, w)
+
+
+def batched_back(dout, cache):
+    x, w = cache
+    return dout @ w.swapaxes(1, 2), x.swapaxes(1, 2) @ dout
+
+
+def bias(x, b):
+    return x + b[:, None, None], None
+
+
+def bias_back(dout, cache):
+    return dout, dout.sum(axis=(0, 2, 3))
+
+
 RNG = np.random.default_rng(0)
 
 
@@ -278,6 +315,10 @@ LAYERS = {
     "max pooling, by index": (pool, pool_back_by_index, X),
     "attention": (attention, attention_back, drawn((4, 5), (4, 5), (4, 5))),
     "softmax": (softmax, softmax_back, X),
+    "log softmax": (log_softmax, log_softmax_back, X),
+    "half": (half, half_back, X),
+    "batched": (batched, batched_back, drawn((2, 3, 4), (2, 4, 5))),
+    "bias": (bias, bias_back, drawn((2, 3, 4, 5), 3)),
     "x x^T": (gram, gram_back, X),
     "tanh": (tanh, tanh_back, X),
     "square": (square, square_back, X),
@@ -302,7 +343,12 @@ MISTAKES = [
     ("affine", "dx summed", lambda g, d, c: (g[0].sum(axis=0), g[1], g[2]), "summed over axis 0, which the"),
     ("square affine", "db over axis 1", lambda g, d, c: (g[0], g[1], d.sum(axis=1)), "over the wrong axis"),
     ("square affine", "dw transposed", lambda g, d, c: (g[0], g[1].T, g[2]), "transposed"),
-    ("square affine", "w for its transpose", lambda g, d, c: (d @ c[1], g[1], g[2]), "not known"),
+    (
+        "square affine",
+        "w for its transpose",
+        lambda g, d, c: (d @ c[1], g[1], g[2]),
+        "with w where its transpose",
+    ),
     ("affine with a global", "used", lambda g, d, c: (g[0], LAST["x"].T @ d, g[2]), "stale cache"),
     ("relu", "no mask", lambda g, d, x: d, "mask ignored: wrong only where x < 0"),
     ("relu", "mask of the other side", lambda g, d, x: d * (x < 0), "mask inverted"),
@@ -365,8 +411,28 @@ MISTAKES = [
     ("attention", "dk transposed", lambda g, d, c: (g[0], g[1].T, g[2]), "transposed"),
     ("attention", "dv for dk", lambda g, d, c: (g[0], g[2], g[1]), "another order"),
     ("softmax", "the diagonal alone", lambda g, d, p: d * p, "in proportion to the output (a sum's"),
-    ("softmax", "as a sigmoid", lambda g, d, p: d * p * (1 - p), "not known"),
-    ("x x^T", "one of two", lambda g, d, x: d @ x, "not known"),
+    ("softmax", "as a sigmoid", lambda g, d, p: d * p * (1 - p), "reduced to its diagonal, a(1 - a)"),
+    (
+        "softmax",
+        "axis",
+        lambda g, d, p: p * (d - (d * p).sum(axis=0)),
+        "inner sum over the wrong axis: over axis 0",
+    ),
+    (
+        "log softmax",
+        "log p",
+        lambda g, d, o: d - o * d.sum(axis=1, keepdims=True),
+        "the logarithm of p where p",
+    ),
+    ("half", "not divided by p", lambda g, d, mask: d * mask, "as dropout's 1 / p"),
+    ("batched", "not transposed", lambda g, d, c: (g[0], g[1].swapaxes(1, 2)), "axes 1 and 2 are swapped"),
+    (
+        "bias",
+        "a mean",
+        lambda g, d, c: (g[0], d.mean(axis=(0, 2, 3))),
+        "lengths of axes 0, 2, 3 of dout: a mean",
+    ),
+    ("x x^T", "one of two", lambda g, d, x: d @ x, "the product of dout^T and x"),
     ("tanh", "1 - out", lambda g, d, out: d * (1 - out), "not known"),
     ("tanh", "no derivative", lambda g, d, out: d * out, "not known"),
     ("square", "no 2", lambda g, d, x: d * x, "a square's factor 2"),

@@ -122,7 +122,11 @@ def _meanings(e: Evidence) -> Iterator[tuple[float, str]]:
                 yield 1 / value, f"1 / {meaning}: a division too many, or a factor missing"
                 yield value**2, f"{meaning} squared: multiplied for divided"
     yield 2.0, "2: added twice, or a factor 1/2 missing"
-    yield 0.5, "1/2: a square's factor 2 missing"
+    degree = float(np.vdot(e.right, e.input)), float(np.vdot(e.arrays.get("the output", e.dout), e.dout))
+    if np.isclose(*degree, rtol=1e-6):  # Euler: f(a x) = a f(x), as of a mask
+        yield 0.5, "1/2: a factor of the forward forgotten, as dropout's 1 / p"
+    else:
+        yield 0.5, "1/2: a square's factor 2 missing"
     lengths = [
         (n, axis, name) for name, x in {"dout": e.dout, **e.arrays}.items() for axis, n in enumerate(x.shape)
     ]
@@ -135,6 +139,14 @@ def _meanings(e: Evidence) -> Iterator[tuple[float, str]]:
             )
             yield n, f"{batch} missing"
             yield 1 / n, f"1/{batch} for a sum, or twice" if axis == 0 else f"1 / {batch} for a sum, or twice"
+    for count in range(2, e.dout.ndim + 1):
+        for axes in itertools.combinations(range(e.dout.ndim), count):
+            product = float(np.prod([e.dout.shape[axis] for axis in axes]))
+            yield (
+                1 / product,
+                f"1 / the lengths of axes {', '.join(map(str, axes))} of dout: a mean for a sum",
+            )
+            yield product, f"the lengths of axes {', '.join(map(str, axes))} of dout: a sum for a mean"
     for n, axis, name in lengths:
         if n > 2:
             yield n / (n - 1), "n / (n - 1): divided by n - 1 for n"
@@ -301,6 +313,42 @@ def _times_an_array(e: Evidence) -> str | None:
     return None
 
 
+def _softmax(e: Evidence) -> str | None:
+    """The Jacobian of a softmax: of its diagonal alone, or with another axis."""
+    p = e.arrays.get("the output")
+    if p is None or p.shape != e.right.shape or e.dout.shape != p.shape:
+        return None
+    if equal(e.got, e.dout * p * (1 - p)):
+        return "the softmax's Jacobian reduced to its diagonal, a(1 - a): all entries of a row depend on each other"
+    for a, b in itertools.permutations(range(p.ndim), 2):
+        for outer, inner in ((p, e.dout * p), (np.exp(p), e.dout)):
+            sums = [outer * inner.sum(axis=axis, keepdims=True) for axis in (a, b)]
+            if equal(e.got - e.right, sums[1] - sums[0]):
+                return f"an inner sum over the wrong axis: over axis {a}, where axis {b} is meant"
+    if equal(e.got - e.right, (np.exp(p) - p) * e.dout.sum(axis=-1, keepdims=True)):
+        return "the logarithm of p where p is meant: the output where its exponential is"
+    return None
+
+
+def _products(e: Evidence) -> str | None:
+    """A product with a matrix where its transpose is meant, or one of two products missing."""
+    if e.right.ndim != 2 or e.dout.ndim != 2:
+        return None
+    for name, array in e.arrays.items():
+        if array.ndim != 2 or array.dtype.kind != "f":
+            continue
+        if (
+            array.shape == (e.dout.shape[1],) * 2
+            and equal(e.got, e.dout @ array)
+            and equal(e.right, e.dout @ array.T)
+        ):
+            return f"a product with {name} where its transpose is meant"
+        for told, left in (("dout", e.dout), ("dout^T", e.dout.T)):
+            if left.shape[1] == array.shape[0] and equal(e.right - e.got, left @ array):
+                return f"one term missing: the product of {told} and {name}"
+    return None
+
+
 def _precision(e: Evidence) -> str | None:
     if np.count_nonzero(e.wrong) < e.wrong.size / 2:
         return None
@@ -318,6 +366,8 @@ OF_VALUES: tuple[Hypothesis, ...] = (
     _other_order,
     _precision,
     _factor,
+    _softmax,
+    _products,
     _along_axes,
     _wrong_axis,
     _terms,
@@ -355,6 +405,9 @@ def _summed_too_much(e: Evidence) -> str | None:
 def _other_shape(e: Evidence) -> str | None:
     if equal(e.got.T, e.right):
         return "transposed: it is the transpose of the right gradient"
+    for a, b in itertools.combinations(range(e.got.ndim), 2):
+        if equal(np.swapaxes(e.got, a, b), e.right):
+            return f"transposed: axes {a} and {b} are swapped"
     if e.got.size == e.right.size and equal(e.got.reshape(e.right.shape), e.right):
         return f"not reshaped: its numbers are right, and x.reshape({e.right.shape}) makes it so"
     return None
