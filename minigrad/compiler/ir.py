@@ -213,6 +213,18 @@ def alive(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
     return out[::-1], results
 
 
+def checks_first(nodes: Nodes) -> Nodes:
+    """Put the calls that check first, with those they depend on: what they refuse has changed no argument yet."""
+    needed: set[Node] = set()
+    for node in reversed(nodes):
+        if node in needed or facts(node.function).checks:
+            needed.add(node)
+            needed.update(node.operands)
+    if any(isinstance(node.function, Draws) for node in needed):  # which stay in their order
+        return nodes
+    return [node for node in nodes if node in needed] + [node for node in nodes if node not in needed]
+
+
 def key_of(node: Node) -> Any:
     """Return what is equal for equal constants, and for equal calls: nodes by identity, numbers by type too."""
     if node.key is None and node.function is None:

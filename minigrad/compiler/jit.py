@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import update_wrapper
@@ -18,8 +20,11 @@ MAXSIZE = 32
 """How many signatures of a function are kept compiled."""
 
 
+GENERATORS = (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
+
+
 class CacheInfo(NamedTuple):
-    """How often a signature was known, how often it was compiled, and how many are kept and may be."""
+    """Cache statistics: hits, misses, maximum and current size."""
 
     hits: int
     misses: int
@@ -49,7 +54,8 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
         arguments. While it is captured they are arrays to isinstance, but not to ``type(x) is np.ndarray``.
         `numpy.errstate` in the function holds in the first call alone: put it around the calls.
     donate_argnums
-        The positions of arguments whose arrays may be written over, and handed back as results.
+        The positions of arguments whose arrays may be written over, and handed back as results. Labels are checked
+        before anything is written; any other error half-way, or Ctrl-C, can leave them partly updated.
 
     Returns
     -------
@@ -76,6 +82,11 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
         )
     if f is None:
         return lambda f: Jitted(f, positions)
+    if any(is_kind(f) for is_kind in GENERATORS):
+        raise TypeError(
+            f"jit: {name_of(f)} is a generator or coroutine function, which does nothing when it is called; expected a "
+            "function that returns arrays"
+        )
     if not callable(f):
         raise TypeError(f"jit: got {f!r}; expected a function of arrays")
     return Jitted(f, positions)
@@ -115,7 +126,7 @@ class Jitted:
             return program.run(*leaves)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Call the function where the call before was of another signature, or may have been."""
+        """Slow path: look the signature up; compile if it is new."""
         leaves: list[Any] = []
         key: list[Any] = []
         try:
@@ -155,6 +166,18 @@ class Jitted:
             )
         return Program(self.function, args, kwargs, self.donated)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Jitted:
+        """Return the same function, to be compiled anew: compiled code is not shared."""
+        return Jitted(self.function, self.donated)
+
+    def __reduce__(self) -> Any:
+        """Pickle a decorated function by its name, and others as what they compile."""
+        called: str = getattr(self, "__qualname__", "")
+        found: Any = sys.modules.get(self.__module__)
+        for name in called.split("."):
+            found = getattr(found, name, None)
+        return called if found is self else (Jitted, (self.function, self.donated))
+
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """Bind a method, as functions do."""
         return self if instance is None else lambda *args, **kwargs: self(instance, *args, **kwargs)
@@ -182,5 +205,5 @@ class Jitted:
         return self._program().buffers
 
     def cache_info(self) -> CacheInfo:
-        """Return how often a signature was known and how often it was not, and how many are kept."""
+        """Return cache statistics: hits, misses, maximum and current size."""
         return CacheInfo(self.hits, self.misses, MAXSIZE, len(self.programs))

@@ -19,7 +19,7 @@ from .rewrites import COMPARISONS
 
 
 class Place:
-    """The memory that a value is in, and others after it.
+    """A storage location; values whose lifetimes do not overlap share one.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ def is_broadcast(node: Node) -> bool:
 
 
 def way_to(final: Node, x: Node) -> set[Node]:
-    """Return the calls that lead from an input to what is to be in it in the end, one over the other."""
+    """Return the chain of in-place calls from an input to its final value."""
     next_on_way: dict[Node, Node | None] = {final: None}
     waiting = [final]
     while waiting:

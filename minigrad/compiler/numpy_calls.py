@@ -108,7 +108,7 @@ def _view(trace: Any, function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
         and isinstance(value_of(x), np.ndarray)
         and isinstance(value_of(result), np.ndarray)
     ):
-        return result.viewing(x)
+        return result.viewing(x, *(args if function is part else ()))
     return result
 
 

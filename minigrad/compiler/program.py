@@ -19,7 +19,7 @@ from ..engine.containers import CONTAINERS, children_of, map_tree
 from ..engine.tensor import Tensor
 from ..engine.walk import ALONE_BELOW
 from ..pictures.tape import Tape
-from .ir import CONSTANT, Node, mapped
+from .ir import CONSTANT, Node, checks_first, mapped
 from .memory import Plan
 from .rewrites import simplify
 from .signature import reader
@@ -78,6 +78,7 @@ class Program:
         over = {node for node in given if isinstance(node.value, np.ndarray)}
         wanted = [node for node in found if type(node) is Node]
         nodes, results = simplify(trace.nodes, [*wanted, *writes.values()])
+        nodes = checks_first(nodes)
         finals = dict(zip(writes, results[len(wanted) :], strict=True))
         plan = Plan(trace.inputs, nodes, results, over, finals)
         writer = Writer(plan, list(zip(trace.inputs, hints, strict=True)), name_of(f))
@@ -156,12 +157,17 @@ def run(
     inputs = iter(trace.inputs)
     made: list[Any] = []
     given, options = map_tree(stand_in, (trace, inputs, made), (args, kwargs))
-    result = f(*given, **options)
+    try:
+        result = f(*given, **options)
+    except ValueError as error:  # NumPy's "setting an array element with a sequence"
+        cause = error.__cause__ or error.__context__
+        raise cause if isinstance(cause, JitError) else error from None
     left: list[Any] = []
     map_tree(list.append, left, (given, options))
     if [id(x) for x in left if isinstance(x, (Traced, TracedGenerator))] != [id(x) for x in made]:
         raise JitError(
-            f"jit: {name_of(f)} puts another array into an argument; return it, or write into the array, x[...] = …"
+            f"jit: {name_of(f)} rebinds an entry of an argument to a new array; return it instead, or write in place: "
+            "x[...] = …"
         )
     pairs = zip(trace.inputs, made, strict=True)
     return result, {node: x.node for node, x in pairs if type(x) is Traced and x.node is not node}

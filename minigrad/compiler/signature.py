@@ -238,7 +238,7 @@ class Same:
 
 
 class Outside:
-    """What a function reads from outside, as it is when looked at."""
+    """A snapshot of the globals, closure cells and mutable objects that a function reads."""
 
     __slots__ = ("function", "key", "values")
 

@@ -36,7 +36,7 @@ class TracedGenerator:
         return lambda *args, **kwargs: self._drawn(name, args, kwargs)
 
     def _drawn(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        drawn = self._traced.trace.record(Draws(name), self._traced, *args, **kwargs)
+        drawn = self._traced.recorder.record(Draws(name), self._traced, *args, **kwargs)
         given = list(found_in(args, Traced))
         if has_traced(kwargs.get("size")):
             raise shape_error(f"{name} with the size", OPTION)
@@ -142,9 +142,9 @@ class Trace:
     def node_of(self, x: Any) -> Any:
         """Return what stands for an argument in the record: the node of an array, anything else as it is."""
         if type(x) is Traced:
-            if x.trace is not self and x.node not in self.inputs:
+            if x.recorder is not self and x.node not in self.inputs:
                 raise JitError(
-                    f"{user_line()}: an array was kept from another call of a compiled function; return it there"
+                    f"{user_line()}: this array leaked out of an earlier call; return it from that call instead"
                 )
             return x.node
         if not isinstance(x, np.ndarray) or self.again is not None:
@@ -179,7 +179,11 @@ def same(x: Any, recorded: Any) -> bool:
                 f"{user_line()}: an array of shape {x.shape} comes from outside of the function; make it an argument, "
                 "or a change to it would not be seen"
             )
-        return (value.shape, value.dtype) == (x.shape, x.dtype) and value.tobytes() == x.tobytes()
+        if (value.shape, value.dtype) != (x.shape, x.dtype):
+            return False
+        if x.dtype.char in "gG":  # whose bytes are not all of the number
+            return np.array_equal(x, value, equal_nan=True)
+        return bool(value.tobytes() == x.tobytes())
     return x is recorded or (type(x) is type(recorded) and bool(x == recorded or x != x))
 
 

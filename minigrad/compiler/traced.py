@@ -13,7 +13,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from ..engine.arrays import stands_in
 from ..engine.tensor import Tensor
 from ..rules.facts import METHODS, facts
-from .ir import Node, added_at, cast, mapped, written
+from .ir import Node, added_at, cast, mapped, part, written
 from .numpy_calls import (
     CALLS,
     OPTION,
@@ -50,21 +50,29 @@ def _augmented(ufunc: Any) -> Callable[[Traced, Any], Any]:
     return method
 
 
+NOT_READ_AGAIN = object()
+"""The index of what is no part of an array, or of one at a computed index."""
 BRANCH = "choose by np.where(condition, a, b), or give what decides as a Python number, an option of the call"
 NUMBER = "keep the array: NumPy computes with it as with a number"
-ARRAY = "keep the array, and call NumPy's functions on it"
+ARRAY = (
+    "keep the array, and call NumPy's functions on it: np.stack([…]) for np.array([…]), np.take(table, i, axis=0) for "
+    "table[i], y[:, None] == np.arange(C) for a one-hot matrix, np.zeros_like(x) for an array to write into, "
+    "x + np.zeros(shape) for np.full"
+)
+FORMATTED = "return the number, and format it outside"
 
 
 @stands_in
 class Traced(NDArrayOperatorsMixin):
     """An array in a function that is being captured: NumPy's calls on it are recorded."""
 
-    __slots__ = ("__weakref__", "base", "node", "trace", "views")
+    __slots__ = ("__weakref__", "base", "index", "node", "recorder", "views")
 
     def __init__(self, trace: Any, node: Node, base: Traced | None = None) -> None:
-        self.trace = trace
+        self.recorder = trace
         self.node = node
         self.base = base
+        self.index: Any = NOT_READ_AGAIN  # where in the base a part is
         self.views: list[weakref.ref[Traced]] = []
         if base is not None:
             base.views.append(weakref.ref(self))
@@ -74,9 +82,12 @@ class Traced(NDArrayOperatorsMixin):
         """The array whose memory this one views, or this one."""
         return self if self.base is None else self.base
 
-    def viewing(self, other: Traced) -> Traced:
-        """Return this array as a view of another."""
-        return Traced(self.trace, self.node, other.owner)
+    def viewing(self, other: Traced, index: Any = NOT_READ_AGAIN) -> Traced:
+        """Return this array as a view of another; told which part it is, as one that can be written to."""
+        view = Traced(self.recorder, self.node, other.owner)
+        if other.base is None and not has_traced(index):
+            view.index = index
+        return view
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -84,10 +95,10 @@ class Traced(NDArrayOperatorsMixin):
         return type(self.node.value)
 
     def __copy__(self) -> Traced:
-        return Traced(self.trace, self.node)
+        return Traced(self.recorder, self.node)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Traced:
-        return Traced(self.trace, self.node)
+        return Traced(self.recorder, self.node)
 
     # -- what an array has -----------------------------------------------------------------------------------
 
@@ -155,6 +166,7 @@ class Traced(NDArrayOperatorsMixin):
     __index__ = _refuse(
         "an index, or range()", "index by the array, or give the number as an option of the call"
     )
+    __format__ = _refuse("a formatted string", FORMATTED)
     __array__ = _refuse("np.asarray(), or a plain array that is to hold it,", ARRAY)
     __contains__ = _refuse("in", BRANCH)
     item = _refuse("item()", NUMBER)
@@ -179,7 +191,7 @@ class Traced(NDArrayOperatorsMixin):
     # -- NumPy's protocols -----------------------------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
-        trace = self.trace
+        trace = self.recorder
         if Tensor in map(type, inputs):
             return NotImplemented
         if "where" in kwargs:
@@ -192,7 +204,8 @@ class Traced(NDArrayOperatorsMixin):
         if method == "at":
             if ufunc is not np.add or type(inputs[0]) is not Traced:
                 raise JitError(
-                    f"{user_line()}: {ufunc.__name__}.at is captured for np.add.at(array, …) alone"
+                    f"{user_line()}: {ufunc.__name__}.at is captured for np.add.at alone, into an array made of the "
+                    "arguments: start from np.zeros_like(x), or np.zeros(shape) + 0 * x[0]"
                 )
             return inputs[0].become(trace.record(added_at, *inputs))
         if out is not None and (len(out) != 1 or type(out[0]) is not Traced):
@@ -215,7 +228,7 @@ class Traced(NDArrayOperatorsMixin):
         refuse_shapes(function, args, kwargs)
         if function in CALLS:
             try:
-                result = CALLS[function](self.trace, *args, **kwargs)
+                result = CALLS[function](self.recorder, *args, **kwargs)
             except TypeError as error:
                 if type(error) is TypeError and error.__traceback__ and error.__traceback__.tb_next is None:
                     raise JitError(
@@ -225,11 +238,11 @@ class Traced(NDArrayOperatorsMixin):
         elif (known := facts(function)).metadata:
             return function(*mapped(value_of, args), **kwargs)
         elif known.whole is not None:
-            result = self.trace.record(known.whole, *args, **kwargs)
+            result = self.recorder.record(known.whole, *args, **kwargs)
         elif getattr(function, "__module__", "").startswith("minigrad."):
             result = function.__wrapped__(*args, **kwargs)
         else:
-            result = _perhaps_a_view(self.trace, function, *args, **kwargs)
+            result = _perhaps_a_view(self.recorder, function, *args, **kwargs)
         if out is None:
             return result
         return _put(function.__name__, result, out)
@@ -237,27 +250,36 @@ class Traced(NDArrayOperatorsMixin):
     # -- reading and writing parts -----------------------------------------------------------------------------
 
     def __getitem__(self, index: Any) -> Any:
-        return read_part(self.trace, self, index)
+        return read_part(self.recorder, self, mapped(untaped, index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self.become(self.trace.record(written, self, index, value))
+        self.become(self.recorder.record(written, self, mapped(untaped, index), value))
 
     def become(self, value: Traced) -> Traced:
-        """Take the value of another in place: of this one's shape, cast to its dtype."""
-        if self.base is not None or any(view() is not None for view in self.views):
+        """Take the value of another in place: of this one's shape, cast to its dtype.
+
+        A part writes to the array that it is of; the other parts in use are read again.
+        """
+        owner = self.owner
+        views = [view for view in (each() for each in owner.views) if view is not None]
+        if any(view.index is NOT_READ_AGAIN for view in views):
             raise JitError(
-                f"{user_line()}: an array is written to of which a view is in use, or which is a view itself; write "
-                "x[i] = x[i] + 1 in place of x[i] += 1, or to a copy, x.copy()"
+                f"{user_line()}: an array is written to of which a view is in use (a transpose, another shape, a part "
+                "of a part or at a computed index), or which is such a view; write to a copy, x.copy()"
             )
         if value.dtype != self.dtype:
             if not np.can_cast(value.dtype, self.dtype, "same_kind"):
                 raise TypeError(f"{user_line()}: cannot write {value.dtype} into an array of {self.dtype}")
-            value = self.trace.record(cast, value, self.dtype)
+            value = self.recorder.record(cast, value, self.dtype)
         if value.shape != self.shape:
-            value = self.trace.record(np.copy, np.broadcast_to(value, self.shape))
+            value = self.recorder.record(np.copy, np.broadcast_to(value, self.shape))
         if isinstance(self.node.value, np.ndarray) and not isinstance(value.node.value, np.ndarray):
-            value = self.trace.record(np.copy, value)  # an array of no axes stays one
-        self.node = value.node
+            value = self.recorder.record(np.copy, value)  # an array of no axes stays one
+        whole = value if self.base is None else self.recorder.record(written, owner, self.index, value)
+        owner.node = whole.node
+        for view in views:
+            view.node = self.recorder.record(part, owner, view.index).node
+        owner.views[:] = map(weakref.ref, views)
         return self
 
     # -- methods that are not a NumPy function's ---------------------------------------------------------------
@@ -276,7 +298,7 @@ class Traced(NDArrayOperatorsMixin):
         """`numpy.ndarray.astype`."""
         if not copy and self.dtype == dtype:
             return self
-        return self.trace.record(cast, self, np.dtype(dtype), casting)
+        return self.recorder.record(cast, self, np.dtype(dtype), casting)
 
     def clip(self, min: Any = None, max: Any = None, **others: Any) -> Any:
         """`numpy.clip`."""
@@ -302,6 +324,11 @@ class Traced(NDArrayOperatorsMixin):
             raise AttributeError(f"{user_line()}: an array that is captured has no {name!r}")
         function = getattr(np, name)
         return lambda *args, **kwargs: function(self, *args, **kwargs)
+
+
+def untaped(x: Any) -> Any:
+    """Return the array of a tensor in an index, which has no gradient; anything else as it is."""
+    return x.data if type(x) is Tensor else x
 
 
 def _put(name: str, result: Any, out: Any) -> Traced:

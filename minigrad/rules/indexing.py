@@ -74,11 +74,11 @@ def _overwritten(g: Any, out: Any, a: Any, value: Any, index: Any) -> Any:
 def _written(g: Any, out: Any, a: Any, value: Any, index: Any) -> Any:
     """Read the gradient where value was written; of a repeated entry's values only the last has one."""
     if not _repeats(index):
-        return g[index]
+        return getitem(g, index)
     writer = np.zeros_like(g, dtype=int)
     order = np.arange(writer[index].size).reshape(writer[index].shape)
     writer[index] = order
-    return g[index] * (writer[index] == order)
+    return getitem(g, index) * (writer[index] == order)
 
 
 def _setitem_inputs(draw: Draw) -> Call:
@@ -93,4 +93,4 @@ def _scatter_inputs(draw: Draw) -> Call:
 
 GETITEM = declare(getitem, lambda g, out, a, index: scatter(g, index, a.shape), inputs=_getitem_inputs)
 SETITEM = declare(setitem, _overwritten, _written, inputs=_setitem_inputs)
-declare(scatter, lambda g, out, part, index, shape: g[index], inputs=_scatter_inputs)
+declare(scatter, lambda g, out, part, index, shape: getitem(g, index), inputs=_scatter_inputs)
