@@ -80,7 +80,7 @@ def batchnorm_forward(x: Array, gamma: Array, beta: Array, bn_param: Param) -> t
         )
         inverse = 1 / np.sqrt(var + x.dtype.type(bn_param.get("eps", EPS)))
         hat = (x - mean) * inverse
-    out = gamma_x * hat + beta_x
+    out = _shifted(gamma_x * hat, beta_x)
     if bn_param["mode"] == "train" and isinstance(out, np.ndarray):  # not again, run through the tape
         _update_running(bn_param, mean.reshape(gamma.shape), var.reshape(gamma.shape))
     return out, (bn_param["mode"], axes, hat, inverse, gamma_x)
@@ -122,7 +122,8 @@ def batchnorm_backward_alt(dout: Array, cache: Any) -> Gradients:
         return dout * (gamma * inverse), dgamma, dbeta
     count = hat.size // inverse.size
     mean, slope = ((each / count).reshape(inverse.shape) for each in (dbeta, dgamma))
-    return (gamma * inverse) * (dout - mean - hat * slope), dgamma, dbeta
+    dx = (gamma * inverse) * (dout - mean - hat * slope)
+    return dx, dgamma, dbeta
 
 
 @takes_arrays
@@ -166,7 +167,7 @@ def layernorm_forward(x: Array, gamma: Array, beta: Array, ln_param: Param) -> t
     """
     _check_parameters("layernorm", x, gamma, beta, axis=-1)
     hat, inverse, _, _ = normalized(x, (-1,), ln_param.get("eps", EPS))
-    return gamma * hat + beta, (hat, inverse, gamma)
+    return _shifted(gamma * hat, beta), (hat, inverse, gamma)
 
 
 @takes_arrays
@@ -212,7 +213,8 @@ def groupnorm_forward(x: Array, gamma: Array, beta: Array, G: int, gn_param: Par
     axes = tuple(range(2, grouped.ndim))
     hat, inverse, _, _ = normalized(grouped, axes, gn_param.get("eps", EPS))
     gamma_x = _along_channels(gamma, x)
-    return gamma_x * hat.reshape(x.shape) + _along_channels(beta, x), (axes, hat, inverse, gamma_x)
+    out = _shifted(gamma_x * hat.reshape(x.shape), _along_channels(beta, x))
+    return out, (axes, hat, inverse, gamma_x)
 
 
 @takes_arrays
@@ -251,6 +253,14 @@ def spatial_groupnorm_backward(dout: Array, cache: Any) -> Gradients:
 def _along_channels(parameter: Array, x: Array) -> Array:
     """Return a parameter of shape (C,) so that it broadcasts along x's second axis."""
     return parameter.reshape(-1, *[1] * (x.ndim - 2))
+
+
+def _shifted(scaled: Array, beta: Array) -> Array:
+    """Return the sum, in the memory of the first where its dtype is that of both."""
+    if beta.dtype == scaled.dtype:
+        scaled += beta
+        return scaled
+    return scaled + beta
 
 
 def _parameter_gradients(dout: Array, hat: Array, axes: Sequence[int]) -> tuple[Array, Array]:
