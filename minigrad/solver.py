@@ -558,4 +558,7 @@ _KEPT = (
 
 
 def _name_of(function: Any) -> str:
-    return str(getattr(function, "__qualname__", type(function).__qualname__))
+    for name in ("__qualname__", "__name__"):
+        if isinstance(found := getattr(function, name, None), str):
+            return found
+    return type(function).__qualname__

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from test_solver import OPTIONS, Noisy, SoftmaxRegression, assert_same, make_data, make_solver, numbers_of
 
 import minigrad
+from minigrad import optim
 from minigrad.training import checkpoint
 
 
@@ -61,6 +62,22 @@ def test_a_resumed_training_ends_as_an_undisturbed_one(tmp_path_factory, step, b
     resumed = make_solver(Mortal(), **options).resume()
     resumed.train()  # it was complete: nothing is left to do
     assert numbers_of(resumed) == numbers_of(solver)
+
+
+@pytest.mark.parametrize("rule", optim.rules)
+def test_the_state_of_every_update_rule_is_kept(tmp_path, rule):
+    options = {"update_rule": rule, "optim_config": {"learning_rate": 0.1}, "lr_decay": 0.9}
+    expected = make_solver(Mortal(), **options)
+    expected.train()
+    options |= {"checkpoint": tmp_path / "run.npz"}
+    with pytest.raises(Killed):
+        make_solver(Mortal(dies_at=5), **options).train()
+    solver = make_solver(Mortal(), **options).resume()
+    solver.train()
+    assert numbers_of(solver) == numbers_of(expected)
+    other = next(name for name in optim.rules if name != rule)
+    with pytest.raises(ValueError, match=f"settings 'update_rule': {rule} there, {other} here"):
+        make_solver(Mortal(), **options | {"update_rule": other}).resume()
 
 
 PROGRAM = """
