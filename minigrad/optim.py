@@ -18,6 +18,21 @@ from numpy.typing import NDArray
 
 from .engine.containers import map_tree
 
+__all__ = [
+    "UpdateRule",
+    "adagrad",
+    "adam",
+    "adamw",
+    "clip_global_norm",
+    "find_rule",
+    "nesterov_momentum",
+    "rmsprop",
+    "rules",
+    "sgd",
+    "sgd_momentum",
+    "update_rule",
+]
+
 Config = dict[str, Any]
 Rule = Callable[[NDArray[Any], NDArray[Any], Config | None], tuple[NDArray[Any], Config]]
 Step = Callable[[Any, Any, dict[str, Any], dict[str, Any]], tuple[Any, dict[str, Any]]]

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["pca_whitened"]
+
 ROWS = 2000
 """How many examples are in memory as float64 at once."""
 

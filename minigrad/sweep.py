@@ -45,7 +45,7 @@ __all__ = [
 
 def sweep(
     train: Train,
-    grid: Mapping[str, Sequence[Any]] | Sequence[Setting],
+    grid: Mapping[str, Any] | Sequence[Setting],
     data: Mapping[str, NDArray[Any]],
     executor: Executor | None = None,
     out: str | os.PathLike[str] | None = None,

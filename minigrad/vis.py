@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .sweep import SweepResult, Trial
 
 
+__all__ = ["History", "Network", "plot_history", "plot_sweep", "show_net_weights", "visualize_grid"]
+
+
 class History(Protocol):
     """What `plot_history` draws, such as a `minigrad.solver.Solver`."""
 
@@ -62,11 +65,17 @@ def visualize_grid(Xs: NDArray[Any], ubound: float = 255.0, padding: int = 1) ->
     Raises
     ------
     ValueError
-        When Xs is not four-dimensional, is empty or holds NaN or infinity, or padding is negative.
+        When Xs is not four-dimensional, has its channels first, is empty or holds NaN or infinity, or padding is
+        negative.
     """
     Xs = np.asarray(Xs, dtype=np.float64)
     if Xs.ndim != 4 or Xs.size == 0:
         raise ValueError(f"Xs must be a non-empty array of shape (N, H, W, C), got shape {Xs.shape}")
+    if Xs.shape[1] in (1, 3, 4) and Xs.shape[3] not in (1, 3, 4):
+        raise ValueError(
+            f"Xs has shape {Xs.shape}, which looks like (N, C, H, W); expected (N, H, W, C): "
+            "give Xs.transpose(0, 2, 3, 1)"
+        )
     if not np.isfinite(Xs).all():
         raise ValueError("Xs holds NaN or infinity; such images cannot be scaled")
     if padding < 0:

@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     start = time.perf_counter()
     try:
         if args.pca:
-            data = pca_whitened(data, args.pca)
+            data = principal_components(args, data)
         result = search(args, data)
     except KeyboardInterrupt:
         stop(130, f"interrupted; the same command goes on with what is left, from {args.out}")
@@ -69,6 +69,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     took = f"{seconds:.1f} s, {of_all}"
     return printed(lambda: report(result, data, took))
+
+
+def principal_components(args: argparse.Namespace, data: dict[str, Any]) -> dict[str, Any]:
+    """Return the data as so many principal components; stop if there are not as many."""
+    try:
+        return pca_whitened(data, args.pca)
+    except ValueError as error:
+        stop(2, str(error).replace("n_components", "--pca"))
 
 
 def search(args: argparse.Namespace, data: dict[str, Any]) -> SweepResult:

@@ -90,7 +90,7 @@ def test_principal_components_in_the_place_of_pixels(tiny, tmp_path, capsys):
     assert "X_train" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         sweep_command.main(["--pca", "65", "--out", str(tmp_path / "other")])
-    assert "n_components is 65" in capsys.readouterr().err
+    assert "--pca is 65" in capsys.readouterr().err
 
 
 def test_the_net_has_the_same_table_and_parameters_with_every_executor():

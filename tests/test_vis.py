@@ -22,13 +22,18 @@ IMAGES = hnp.arrays(
     st.sampled_from([np.float64, np.float32]),
     hnp.array_shapes(min_dims=4, max_dims=4, min_side=1, max_side=6),
     elements=st.floats(-100, 100, width=16),
-)
+).filter(lambda Xs: Xs.shape[1] not in (1, 3, 4) or Xs.shape[3] in (1, 3, 4))
 
 
 @pytest.fixture(autouse=True)
 def close_figures():
     yield
     plt.close("all")
+
+
+def test_channels_first_are_refused():
+    with pytest.raises(ValueError, match=r"looks like \(N, C, H, W\).*Xs\.transpose\(0, 2, 3, 1\)"):
+        visualize_grid(np.zeros((15, 3, 32, 32)))
 
 
 def net(D, units, seed=0):
