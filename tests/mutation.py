@@ -36,7 +36,7 @@ FILES += [f"minigrad/rules/{name}.py" for name in ("shaping", "stacking", "diago
 FILES += [f"minigrad/layers/{name}.py" for name in ("affine", "losses", "penalty")]
 EQUIVALENT = Path(__file__).with_name("mutation_equivalent.txt")
 NOT_RULES = {"within", "inputs", "layer", "dispatcher", "__init__", "__call__", "__repr__"}
-NOT_RULES |= {"as_floats", "_weight", "cache_on_tape", "careful_backward", "_checked_labels"}
+NOT_RULES |= {"as_floats", "_weight", "cache_on_tape", "gradients", "_checked_labels"}
 
 
 class Mutant(NamedTuple):

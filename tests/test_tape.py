@@ -387,3 +387,153 @@ def test_the_tape_is_a_table():
     assert "float64[4, 3], leaf0" in str(mg.tape(loss, leaf0=W))
     assert "%0, leaf1" in str(mg.tape(loss, leaf0=W))
     assert str(mg.tape(W)).split() == ["op", "operands", "shape", "dtype"]
+
+
+# -- who holds an array ----------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 2), st.booleans())
+def test_a_gradient_that_something_keeps_is_never_added_to(copies, enrolled):
+    """Three backward passes through a layer whose cache holds the gradients it returns."""
+    kept = (np.full(3, 7.0),)
+    layer = mg.layer(lambda x: (x * 7.0, kept), lambda dout, cache: cache, name="keeper")
+    layer.tested = enrolled
+    t = leaf(np.zeros(3))
+    for count in range(1, 4):
+        out = layer(t)
+        for _ in range(copies):
+            out = out + t * 5.0
+        t.grad = None
+        out.backward(np.ones(3))
+        np.testing.assert_array_equal(t.grad, 7 + 5 * copies)
+        t.grad += count
+        np.testing.assert_array_equal(kept[0], 7)
+
+
+def test_an_array_that_two_hold_is_never_alone():
+    from minigrad.engine import ownership
+
+    array = np.ones(2)
+    assert not ownership.owns_value({0: array}, 0)
+    assert not ownership.owns_data(mg.Tensor(array))
+    view = array[:1]
+    assert not ownership.owns_value({0: view}, 0)
+    assert ownership.views_another(view)
+    alone, t = {0: np.ones(2)}, mg.tensor(np.ones(2))
+    assert ownership.owns_value(alone, 0)
+    assert ownership.owns_data(t)
+    assert not ownership.owns_value({0: np.broadcast_to(1.0, 2)}, 0)
+    assert not ownership.owns_value({0: np.float64(1)}, 0)
+
+
+def test_an_interpreter_that_counts_two_holders_as_one_owns_nothing():
+    from minigrad.engine.ownership import _once
+
+    assert _once(lambda holder: 1, lambda array: array) == 0
+
+
+@given(st.lists(st.sampled_from(["write", "read", "view", "add", "scale"]), max_size=8), st.integers(0, 2))
+def test_writes_in_place_disturb_no_earlier_reader(steps, row):
+    """A tensor filled in place, read in between: values and gradients are those of the program without writes."""
+
+    def program(v, fill):
+        t = fill(mg.tensor(np.zeros((3, 2))) * 1.0, row, v)
+        total = (t * 1.0).sum()
+        for i, step in enumerate(steps):
+            if step == "write":
+                t = fill(t, i % 3, v * float(i + 1))
+            elif step == "read":
+                total = total + (t * t).sum()
+            elif step == "view":
+                total = total + t[row].sum() * 2.0
+            elif step == "add":
+                t = t + v
+            else:
+                t = t * 2.0
+        return total + (t * np.arange(6.0).reshape(3, 2)).sum()
+
+    def in_place(t, i, v):
+        t[i] = v
+        return t
+
+    def anew(t, i, v):
+        mask = (np.arange(3) == i)[:, None]
+        return np.where(mask, v, t)
+
+    v = np.array([1.5, -0.5])
+    (a, ga), (b, gb) = (mg.value_and_grad(program)(v, fill) for fill in (in_place, anew))
+    np.testing.assert_allclose(a, b, rtol=1e-14)
+    np.testing.assert_allclose(ga, gb, rtol=1e-14)
+
+
+def test_a_loop_that_fills_rows_copies_rows_alone():
+    """Forward and backward allocate what the rows are, not the whole array at each row."""
+    n = 300
+    v = leaf(np.ones(n))
+    tracemalloc.start()
+    try:
+        t = mg.tensor(np.zeros((n, n)))
+        place = t.data.ctypes.data
+        for i in range(n):
+            t[i] = v
+        assert t.data.ctypes.data == place
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        t.sum().backward()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak - before < 3 * t.data.nbytes
+    np.testing.assert_array_equal(v.grad, n)
+
+
+def test_a_refused_write_changes_nothing():
+    t = mg.tensor(np.zeros((2, 2)))
+    for index, value in ((0, np.ones(3)), (5, 1.0), (0, "a")):
+        with pytest.raises((ValueError, IndexError, TypeError)):
+            t[index] = value
+    i = mg.tensor([1, 2])
+    with pytest.raises(TypeError, match="dtype int64 cannot hold"):
+        i[0] = leaf(1.0)
+    np.testing.assert_array_equal(t.numpy(), 0)
+    np.testing.assert_array_equal(i.numpy(), [1, 2])
+
+
+@pytest.mark.parametrize("join", [np.stack, np.concatenate])
+def test_many_pieces_are_cut_out_together(join):
+    pieces = [leaf(np.full(2, float(i))) for i in range(5)]
+    (join([*pieces, np.zeros(2)]) ** 2).sum().backward()
+    for i, piece in enumerate(pieces):
+        np.testing.assert_array_equal(piece.grad, 2.0 * i)
+
+
+# -- gradients that are NaN, or no gradients -------------------------------------------------------------------
+
+
+def test_a_nan_made_by_adding_gradients_is_named():
+    t = leaf([1.0, 2.0])
+    with mg.detect_anomaly(), np.errstate(all="ignore"):
+        loss = np.log(t - t).sum()
+        with pytest.raises(FloatingPointError, match=r"subtract: .* add up to NaN \(inf - inf\)"):
+            loss.backward()
+        u = t * 1.0
+        loss = np.log(u - u).sum()
+        with pytest.raises(FloatingPointError, match="add up to NaN"):
+            loss.backward()
+        (np.log(t) + t * 2).sum().backward()
+
+
+def test_grad_is_set_to_arrays_of_the_tensors_shape_alone():
+    t = leaf([1.0, 2.0])
+    for wrong in (np.ones(3), 1.0, np.ones((1, 2))):
+        with pytest.raises(ValueError, match=r"grad: got shape .*; the tensor's is \(2,\)"):
+            t.grad = wrong
+    assert t.grad is None
+    t.grad = [1, 2]
+    assert t.grad.dtype == np.float64
+    (t * 3.0).sum().backward()
+    np.testing.assert_array_equal(t.grad, [4, 5])
+    with pytest.raises(TypeError, match="Cannot cast"):
+        t.grad = np.ones(2, complex)
+    t.grad = None
+    assert t.grad is None

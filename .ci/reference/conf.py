@@ -101,7 +101,7 @@ def written_rules(op: Op | Composite) -> list[str]:
     if isinstance(op, Composite):
         return ["Recorded as the calls that it is made of."]
     written = []
-    for rule in op.rules if op.arity else [op.rules.rule]:
+    for rule in [op.together] if op.together else op.rules:
         line = rule.__code__.co_firstlineno
         if rule.__name__ == "<lambda>":
             beside = [each for each in op.rules if each.__code__.co_firstlineno == line]

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arrays import ARRAY_LIKE
 from ..engine.layer import Layer
 from ..engine.layer import layer as make_layer
 from ..engine.recording import Array
-from ..engine.tensor import ARRAY_LIKE
 from .numerical_gradient import flat, roundoff, split
 
 EXPECTED = (

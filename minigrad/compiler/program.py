@@ -16,8 +16,8 @@ from weakref import WeakSet
 import numpy as np
 
 from ..engine.containers import CONTAINERS, children_of, map_tree
+from ..engine.ownership import BASE_HELD_ONCE
 from ..engine.tensor import Tensor
-from ..engine.walk import ALONE_BELOW
 from ..pictures.tape import Tape
 from .ir import CONSTANT, Node, checks_first, mapped
 from .memory import Plan
@@ -218,7 +218,7 @@ def own_constants(trace: Trace) -> None:
     """Make the constants the program's own: copy those that something else has, and may write to."""
     held = Counter(id(memory_of(node)) for node, _ in trace.constants.values())
     for node, _ in trace.constants.values():
-        if getrefcount(memory_of(node)) > held[id(memory_of(node))] + ALONE_BELOW - 1:
+        if getrefcount(memory_of(node)) > held[id(memory_of(node))] + BASE_HELD_ONCE - 1:
             node.value = node.value.copy()
         node.name = CONSTANT
 

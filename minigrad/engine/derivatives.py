@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..rules.elementwise import POSITIVE
-from .arrays import as_array
+from .arrays import ARRAYS, as_array, foreign
+from .calls import NO_OPTIONS, lift
 from .containers import map_tree
 from .recording import RECORD, Call, differentiated, next_number, recording
-from .tensor import NO_OPTIONS, Tensor, lift
+from .tensor import Tensor
 from .walk import ancestors, walk_back
 
 
@@ -115,6 +116,8 @@ def as_input(targets: dict[int, Call], leaf: Any) -> Tensor:
         if type(leaf) is Tensor:
             parent = (leaf._call or leaf) if leaf.requires_grad else None
             leaf = leaf.data
+        elif isinstance(leaf, np.ndarray) and type(leaf) not in ARRAYS:
+            raise foreign(type(leaf), "grad")
         leaf = as_array(leaf)
     if leaf.dtype.kind != "f":
         raise TypeError(
@@ -123,7 +126,8 @@ def as_input(targets: dict[int, Call], leaf: Any) -> Tensor:
         )
     number = next_number()
     targets[number] = target = number, POSITIVE, (leaf,), (parent,), NO_OPTIONS, leaf
-    return lift(leaf, target)
+    result: Tensor = lift(leaf, target)
+    return result
 
 
 def recorded(

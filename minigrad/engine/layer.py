@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 
 from ..rules.table import Call, Draw
-from .arrays import STAND_INS, as_array
-from .tensor import apply
+from .arguments import BARE, array_of, explained
+from .arrays import ARRAY_LIKE, ARRAYS, STAND_INS, as_array, foreign
+from .calls import record, refuse_tensors, unwrap
+from .tensor import Tensor
 
 
 class Layer:
     """A hand-derived forward and backward as one op of the tape; made by `layer`."""
-
-    rules = None
-    """An op of the table has a rule for each operand; a layer finds all gradients at once."""
 
     def __init__(
         self,
@@ -35,12 +34,69 @@ class Layer:
         self.inputs = inputs
         self.linear = linear
         self.tested = inputs is not None
+        self.writes = not self.tested
+        """A backward that no property test has been through may write into its dout."""
         self.takes_needs = "needs" in inspect.signature(backward).parameters
         self.__name__ = self.__qualname__ = name
         self.__doc__ = forward.__doc__
         self.__module__ = getattr(forward, "__module__", __name__)
 
-    __call__: Callable[..., Any] = apply
+    def __call__(self, *operands: Any, **options: Any) -> Any:
+        """Call the layer: on tensors, one call of the tape; on arrays alone, the forward."""
+        args, parents = unwrap(self, operands, ARRAYS, _input)
+        refuse_tensors(self, options)
+        try:
+            returned = self.forward(*args, **options)
+            if self.checked is not None and returned[0].dtype.kind != "f":
+                returned = self.checked(*args, **options)
+        except BARE as error:
+            told = explained(error, self.name, [(f"input {i}", x) for i, x in enumerate(args)])
+            if told is None:
+                raise
+            raise told from error
+        if type(returned) is not tuple or len(returned) != 2:
+            raise TypeError(
+                f"{self.name}: the forward returned {type(returned).__name__}; expected (out, cache)"
+            )
+        out, options["cache"] = returned
+        if Tensor not in map(type, operands):
+            return out
+        return record(self, args, parents, options, out)
+
+    def gradients(
+        self, g: Any, out: Any, operands: Sequence[Any], options: dict[str, Any], needs: Sequence[Any]
+    ) -> list[Any]:
+        """Return the gradient of each input, of its shape and dtype; anything where ``needs`` is false.
+
+        Raises
+        ------
+        ValueError
+            If the backward misses a gradient, or returns one of another shape than its input's.
+        """
+        cache = options["cache"] if type(out) is not Tensor else self.cache_on_tape(operands, options, out)
+        given = (
+            self.backward(g, cache, list(map(bool, needs))) if self.takes_needs else self.backward(g, cache)
+        )
+        found = list(given) if isinstance(given, (tuple, list)) else [given]
+        found = found[: len(needs)] + [None] * (len(needs) - len(found))
+        for i, (need, x) in enumerate(zip(needs, operands, strict=True)):
+            if not need:
+                continue
+            dx = found[i]
+            if dx is None:
+                raise ValueError(
+                    f"{self.name}: backward returned no gradient for input {i}, which requires one"
+                )
+            if not hasattr(dx, "dtype"):
+                dx = found[i] = as_array(dx)
+            if dx.shape != x.shape:
+                raise ValueError(
+                    f"{self.name}: backward returned shape {dx.shape} as the gradient of input {i}, whose shape is "
+                    f"{x.shape}"
+                )
+            if dx.dtype != x.dtype:
+                found[i] = dx.astype(x.dtype, casting="same_kind")
+        return found
 
     def cache_on_tape(self, operands: Sequence[Any], options: dict[str, Any], out: Any) -> Any:
         """Return the cache as tensors: for a higher derivative the forward runs again, through the tape.
@@ -59,41 +115,19 @@ class Layer:
         ):
             raise RuntimeError(
                 f"{self.name}: for a higher derivative the forward ran again, and gave another result; draw "
-                "random numbers outside of the layer, and give them to it as an input"
+                "random numbers outside of the layer, and pass them as an input"
             )
         return cache
 
-    def careful_backward(
-        self, dout: Any, cache: Any, needs: Sequence[bool], operands: Sequence[Any]
-    ) -> list[Any]:
-        """Call the backward of a layer that no test has been through: it may write into its dout, for one thing.
-
-        Raises
-        ------
-        ValueError
-            If it misses a gradient, or returns one of another shape than its input's.
-        """
-        given = self.backward(dout.copy(), cache, *([needs] if self.takes_needs else []))
-        gradients = list(given) if isinstance(given, (tuple, list)) else [given]
-        gradients += [None] * (len(operands) - len(gradients))
-        for i, (need, operand) in enumerate(zip(needs, operands, strict=True)):
-            if not need:
-                continue
-            if gradients[i] is None:
-                raise ValueError(
-                    f"{self.name}: backward returned no gradient for input {i}, which requires one"
-                )
-            if np.shape(gradients[i]) != operand.shape:
-                raise ValueError(
-                    f"{self.name}: backward returned shape {np.shape(gradients[i])} as the gradient of input {i}, "
-                    f"whose shape is {operand.shape}"
-                )
-            if not hasattr(gradients[i], "dtype"):
-                gradients[i] = as_array(gradients[i])
-        return gradients
-
     def __repr__(self) -> str:
         return f"Layer({self.name})"
+
+
+def _input(x: Any, name: str) -> Any:
+    """Return an array of array-likes; anything else as it is, except arrays that would be stripped."""
+    if isinstance(x, np.ndarray):
+        raise foreign(type(x), name)
+    return array_of(x, name, "an input") if isinstance(x, ARRAY_LIKE) else x
 
 
 LAYERS: dict[str, Layer] = {}

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import dis
 import operator
-import sys
 from collections.abc import Callable, Iterator
 from copy import copy
 from functools import wraps
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -26,50 +23,40 @@ from ..rules.elementwise import (
     SUBTRACT,
     astype,
 )
-from ..rules.facts import facts
-from ..rules.indexing import GETITEM, SETITEM
+from ..rules.indexing import GETITEM, SETITEM, setitem
 from ..rules.linalg import MATMUL
-from ..rules.table import OPS, Composite, Op
-from ..rules.ufunc_methods import METHODS
-from .arguments import BARE, array_of, explained
-from .arrays import ARRAYS, STAND_INS, as_array
-from .arrays import ARRAYS_AND_NUMBERS as PLAIN
-from .recording import Array, Call, Parent, TapeError, differentiated, next_number, recording
-from .walk import depends_on, views_another, walk_back
+from ..rules.shaping import TRANSPOSE
+from .arrays import ARRAYS, STAND_INS, as_array, foreign
+from .calls import Variable, any_requires_grad, apply, bare, binary, record, results_are, unwrap
+from .dispatch import Dispatched, call, fit_in_place
+from .leaving import EXPLICITLY, INSTEAD_OF_AN_ARRAY, is_stored, who_asks
+from .ownership import owns_data, views_another
+from .recording import Array, TapeError, differentiated, recording
+from .walk import depends_on, walk_back
 from .watch import wrote
-
-NO_OPTIONS: dict[str, Any] = {}
-INSTEAD_OF_AN_ARRAY = (
-    "fill a tensor instead of an array (a = mg.tensor(a); a[i] = t), join tensors by np.stack, or leave the tape "
-    "in so many words: t.numpy(), t.detach(), t.item()"
-)
-STORE_SUBSCR = dis.opmap["STORE_SUBSCR"]
-
-
-def _is_stored_by(frame: FrameType) -> bool:
-    """Tell whether a frame is at ``array[i] = t``: NumPy then asks t for a float, as ``float(t)`` does."""
-    return frame.f_code.co_code[frame.f_lasti] == STORE_SUBSCR
 
 
 def _operators(op: Any) -> tuple[Callable[[Any, Any], Tensor], Callable[[Any, Any], Tensor]]:
     """Make the method of a binary operator, and its reflection."""
-    return (lambda self, other: _binary(op, self, other)), (lambda self, other: _binary(op, other, self))
+    return (lambda self, other: binary(op, self, other)), (lambda self, other: binary(op, other, self))
 
 
 def _plain(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Make the method of an operator that gives plain booleans or integers, with no gradient."""
-    return lambda self, other: compare(self.data, _bare(other))
+    """Make the method of an operator that returns plain booleans or integers, which have no gradient."""
+    return lambda self, other: compare(self.data, bare(other))
 
 
 def _augmented(ufunc: Any) -> Callable[[Any, Any], Tensor]:
-    """Make the method of an augmented assignment: in place under no_grad; recorded, a new value elsewhere."""
+    """Make the method of an augmented assignment: in place under no_grad; elsewhere recorded, with a new value."""
 
     def method(self: Tensor, other: Any) -> Tensor:
         if recording.get() is None:
-            ufunc(self.data, _bare(other), out=self.data)
+            ufunc(self.data, bare(other), out=self.data)
             wrote(self.data)
         else:
-            self._become(_like_out(ufunc(self, other), self.data))
+            self._may_become(self.requires_grad or any_requires_grad(other))
+            value = fit_in_place(ufunc(self, other), self.data)
+            self.data, self._call, self.requires_grad = value.data, value._call, value.requires_grad
         return self
 
     return method
@@ -80,12 +67,13 @@ def _method(function: Callable[..., Any]) -> Callable[..., Tensor]:
 
     @wraps(function)
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
-        return _call(function, (self, *args), kwargs)
+        return call(function, (self, *args), kwargs)
 
     return method
 
 
-class Tensor:
+@results_are
+class Tensor(Variable, Dispatched):
     """An ndarray with a gradient, and the call that made it. Make one with `tensor`.
 
     NumPy's functions and Python's operators work on tensors as on arrays, with NumPy's shapes, broadcasting,
@@ -96,23 +84,27 @@ class Tensor:
     data : ndarray
         The values.
     grad : ndarray or None
-        On a leaf, what `backward` has summed up so far; of ``data``'s shape and dtype. None elsewhere.
+        On a leaf, the sum of the gradients that `backward` has found, of ``data``'s shape and dtype; set it to
+        None to start anew. None elsewhere.
     requires_grad : bool
         Whether gradients reach this tensor: a leaf made so, or the result of a call on one.
     """
 
-    __slots__ = ("__weakref__", "_call", "data", "grad", "requires_grad")
+    __slots__ = ()
 
-    data: Array
-    grad: Array | None
-    requires_grad: bool
-    _call: Call | None
+    @property
+    def grad(self) -> Array | None:
+        """On a leaf, the sum of the gradients that `backward` has found; None elsewhere, and before."""
+        return self._grad
 
-    def __init__(self, data: Array, requires_grad: bool = False, call: Call | None = None) -> None:
-        self.data = data
-        self.requires_grad = requires_grad
-        self.grad = None
-        self._call = call
+    @grad.setter
+    def grad(self, gradient: Any) -> None:
+        if gradient is not None:
+            gradient = as_array(bare(gradient))
+            if gradient.shape != self.shape:
+                raise ValueError(f"grad: got shape {gradient.shape}; the tensor's is {self.shape}")
+            gradient = gradient.astype(self.dtype, casting="same_kind", copy=False)
+        self._grad = gradient
 
     # -- what an array has ---------------------------------------------------------------------------------
 
@@ -140,7 +132,7 @@ class Tensor:
     @property
     def T(self) -> Tensor:
         """The tensor with its axes in reverse."""
-        return self.transpose()
+        return apply(TRANSPOSE, (self,))  # type: ignore[no-any-return]
 
     @property
     def mT(self) -> Tensor:
@@ -150,12 +142,12 @@ class Tensor:
     @property
     def real(self) -> Any:
         """The real part."""
-        return _call(np.real, (self,), {})
+        return call(np.real, (self,), {})
 
     @property
     def imag(self) -> Any:
         """The imaginary part."""
-        return _call(np.imag, (self,), {})
+        return call(np.imag, (self,), {})
 
     def item(self) -> Any:
         """Return the one entry as a Python number, off the tape."""
@@ -213,8 +205,8 @@ class Tensor:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if self.requires_grad and recording.get() is not None:
             raise TapeError(
-                "a tensor that requires a gradient became a plain array, which would cut it off from the tape; "
-                f"{INSTEAD_OF_AN_ARRAY}"
+                f"{who_asks()}: a tensor that requires a gradient became a plain array, which would cut it off "
+                f"from the tape; {INSTEAD_OF_AN_ARRAY}"
             )
         return np.array(self.data, dtype=dtype) if copy else np.asarray(self.data, dtype=dtype)
 
@@ -222,13 +214,13 @@ class Tensor:
         if self.requires_grad and recording.get() is not None:
             if self._call is not None and differentiated and depends_on(self._call, differentiated):
                 raise TapeError(
-                    f"{kind}() of a tensor inside grad would cut it off from the tape; keep the tensor, or leave "
-                    f"the tape in so many words: t.item(). If this was array[i] = t: {INSTEAD_OF_AN_ARRAY}"
+                    f"{kind}() of a tensor inside grad would cut it off from the tape; keep the tensor, or "
+                    f"{EXPLICITLY}. If this was array[i] = t: {INSTEAD_OF_AN_ARRAY}"
                 )
-            if _is_stored_by(sys._getframe(2)):
+            if is_stored():
                 raise TapeError(
-                    "array[i] = t would cut the tensor t, which requires a gradient, off from the tape; "
-                    f"{INSTEAD_OF_AN_ARRAY}"
+                    "array[i] = t (or array.fill, np.fromiter) would cut the tensor t, which requires a gradient, off "
+                    f"from the tape; {INSTEAD_OF_AN_ARRAY}"
                 )
         return self.data if self.ndim == 0 else self.item()
 
@@ -271,7 +263,7 @@ class Tensor:
 
     def __pow__(self, other: Any) -> Tensor:
         if type(other) is int and other == 2:
-            return apply(SQUARE, self)
+            return apply(SQUARE, (self,))  # type: ignore[no-any-return]
         return self._power(other)
 
     def __floordiv__(self, other: Any) -> Any:
@@ -287,23 +279,23 @@ class Tensor:
         return ~self.data
 
     def __neg__(self) -> Tensor:
-        return apply(NEGATIVE, self)
+        return apply(NEGATIVE, (self,))  # type: ignore[no-any-return]
 
     def __pos__(self) -> Tensor:
-        return apply(POSITIVE, self)
+        return apply(POSITIVE, (self,))  # type: ignore[no-any-return]
 
     def __abs__(self) -> Tensor:
-        return apply(ABSOLUTE, self)
+        return apply(ABSOLUTE, (self,))  # type: ignore[no-any-return]
 
     # -- writing: recorded, a tensor gets a new value, and whoever read the old one keeps it ----------------
 
     def __getitem__(self, index: Any) -> Tensor:
-        return apply(GETITEM, self, index=_kept(index))
+        return apply(GETITEM, (self,), {"index": _kept(index)})  # type: ignore[no-any-return]
 
     def __setitem__(self, index: Any, value: Any) -> None:
         index = _kept(index)
-        if (mode := recording.get()) is None:
-            self.data[index] = _bare(value)
+        if recording.get() is None:
+            self.data[index] = bare(value)
             wrote(self.data)
             return
         if views_another(self.data) and not self._is_argument():
@@ -311,24 +303,29 @@ class Tensor:
                 "in-place change of a view: recorded, it would not reach the tensor that is viewed; write to that "
                 "one, t[0, 1] = value in place of t[0][1] = value, or change a copy, t[0].copy()"
             )
-        written = apply(SETITEM, self, value, index=index)
-        if written._call is not None:
-            # The rules read no values of the two whole arrays: a loop that fills an array keeps one, not all.
-            number, op, (old, new_part), parents, options, new = written._call
-            written._call = call = (number, op, [_outline(old), new_part], parents, options, _outline(new))
-            if mode.watches:
-                mode.called(call)
-        self._become(written)
+        self._may_become(self.requires_grad or any_requires_grad(value))
+        in_place = owns_data(
+            self
+        )  # no call and no view has this array: a loop that fills it need not copy it
+        (old, part), parents = unwrap(SETITEM, (self, value))
+        if in_place and not _has_stand_ins((part, index)):
+            old[index] = part
+            new = old
+        else:
+            new = setitem(old, part, index)
+        # The gradient depends on no value of the two whole arrays: the tape keeps their shapes alone.
+        written = record(SETITEM, [_outline(old), part], parents, {"index": index}, _outline(new))
+        self.data, self._call, self.requires_grad = new, written._call, written.requires_grad
 
-    def _become(self, value: Tensor) -> None:
+    def _may_become(self, requires_grad: bool) -> None:
+        """Refuse a recorded change in place of a leaf, and one that would give integers a gradient."""
         if self._call is None and self.requires_grad:
             raise RuntimeError(
                 "in-place change of a leaf that requires a gradient; to update a parameter use `with mg.no_grad():`, "
                 "to compute with a changed value change a copy, t.copy()"
             )
-        if value.requires_grad and value.dtype.kind != "f":
+        if requires_grad and self.dtype.kind != "f":
             raise TypeError(f"a tensor of dtype {self.dtype} cannot hold values that require a gradient")
-        self.data, self._call, self.requires_grad = value.data, value._call, value.requires_grad
 
     def _is_argument(self) -> bool:
         """Tell whether this is what `grad` made of an argument: its call hands an array on as it is."""
@@ -343,24 +340,7 @@ class Tensor:
     __ipow__ = _augmented(np.power)
     __imatmul__ = _augmented(np.matmul)
 
-    # -- NumPy's protocols ---------------------------------------------------------------------------------
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
-        if out is not None:
-            return _call_into(out, ufunc, method, inputs, kwargs)
-        if method == "__call__":
-            op = None if kwargs else OPS.get(ufunc)
-            return apply(op, *inputs) if type(op) is Op else _call(ufunc, inputs, kwargs)
-        if recording.get() is not None and any_requires_grad((inputs, kwargs)):
-            if method in METHODS and ufunc in OPS:
-                return METHODS[method](ufunc, *inputs, **kwargs)
-            raise _no_rule(ufunc, method)
-        if method == "at":
-            wrote(_bare(inputs[0]))
-        return _tensors(getattr(ufunc, method)(*_bare(inputs), **_bare(kwargs)), False)
-
-    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return _call(function, args, kwargs)
+    # -- methods that are NumPy's functions -----------------------------------------------------------------
 
     sum, mean, prod = _method(np.sum), _method(np.mean), _method(np.prod)
     max, min = _method(np.max), _method(np.min)
@@ -439,7 +419,7 @@ class Tensor:
             gradients, leaves = walk_back(self._call, g)
         for key, leaf in leaves.items():
             g = gradients[key]
-            leaf.grad = g if leaf.grad is None else as_array(leaf.grad + g)
+            leaf._grad = g if leaf._grad is None else as_array(leaf._grad + g)
 
 
 def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
@@ -463,6 +443,8 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
     if isinstance(data, (list, tuple)) and any_requires_grad(data):
         stacked: Any = np.stack([each if type(each) is Tensor else tensor(each) for each in data])
         return stacked if dtype is None else stacked.astype(dtype)  # type: ignore[no-any-return]
+    if isinstance(data, np.ndarray) and type(data) not in ARRAYS:
+        raise foreign(type(data), "tensor")
     array: Any = data.astype(dtype or data.dtype) if type(data) in STAND_INS else np.array(data, dtype=dtype)
     if array.dtype.kind not in "fiubc":
         raise TypeError(f"tensor: data has dtype {array.dtype}; expected numbers or booleans")
@@ -474,242 +456,21 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
     return Tensor(array, bool(requires_grad))
 
 
-def lift(array: Array, parent: Parent) -> Tensor:
-    """Return the tensor of an array that came from parent: a call, or a leaf."""
-    if isinstance(parent, Tensor):
-        return parent
-    result = _new(Tensor)
-    result.data = array
-    result.grad = None
-    result.requires_grad = True
-    result._call = parent
-    return result
-
-
-def apply(op: Any, /, *operands: Any, **options: Any) -> Tensor:
-    """Call an op, or a layer, on tensors and arrays; record it where an operand requires a gradient.
-
-    The result is a tensor, if an operand is one.
-
-    Raises
-    ------
-    TypeError
-        If an option is a tensor.
-    """
-    args: list[Any] = []
-    parents: list[Parent] = []
-    tensors = needed = False
-    plain = PLAIN if op.rules is not None else ARRAYS
-    for x in operands:
-        if type(x) is Tensor:
-            tensors = True
-            args.append(x.data)
-            if x.requires_grad:
-                needed = True
-                parents.append(x._call or x)
-                continue
-        else:
-            args.append(
-                array_of(x, op.name, f"input {len(args)}")
-                if type(x) not in plain and isinstance(x, ARRAY_LIKE)
-                else x
-            )
-        parents.append(None)
-    for name in options:
-        if type(options[name]) is Tensor:
-            raise TypeError(f"{op.name}: {name} is a tensor; give it by its position, as an input")
-    try:
-        out = op.forward(*args, **options) if options else op.forward(*args)
-        if op.rules is None and op.checked is not None and out[0].dtype.kind != "f":
-            out = op.checked(*args, **options)
-    except BARE as error:
-        told = (
-            explained(error, op.name, [(f"input {i}", x) for i, x in enumerate(args)])
-            if op.rules is None
-            else None
-        )
-        if told is None:
-            raise
-        raise told from error
-    if op.rules is None:  # a layer
-        if not op.tested and (type(out) is not tuple or len(out) != 2):
-            raise TypeError(f"{op.name}: the forward returned {type(out).__name__}; expected (out, cache)")
-        out, options["cache"] = out
-        if not tensors:
-            return out  # type: ignore[no-any-return]
-    if type(out) is not np.ndarray:
-        out = as_array(out)
-    result = _new(Tensor)
-    result.data = out
-    result.grad = None
-    if needed and (mode := recording.get()) is not None:
-        result.requires_grad = True
-        result._call = call = (next_number(), op, args, parents, options, out)
-        if mode.watches:
-            mode.called(call)
-    else:
-        result.requires_grad = False
-        result._call = None
-    return result
-
-
-def _binary(op: Any, x: Any, y: Any) -> Tensor:
-    """Do as `apply` does, for an op of two operands, one of them a tensor, and no options: the fast path."""
-    x_parent: Parent = None
-    y_parent: Parent = None
-    if type(x) is Tensor:
-        if x.requires_grad:
-            x_parent = x._call or x
-        x = x.data
-    elif type(x) not in PLAIN:
-        x = np.asarray(x)
-    if type(y) is Tensor:
-        if y.requires_grad:
-            y_parent = y._call or y
-        y = y.data
-    elif type(y) not in PLAIN:
-        y = np.asarray(y)
-    out = op.forward(x, y)
-    if type(out) is not np.ndarray:
-        out = as_array(out)
-    result = _new(Tensor)
-    result.data = out
-    result.grad = None
-    if (x_parent is None and y_parent is None) or (mode := recording.get()) is None:
-        result.requires_grad = False
-        result._call = None
-    else:
-        result.requires_grad = True
-        result._call = call = (next_number(), op, (x, y), (x_parent, y_parent), NO_OPTIONS, out)
-        if mode.watches:
-            mode.called(call)
-    return result
-
-
-ARRAY_LIKE = (np.ndarray, np.generic, list, tuple, range, float, int, bool, complex)
-_new = Tensor.__new__
-
-MAY_HOLD_TENSORS = (Tensor, dict, list, tuple)
-
-
-def _call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Call any NumPy function, some of whose arguments are tensors."""
-    op = OPS.get(function)
-    if "out" in kwargs and kwargs["out"] is None:
-        kwargs = {name: value for name, value in kwargs.items() if name != "out"}
-    if recording.get() is None or not any_requires_grad((args, kwargs)):
-        written = kwargs.get("out", args[0] if facts(function).in_place else None)
-        if written is not None:
-            wrote(_bare(written))
-        return _tensors(
-            function(*_bare(args), **_bare(kwargs)), op is not None or bool(facts(function).constant)
-        )
-    if isinstance(op, Composite):
-        return op(*args, **kwargs)
-    if op is not None:
-        operands, options = op.bind(*args, **kwargs)
-        if any_requires_grad(options):
-            raise TapeError(f"numpy.{op.name}: no backward rule for a tensor as an option; detach it")
-        return apply(op, *operands, **_bare(options))
-    if "out" not in kwargs and not facts(function).in_place:
-        out = function(*_bare(args), **_bare(kwargs))
-        if facts(function).constant:
-            return _tensors(out, True)
-        if not _has_numbers(out):
-            return out
-    raise _no_rule(function)
-
-
-def _no_rule(function: Any, method: str = "") -> TapeError:
-    known = facts(function)
-    name = f"{getattr(function, '__module__', None) or 'numpy'}.{function.__name__}{method and '.'}{method}"
-    why = f" ({known.no_gradient})" if known.no_gradient else ""
-    instead = f"write {known.instead}" if known.instead else "write it with functions that have one"
-    return TapeError(
-        f"{name} has no backward rule{why}; {instead}, wrap a hand-derived pair as mg.layer(forward, backward), or "
-        "leave the tape explicitly: t.detach(), t.numpy()"
-    )
-
-
-def _call_into(
-    out: tuple[Any, ...], ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    """Call a ufunc with ``out``: NumPy's way where no gradient is needed; recorded, for ``array += tensor``."""
-    if recording.get() is None or not any_requires_grad((inputs, out, kwargs)):
-        getattr(ufunc, method)(*_bare(inputs), out=_bare(out), **_bare(kwargs))
-        for array in _bare(out):
-            if array is not None:
-                wrote(array)
-        return out[0] if len(out) == 1 else out
-    if method == "__call__" and out[0] is inputs[0] and type(out[0]) is np.ndarray:
-        return _like_out(ufunc(*inputs, **kwargs), out[0])
-    raise TapeError(
-        f"numpy.{ufunc.__name__}: out= would cut the result off from the tape; write t = np.{ufunc.__name__}(...)"
-    )
-
-
-def _like_out(value: Any, out: Array) -> Any:
-    """Return a value as NumPy would have put it into ``out``: of its dtype, if that may be, and its shape."""
-    if value.shape != out.shape:
-        raise ValueError(
-            f"in-place change: a result of shape {value.shape} does not fit into shape {out.shape}"
-        )
-    if not np.can_cast(value.dtype, out.dtype, "same_kind"):
-        raise TypeError(
-            f"in-place change: a result of dtype {value.dtype} does not fit into dtype {out.dtype}"
-        )
-    return value if value.dtype == out.dtype else value.astype(out.dtype)
-
-
-def _bare(x: Any) -> Any:
-    """Return arguments with each tensor's array in its place, however nested."""
-    if type(x) is Tensor:
-        return x.data
-    if type(x) in (tuple, list):
-        return type(x)([_bare(each) for each in x])
-    if type(x) is dict:
-        return {key: _bare(each) for key, each in x.items()}
-    return x
-
-
 def _kept(index: Any) -> Any:
-    """Return an index as the tape may keep it: of tensors the arrays, and of arrays copies."""
+    """Return an index as the tape may keep it: arrays for tensors, and copies of arrays."""
+    if type(index) is int or type(index) is slice:
+        return index
     if type(index) is tuple:
         return tuple([_kept(each) for each in index])
-    index = _bare(index)
+    index = bare(index)
     if type(index) in STAND_INS:
         return copy(index)
     return np.array(index) if isinstance(index, np.ndarray) else index
 
 
-def any_requires_grad(x: Any) -> bool:
-    """Tell whether a tensor among nested arguments requires a gradient."""
-    if type(x) is Tensor:
-        return x.requires_grad
-    if isinstance(x, dict):
-        x = x.values()
-    elif not isinstance(x, (tuple, list)):
-        return False
-    for each in x:
-        if type(each) not in PLAIN and isinstance(each, MAY_HOLD_TENSORS) and any_requires_grad(each):
-            return True
-    return False
-
-
-def _has_numbers(x: Any) -> bool:
-    """Tell whether a result has entries that could have had a gradient: floats, or objects."""
-    if isinstance(x, (tuple, list)):
-        return any(_has_numbers(each) for each in x)
-    return isinstance(x, (np.ndarray, np.generic, float, complex)) and as_array(x).dtype.kind in "fcO"
-
-
-def _tensors(x: Any, all_arrays: bool) -> Any:
-    """Make constant tensors of float arrays, or of all arrays, in a function's result."""
-    if type(x) in (tuple, list):
-        return type(x)([_tensors(each, all_arrays) for each in x])
-    if isinstance(x, (np.ndarray, np.generic)) and (all_arrays or x.dtype.kind == "f"):
-        return Tensor(as_array(x))
-    return x
+def _has_stand_ins(x: Any) -> bool:
+    """Tell whether there is a stand-in for an array in nested tuples."""
+    return any(map(_has_stand_ins, x)) if type(x) is tuple else type(x) in STAND_INS
 
 
 def _outline(array: Array) -> Array:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from .arrays import as_array
+from .calls import any_requires_grad
 from .containers import map_tree
 from .derivatives import as_input, grad, plain, pulled_back, recorded
 from .recording import Call, recording
-from .tensor import Tensor, any_requires_grad
+from .tensor import Tensor
 
 
 def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:

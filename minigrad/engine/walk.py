@@ -5,13 +5,13 @@ A call's number is higher than its parents': walking numbers downwards is a topo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from sys import getrefcount
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
 
 from .arrays import as_array
+from .ownership import owns_value
 from .recording import Array, Call, Leaf, Parent, differentiated, recording
 from .watch import Anomaly, check_unwritten, last_write
 
@@ -74,7 +74,7 @@ def walk_back(
     call: Call,
     g: Any,
     targets: Collection[int] = (),
-    lift: Callable[[Any, Parent], Any] | None = None,
+    lift: Callable[[Array, Parent], Any] | None = None,
     behind: tuple[dict[int, Call], bool] | None = None,
 ) -> tuple[dict[int, Any], dict[int, Leaf]]:
     """Walk a tape backwards from a call whose result has the gradient g.
@@ -96,108 +96,61 @@ def walk_back(
         The leaves, by minus ``id``.
     """
     calls, others = ancestors(call, targets) if behind is None else behind
-    mode = recording.get()
-    anomaly = mode if isinstance(mode, Anomaly) else None
-    written = last_write()
     gradients = {call[0]: g}
-    ours: set[int] = set()  # whose gradient no one else holds, so that it may be added to in place
-    leaves: dict[int, Leaf] = {}
-    for number in sorted(calls, reverse=True):
-        _, op, operands, parents, options, out = call = calls[number]
-        g = gradients.pop(number)
-        if number < written:
-            check_unwritten(call)
-        if anomaly is not None:
-            anomaly.check(call)
-        if lift is not None:
-            operands = [x if p is None else lift(x, p) for x, p in zip(operands, parents, strict=True)]
-            out = lift(out, call)
-        rules = op.rules
-        if rules is None:  # a layer, whose gradients come all at once
-            cache = options["cache"] if lift is None else op.cache_on_tape(operands, options, out)
-            if not targets:
-                needs: Sequence[Any] = [p is not None for p in parents]
-            elif others:
-                needs = [type(p) is tuple and (p[0] in calls or p[0] in targets) for p in parents]
-            else:
-                needs = parents  # as good as bools: a call is true, None is not
-            if not op.tested:
-                together = op.careful_backward(g, cache, list(map(bool, needs)), operands)
-            else:
-                together = op.backward(g, cache, needs) if op.takes_needs else op.backward(g, cache)
-                if type(together) is not tuple:
-                    together = (together,)
-        for i, parent in enumerate(parents):
-            if parent is None:
-                continue
-            if type(parent) is tuple:
-                key = parent[0]
-                if others and key not in calls and key not in targets:
-                    continue
-            elif targets:
-                continue
-            else:
-                key = -id(parent)
-                leaves[key] = parent
-            x = operands[i]
-            if rules is None:
-                dx = together[i]
-            else:
-                dx = rules[i](g, out, *operands, **options) if options else rules[i](g, out, *operands)
-                if dx.shape != x.shape:
-                    dx = _fit(dx, x.shape)
-            if dx.dtype is not x.dtype and dx.dtype != x.dtype:
-                dx = dx.astype(x.dtype, casting="same_kind")
-            if anomaly is not None:
-                anomaly.differentiated(call, i, g, dx)
-            if key not in gradients:
-                if (
-                    key not in calls
-                    and lift is None
-                    and dx.base is None
-                    and getrefcount(dx) <= (ALONE if rules else ALONE + 1)
-                ):
-                    ours.add(key)
-                gradients[key] = dx
-            elif key in ours and type(dx) is np.ndarray:
-                gradients[key] += dx
-            else:
-                gradients[key] = gradients[key] + dx
-                if lift is None:
-                    ours.add(key)
-    for key, g in gradients.items():
-        if key not in ours or type(g) is not np.ndarray:
-            gradients[key] = g.copy() if lift is not None else as_array(g.copy())
+    del g  # so that the dict alone holds it
+    leaves = _walk(calls, gradients, calls.keys() | targets if others and targets else None, lift)
+    for key in gradients:
+        if not owns_value(gradients, key):
+            copied = gradients[key].copy()
+            gradients[key] = copied if lift is not None else as_array(copied)
     return gradients, leaves
 
 
-def _fit(g: Any, shape: tuple[int, ...]) -> Any:
-    """Sum g over the axes along which an operand of this shape was broadcast, or spread it over the shape."""
-    lead = g.ndim - len(shape)
-    axes = tuple([i for i in range(g.ndim) if i < lead or (shape[i - lead] == 1 and g.shape[i] != 1)])
-    if axes:
-        g = np.sum(g, axis=axes, keepdims=True)
-    if lead > 0:
-        g = np.reshape(g, g.shape[lead:])
-    return g if g.shape == shape else np.broadcast_to(g, shape)
+def _walk(
+    calls: dict[int, Call],
+    gradients: dict[int, Any],
+    wanted: Collection[int] | None,
+    lift: Callable[[Array, Parent], Any] | None,
+) -> dict[int, Leaf]:
+    """Replace the gradients of calls' results by those of their operands, the last call first.
 
-
-def _references_of_a_new_array() -> int:
-    array = np.empty(0)
-    return getrefcount(array)
-
-
-def _references_of_a_base() -> int:
-    view = np.empty(1).reshape(1, 1)
-    return getrefcount(view.base)
-
-
-ALONE = _references_of_a_new_array()
-"""The reference count, read as above, of an array that one local variable holds and nothing else."""
-ALONE_BELOW = _references_of_a_base()
-"""That of an array which only a view of it holds: what some of NumPy's functions return."""
-
-
-def views_another(array: Array) -> bool:
-    """Tell whether an array is a view of one that something else holds too."""
-    return array.base is not None and getrefcount(array.base) > ALONE_BELOW
+    Where ``wanted`` is given, no gradients but those of the calls of these numbers are computed.
+    """
+    mode = recording.get()
+    anomaly = mode if isinstance(mode, Anomaly) else None
+    written = last_write()
+    leaves: dict[int, Leaf] = {}
+    for number in sorted(calls, reverse=True):  # only later calls use a result: its gradient is complete
+        _, op, operands, parents, options, out = call = calls[number]
+        if number < written:
+            check_unwritten(call)
+        if op.writes and not owns_value(gradients, number):
+            gradients[number] = gradients[number].copy()
+        g = gradients.pop(number)
+        keys = [
+            0 if p is None else p[0] if type(p) is tuple else -id(p) for p in parents
+        ]  # 0: needs no gradient
+        if wanted is not None:
+            keys = [key if key in wanted else 0 for key in keys]
+        if lift is not None:
+            operands = [x if p is None else lift(x, p) for x, p in zip(operands, parents, strict=True)]
+            out = lift(out, call)
+        if anomaly is None:
+            found = op.gradients(g, out, operands, options, keys)
+        else:
+            found = anomaly.gradients(call, g, out, operands, keys)
+        for key, dx, parent in zip(keys, found, parents, strict=True):
+            if key == 0:
+                continue
+            if key < 0:
+                leaves[key] = parent
+            if key not in gradients:
+                gradients[key] = dx
+                continue
+            if type(dx) is np.ndarray and owns_value(gradients, key):
+                gradients[key] += dx
+            else:  # others may hold it: the other operand of an addition, whose gradient is the same array; a cache
+                gradients[key] = gradients[key] + dx
+            if anomaly is not None:
+                anomaly.added(call, gradients[key], dx)
+    return leaves

@@ -55,22 +55,34 @@ class Anomaly(Recording):
             )
         self.prints[number] = [_fingerprint(x) for x in (*operands, out)]
 
-    def check(self, call: Call) -> None:
-        """Refuse to walk back through a call whose arrays have changed since."""
-        number, op, operands, _, _, out = call
-        for i, (array, before) in enumerate(zip((*operands, out), self.prints.get(number, ()), strict=False)):
+    def gradients(self, call: Call, g: Any, out: Any, operands: Sequence[Any], needs: Sequence[Any]) -> Any:
+        """Return the gradients of a call's operands; refuse arrays that changed since, and a NaN made of numbers."""
+        number, op, arrays, _, options, result = call
+        for i, (array, before) in enumerate(
+            zip((*arrays, result), self.prints.get(number, ()), strict=False)
+        ):
             if before != _fingerprint(array):
-                raise _changed(op, i, array, operands)
+                raise _changed(op, i, array, arrays)
+        had_nan = _has_nan(g)
+        found = op.gradients(g, out, operands, options, needs)
+        for i, dx in enumerate(found):
+            if not had_nan and needs[i] and _has_nan(dx):
+                raise FloatingPointError(
+                    f"{op.name}: its backward rule made a NaN, in the gradient of operand {i}"
+                )
+        return found
 
-    def differentiated(self, call: Call, index: int, g: Any, gradient: Any) -> None:
-        """Refuse a gradient that made a NaN of numbers."""
-        if _has_nan(gradient) and not _has_nan(g):
+    def added(self, call: Call, total: Any, dx: Any) -> None:
+        """Refuse a sum of gradients that has a NaN, though what was added last has none."""
+        if _has_nan(total) and not _has_nan(dx):
             raise FloatingPointError(
-                f"{call[1].name}: its backward rule made a NaN, in the gradient of operand {index}"
+                f"{call[1].name}: the gradient of an operand, of shape {np.shape(dx)}, and the operand's gradient from "
+                "other calls add up to NaN (inf - inf)"
             )
 
 
 def _has_nan(x: Any) -> bool:
+    x = x if isinstance(x, (np.ndarray, np.generic, float)) else getattr(x, "data", None)  # of a tensor
     array = np.asarray(x) if isinstance(x, (np.ndarray, np.generic, float)) else None
     return array is not None and array.dtype.kind == "f" and bool(np.isnan(array).any())
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..engine.recording import Call, Parent
 from ..engine.tensor import Tensor
-from ..engine.walk import ancestors, walk_back
+from ..engine.walk import ancestors
+from ..engine.watch import check_unwritten
 from .drawing import LIMIT, Drawing, constant_box, draw, leaf_box, said, too_long
 
 
@@ -63,17 +64,17 @@ def gradient_norms(result: Tensor, calls: Sequence[Call]) -> dict[int, float]:
             f"{result.requires_grad}; expected one entry that requires a gradient: reduce it (t.sum()), or leave "
             "gradients out"
         )
-    stands_in = {call[0]: Tensor(call[5], True) for call in calls}
-    keys = {-id(leaf): number for number, leaf in stands_in.items()}
     waiting: dict[int, Any] = {calls[-1][0] if calls else -id(result): np.ones(result.shape, result.dtype)}
     norms = {}
-    for number, op, operands, parents, options, out in reversed(calls):
+    for call in reversed(calls):
+        check_unwritten(call)
+        number, op, operands, parents, options, out = call
         g = waiting.pop(number)
         norms[number] = _norm(g)
-        alone = [stands_in[p[0]] if type(p) is tuple else p for p in parents]
-        for key, dx in walk_back((number, op, operands, alone, options, out), g)[0].items():
-            key = keys.get(key, key)
-            waiting[key] = waiting[key] + dx if key in waiting else dx
+        keys = [0 if p is None else p[0] if type(p) is tuple else -id(p) for p in parents]
+        for key, dx in zip(keys, op.gradients(g.copy(), out, operands, options, keys), strict=True):
+            if key:
+                waiting[key] = waiting[key] + dx if key in waiting else dx
     return norms | {key: _norm(g) for key, g in waiting.items()}
 
 

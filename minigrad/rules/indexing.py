@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -66,12 +67,17 @@ def setitem(a: Any, value: Any, index: Any) -> Any:
     return out
 
 
-def _overwritten(g: Any, out: Any, a: Any, value: Any, index: Any) -> Any:
-    """What was written over has no gradient."""
-    return setitem(g, 0, index)
+def _setitem(needs: Sequence[Any], g: Any, out: Any, a: Any, value: Any, index: Any) -> list[Any]:
+    """Give the value the gradient where it was written; what was written over has none."""
+    part = _written(g, index) if needs[1] else None
+    if type(g) is np.ndarray:  # g's own memory: a loop that fills an array row by row copies rows alone
+        part = None if part is None else np.array(part)
+        g[index] = 0
+        return [g, part]
+    return [setitem(g, 0, index) if needs[0] else None, part]
 
 
-def _written(g: Any, out: Any, a: Any, value: Any, index: Any) -> Any:
+def _written(g: Any, index: Any) -> Any:
     """Read the gradient where value was written; of a repeated entry's values only the last has one."""
     if not _repeats(index):
         return getitem(g, index)
@@ -91,6 +97,17 @@ def _scatter_inputs(draw: Draw) -> Call:
     return (draw.array(np.shape(a[index])), index, a.shape), {}
 
 
-GETITEM = declare(getitem, lambda g, out, a, index: scatter(g, index, a.shape), inputs=_getitem_inputs)
-SETITEM = declare(setitem, _overwritten, _written, inputs=_setitem_inputs)
+GETITEM = declare(
+    getitem,
+    lambda g, out, a, index: scatter(g, index, a.shape),
+    forward=lambda a, index: a[index],
+    inputs=_getitem_inputs,
+)
+SETITEM = declare(
+    setitem,
+    together=_setitem,
+    writes=True,
+    arity=2,
+    inputs=_setitem_inputs,
+)
 declare(scatter, lambda g, out, part, index, shape: getitem(g, index), inputs=_scatter_inputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from string import ascii_letters
 from typing import Any
 
@@ -166,7 +167,17 @@ def _einsum_call(subscripts: Any, *operands: Any, optimize: Any = False) -> Call
     return operands, {"subscripts": subscripts, "optimize": optimize}
 
 
-def _einsum(index: int, g: Any, out: Any, *operands: Any, subscripts: str, optimize: Any = False) -> Any:
+def _einsum(
+    needs: Sequence[Any], g: Any, out: Any, *operands: Any, subscripts: str, optimize: Any = False
+) -> list[Any]:
+    """Contract g with the other operands, to the labels of the one in question."""
+    return [
+        _einsum_operand(i, g, operands, subscripts, bool(optimize)) if need else None
+        for i, need in enumerate(needs)
+    ]
+
+
+def _einsum_operand(index: int, g: Any, operands: Sequence[Any], subscripts: str, optimize: bool) -> Any:
     """Contract g with the other operands, to the labels of the one in question.
 
     A label that only this operand has was summed away: ones bring it back. A label twice in this operand read
@@ -187,12 +198,12 @@ def _einsum(index: int, g: Any, out: Any, *operands: Any, subscripts: str, optim
             if label not in known:
                 others.append((label, np.ones(side, g.dtype)))
     lefts = ",".join([right, *(t for t, _ in others)])
-    return np.einsum(f"{lefts}->{target}", g, *(o for _, o in others), optimize=bool(optimize))
+    return np.einsum(f"{lefts}->{target}", g, *(o for _, o in others), optimize=optimize)
 
 
 declare(
     np.einsum,
-    each=_einsum,
+    together=_einsum,
     bind=_einsum_call,
     forward=lambda *operands, subscripts, optimize: np.einsum(subscripts, *operands, optimize=optimize),
     inputs=_einsum_inputs,

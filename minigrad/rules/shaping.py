@@ -17,7 +17,7 @@ def _reshape_inputs(draw: Draw) -> Call:
 declare(
     np.reshape,
     lambda g, out, a, shape: np.reshape(g, a.shape),
-    forward=lambda a, shape: np.reshape(a, shape),  # NumPy 1.26 has another name for shape
+    forward=lambda a, shape: a.reshape(shape),  # NumPy 1.26 has another name for shape
     inputs=_reshape_inputs,
     memory="view",
 )
@@ -41,7 +41,13 @@ def _two_axes(draw: Draw) -> Call:
     return (x, draw.integer(-x.ndim, x.ndim - 1), draw.integer(-x.ndim, x.ndim - 1)), {}
 
 
-declare(np.transpose, _transpose, inputs=_permutation, memory="view")
+TRANSPOSE = declare(
+    np.transpose,
+    _transpose,
+    forward=lambda a, axes=None: a.transpose(axes),
+    inputs=_permutation,
+    memory="view",
+)
 declare(np.swapaxes, lambda g, out, a, axis1, axis2: np.swapaxes(g, axis1, axis2), inputs=_two_axes)
 declare(
     np.moveaxis,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -20,27 +21,31 @@ def _list_inputs(draw: Draw) -> Call:
 
 
 def _concatenate_call(arrays: Any, axis: Any = 0) -> Call:
-    """Note where each array starts in the result, once for all of them."""
-    if axis is None:
-        lengths = [np.size(a) for a in arrays]
-    else:
-        lengths = [np.shape(a)[axis] if -np.ndim(a) <= axis < np.ndim(a) else 0 for a in arrays]
-    return tuple(arrays), {"axis": axis, "starts": [0, *accumulate(lengths)]}
+    return tuple(arrays), {"axis": axis}
 
 
-def _concatenate(index: int, g: Any, out: Any, *arrays: Any, axis: Any, starts: list[int]) -> Any:
-    """Cut the operand's piece out."""
-    piece = slice(starts[index], starts[index + 1])
-    if axis is None:
-        return np.reshape(g[piece], arrays[index].shape)
-    return g[(slice(None),) * (axis % g.ndim) + (piece,)]
+def _concatenate(needs: Sequence[Any], g: Any, out: Any, *arrays: Any, axis: Any) -> list[Any]:
+    """Cut each operand's piece out."""
+    before = () if axis is None else (slice(None),) * (axis % g.ndim)
+    lengths = [np.size(a) if axis is None else a.shape[axis] for a in arrays]
+    ends = list(accumulate(lengths))
+    pieces = [
+        g[(*before, slice(end - length, end))] if need else None
+        for need, length, end in zip(needs, lengths, ends, strict=True)
+    ]
+    if axis is not None:
+        return pieces
+    return [
+        piece if piece is None else np.reshape(piece, a.shape)
+        for piece, a in zip(pieces, arrays, strict=True)
+    ]
 
 
 declare(
     np.concatenate,
-    each=_concatenate,
+    together=_concatenate,
     bind=_concatenate_call,
-    forward=lambda *arrays, axis, starts: np.concatenate(arrays, axis),
+    forward=lambda *arrays, axis: np.concatenate(arrays, axis),
     inputs=_list_inputs,
     memory="out",
 )
@@ -51,9 +56,20 @@ def _stack_inputs(draw: Draw) -> Call:
     return ([draw.array(shape) for _ in range(draw.integer(1, 3))],), {"axis": draw.integer(-1, len(shape))}
 
 
-@compose(np.stack, inputs=_stack_inputs, memory="out")
-def _stack(arrays: Any, axis: int = 0) -> Any:
-    return np.concatenate([np.expand_dims(a, axis) for a in arrays], axis=axis)
+def _stack(needs: Sequence[Any], g: Any, out: Any, *arrays: Any, axis: int) -> list[Any]:
+    """Cut each operand's slice out."""
+    before = (slice(None),) * (axis % g.ndim)
+    return [g[(*before, i)] if need else None for i, need in enumerate(needs)]
+
+
+declare(
+    np.stack,
+    together=_stack,
+    bind=lambda arrays, axis=0: (tuple(arrays), {"axis": axis}),
+    forward=lambda *arrays, axis: np.stack(arrays, axis),
+    inputs=_stack_inputs,
+    memory="out",
+)
 
 
 def _like_shape(function: Any, a: Any, *args: Any) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property, partial, wraps
+from functools import cached_property, wraps
+from itertools import takewhile
 from typing import Any, Protocol
 
 import numpy as np
@@ -47,11 +49,16 @@ class Op:
         ``g`` of the output ``out``. Its shape may be any that broadcasts against the operand's and its dtype
         any float: the tape sums, spreads and casts. A rule is pure NumPy: it runs on arrays, and on tensors
         for higher derivatives. What follows ``out`` is named as in NumPy.
-    each
-        In place of ``rules``, for a call with any number of operands: ``each(index, g, out, *operands,
-        **options)``, the gradient of operand ``index``.
+    together
+        In place of ``rules``, for a call with any number of operands, or whose gradients share work:
+        ``together(needs, g, out, *operands, **options)``, the gradients of all operands in a list. ``needs`` has an
+        entry for each, which is true where its gradient is wanted; elsewhere None may stand for it.
+    writes
+        Whether ``together`` writes into g: it is then given an array that nothing else holds.
+    arity
+        With ``together``: how many operands there are, if always as many.
     bind
-        With ``each``: ``bind(*args, **kwargs) -> (operands, options)``.
+        With ``together``, if there may be any number: ``bind(*args, **kwargs) -> (operands, options)``.
     forward
         How the recorded call is computed, where that is not ``function(*operands, **options)``.
     inputs
@@ -64,7 +71,9 @@ class Op:
         rules: Sequence[Rule],
         inputs: Callable[[Draw], Call] | None,
         *,
-        each: Rule | None = None,
+        together: Callable[..., Sequence[Any]] | None = None,
+        writes: bool = False,
+        arity: int | None = None,
         bind: Callable[..., Call] | None = None,
         forward: Callable[..., Any] | None = None,
     ) -> None:
@@ -72,23 +81,77 @@ class Op:
         self.name: str = function.__name__
         self.inputs = inputs
         self.forward = forward or function
-        self.rules = rules if each is None else Each(each)
-        self.arity = len(rules)
+        self.rules = rules
+        self.together = together
+        self.writes = writes
+        self.arity = len(rules) if arity is None else arity
         self.bind = bind or self._bind
+
+    def gradients(
+        self, g: Any, out: Any, operands: Sequence[Any], options: dict[str, Any], needs: Sequence[Any]
+    ) -> list[Any]:
+        """Return the gradient of each operand, of its shape and dtype; None where ``needs`` is false."""
+        if self.together is None:
+            found = [
+                rule(g, out, *operands, **options) if need else None
+                for rule, need in zip(self.rules, needs, strict=True)
+            ]
+        else:
+            found = list(self.together(needs, g, out, *operands, **options))
+        for i, need in enumerate(needs):
+            if need:
+                x = operands[i]
+                dx: Any = found[i]
+                if dx.shape != x.shape:
+                    dx = found[i] = fitted(dx, x.shape)
+                if dx.dtype is not x.dtype and dx.dtype != x.dtype:
+                    if dx.dtype.kind == "c" and x.dtype.kind == "f":
+                        raise TypeError(
+                            f"{self.name}: the gradient of operand {i} is complex, but the operand is real; write it "
+                            "with real arrays, the real and the imaginary part apart"
+                        )
+                    found[i] = dx.astype(x.dtype, casting="same_kind")
+        return found
 
     @cached_property
     def known(self) -> list[str]:
-        """The parameters that the rules know, operands first; found when asked for, as importing asks for none."""
-        return list(inspect.signature(self.rules[0]).parameters)[2:] if self.arity else []
+        """The parameters that the rules know, operands first; read lazily, so that importing stays fast."""
+        if self.together is None:
+            return list(inspect.signature(self.rules[0]).parameters)[2:]
+        return list(inspect.signature(self.together).parameters)[3:] if self.arity else []
 
     @cached_property
     def defaults(self) -> dict[str, Any]:
         """The parameters of the function, with their defaults."""
         return _defaults(self.function) or dict.fromkeys(self.known)
 
-    def _bind(self, *args: Any, **kwargs: Any) -> Call:
-        """Tell operands from options, as NumPy's own signature has them; leave out what says no more than it."""
+    @cached_property
+    def positional(self) -> int:
+        """How many of the function's leading parameters are those that the rules know, in the same order."""
         names = self.known if isinstance(self.function, np.ufunc) else self.defaults
+        pairs = zip(names, self.known, strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+    @cached_property
+    def options(self) -> frozenset[str]:
+        """The parameters that the rules know beside the operands."""
+        return frozenset(self.known[self.arity :])
+
+    def _bind(self, *args: Any, **kwargs: Any) -> Call:
+        """Split a call into operands and options, by NumPy's signature where it says more than the positions."""
+        count, arity = len(args), self.arity
+        if count == arity <= self.positional and (not kwargs or kwargs.keys() <= self.options):
+            return args, kwargs
+        if arity < count <= self.positional and not kwargs:
+            return args[:arity], dict(zip(self.known[arity:count], args[arity:], strict=True))
+        return self._bind_by_name(args, kwargs)
+
+    def _bind_by_name(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        """Split a call into operands and options, by NumPy's signature; drop defaults that the rules do not know."""
+        names = self.known if isinstance(self.function, np.ufunc) else self.defaults
+        for name in list(names)[: len(args)]:
+            if name in kwargs:
+                raise TypeError(f"{self.name}: got multiple values for argument {name!r}")
         given = dict(zip(names, args, strict=False), **kwargs)
         if "newshape" in given:  # as NumPy 1.26 calls the shape of reshape
             given["shape"] = given.pop("newshape")
@@ -123,16 +186,26 @@ def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
         return {}
 
 
-class Each:
-    """The rules of a call with any number of operands: one function, told which operand is asked for."""
+def full_name(function: Any) -> str:
+    """Return a function's name with its module, ``numpy.linalg.norm``; ufuncs do not tell theirs."""
+    module = getattr(function, "__module__", None)
+    if isinstance(function, np.ufunc):
+        homes = ("numpy", "scipy.special")
+        module = next(
+            (m for m in homes if getattr(sys.modules.get(m), function.__name__, None) is function), None
+        )
+    return f"{module}.{function.__name__}" if module else str(function.__name__)
 
-    __slots__ = ("rule",)
 
-    def __init__(self, rule: Rule) -> None:
-        self.rule = rule
-
-    def __getitem__(self, index: int) -> Rule:
-        return partial(self.rule, index)
+def fitted(g: Any, shape: tuple[int, ...]) -> Any:
+    """Sum g over the axes along which an operand of this shape was broadcast, or spread it over the shape."""
+    lead = g.ndim - len(shape)
+    axes = tuple([i for i in range(g.ndim) if i < lead or (shape[i - lead] == 1 and g.shape[i] != 1)])
+    if axes:
+        g = np.sum(g, axis=axes, keepdims=True)
+    if lead > 0:
+        g = np.reshape(g, g.shape[lead:])
+    return g if g.shape == shape else np.broadcast_to(g, shape)
 
 
 class Composite:
@@ -170,7 +243,9 @@ def declare(
     function: Callable[..., Any],
     *rules: Rule,
     inputs: Callable[[Draw], Call],
-    each: Rule | None = None,
+    together: Callable[..., Sequence[Any]] | None = None,
+    writes: bool = False,
+    arity: int | None = None,
     bind: Callable[..., Call] | None = None,
     forward: Callable[..., Any] | None = None,
     **known: Any,
@@ -179,7 +254,9 @@ def declare(
 
     The parameters are those of `Op`, and attributes of `minigrad.rules.facts.Facts`.
     """
-    op = OPS[function] = Op(function, rules, inputs, each=each, bind=bind, forward=forward)
+    op = OPS[function] = Op(
+        function, rules, inputs, together=together, writes=writes, arity=arity, bind=bind, forward=forward
+    )
     state(function, **known)
     return op
 

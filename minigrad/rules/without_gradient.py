@@ -20,7 +20,9 @@ def named(names: str, module: Any = np) -> list[Any]:
 state(
     *named("sign floor ceil rint trunc floor_divide round around round_ fix"), constant="piecewise constant"
 )
-state(*named("zeros_like ones_like empty_like"), constant="new arrays, of an array's shape and dtype")
+state(
+    *named("zeros_like ones_like empty_like full_like"), constant="new arrays, of an array's shape and dtype"
+)
 state(*named("shape ndim size"), constant="reads shape and dtype alone")
 state(*named("shape ndim size result_type can_cast iscomplexobj isrealobj"), metadata=True)
 

@@ -1,0 +1,161 @@
+"""One call of the tape: operands unwrapped, the op's forward called, the result wrapped and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .arrays import ARRAYS_AND_NUMBERS as PLAIN
+from .arrays import as_array, plain_array
+from .recording import Array, Call, Parent, next_number, recording
+
+NO_OPTIONS: dict[str, Any] = {}
+
+
+class Variable:
+    """An array on the tape: its values, its gradient, and the call that made it.
+
+    `Tensor` gives it NumPy's interface, and registers itself as what results are.
+    """
+
+    __slots__ = ("__weakref__", "_call", "_grad", "data", "requires_grad")
+
+    data: Array
+    requires_grad: bool
+    _grad: Array | None
+    _call: Call | None
+
+    def __init__(self, data: Array, requires_grad: bool = False, call: Call | None = None) -> None:
+        self.data = data
+        self.requires_grad = requires_grad
+        self._grad = None
+        self._call = call
+
+
+Tensor: Any = Variable
+_new = Variable.__new__
+
+
+def results_are(kind: Any) -> Any:
+    """Register the class of which results are."""
+    global Tensor
+    Tensor = kind
+    return kind
+
+
+def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS) -> Any:
+    """Call an op on tensors and arrays, and return a tensor; recorded, if an operand requires a gradient."""
+    args, parents = unwrap(op, operands)
+    return record(op, args, parents, options, op.forward(*args, **options) if options else op.forward(*args))
+
+
+def binary(op: Any, x: Any, y: Any) -> Any:
+    """Do as `apply` does for an op of two operands and no options: the loop of `unwrap`, unrolled."""
+    x_parent = y_parent = None
+    if type(x) is Tensor:
+        if x.requires_grad:
+            x_parent = x._call or x
+        x = x.data
+    elif type(x) not in PLAIN:
+        x = plain_array(x, op.name)
+    if type(y) is Tensor:
+        if y.requires_grad:
+            y_parent = y._call or y
+        y = y.data
+    elif type(y) not in PLAIN:
+        y = plain_array(y, op.name)
+    return record(op, (x, y), (x_parent, y_parent), NO_OPTIONS, op.forward(x, y))
+
+
+def unwrap(
+    op: Any, operands: Sequence[Any], plain: set[type] = PLAIN, otherwise: Callable[..., Any] = plain_array
+) -> tuple[list[Any], list[Parent]]:
+    """Return the operands as arrays and numbers, and where each came from; None for constants."""
+    args: list[Any] = []
+    parents: list[Parent] = []
+    for x in operands:
+        if type(x) is Tensor:
+            args.append(x.data)
+            parents.append((x._call or x) if x.requires_grad else None)
+        else:
+            args.append(x if type(x) in plain else otherwise(x, op.name))
+            parents.append(None)
+    return args, parents
+
+
+def record(op: Any, args: Sequence[Any], parents: Sequence[Parent], options: dict[str, Any], out: Any) -> Any:
+    """Return a call's result as a tensor; on the tape, if an operand requires a gradient."""
+    if type(out) is not np.ndarray:
+        out = as_array(out)
+    result = _new(Tensor)
+    result.data = out
+    result._grad = None
+    for parent in parents:
+        if parent is not None and (mode := recording.get()) is not None:
+            result.requires_grad = True
+            result._call = call = (next_number(), op, args, parents, options, out)
+            if mode.watches:
+                mode.called(call)
+            return result
+    result.requires_grad = False
+    result._call = None
+    return result
+
+
+def lift(array: Array, parent: Parent) -> Any:
+    """Return the tensor of an array that came from parent: a call, or a leaf."""
+    if type(parent) is not tuple:
+        return parent
+    result = _new(Tensor)
+    result.data = array
+    result._grad = None
+    result.requires_grad = True
+    result._call = parent
+    return result
+
+
+def refuse_tensors(op: Any, options: dict[str, Any]) -> None:
+    """Refuse a tensor that is passed by keyword, where it would be cut off from the tape."""
+    for name, x in options.items():
+        if type(x) is Tensor:
+            raise TypeError(f"{op.name}: {name} is a tensor; pass it by position, as an operand")
+
+
+def any_requires_grad(*trees: Any) -> bool:
+    """Tell whether a tensor among nested arguments requires a gradient."""
+    for x in trees:
+        kind = type(x)
+        if kind is Tensor:
+            if x.requires_grad:
+                return True
+        elif kind in PLAIN:
+            continue
+        elif isinstance(x, dict):
+            if any_requires_grad(*x.values()):
+                return True
+        elif isinstance(x, (tuple, list)) and any_requires_grad(*x):
+            return True
+    return False
+
+
+def bare(x: Any) -> Any:
+    """Return arguments with each tensor's array in its place, however nested."""
+    kind = type(x)
+    if kind is Tensor:
+        return x.data
+    if kind is tuple or kind is list:
+        return kind([bare(each) for each in x])
+    if kind is dict:
+        return {key: bare(each) for key, each in x.items()}
+    return x
+
+
+def constants(x: Any, all_arrays: bool) -> Any:
+    """Make constant tensors of float arrays, or of all arrays, in a function's result; subclasses stay."""
+    if type(x) in (tuple, list):
+        return type(x)([constants(each, all_arrays) for each in x])
+    if (type(x) in PLAIN or isinstance(x, np.generic)) and hasattr(x, "dtype"):
+        return Tensor(as_array(x)) if all_arrays or x.dtype.kind == "f" else x
+    return x

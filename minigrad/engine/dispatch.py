@@ -1,0 +1,139 @@
+"""NumPy's functions called on tensors: which call of the tape each is, or why there is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..rules.facts import facts
+from ..rules.table import OPS, Composite, Op, full_name
+from ..rules.ufunc_methods import METHODS
+from .arrays import ARRAYS, foreign
+from .calls import any_requires_grad, apply, bare, constants
+from .leaving import EXPLICITLY, rebinds
+from .recording import Array, TapeError, recording
+from .watch import wrote
+
+
+class Dispatched:
+    """What NumPy calls when one of its functions or ufuncs meets a tensor."""
+
+    __slots__ = ()
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
+        if out is not None:
+            return _call_into(out, ufunc, method, inputs, kwargs)
+        if method == "__call__":
+            op = None if kwargs else OPS.get(ufunc)
+            return apply(op, inputs) if type(op) is Op else call(ufunc, inputs, kwargs)
+        if recording.get() is not None and any_requires_grad(inputs, kwargs):
+            if method in METHODS and ufunc in OPS:
+                return METHODS[method](ufunc, *inputs, **kwargs)
+            raise _no_rule(ufunc, method)
+        if method == "at":
+            wrote(bare(inputs[0]))
+        return constants(getattr(ufunc, method)(*bare(inputs), **bare(kwargs)), False)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        for kind in types if len(types) > 1 else ():
+            if kind not in ARRAYS and not issubclass(kind, Dispatched):
+                raise foreign(kind, full_name(function))
+        return call(function, args, kwargs)
+
+
+def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call any NumPy function, some of whose arguments are tensors."""
+    if recording.get() is None or not any_requires_grad(*args, kwargs):
+        return _call_on_constants(function, args, kwargs)
+    op = OPS.get(function)
+    if type(op) is Op:
+        operands, options = op.bind(*args, **kwargs)
+        return apply(op, operands, _off_tape(op, options))
+    if kwargs.get("out", 0) is None:
+        kwargs = {name: value for name, value in kwargs.items() if name != "out"}
+    if isinstance(op, Composite):
+        return op(*args, **kwargs)
+    if "out" not in kwargs and not facts(function).in_place:
+        out = function(*bare(args), **bare(kwargs))
+        if facts(function).constant and not (
+            function is np.full_like and any_requires_grad(*args[1:], kwargs)
+        ):
+            return constants(out, True)
+        if not _has_numbers(out):
+            return out
+    raise _no_rule(function)
+
+
+def _off_tape(op: Op, options: dict[str, Any]) -> dict[str, Any]:
+    """Return options with each tensor's array in its place; refuse one that requires a gradient."""
+    for x in options.values():
+        if type(x) not in NO_TENSORS:
+            if any_requires_grad(options):
+                raise TapeError(f"{op.name}: no backward rule for a tensor as an option; detach it")
+            return {name: bare(value) for name, value in options.items()}
+    return options
+
+
+NO_TENSORS = frozenset({int, bool, float, str, type(None)})
+
+
+def _call_on_constants(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call a function as NumPy does, where no gradient is needed; note which array it writes into."""
+    written = kwargs.get("out", args[0] if facts(function).in_place else None)
+    if written is not None:
+        wrote(bare(written))
+    return constants(function(*bare(args), **bare(kwargs)), function in OPS or bool(facts(function).constant))
+
+
+def _call_into(
+    out: tuple[Any, ...], ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Call a ufunc with ``out``: as NumPy does, where no gradient is needed; recorded, for ``array += tensor``."""
+    if recording.get() is None or not any_requires_grad(*inputs, *out, kwargs):
+        getattr(ufunc, method)(*bare(inputs), out=bare(out), **bare(kwargs))
+        for array in bare(out):
+            if array is not None:
+                wrote(array)
+        return out[0] if len(out) == 1 else out
+    if method == "__call__" and len(inputs) == 2 and out[0] is inputs[0] and type(out[0]) is np.ndarray:
+        if rebinds(out):
+            return fit_in_place(ufunc(*inputs, **kwargs), out[0])
+        raise TapeError(
+            f"{full_name(ufunc)}: a tensor that requires a gradient cannot be written into a plain array, which others "
+            f"may hold; write a = np.{ufunc.__name__}(a, t), or make a tensor of the array, a = mg.tensor(a)"
+        )
+    raise TapeError(
+        f"{full_name(ufunc)}: out= would cut the result off from the tape; write t = np.{ufunc.__name__}(...)"
+    )
+
+
+def fit_in_place(value: Any, out: Array) -> Any:
+    """Cast a value to the dtype of ``out``; raise unless its shape and a same-kind cast fit."""
+    if value.shape != out.shape:
+        raise ValueError(
+            f"in-place change: a result of shape {value.shape} does not fit into shape {out.shape}"
+        )
+    if not np.can_cast(value.dtype, out.dtype, "same_kind"):
+        raise TypeError(
+            f"in-place change: a result of dtype {value.dtype} does not fit into dtype {out.dtype}"
+        )
+    return value if value.dtype == out.dtype else value.astype(out.dtype)
+
+
+def _no_rule(function: Any, method: str = "") -> TapeError:
+    known = facts(function)
+    name = f"{full_name(function)}{method and '.'}{method}"
+    why = f" ({known.no_gradient})" if known.no_gradient else ""
+    instead = f"write {known.instead}" if known.instead else "write it with functions that have one"
+    return TapeError(
+        f"{name} has no backward rule{why}; {instead}, wrap a hand-derived pair as mg.layer(forward, backward), or "
+        f"{EXPLICITLY}"
+    )
+
+
+def _has_numbers(x: Any) -> bool:
+    """Tell whether a result has entries that could have had a gradient: floats, or objects."""
+    if isinstance(x, (tuple, list)):
+        return any(_has_numbers(each) for each in x)
+    return isinstance(x, (np.ndarray, np.generic, float, complex)) and np.result_type(x).kind in "fcO"

@@ -1,0 +1,80 @@
+"""Where a tensor is about to leave the tape unnoticed: the statement, and what to write instead."""
+
+from __future__ import annotations
+
+import dis
+import sys
+from functools import lru_cache
+from sys import getrefcount
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+from .recording import Array
+
+EXPLICITLY = "leave the tape explicitly: t.numpy(), t.detach(), t.item()"
+JOINED = "fill a tensor instead of an array (a = mg.tensor(a); a[i] = t), join tensors by np.stack"
+INSTEAD_OF_AN_ARRAY = f"{JOINED}, or {EXPLICITLY}"
+LIBRARIES = ("numpy", "scipy", "minigrad")
+
+
+def who_asks() -> str:
+    """Return the library function that is turning a tensor into an array, and the line of the program that calls it."""
+    frame = sys._getframe(2)
+    name = ""
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in LIBRARIES:
+        name = f"{frame.f_globals['__name__']}.{frame.f_code.co_name}, called "
+        frame = frame.f_back
+    return f"{name}at {frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def is_stored() -> bool:
+    """Tell whether the program is at ``array[i] = t`` or alike: NumPy then asks t for a float, as ``float(t)`` does."""
+    frame = sys._getframe(3)
+    return _stores(frame.f_code, frame.f_lasti)
+
+
+@lru_cache(maxsize=1024)
+def _stores(code: CodeType, offset: int) -> bool:
+    """Tell whether the instruction at an offset stores into an array, or calls ``fill`` or ``fromiter``."""
+    before = [each for each in dis.get_instructions(code) if each.offset <= offset]
+    if before[-1].opname == "STORE_SUBSCR":
+        return True
+    starts = [i for i, each in enumerate(before) if each.starts_line not in (None, False)]
+    return any(each.argval in ("fill", "fromiter") for each in before[starts[-1] :])
+
+
+def rebinds(out: tuple[Any, ...]) -> bool:
+    """Tell whether a ufunc was called by ``a += t``, and nothing but that name or place holds the array a."""
+    frame = sys._getframe(3)
+    code = frame.f_code.co_code
+    name = dis.opname[code[frame.f_lasti]]
+    in_place = name.startswith("INPLACE_") or (name == "BINARY_OP" and code[frame.f_lasti + 1] >= IN_PLACE)
+    return in_place and out[0].base is None and _holders(out) <= HELD_BY_A_NAME
+
+
+def _holders(out: tuple[Any, ...]) -> int:
+    return getrefcount(out[0])
+
+
+class _Probe:
+    """Counts the references to an array that it is added to in place."""
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> int:
+        return _holders(out)
+
+
+def _held_by_a_name() -> int:
+    """Return the count for an array that a variable alone holds; 0, if two variables count as one."""
+    a: Any = np.zeros(1)
+    a += _Probe()
+    b: Any = np.zeros(1)
+    other: Array = b
+    b += _Probe()
+    return int(a) if a < b and other.size else 0
+
+
+HELD_BY_A_NAME = _held_by_a_name()
+IN_PLACE = 13
+"""The first of BINARY_OP's arguments that stand for augmented assignments, Python 3.11 and later."""
