@@ -4,7 +4,7 @@ A rule is declared once, as a function of arrays that returns the step and the n
 course's, that of Stanford's CS231n, ``rule(w, dw, config=None) -> (w, config)`` updates the parameter in place; the
 dict has the rule's settings and its state. As pure functions, ``state = rule.init(params)`` and
 ``params, state = rule.update(grads, state, params, learning_rate=1e-3)`` take nested parameters and change nothing:
-they go into a training step that `mg.jit` compiles whole.
+they go into a training step that `minigrad.jit` compiles whole.
 """
 
 from __future__ import annotations

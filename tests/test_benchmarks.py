@@ -14,6 +14,7 @@ from benchmarks import (
     compare,
     grid,
     growth,
+    layers,
     measure,
     memory,
     peers,
@@ -252,6 +253,20 @@ def test_recurrent_nets_agree_with_their_backward_passes_by_hand(monkeypatch):
     monkeypatch.setattr(recurrent, "rnn_by_hand", lambda params, *data: (0.0, [2 * p for p in params]))
     with pytest.raises(ArithmeticError, match="disagree"):
         next(recurrent.cases())
+
+
+def test_layers_agree_before_they_are_timed(monkeypatch, no_peers):
+    monkeypatch.setattr(layers, "CONVOLUTIONS", [((2, 3, 4, 4), (2, 3, 3, 3))])
+    monkeypatch.setattr(layers, "SIZES", (5, 5))
+    monkeypatch.setattr(layers, "BATCH", 4)
+    assert [list(case.steps) for case in layers.cases()] == [
+        ["floor", "minigrad"],
+        ["minigrad", "jit"],
+        ["minigrad", "jit"],
+        ["jit"],
+    ]
+    with pytest.raises(ArithmeticError, match="other and one disagree"):
+        layers.case("wrong", {"one": lambda: [np.ones(3)], "other": lambda: [np.zeros(3)]})
 
 
 def test_every_rewrite_is_left_out_once(monkeypatch):
