@@ -1,4 +1,4 @@
-"""Activations beside the relu: leaky relu, ELU and GELU. The logistic function is `minigrad.sigmoid`, tanh `numpy.tanh`."""
+"""Activations: leaky relu, ELU and GELU. The logistic function is `minigrad.sigmoid`, the tanh `numpy.tanh`."""
 
 from __future__ import annotations
 

@@ -27,9 +27,9 @@ def dropout_forward(
     x : ndarray of any shape
     dropout_param : dict
         ``p``: the probability to KEEP an entry, in (0, 1]. ``mode``: ``"train"`` or ``"test"``. To train, ``rng``,
-        a `numpy.random.Generator` that goes on from call to call (under `minigrad.jit` among the arguments); or ``seed``,
-        which goes before it, for the same mask at each call, as a check of the gradient needs. Without either the
-        mask is drawn anew, from the operating system's entropy.
+        a `numpy.random.Generator` that goes on from call to call (under `minigrad.jit` among the arguments); or
+        ``seed``, which goes before it, for the same mask at each call, as a check of the gradient needs.
+        Without either the mask is drawn anew, from the operating system's entropy.
 
     Returns
     -------

@@ -57,7 +57,8 @@ def batchnorm_forward(x: Array, gamma: Array, beta: Array, bn_param: Param) -> t
         ``mode``: ``"train"`` or ``"test"``. ``eps``, 1e-5 by default, is added to the variance. ``running_mean`` and
         ``running_var`` of shape (D,): training updates them in place,
         ``running = momentum * running + (1 - momentum) * of this batch``, with ``momentum`` 0.9 by default, and makes
-        them, beginning at 0, where they are missing. (Under `minigrad.jit` they must be there, and the dict an argument.)
+        them, beginning at 0, where they are missing. (Under `minigrad.jit` they must be there, and the dict an
+        argument.)
 
     Returns
     -------
