@@ -68,7 +68,7 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 def _off_tape(op: Op, options: dict[str, Any]) -> dict[str, Any]:
     """Return options with each tensor's array in its place; refuse one that requires a gradient."""
     for x in options.values():
-        if type(x) not in NO_TENSORS:
+        if type(x) not in NO_TENSORS and not (type(x) is tuple and NO_TENSORS.issuperset(map(type, x))):
             if any_requires_grad(options):
                 raise TapeError(f"{op.name}: no backward rule for a tensor as an option; detach it")
             return {name: bare(value) for name, value in options.items()}
