@@ -35,6 +35,7 @@ def cases() -> Iterator[Case]:
     yield case("five layers", partial(net, jit_step, (200, 3072, 100, 100, 100, 100)))
     yield case("a recurrent net of 50 steps", recurrent)
     yield case("a chain of small calls", chain)
+    yield case("rows changed in place", rows)
 
 
 def case(name: str, make: Callable[[], Step]) -> Case:
@@ -101,3 +102,16 @@ def chain() -> Step:
     x, y = np.linspace(-1, 1, 12).reshape(4, 3), np.linspace(0.9, 1.1, 3)
     step = mg.jit(mg.value_and_grad(f, (0, 1)))
     return lambda: step(x, y)
+
+
+def rows() -> Step:
+    """Make the changes of 200 rows in place, one after the other."""
+
+    def f(x: Any) -> Any:
+        for i in range(200):
+            x[i] *= 0.5
+            x[i] += 1
+        return x
+
+    step, x = mg.jit(f), np.ones((200, 50))
+    return lambda: step(x)

@@ -278,13 +278,8 @@ def cast(a: Any, dtype: Any, casting: Any = "unsafe") -> Any:
     return a.astype(dtype, casting=casting)
 
 
-def spread(a: Any, shape: tuple[int, ...]) -> Any:
-    """Return a copy of ``a``, broadcast to a shape."""
-    return np.array(np.broadcast_to(a, shape))
-
-
 state(part, memory="view")
-state(pick, written, added_at, cast, spread, memory="new")
+state(pick, written, added_at, cast, memory="new")
 
 SCATTER = facts(scatter).whole
 

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..rules.facts import facts
-from .ir import Node, Nodes, added_at, cast, spread, written
-from .rewrites import COMPARISONS
+from .ir import Node, Nodes, added_at, cast, written
 
 
 class Place:
@@ -43,7 +42,7 @@ class Place:
         self.name = ""
 
 
-COPIES = frozenset({cast, np.copy, np.where, spread, written, added_at})
+COPIES = frozenset({cast, np.copy, np.where, written, added_at})
 """Functions with a way of their own to put the result into an array."""
 
 
@@ -74,9 +73,7 @@ def overwrites(node: Node) -> list[Node]:
     """Return the operands that a call may put its result over."""
     f = node.function
     if isinstance(f, np.ufunc) and f.signature is None:
-        return [
-            x for x in node.args if type(x) is Node and not (x.function in COMPARISONS and x.dtype != bool)
-        ]
+        return [x for x in node.args if type(x) is Node]
     return [node.args[0]] if f in (written, added_at) and type(node.args[0]) is Node else []
 
 

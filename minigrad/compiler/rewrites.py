@@ -28,7 +28,6 @@ from .ir import (
     rewritten,
     scalar_of,
     scattered,
-    spread,
     uniform_value,
     written,
 )
@@ -172,23 +171,6 @@ def new_axis(node: Node) -> Node | None:
     ):
         return None
     return Node(np.reshape, (x, node.shape), {}, node.value)
-
-
-def signs_last(node: Node) -> Node | None:
-    """Take the negative of a product or quotient, in place of that of an operand, or none of both. Exact."""
-    if node.kwargs or node.dtype.kind != "f":
-        return None
-    if node.function is np.negative:
-        x = node.args[0]
-        return x.args[0] if x.function is np.negative and not x.kwargs else None
-    if node.function not in (np.multiply, np.divide):
-        return None
-    for i, x in enumerate(node.args):
-        negative = type(x) is Node and x.function is np.negative and not x.kwargs
-        if negative and len(x.readers) == 1 and alike(node, x) and type(x.args[0]) is Node:
-            args = (*node.args[:i], x.args[0], *node.args[i + 1 :])
-            return Node(np.negative, (Node(node.function, args, {}, node.value),), {}, node.value)
-    return None
 
 
 # Cheaper calls
@@ -342,38 +324,6 @@ def half_at_ties(node: Node) -> Node | None:
     return Node(np.add, (scaled, 0.5), {}, node.value)
 
 
-COMPARISONS = frozenset({np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal})
-
-
-def float_masks(node: Node) -> Node | None:
-    """Compute a mask that only floats are multiplied by as floats, which saves a conversion in memory. Exact."""
-    if node.function not in COMPARISONS or not node.shape or node.dtype != bool or not node.readers:
-        return None
-    readers = [(reader.function, reader.dtype) for reader in node.readers if reader is not None]
-    if len(readers) < len(node.readers) or len(set(readers)) > 1:
-        return None
-    (f, dtype), *_ = readers
-    if f is not np.multiply or dtype.kind != "f":
-        return None
-    return Node(node.function, node.args, node.kwargs, np.empty_like(node.value, dtype))
-
-
-def broadcast_first(node: Node) -> Node | None:
-    """Broadcast the small operand of a large call, a bias or a column, into an array of its own first. Exact.
-
-    NumPy adds arrays of one shape as they are, but broadcasts through a buffer that it allocates in each call.
-    """
-    if not is_by_entries(node) or node.value.size <= np.getbufsize():
-        return None
-    if not any(alike(node, x) for x in node.operands):
-        return None
-    small = {x for x in node.operands if x.shape not in ((), node.shape) and x.dtype == node.dtype}
-    if not small:
-        return None
-    rows = {x: Node(spread, (x, node.shape), {}, node.value, f"{x.name}_rows") for x in small}
-    return Node(node.function, tuple(rows.get(x, x) for x in node.args), {}, node.value)
-
-
 def matrix_products(node: Node) -> Node | None:
     """Multiply matrices and vectors by np.dot: np.matmul asks the same of the BLAS, but takes longer to ask.
 
@@ -398,7 +348,6 @@ TIDY = (
     small_operands,
     new_axis,
     axes_kept,
-    signs_last,
     read_as_written,
     overwritten,
 )
@@ -414,10 +363,9 @@ PASSES = (
         squares_to_vdot,
         matrix_products,
     ),
-    (float_masks, broadcast_first),
 )
 """The rewrites, pass by pass."""
-EXACT = (*TIDY, flat_labels, float_masks, broadcast_first)
+EXACT = (*TIDY, flat_labels)
 """The rewrites that leave every bit as it is."""
 REWRITES = tuple(dict.fromkeys(rewrite for rewrites in PASSES for rewrite in rewrites))
 """All of them."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..engine.containers import CONTAINERS, children_of, like, map_tree, with_children
 from ..rules.facts import facts
-from .ir import Node, added_at, cast, is_constant, is_kept, part, pick, scalar_of, spread, written
+from .ir import Node, added_at, cast, is_constant, is_kept, part, pick, scalar_of, written
 from .memory import Place, Plan, is_broadcast, is_reduction
 
 SIGNS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
@@ -319,7 +319,7 @@ class Writer:
         f, args = node.function, node.args
         if f is cast:
             return [f"{self.function(np.copyto)}({into}, {self.spelled(args[0])}, casting='unsafe')"]
-        if f in (np.copy, spread):
+        if f is np.copy:
             return [f"{self.function(np.copyto)}({into}, {self.spelled(args[0])})"]
         if f is np.where:
             condition, x, y = map(self.spelled, args)
