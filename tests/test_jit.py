@@ -151,6 +151,59 @@ def test_the_rewrites_that_are_exact_leave_every_bit(program, data):
             assert_same_bits(compiled(*inputs), step(*inputs))
 
 
+def labelled(x, y):
+    """Gradients at one entry a row."""
+    return mg.grad(lambda x: np.sum(x * y) - np.sum(x[np.arange(len(x)), np.zeros(len(x), int)] * y[:, 0]))(x)
+
+
+def cross_entropy(x, y):
+    """The gradient of a softmax's logarithm."""
+    z = lambda x: x - np.max(x, axis=1, keepdims=True)  # noqa: E731
+    return mg.grad(
+        lambda x: np.sum((z(x) - np.log(np.sum(np.exp(z(x)), axis=1, keepdims=True)))[:, :1] * 0.5)
+    )(x)
+
+
+INEXACT = {
+    "combine": (lambda x, y: x - 0.5 * (3 * y + x), 8),
+    "half_at_ties": (lambda x, y: mg.grad(lambda x: np.sum(np.maximum(x, 0) * y))(x), 1),
+    "squares_to_vdot": (lambda x, y: np.sum(x**2), 8),
+    "scattered_onto": (labelled, 4),
+    "scattered_products": (labelled, 4),
+    "sums_of_scattered": (labelled, 4),
+    "matrix_products": (lambda x, y: x @ y.T, 16),
+    "without_shift": (cross_entropy, 16),
+}
+"""For each rewrite that is not exact a function, and by how many ulps of its largest term the result may change."""
+
+
+def test_every_rewrite_is_exact_or_has_a_bound():
+    assert {rewrite.__name__ for rewrite in rewrites.REWRITES if rewrite not in rewrites.EXACT} == set(
+        INEXACT
+    )
+
+
+@pytest.mark.parametrize("name", INEXACT)
+@settings(max_examples=25)
+@given(st.data(), st.sampled_from(DTYPES))
+@np.errstate(all="ignore")
+def test_other_rewrites_change_a_few_ulps_of_the_largest_term(name, data, dtype):
+    f, ulps = INEXACT[name]
+    values = st.one_of(st.sampled_from(special_values(dtype)[:7]), st.floats(-4, 4, width=16))
+    drawn = (
+        data.draw(st.lists(values, min_size=12, max_size=12)),
+        data.draw(st.lists(values, min_size=12, max_size=12)),
+    )
+    x, y = (np.array(each, dtype).reshape(4, 3) for each in drawn)
+    want = np.asarray(f(x, y))
+    got = np.asarray(mg.jit(f)(x, y))
+    ends = np.finfo(dtype)
+    sizes = [np.max(np.abs(z), initial=0, where=np.isfinite(z)) for z in (x, y)]
+    largest = max(1, 3 * max(sizes), sizes[0] * max(sizes))
+    normal = np.isfinite(want) & (np.abs(want) >= ends.tiny)
+    assert np.all(np.abs(got - want)[normal] <= ulps * ends.eps * largest)
+
+
 @PROGRAMS
 @given(programs(dtypes=DTYPES))
 def test_a_programs_gradients_and_compiled_they_agree(program):
