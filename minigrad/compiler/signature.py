@@ -330,9 +330,9 @@ class Contents:
         self.of = of
 
     def get(self, name: Any) -> Any:
-        """Return an entry or attribute; None, if there is none. Of the name ``len`` the length."""
+        """Return an entry or attribute; None, if there is none. Of ``len`` the length, the same object for the same."""
         if name is len:
-            return len(self.of)
+            return sys.intern(str(len(self.of)))
         if isinstance(name, str):
             return getattr(self.of, name, None)
         return self.of[name] if name < len(self.of) else None
