@@ -354,6 +354,7 @@ TIDY = (
 PASSES = (
     (*TIDY, half_at_ties, without_shift),
     (combine,),
+    (*TIDY, scattered_products, sums_of_scattered),
     (
         *TIDY,
         scattered_products,
