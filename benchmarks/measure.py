@@ -97,7 +97,7 @@ def warm_up(step: Step) -> int:
 
 
 def sample(step: Step, repeats: int) -> tuple[float, float]:
-    """Return what a step takes, after one that finds the caches and the processor as another contestant left them."""
+    """Time a step after one untimed call, which warms caches that another contestant left cold."""
     step()
     return clocked(step, repeats)
 

@@ -461,5 +461,5 @@ def stop(status: int, message: str) -> NoReturn:
 
 
 def discard_stdout() -> None:
-    """Lead stdout to nowhere, lest Python try to write the rest when it exits."""
+    """Redirect stdout to os.devnull, so that Python's flush at exit cannot fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

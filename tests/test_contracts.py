@@ -1,4 +1,4 @@
-"""What a layer has to keep."""
+"""What a layer must obey besides correct numbers."""
 
 import numpy as np
 import pytest

@@ -32,7 +32,7 @@ from .numerical_gradient import (
 )
 
 ULPS = 64
-"""How many units in the last place of what it is a sum of an entry of a gradient may be wrong."""
+"""Tolerance of a gradient entry, in ulps of the largest sum it comes from."""
 EVERY = 1000
 """Up to so many entries each one is found by differences; of more, `SAMPLED` of each input, and directions."""
 SAMPLED = 2
@@ -132,10 +132,10 @@ class Comparison:
         )
 
     def rounding(self) -> list[Array]:
-        """Tell how large a unit in the last place is, for each entry: that of what the entry is a sum of.
+        """Estimate the rounding unit of each entry, from the size of the terms it sums.
 
-        The size of the sum's terms is known where differences were taken; and how much the entry changes by is, if
-        the inputs and dout change relative to themselves. What is lost inside is measured, too.
+        That size is the larger of the one found by differences, where they were taken, and the entry's change under
+        small relative changes of the inputs and dout. Rounding errors inside the function are measured, too.
         """
         rng = np.random.default_rng(1)
         with np.errstate(all="ignore"):

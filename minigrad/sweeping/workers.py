@@ -35,7 +35,7 @@ Stored: TypeAlias = tuple[str, tuple[str, ...], str]
 DATA_FOLDER = ".sweep-data"
 """Where workers find the data, in the sweep's folder, as long as it runs."""
 ATTEMPTS = 2
-"""How often a setting may kill a process that trains nothing else."""
+"""After so many dedicated processes have died of a setting, it is recorded as an error."""
 
 
 class Executor(Protocol):

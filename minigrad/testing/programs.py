@@ -122,7 +122,7 @@ def programs(
 
 
 class NothingFits(Exception):
-    """No value so far is one that the statement could be about."""
+    """No existing value fits the statement."""
 
 
 class Writer:
