@@ -32,7 +32,7 @@ HEAD = 8
 """The length of an arrow's head."""
 
 
-class Node(NamedTuple):
+class Box(NamedTuple):
     """A box: a call, a leaf or a constant, and the lines written in it."""
 
     kind: str
@@ -50,7 +50,7 @@ class Drawing:
         The picture.
     """
 
-    def __init__(self, nodes: list[Node], edges: Edges) -> None:
+    def __init__(self, nodes: list[Box], edges: Edges) -> None:
         self.dot = _dot(nodes, edges)
         self.svg = _svg(nodes, edges)
 
@@ -83,7 +83,7 @@ def draw(taped: Any, norms: dict[int, float] | None = None) -> Drawing:
         If there are more than 500 boxes.
     """
     norms = norms or {}
-    nodes: list[Node] = []
+    nodes: list[Box] = []
     edges: Edges = []
     boxes: dict[int, int] = {}  # of calls by number, of leaves and of constant arrays by minus id
     for i, (number, op, operands, parents, options, out) in enumerate(taped.calls):
@@ -99,7 +99,7 @@ def draw(taped: Any, norms: dict[int, float] | None = None) -> Drawing:
         edges += [(source, len(nodes)) for source in sources]
         boxes[number] = len(nodes)
         words = [f"%{i} {op.name}", *[_short(option) for option in said(options)]]
-        nodes.append(Node("call", words + _facts(out, number, norms)))
+        nodes.append(Box("call", words + _facts(out, number, norms)))
         if len(nodes) > LIMIT:
             raise too_long(len(taped))
     return Drawing(nodes, edges)
@@ -116,15 +116,15 @@ def too_long(calls: int) -> ValueError:
 # -- boxes -----------------------------------------------------------------------------------------------------
 
 
-def leaf_box(name: str, leaf: Tensor, norms: dict[int, float]) -> Node:
+def leaf_box(name: str, leaf: Tensor, norms: dict[int, float]) -> Box:
     """Make the box of a leaf."""
-    return Node("leaf", [_clean(name), *_facts(leaf.data, -id(leaf), norms)])
+    return Box("leaf", [_clean(name), *_facts(leaf.data, -id(leaf), norms)])
 
 
-def constant_box(x: Any) -> Node:
+def constant_box(x: Any) -> Box:
     """Make the box of a constant."""
     lines = [] if isinstance(x, np.ndarray) and x.size != 1 else [_short(str(x))]
-    return Node("constant", lines + (_facts(x, 0, {}) if isinstance(x, np.ndarray) else []))
+    return Box("constant", lines + (_facts(x, 0, {}) if isinstance(x, np.ndarray) else []))
 
 
 def _facts(array: Any, key: int, norms: dict[int, float]) -> list[str]:
@@ -144,7 +144,7 @@ def _clean(text: str) -> str:
 # -- DOT -------------------------------------------------------------------------------------------------------
 
 
-def _dot(nodes: list[Node], edges: Edges) -> str:
+def _dot(nodes: list[Box], edges: Edges) -> str:
     lines = ["digraph tape {", "  ordering=in;", '  node [fontname="monospace"];']
     for i, (kind, words) in enumerate(nodes):
         label = "\\n".join([_quoted(line) for line in words])
@@ -161,7 +161,7 @@ def _quoted(text: str) -> str:
 # -- SVG -------------------------------------------------------------------------------------------------------
 
 
-def _svg(nodes: list[Node], edges: Edges) -> str:
+def _svg(nodes: list[Box], edges: Edges) -> str:
     entering = [0] * len(nodes)
     for _, target in edges:
         entering[target] += 1
