@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ..engine.recording import recording
 from ..engine.watch import Anomaly
-from .program import Program, name_of
+from .program import Compiled, name_of
 from .signature import Inlined, Outside, flatten, refuse_overlap
 from .where import JitError
 
@@ -109,8 +109,8 @@ class Jitted:
         update_wrapper(self, f)
         self.function = f
         self.donated = donated
-        self.programs: OrderedDict[Any, Program] = OrderedDict()
-        self.recent: tuple[Outside, Program] | None = None
+        self.programs: OrderedDict[Any, Compiled] = OrderedDict()
+        self.recent: tuple[Outside, Compiled] | None = None
         self.hits = self.misses = 0
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -157,14 +157,14 @@ class Jitted:
         with program.lock:
             return program.run(*leaves)
 
-    def _compile(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Program:
+    def _compile(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Compiled:
         """Compile the function for a new signature."""
         if any(position >= len(args) + len(kwargs) for position in self.donated):
             raise TypeError(
                 f"jit: donate_argnums is {self.donated}, but {name_of(self.function)} was called with "
                 f"{len(args) + len(kwargs)} arguments"
             )
-        return Program(self.function, args, kwargs, self.donated)
+        return Compiled(self.function, args, kwargs, self.donated)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Jitted:
         """Return the same function, to be compiled anew: compiled code is not shared."""
@@ -182,7 +182,7 @@ class Jitted:
         """Bind a method, as functions do."""
         return self if instance is None else lambda *args, **kwargs: self(instance, *args, **kwargs)
 
-    def _program(self) -> Program:
+    def _program(self) -> Compiled:
         if self.recent is None:
             raise AttributeError(
                 f"jit: {name_of(self.function)} was not called yet; it is compiled when it is"

@@ -23,12 +23,12 @@ from .ir import CONSTANT, Node, checks_first, mapped
 from .memory import Plan
 from .rewrites import simplify
 from .signature import reader
-from .source import Writer
+from .source import SourceWriter
 from .trace import Trace, TracedGenerator, fingerprint, same
 from .traced import Traced
 from .where import JitError
 
-_programs: WeakSet[Program] = WeakSet()
+_programs: WeakSet[Compiled] = WeakSet()
 
 
 def _renew_locks() -> None:
@@ -41,7 +41,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_locks)
 
 
-class Program:
+class Compiled:
     """A function, compiled for one signature: ``run(*leaves)``.
 
     Raises
@@ -81,7 +81,7 @@ class Program:
         nodes = checks_first(nodes)
         finals = dict(zip(writes, results[len(wanted) :], strict=True))
         plan = Plan(trace.inputs, nodes, results, over, finals)
-        writer = Writer(plan, list(zip(trace.inputs, hints, strict=True)), name_of(f))
+        writer = SourceWriter(plan, list(zip(trace.inputs, hints, strict=True)), name_of(f))
         new = dict(zip(map(id, wanted), results, strict=False))
         self.source, self.run = writer.finish(tree, new, finals)
         self.lock = Lock()

@@ -45,7 +45,7 @@ def takes(f: np.ufunc, dtype: np.dtype[Any]) -> bool:
     return any(loop.startswith(dtype.char * f.nin + "->") for loop in f.types)
 
 
-class Writer:
+class SourceWriter:
     """Writes a planned program as the source of a function, and compiles it.
 
     Parameters
