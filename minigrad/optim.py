@@ -27,14 +27,14 @@ __all__ = [
     "find_rule",
     "nesterov_momentum",
     "rmsprop",
-    "rules",
     "sgd",
     "sgd_momentum",
     "update_rule",
+    "update_rules",
 ]
 
 Config = dict[str, Any]
-Rule = Callable[[NDArray[Any], NDArray[Any], Config | None], tuple[NDArray[Any], Config]]
+CourseRule = Callable[[NDArray[Any], NDArray[Any], Config | None], tuple[NDArray[Any], Config]]
 Step = Callable[[Any, Any, dict[str, Any], dict[str, Any]], tuple[Any, dict[str, Any]]]
 
 
@@ -162,16 +162,16 @@ class UpdateRule:
         return f"UpdateRule({self.__name__})"
 
 
-rules: dict[str, UpdateRule] = {}
+update_rules: dict[str, UpdateRule] = {}
 """The update rules by their names."""
 
 
 def update_rule(*state: str, **settings: float) -> Callable[[Step], UpdateRule]:
-    """Make an update rule of a step, and enter it in `rules`; the parameters are those of `UpdateRule`."""
+    """Make an update rule of a step, and enter it in `update_rules`; the parameters are those of `UpdateRule`."""
 
     def enter(step: Step) -> UpdateRule:
         made = UpdateRule(step, settings, state)
-        rules[made.__name__] = made
+        update_rules[made.__name__] = made
         return made
 
     return enter
@@ -283,7 +283,7 @@ def clip_global_norm(grads: Any, max_norm: float) -> tuple[Any, Any]:
     return _rebuilt(grads, [g * _of_dtype(scale, g.dtype) for g in leaves]), norm
 
 
-def find_rule(rule: str | Rule) -> Rule:
+def find_rule(rule: str | CourseRule) -> CourseRule:
     """Return the update rule of this name; a function is returned as it is.
 
     Raises
@@ -297,12 +297,12 @@ def find_rule(rule: str | Rule) -> Rule:
         return rule
     if not isinstance(rule, str):
         raise TypeError(f"an update rule is a name or a function, got {rule!r}")
-    if rule not in rules:
+    if rule not in update_rules:
         raise ValueError(
-            f"no update rule is named {rule!r}; known: {', '.join(sorted(rules))}. "
+            f"no update rule is named {rule!r}; known: {', '.join(sorted(update_rules))}. "
             "A function rule(w, dw, config) -> (w, config) can be given instead of a name."
         )
-    return rules[rule]
+    return update_rules[rule]
 
 
 def _leaves(tree: Any) -> list[Any]:

@@ -145,7 +145,7 @@ class Solver:
         self,
         model: Model,
         data: Mapping[str, NDArray[Any]],
-        update_rule: str | optim.Rule = "sgd",
+        update_rule: str | optim.CourseRule = "sgd",
         optim_config: optim.Config | None = None,
         lr_decay: float = 1.0,
         batch_size: int = 100,

@@ -204,7 +204,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the arguments, those not given filled in for the data set."""
     args = make_parser().parse_args(argv)
     if args.lr is None and args.update_rule != "sgd":
-        args.lr = optim.rules[args.update_rule].settings["learning_rate"]
+        args.lr = optim.update_rules[args.update_rule].settings["learning_rate"]
     for name, default in DEFAULTS[args.dataset].items():
         if getattr(args, name) is None:
             setattr(args, name, default)
@@ -275,7 +275,7 @@ def make_parser() -> Parser:
     training = parser.add_argument_group("training")
     training.add_argument(
         "--update-rule",
-        choices=optim.rules,
+        choices=optim.update_rules,
         default="sgd",
         help="how a gradient moves the parameters (default: %(default)s)",
     )

@@ -93,7 +93,7 @@ def search(args: argparse.Namespace, data: dict[str, Any]) -> SweepResult:
 
 def learning_rates(rule: str) -> list[float]:
     """Return the learning rates to try with a rule other than sgd: its default, a third of it and three times it."""
-    default: float = optim.rules[rule].settings["learning_rate"]
+    default: float = optim.update_rules[rule].settings["learning_rate"]
     return [default / 3, default, 3 * default]
 
 
@@ -175,7 +175,7 @@ def make_parser() -> Parser:
     )
     parser.add_argument(
         "--update-rule",
-        choices=optim.rules,
+        choices=optim.update_rules,
         default="sgd",
         help="of another than sgd, the learning rates tried are its own default, a third and three times that "
         "(default: %(default)s)",

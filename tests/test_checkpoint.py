@@ -64,7 +64,7 @@ def test_a_resumed_training_ends_as_an_undisturbed_one(tmp_path_factory, step, b
     assert numbers_of(resumed) == numbers_of(solver)
 
 
-@pytest.mark.parametrize("rule", optim.rules)
+@pytest.mark.parametrize("rule", optim.update_rules)
 def test_the_state_of_every_update_rule_is_kept(tmp_path, rule):
     options = {"update_rule": rule, "optim_config": {"learning_rate": 0.1}, "lr_decay": 0.9}
     expected = make_solver(Mortal(), **options)
@@ -75,7 +75,7 @@ def test_the_state_of_every_update_rule_is_kept(tmp_path, rule):
     solver = make_solver(Mortal(), **options).resume()
     solver.train()
     assert numbers_of(solver) == numbers_of(expected)
-    other = next(name for name in optim.rules if name != rule)
+    other = next(name for name in optim.update_rules if name != rule)
     with pytest.raises(ValueError, match=f"settings 'update_rule': {rule} there, {other} here"):
         make_solver(Mortal(), **options | {"update_rule": other}).resume()
 

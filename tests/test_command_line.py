@@ -162,13 +162,13 @@ def test_flags_reach_the_net_and_the_solver(run, monkeypatch):
     assert logged == [1, 10, 19, 28]
 
 
-@pytest.mark.parametrize("rule", optim.rules)
+@pytest.mark.parametrize("rule", optim.update_rules)
 def test_every_update_rule_is_a_choice_with_its_own_learning_rate(run, rule):
     status, out, _ = run(*SHORT, "--update-rule", rule, "--quiet")
     assert status == 0
     assert float(re.search(r"validation accuracy: (0\.\d+)", out)[1]) > 0.2
     args = command_line.parse(["--update-rule", rule])
-    assert args.lr == (0.5 if rule == "sgd" else optim.rules[rule].settings["learning_rate"])
+    assert args.lr == (0.5 if rule == "sgd" else optim.update_rules[rule].settings["learning_rate"])
     assert command_line.parse(["--update-rule", rule, "--lr", "3"]).lr == 3
 
 

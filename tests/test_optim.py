@@ -12,7 +12,7 @@ from minigrad.optim import sgd
 
 DTYPES = st.sampled_from([np.float32, np.float64])
 RATES = st.floats(0, 10)
-EVERY_RULE = pytest.mark.parametrize("rule", optim.rules.values(), ids=optim.rules)
+EVERY_RULE = pytest.mark.parametrize("rule", optim.update_rules.values(), ids=optim.update_rules)
 
 
 @st.composite
@@ -186,7 +186,7 @@ def span(low, high):
     ],
 )
 def test_rules_of_the_notebook(name, config, published):
-    w, new = optim.rules[name](span(-0.4, 0.6), span(-0.6, 0.4), config)
+    w, new = optim.update_rules[name](span(-0.4, 0.6), span(-0.6, 0.4), config)
     for each, expected in published.items():
         np.testing.assert_allclose(w if each == "w" else new[each], expected, rtol=0, atol=5.1e-9)
     if name == "adam":
@@ -240,7 +240,7 @@ def test_a_norm_beyond_float32_is_clipped_too():
 def test_a_config_that_does_not_fit_is_refused_before_anything_is_changed(name, config, message):
     w, before = np.ones(3), dict(config)
     with pytest.raises(ValueError, match=message):
-        optim.rules[name](w, np.ones(3), config)
+        optim.update_rules[name](w, np.ones(3), config)
     np.testing.assert_array_equal(w, np.ones(3))
     assert config.keys() == before.keys()
 

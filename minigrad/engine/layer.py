@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..rules.table import Call, Draw
+from ..rules.table import Arguments, Draw
 from .arguments import BARE, array_of, explained
 from .arrays import ARRAY_LIKE, ARRAYS, STAND_INS, as_array, foreign
 from .calls import record, refuse_tensors, unwrap
@@ -23,7 +23,7 @@ class Layer:
         forward: Callable[..., Any],
         backward: Callable[..., Any],
         name: str,
-        inputs: Callable[[Draw], Call] | None,
+        inputs: Callable[[Draw], Arguments] | None,
         linear: bool = False,
     ) -> None:
         # What takes array-likes by itself (`takes_arrays`) is called without that: an op's operands are arrays.
@@ -139,7 +139,7 @@ def layer(
     backward: Callable[..., Any],
     *,
     name: str | None = None,
-    inputs: Callable[[Draw], Call] | None = None,
+    inputs: Callable[[Draw], Arguments] | None = None,
     linear: bool = False,
 ) -> Layer:
     """Turn a hand-derived pair into an op of the tape.

@@ -10,7 +10,7 @@ import numpy as np
 from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
-from ..rules.table import Call, Draw
+from ..rules.table import Arguments, Draw
 
 ALL = (True, True, True)
 
@@ -135,7 +135,7 @@ def affine_relu_backward(
     return affine_backward(relu_backward(dout, relu_cache), affine_cache, needs)
 
 
-def _affine_inputs(draw: Draw) -> Call:
+def _affine_inputs(draw: Draw) -> Arguments:
     example = draw.shape(min_ndim=1, max_ndim=3)
     m = draw.integer(0, 3)
     return (

@@ -10,7 +10,7 @@ import numpy as np
 from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
-from ..rules.table import Call, Draw
+from ..rules.table import Arguments, Draw
 from ..rules.windows import add_windows, examples_last, windows
 from .affine import ALL
 
@@ -132,7 +132,7 @@ def draw_images(draw: Draw, kernel: tuple[int, int], pad: int = 0) -> Any:
     return draw.array((draw.integer(1, 2), draw.integer(1, 2), *sides))
 
 
-def _conv_inputs(draw: Draw) -> Call:
+def _conv_inputs(draw: Draw) -> Arguments:
     kernel, pad, filters = (draw.integer(1, 2), draw.integer(1, 3)), draw.integer(0, 1), draw.integer(1, 2)
     x = draw_images(draw, kernel, pad)
     w = draw.array((filters, x.shape[1], *kernel))

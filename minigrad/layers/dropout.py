@@ -10,7 +10,7 @@ import numpy as np
 from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
-from ..rules.table import Call, Draw
+from ..rules.table import Arguments, Draw
 
 
 @takes_arrays
@@ -64,7 +64,7 @@ def dropout_backward(dout: Array, cache: tuple[Mapping[str, Any], Any]) -> Array
     return dout.copy() if mask is None else dout * mask
 
 
-def _dropout_inputs(draw: Draw) -> Call:
+def _dropout_inputs(draw: Draw) -> Arguments:
     mode = draw.choice(["train", "train", "test"])
     return (draw.array(),), {"dropout_param": {"p": draw.choice([0.5, 0.8]), "mode": mode, "seed": 3}}
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
-from ..rules.table import Call, Draw, whole
+from ..rules.table import Arguments, Draw, whole
 
 UNSIGNED = {np.dtype(f"i{size}"): np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 """The unsigned integers of signed ones' sizes: a negative label is a large one there."""
@@ -114,7 +114,7 @@ def loss_backward(dout: Array, dx: Array) -> Array:
     return dx if issubclass(type(dout), np.floating) and dout == 1 else dout * dx
 
 
-def _loss_inputs(draw: Draw) -> Call:
+def _loss_inputs(draw: Draw) -> Arguments:
     n, classes = draw.integer(1, 4), draw.integer(1, 4)
     return (draw.array((n, classes)), np.array([draw.integer(0, classes - 1) for _ in range(n)])), {}
 
@@ -184,7 +184,7 @@ def l1_backward(dout: Any, dx: Array) -> tuple[Array, Array]:
     return dout * dx, -dout * dx
 
 
-def _pair_inputs(draw: Draw) -> Call:
+def _pair_inputs(draw: Draw) -> Arguments:
     shape = draw.shape(min_side=1)
     return (draw.array(shape), draw.array(shape)), {}
 

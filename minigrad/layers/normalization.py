@@ -14,7 +14,7 @@ import numpy as np
 from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
-from ..rules.table import Call, Draw
+from ..rules.table import Arguments, Draw
 
 Param = dict[str, Any]
 Gradients = tuple[Array, Array, Array]
@@ -319,7 +319,7 @@ def _checked_batch(name: str, x: Array, gamma: Array, beta: Array, bn_param: Par
     return (0, *range(2, x.ndim))
 
 
-def _batch(draw: Draw, shape: tuple[int, ...]) -> Call:
+def _batch(draw: Draw, shape: tuple[int, ...]) -> Arguments:
     channels = shape[1]
     param = {"mode": draw.choice(["train", "test"]), "eps": 0.3}
     if param["mode"] == "test":
@@ -331,13 +331,13 @@ def _spatial(draw: Draw) -> tuple[int, ...]:
     return draw.integer(1, 2), draw.choice([2, 4]), draw.integer(1, 2), draw.integer(2, 3)
 
 
-def _layernorm_inputs(draw: Draw) -> Call:
+def _layernorm_inputs(draw: Draw) -> Arguments:
     d = draw.integer(1, 4)
     x = draw.array((draw.integer(0, 3), d))
     return (x, draw.array((d,)), draw.array((d,))), {"ln_param": {"eps": 0.3}}
 
 
-def _groupnorm_inputs(draw: Draw, parameter: tuple[int, ...] = ()) -> Call:
+def _groupnorm_inputs(draw: Draw, parameter: tuple[int, ...] = ()) -> Arguments:
     shape = _spatial(draw)
     of = (1, shape[1], 1, 1) if parameter else (shape[1],)
     return (draw.array(shape), draw.array(of), draw.array(of)), {

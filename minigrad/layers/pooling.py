@@ -10,7 +10,7 @@ import numpy as np
 from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
-from ..rules.table import Call, Draw
+from ..rules.table import Arguments, Draw
 from ..rules.windows import add_windows, windows
 from .convolution import check_windows, checked_steps, draw_images
 
@@ -83,7 +83,7 @@ def _checked(name: str, x: Array, pool_param: Param) -> tuple[tuple[int, int], i
     return (height, width), stride
 
 
-def _pool_inputs(draw: Draw) -> Call:
+def _pool_inputs(draw: Draw) -> Arguments:
     kernel = draw.integer(1, 2), draw.integer(1, 3)
     sizes = {"pool_height": kernel[0], "pool_width": kernel[1], "stride": draw.integer(1, 2)}
     return (draw_images(draw, kernel),), {"pool_param": sizes}

@@ -7,7 +7,7 @@ from typing import Any
 from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
-from ..rules.table import Call, Draw
+from ..rules.table import Arguments, Draw
 from .affine import affine_backward, affine_forward, relu_backward, relu_forward
 from .convolution import conv_backward, conv_forward
 from .normalization import (
@@ -114,12 +114,12 @@ def conv_relu_pool_backward(dout: Array, cache: Cache) -> Cache:
     return conv_backward(relu_backward(max_pool_backward(dout, pool_cache), relu_cache), conv_cache)
 
 
-def _affine_inputs(draw: Draw, param: Param) -> Call:
+def _affine_inputs(draw: Draw, param: Param) -> Arguments:
     n, d, m = draw.integer(2, 4), draw.integer(1, 3), draw.integer(1, 3)
     return tuple(draw.array(shape) for shape in ((n, d), (d, m), (m,), (m,), (m,))), param
 
 
-def _conv_inputs(draw: Draw, parameters: int, param: Param) -> Call:
+def _conv_inputs(draw: Draw, parameters: int, param: Param) -> Arguments:
     channels, filters = draw.integer(1, 2), draw.integer(1, 2)
     arrays = [draw.array((draw.integer(1, 2), channels, 3, 4)), draw.array((filters, channels, 3, 3))]
     options = {"conv_param": {"stride": 1, "pad": 1}, **param}

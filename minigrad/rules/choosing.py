@@ -8,7 +8,7 @@ import numpy as np
 
 from .elementwise import ANY, within
 from .facts import state
-from .table import Call, Draw, any_true, compose, declare, whole
+from .table import Arguments, Draw, any_true, compose, declare, whole
 
 
 def _share(g: Any, wins: Any, ties: Any) -> Any:
@@ -32,7 +32,7 @@ declare(
 )
 
 
-def _clip_inputs(draw: Draw) -> Call:
+def _clip_inputs(draw: Draw) -> Arguments:
     x, low, high = (draw.array(shape) for shape in draw.broadcastable(3))
     return (x, draw.choice([low, None, -0.3]), draw.choice([high + 3, 0.4])), {}
 
@@ -44,7 +44,7 @@ def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max:
     return above if high is None else np.minimum(above, high)
 
 
-def _where_inputs(draw: Draw) -> Call:
+def _where_inputs(draw: Draw) -> Arguments:
     condition, x, y = (draw.array(shape) for shape in draw.broadcastable(3))
     return (condition > 0, x, y), {}
 
@@ -78,13 +78,13 @@ declare(
 )
 
 
-def _with_signs(draw: Draw) -> Call:
+def _with_signs(draw: Draw) -> Arguments:
     """Draw an array, and one of the integers -1, 0 and 1."""
     shape, other = draw.broadcastable(2)
     return (draw.array(shape), np.resize([1, -1, 0], other)), {}
 
 
-def _signs_first(draw: Draw) -> Call:
+def _signs_first(draw: Draw) -> Arguments:
     (x, signs), options = _with_signs(draw)
     return (signs, x), options
 

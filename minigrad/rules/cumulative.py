@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .table import Call, Draw, compose, declare, whole
+from .table import Arguments, Draw, compose, declare, whole
 
 
-def along(draw: Draw) -> Call:
+def along(draw: Draw) -> Arguments:
     """Draw an array and an axis; or none, for all entries in C's order."""
     if draw.choice([False, False, True]):
         return (draw.array(),), {}
@@ -99,7 +99,7 @@ def _cumulative(running: Any, first: int) -> Any:
     return call
 
 
-def _cumulative_inputs(draw: Draw) -> Call:
+def _cumulative_inputs(draw: Draw) -> Arguments:
     call, options = along(draw)
     if "axis" not in options:
         return (draw.array((3,)),), {"include_initial": True}

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .table import OPS, Call, Draw, Op, Rule, whole
+from .table import OPS, Arguments, Draw, Op, Rule, whole
 
 
 def rule(
-    function: Callable[..., Any], *rules: Rule, inputs: Callable[[Draw], Call] | None = None
+    function: Callable[..., Any], *rules: Rule, inputs: Callable[[Draw], Arguments] | None = None
 ) -> Callable[..., Any]:
     """Give a function of arrays its backward rules: SciPy's or one's own, compiled code, a callback.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .table import Call, Draw, compose, declare, whole
+from .table import Arguments, Draw, compose, declare, whole
 
 
 def _places(count: int, offset: int) -> tuple[Any, Any]:
@@ -24,13 +24,13 @@ def on_diagonal(d: Any, shape: tuple[int, ...], offset: int, axis1: int, axis2: 
     return out
 
 
-def _diagonal_inputs(draw: Draw) -> Call:
+def _diagonal_inputs(draw: Draw) -> Arguments:
     x = draw.array((draw.integer(0, 3), draw.integer(1, 3), draw.integer(0, 3)))
     axis1, axis2 = draw.choice([(0, 1), (2, 0), (-1, -2)])
     return (x,), {"offset": draw.choice([0, 1, -1, 2]), "axis1": axis1, "axis2": axis2}
 
 
-def _on_diagonal_inputs(draw: Draw) -> Call:
+def _on_diagonal_inputs(draw: Draw) -> Arguments:
     (x,), options = _diagonal_inputs(draw)
     return (draw.array(np.diagonal(x, **options).shape), x.shape, *options.values()), {}
 
@@ -57,7 +57,7 @@ def _trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1)
 
 
-def _matrices(draw: Draw) -> Call:
+def _matrices(draw: Draw) -> Arguments:
     return (draw.array((*draw.shape(max_ndim=1), 2, 3)),), {"offset": draw.integer(-1, 1)}
 
 
@@ -85,7 +85,7 @@ def _diagflat(v: Any, k: int = 0) -> Any:
     return np.diag(np.ravel(v), k)
 
 
-def _triangle_inputs(draw: Draw) -> Call:
+def _triangle_inputs(draw: Draw) -> Arguments:
     return (draw.array(draw.shape(min_ndim=1)), draw.integer(-1, 1)), {}
 
 

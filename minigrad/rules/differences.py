@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .table import Call, Draw, compose
+from .table import Arguments, Draw, compose
 
 
 def _cut(axis: int, start: int | None, stop: int | None) -> tuple[Any, ...]:
@@ -20,7 +20,7 @@ def _place(x: Any, axis: int, name: str) -> int:
     return axis % int(x.ndim)
 
 
-def _diff_inputs(draw: Draw) -> Call:
+def _diff_inputs(draw: Draw) -> Arguments:
     x = draw.array(draw.shape(min_ndim=1, min_side=1))
     ends = {name: 0.25 for name in ("prepend", "append") if draw.choice([False, True])}
     return (x,), {"n": draw.integer(0, 2), "axis": draw.integer(-x.ndim, x.ndim - 1), **ends}
@@ -43,7 +43,7 @@ def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = np._NoValue, append
     return a
 
 
-def _ediff1d_inputs(draw: Draw) -> Call:
+def _ediff1d_inputs(draw: Draw) -> Arguments:
     x = draw.array(draw.shape(min_side=1))
     return (x, *draw.choice([(), (draw.array((2,)),), (draw.array((1, 2)), draw.array(()))])), {}
 
@@ -108,7 +108,7 @@ def _column(h: Any, f: Any, axis: int) -> Any:
     return np.reshape(h, (-1,) + (1,) * (f.ndim - axis - 1)) if np.ndim(h) else h
 
 
-def _gradient_inputs(draw: Draw) -> Call:
+def _gradient_inputs(draw: Draw) -> Arguments:
     f = draw.array(tuple(draw.integer(3, 4) for _ in range(draw.integer(1, 2))))
     axis = draw.integer(-f.ndim, f.ndim - 1)
     places = np.asarray(np.cumsum(np.linspace(0.5, 1.5, f.shape[axis])), f.dtype)
@@ -133,7 +133,7 @@ def _gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> A
     return slopes[0] if len(slopes) == 1 else tuple(slopes)
 
 
-def _trapezoid_inputs(draw: Draw) -> Call:
+def _trapezoid_inputs(draw: Draw) -> Arguments:
     y = draw.array(draw.shape(min_ndim=1, min_side=1))
     axis = draw.integer(-y.ndim, y.ndim - 1)
     if draw.choice([False, True]):
@@ -158,7 +158,7 @@ for _name in ("trapezoid", "trapz"):  # the latter up to NumPy 2.3
         compose(getattr(np, _name), inputs=_trapezoid_inputs)(_trapezoid)
 
 
-def _interp_inputs(draw: Draw) -> Call:
+def _interp_inputs(draw: Draw) -> Arguments:
     n = draw.integer(2, 4)
     xp = np.asarray(np.sort(draw.array((n,)), axis=0))
     options = draw.choice([{}, {"left": 0.5}, {"right": -0.5}])

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from .table import Call, Draw, any_true, declare, dispatched
+from .table import Arguments, Draw, any_true, declare, dispatched
 
 
-def within(*intervals: tuple[float, float]) -> Callable[[Draw], Call]:
+def within(*intervals: tuple[float, float]) -> Callable[[Draw], Arguments]:
     """Draw one operand per interval, of shapes that broadcast together."""
 
-    def inputs(draw: Draw) -> Call:
+    def inputs(draw: Draw) -> Arguments:
         shapes = draw.broadcastable(len(intervals))
         return tuple(draw.array(shape, *ends) for shape, ends in zip(shapes, intervals, strict=True)), {}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .table import Call, Draw, declare, dispatched, whole
+from .table import Arguments, Draw, declare, dispatched, whole
 
 
 def _index(draw: Draw, shape: tuple[int, ...]) -> Any:
@@ -31,7 +31,7 @@ def _index(draw: Draw, shape: tuple[int, ...]) -> Any:
     )
 
 
-def _getitem_inputs(draw: Draw) -> Call:
+def _getitem_inputs(draw: Draw) -> Arguments:
     x = draw.array((draw.integer(3, 4), draw.integer(3, 4)))
     return (x, _index(draw, x.shape)), {}
 
@@ -87,12 +87,12 @@ def _written(g: Any, index: Any) -> Any:
     return getitem(g, index) * (writer[index] == order)
 
 
-def _setitem_inputs(draw: Draw) -> Call:
+def _setitem_inputs(draw: Draw) -> Arguments:
     (a, index), _ = _getitem_inputs(draw)
     return (a, draw.array(draw.choice([(), np.shape(a[index])])), index), {}
 
 
-def _scatter_inputs(draw: Draw) -> Call:
+def _scatter_inputs(draw: Draw) -> Arguments:
     (a, index), _ = _getitem_inputs(draw)
     return (draw.array(np.shape(a[index])), index, a.shape), {}
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from .table import Call, Draw, compose, declare
+from .table import Arguments, Draw, compose, declare
 
 
-def _matmul_inputs(draw: Draw) -> Call:
+def _matmul_inputs(draw: Draw) -> Arguments:
     n, k, m = (draw.integer(0, 3) for _ in range(3))
     x_batch, y_batch = draw.choice([((2,), ()), ((), (2,)), ((2, 1), (3,)), ((2, 3), (1, 3)), ((0,), (1,))])
     x_shape = draw.choice([(k,), (n, k), (*x_batch, n, k)])
@@ -49,7 +49,7 @@ def _matmul_right(g: Any, out: Any, x1: Any, x2: Any) -> Any:
 MATMUL = declare(np.matmul, _matmul_left, _matmul_right, inputs=_matmul_inputs)
 
 
-def _dot_inputs(draw: Draw) -> Call:
+def _dot_inputs(draw: Draw) -> Arguments:
     n, k, m = (draw.integer(0, 3) for _ in range(3))
     a_shape = draw.choice([(), (k,), (n, k), (2, n, k)])
     return (draw.array(a_shape), draw.array(draw.choice([(), (k,), (k, m), (2, k, m)]))), {}
@@ -76,9 +76,9 @@ def _outer(a: Any, b: Any) -> Any:
     return np.reshape(a, (np.size(a), 1)) * np.reshape(b, (1, np.size(b)))
 
 
-def _tensordot_inputs(draw: Draw) -> Call:
+def _tensordot_inputs(draw: Draw) -> Arguments:
     k, m = draw.integer(1, 3), draw.integer(0, 3)
-    call: Call = draw.choice(
+    call: Arguments = draw.choice(
         [
             ((draw.array((m, k, 2)), draw.array((2, k, 3)), ([1, 2], [1, 0])), {}),
             ((draw.array((2, k, m)), draw.array((k, m, 2))), {"axes": 2}),
@@ -123,7 +123,7 @@ def _tensordot_b(g: Any, out: Any, a: Any, b: Any, axes: Any = 2) -> Any:
 declare(np.tensordot, _tensordot_a, _tensordot_b, inputs=_tensordot_inputs, memory="new")
 
 
-def _einsum_inputs(draw: Draw) -> Call:
+def _einsum_inputs(draw: Draw) -> Arguments:
     i, j, k = (draw.integer(1, 3) for _ in range(3))
     subscripts, *shapes = draw.choice(
         [
@@ -159,7 +159,7 @@ def _labels(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], 
     return terms, right.replace("...", batch)
 
 
-def _einsum_call(subscripts: Any, *operands: Any, optimize: Any = False) -> Call:
+def _einsum_call(subscripts: Any, *operands: Any, optimize: Any = False) -> Arguments:
     if not isinstance(subscripts, str):
         raise TypeError(
             "einsum: no backward rule with lists of axes; write the subscripts as a string, 'ij,jk->ik'"

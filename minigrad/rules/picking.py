@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .table import Call, Draw, compose
+from .table import Arguments, Draw, compose
 
 
 def _positions(indices: Any, n: int, mode: str) -> Any:
@@ -22,7 +22,7 @@ def _positions(indices: Any, n: int, mode: str) -> Any:
     return np.clip(positions, 0, n - 1) if mode == "clip" else positions
 
 
-def _take_inputs(draw: Draw) -> Call:
+def _take_inputs(draw: Draw) -> Arguments:
     x = draw.array(draw.shape(min_ndim=1, min_side=2))
     axis = draw.choice([None, *range(-x.ndim, x.ndim)])
     mode = draw.choice(["raise", "wrap", "clip"])
@@ -46,7 +46,7 @@ def _lines(positions: Any, shape: tuple[int, ...], axis: int) -> tuple[Any, ...]
     )
 
 
-def _take_along_axis_inputs(draw: Draw) -> Call:
+def _take_along_axis_inputs(draw: Draw) -> Arguments:
     x = draw.array(draw.shape(min_ndim=1, min_side=2))
     axis = draw.integer(-x.ndim, x.ndim - 1)
     shape = list(x.shape)
@@ -65,7 +65,7 @@ def _take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
     return arr[_lines(indices, arr.shape, axis % arr.ndim)]
 
 
-def _choose_inputs(draw: Draw) -> Call:
+def _choose_inputs(draw: Draw) -> Arguments:
     shapes = draw.broadcastable(3)
     count = draw.integer(1, 2)
     which = np.arange(int(np.prod(shapes[2]))).reshape(shapes[2]) % count
@@ -83,7 +83,7 @@ def _choose(a: Any, choices: Any, *, mode: str = "raise") -> Any:
     return np.take_along_axis(stacked, np.expand_dims(which, 0), axis=0)[0]
 
 
-def _select_inputs(draw: Draw) -> Call:
+def _select_inputs(draw: Draw) -> Arguments:
     shapes = draw.broadcastable(4)
     masks = [np.arange(int(np.prod(shape))).reshape(shape) % 2 == i for i, shape in enumerate(shapes[:2])]
     choices = [draw.array(shape) for shape in shapes[2:]]
@@ -105,7 +105,7 @@ def _select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     return out
 
 
-def _compress_inputs(draw: Draw) -> Call:
+def _compress_inputs(draw: Draw) -> Arguments:
     x = draw.array(draw.shape(min_ndim=1, min_side=2))
     axis = draw.choice([None, *range(-x.ndim, x.ndim)])
     return (draw.choice([[True, False], [False, True], [False], [1, 1]]), x), {"axis": axis}
@@ -117,7 +117,7 @@ def compress(condition: Any, a: Any, axis: Any = None) -> Any:
     return np.take(a, np.flatnonzero(condition), axis=axis)
 
 
-def _extract_inputs(draw: Draw) -> Call:
+def _extract_inputs(draw: Draw) -> Arguments:
     x = draw.array(draw.shape(min_ndim=1))
     return ((np.arange(x.size).reshape(x.shape) % draw.integer(1, 3) == 0).tolist(), x), {}
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from .table import Call, Draw, compose
+from .table import Arguments, Draw, compose
 
 
 def _as_line(p: Any) -> Any:
     return np.reshape(p, (-1,)) if np.ndim(p) < 2 else p
 
 
-def _polyval_inputs(draw: Draw) -> Call:
+def _polyval_inputs(draw: Draw) -> Arguments:
     return (draw.array((draw.integer(1, 4),)), draw.array()), {}
 
 
@@ -31,7 +31,7 @@ def _polyval(p: Any, x: Any) -> Any:
     return y
 
 
-def _two_lines(draw: Draw) -> Call:
+def _two_lines(draw: Draw) -> Arguments:
     return (draw.array((draw.integer(1, 4),)), draw.array(draw.choice([(), (2,), (3,)]))), {}
 
 
@@ -55,7 +55,7 @@ def _polysub(a1: Any, a2: Any) -> Any:
     return np.subtract(*_padded(a1, a2))
 
 
-def _times_inputs(draw: Draw) -> Call:
+def _times_inputs(draw: Draw) -> Arguments:
     return (draw.array((draw.integer(1, 4),)),), {"m": draw.integer(0, 2)}
 
 
@@ -69,7 +69,7 @@ def _polyder(p: Any, m: int = 1) -> Any:
     return p
 
 
-def _polyint_inputs(draw: Draw) -> Call:
+def _polyint_inputs(draw: Draw) -> Arguments:
     call, options = _times_inputs(draw)
     return call, {**options, "k": draw.choice([None, 0.5, [0.25, 0.5][: max(options["m"], 1)]])}
 
@@ -90,7 +90,7 @@ def _polyint(p: Any, m: int = 1, k: Any = None) -> Any:
     return p
 
 
-def _vander_inputs(draw: Draw) -> Call:
+def _vander_inputs(draw: Draw) -> Arguments:
     x = draw.array((draw.integer(2, 3),))
     return (x,), {"N": draw.choice([None, 2, 4]), "increasing": draw.choice([False, True])}
 

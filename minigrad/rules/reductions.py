@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .table import OPS, Call, Draw, any_true, compose, declare, dispatched, whole
+from .table import OPS, Arguments, Draw, any_true, compose, declare, dispatched, whole
 
 
 def keep(g: Any, axis: Any, keepdims: bool) -> Any:
@@ -59,30 +59,30 @@ def _chosen(g: Any, where: Any) -> Any:
     return g if where is True else np.where(where, g, 0)
 
 
-def _reduction(draw: Draw, **options: Any) -> Call:
+def _reduction(draw: Draw, **options: Any) -> Arguments:
     """Draw a reduction over all axes, none, one or two."""
     x = draw.array(draw.shape(min_side=1))
     axes: list[Any] = [None, (), *range(-x.ndim, x.ndim), *([(0, 1), (-1, 0)] if x.ndim > 1 else [])]
     return (x,), {"axis": draw.choice(axes), "keepdims": draw.choice([False, True]), **options}
 
 
-def _masked(draw: Draw, **options: Any) -> Call:
+def _masked(draw: Draw, **options: Any) -> Arguments:
     """Draw a reduction with ``where``, which leaves some of each line."""
     x = draw.array((draw.integer(2, 3), draw.integer(2, 3)))
     mask = np.add.outer(*map(np.arange, x.shape)) % 3 != 1
     return (x,), {"axis": draw.choice([None, 0, 1, (0, 1)]), "where": mask.tolist(), **options}
 
 
-def cast_reduction(draw: Draw) -> Call:
+def cast_reduction(draw: Draw) -> Arguments:
     """Draw a reduction with a dtype, and with ``where`` or without."""
     dtype = draw.choice([None, np.float64])
     return _masked(draw, dtype=dtype) if draw.choice([False, True]) else _reduction(draw, dtype=dtype)
 
 
-def begun_at(*values: float) -> Callable[[Draw], Call]:
+def begun_at(*values: float) -> Callable[[Draw], Arguments]:
     """Draw a reduction, some with ``initial``, and some of those with ``where``."""
 
-    def inputs(draw: Draw) -> Call:
+    def inputs(draw: Draw) -> Arguments:
         initial = draw.choice([None, *values])
         if initial is None:
             return _reduction(draw)
@@ -91,7 +91,7 @@ def begun_at(*values: float) -> Callable[[Draw], Call]:
     return inputs
 
 
-def spread_inputs(draw: Draw) -> Call:
+def spread_inputs(draw: Draw) -> Arguments:
     """Draw at least three entries an average, so that ddof = 1 leaves some."""
     x = draw.array((draw.integer(3, 4), draw.integer(3, 4)))
     options: dict[str, Any] = {
@@ -222,7 +222,7 @@ declare(np.min, extremum, inputs=begun_at(0.303, -5.0))
 OPS[np.amax], OPS[np.amin] = OPS[np.max], OPS[np.min]
 
 
-def _ptp_inputs(draw: Draw) -> Call:
+def _ptp_inputs(draw: Draw) -> Arguments:
     x = draw.array(draw.shape(min_side=1))
     return (x,), {
         "axis": draw.choice([None, *range(-x.ndim, x.ndim)]),
@@ -278,7 +278,7 @@ def prod(
 declare(np.prod, prod, inputs=begun_at(-1.5, 0.5))
 
 
-def _softmax_inputs(draw: Draw) -> Call:
+def _softmax_inputs(draw: Draw) -> Arguments:
     x = draw.array(draw.shape(min_ndim=1, min_side=1))
     return (x,), {"axis": draw.choice([None, (), tuple(range(x.ndim)), *range(-x.ndim, x.ndim)])}
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .table import Call, Draw, compose, declare, dispatched
+from .table import Arguments, Draw, compose, declare, dispatched
 
 
-def _reshape_inputs(draw: Draw) -> Call:
+def _reshape_inputs(draw: Draw) -> Arguments:
     x = draw.array()
     return (x, draw.choice([x.shape[::-1], (x.size,), (1, *x.shape), *([-1] if x.size else [])])), {}
 
@@ -24,7 +24,7 @@ declare(
 declare(np.ravel, lambda g, out, a: np.reshape(g, a.shape), inputs=lambda draw: ((draw.array(),), {}))
 
 
-def _permutation(draw: Draw) -> Call:
+def _permutation(draw: Draw) -> Arguments:
     x = draw.array(draw.shape(min_ndim=1))
     turn = draw.integer(0, x.ndim - 1)
     axes = tuple(range(turn, x.ndim)) + tuple(range(turn))
@@ -36,7 +36,7 @@ def _transpose(g: Any, out: Any, a: Any, axes: Any = None) -> Any:
     return np.transpose(g, None if axes is None else tuple(np.argsort([axis % g.ndim for axis in axes])))
 
 
-def _two_axes(draw: Draw) -> Call:
+def _two_axes(draw: Draw) -> Arguments:
     x = draw.array(draw.shape(min_ndim=1))
     return (x, draw.integer(-x.ndim, x.ndim - 1), draw.integer(-x.ndim, x.ndim - 1)), {}
 
@@ -66,7 +66,7 @@ declare(
 )
 
 
-def _broadcast_inputs(draw: Draw) -> Call:
+def _broadcast_inputs(draw: Draw) -> Arguments:
     small, other = draw.broadcastable(2)
     return (draw.array(small), np.broadcast_shapes(small, other)), {}
 
@@ -74,7 +74,7 @@ def _broadcast_inputs(draw: Draw) -> Call:
 declare(np.broadcast_to, lambda g, out, array, shape: g, inputs=_broadcast_inputs, memory="view")
 
 
-def _flip_inputs(draw: Draw) -> Call:
+def _flip_inputs(draw: Draw) -> Arguments:
     x = draw.array(draw.shape(min_ndim=1))
     return (x,), {"axis": draw.choice([None, *range(-x.ndim, x.ndim)])}
 
@@ -111,7 +111,7 @@ def _permuted(function: Any) -> Any:
 compose(np.rollaxis, inputs=_two_axes)(_permuted(np.rollaxis))
 
 
-def _matrices(draw: Draw) -> Call:
+def _matrices(draw: Draw) -> Arguments:
     return (draw.array(draw.shape(min_ndim=2)),), {}
 
 
@@ -148,7 +148,7 @@ def _widths(draw: Draw, x: Any, least: int) -> Any:
     return draw.choice([widths, 1]) if x.ndim else 0
 
 
-def _padded_inputs(draw: Draw) -> Call:
+def _padded_inputs(draw: Draw) -> Arguments:
     x = draw.array()
     return (x, _widths(draw, x, 2)), {"constant_values": 0.5}
 
@@ -168,7 +168,7 @@ def _padded(g: Any, out: Any, array: Any, pad_width: Any, constant_values: Any =
 declare(padded, _padded, inputs=_padded_inputs)
 
 
-def _pad_inputs(draw: Draw) -> Call:
+def _pad_inputs(draw: Draw) -> Arguments:
     x = draw.array(draw.shape(min_side=1))
     return (x, _widths(draw, x, 4)), {
         "mode": draw.choice(["constant", "edge", "reflect", "symmetric", "wrap"])

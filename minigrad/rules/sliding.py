@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .table import Call, Draw, compose, declare, whole
+from .table import Arguments, Draw, compose, declare, whole
 
 sliding_window_view = np.lib.stride_tricks.sliding_window_view
 
@@ -33,7 +33,7 @@ def _back_from_windows(g: Any, out: Any, x: Any, window_shape: Any, axis: Any = 
     return total
 
 
-def _windows_inputs(draw: Draw) -> Call:
+def _windows_inputs(draw: Draw) -> Arguments:
     x = draw.array((draw.integer(2, 4), draw.integer(2, 4)))
     return (x, *draw.choice([((2, 1),), (2, 0), (2, -1), ((2, 2), (0, 0) if len(x) > 2 else (0, 1))])), {}
 
@@ -47,7 +47,7 @@ def convolution(a: Any, v: Any) -> Any:
     return np.convolve(a, v)
 
 
-def _lines(draw: Draw) -> Call:
+def _lines(draw: Draw) -> Arguments:
     return (draw.array((draw.integer(1, 5),)), draw.array((draw.integer(1, 5),))), {}
 
 
@@ -59,7 +59,7 @@ declare(
 )
 
 
-def _mode_inputs(draw: Draw) -> Call:
+def _mode_inputs(draw: Draw) -> Arguments:
     (a, v), _ = _lines(draw)
     return (a, v, draw.choice(["full", "same", "valid"])), {}
 

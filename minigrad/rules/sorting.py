@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .reductions import axes_of, from_last, to_last
-from .table import Call, Draw, Rule, declare
+from .table import Arguments, Draw, Rule, declare
 
 
 def _order(x: Any, axis: int) -> Any:
@@ -26,12 +26,12 @@ def _back_in_place(g: Any, out: Any, a: Any, axis: Any = -1, kind: Any = None, s
     return np.take_along_axis(by_rank, _order(_order(a, axis), axis), axis=axis)
 
 
-def _sort_inputs(draw: Draw) -> Call:
+def _sort_inputs(draw: Draw) -> Arguments:
     x = draw.array(draw.shape(min_ndim=1))
     return (x,), {"axis": draw.choice([None, *range(-x.ndim, x.ndim)])}
 
 
-def _partition_inputs(draw: Draw) -> Call:
+def _partition_inputs(draw: Draw) -> Arguments:
     x = draw.array(draw.shape(min_ndim=1, min_side=2))
     return (x, draw.choice([0, 1, -1, (0, 1)])), {"axis": draw.choice([None, *range(-x.ndim, x.ndim)])}
 
@@ -97,7 +97,7 @@ def _quantile(function: Callable[..., Any]) -> Rule:
     return rule
 
 
-def _line_inputs(draw: Draw) -> Call:
+def _line_inputs(draw: Draw) -> Arguments:
     x = draw.array(draw.shape(min_ndim=1, min_side=1))
     axes = [None, *range(-x.ndim, x.ndim), *([(0, 1), (-1, 0)] if x.ndim > 1 else [])]
     return (x,), {"axis": draw.choice(axes), "keepdims": draw.choice([False, True])}
@@ -106,8 +106,8 @@ def _line_inputs(draw: Draw) -> Call:
 METHODS = ("linear", "lower", "higher", "nearest", "midpoint", "hazen", "weibull", "inverted_cdf")
 
 
-def _quantile_inputs(percent: int) -> Callable[[Draw], Call]:
-    def inputs(draw: Draw) -> Call:
+def _quantile_inputs(percent: int) -> Callable[[Draw], Arguments]:
+    def inputs(draw: Draw) -> Arguments:
         (x,), options = _line_inputs(draw)
         q = draw.choice([0, 0.3 * percent, percent, [0.15 * percent, 0.55 * percent], [[0.9 * percent]]])
         return (x, q), {**options, "method": draw.choice(METHODS)}

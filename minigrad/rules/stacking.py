@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from .indexing import scatter
-from .table import Call, Draw, compose, declare
+from .table import Arguments, Draw, compose, declare
 
 
-def _list_inputs(draw: Draw) -> Call:
+def _list_inputs(draw: Draw) -> Arguments:
     shape = draw.shape(min_ndim=1)
     axis = draw.integer(-len(shape), len(shape) - 1)
     sides = [draw.integer(0, 3) for _ in range(draw.integer(1, 3))]
@@ -20,7 +20,7 @@ def _list_inputs(draw: Draw) -> Call:
     return ([draw.array((*shape[:at], side, *shape[at + 1 :])) for side in sides],), {"axis": axis}
 
 
-def _concatenate_call(arrays: Any, axis: Any = 0) -> Call:
+def _concatenate_call(arrays: Any, axis: Any = 0) -> Arguments:
     return tuple(arrays), {"axis": axis}
 
 
@@ -51,7 +51,7 @@ declare(
 )
 
 
-def _stack_inputs(draw: Draw) -> Call:
+def _stack_inputs(draw: Draw) -> Arguments:
     shape = draw.shape(max_ndim=2)
     return ([draw.array(shape) for _ in range(draw.integer(1, 3))],), {"axis": draw.integer(-1, len(shape))}
 
@@ -87,7 +87,7 @@ def _at_least(function: Any) -> Any:
     return reshaped
 
 
-def _some_arrays(draw: Draw) -> Call:
+def _some_arrays(draw: Draw) -> Arguments:
     return tuple([draw.array(draw.shape(max_ndim=2)) for _ in range(draw.integer(1, 2))]), {}
 
 
@@ -95,7 +95,7 @@ for _function in (np.atleast_1d, np.atleast_2d, np.atleast_3d):
     compose(_function, inputs=_some_arrays)(_at_least(_function))
 
 
-def _alike(draw: Draw) -> Call:
+def _alike(draw: Draw) -> Arguments:
     shape = draw.shape()
     return ([draw.array(shape) for _ in range(draw.integer(1, 3))],), {}
 
@@ -116,7 +116,7 @@ def _dstack(tup: Any) -> Any:
     return np.concatenate([np.atleast_3d(a) for a in tup], axis=2)
 
 
-def _columns(draw: Draw) -> Call:
+def _columns(draw: Draw) -> Arguments:
     return ([draw.array((3,)), draw.array((3, draw.integer(0, 2)))],), {}
 
 
@@ -125,7 +125,7 @@ def _column_stack(tup: Any) -> Any:
     return np.concatenate([a if np.ndim(a) > 1 else np.reshape(a, (-1, 1)) for a in tup], axis=1)
 
 
-def _append_inputs(draw: Draw) -> Call:
+def _append_inputs(draw: Draw) -> Arguments:
     shape = draw.shape(min_ndim=1)
     return (draw.array(shape), draw.array(shape)), {"axis": draw.choice([None, 0, -1])}
 
@@ -175,7 +175,7 @@ def _cuts(draw: Draw) -> Any:
     return draw.choice([2, 4, [1, 3], [2], [3, 1], [-1]])
 
 
-def _split_inputs(draw: Draw) -> Call:
+def _split_inputs(draw: Draw) -> Arguments:
     return (draw.array((4, *draw.shape(max_ndim=2))), _cuts(draw)), {"axis": 0}
 
 
@@ -207,7 +207,7 @@ for _split_function, _axis in ((np.vsplit, 0), (np.hsplit, 1), (np.dsplit, 2)):
     )
 
 
-def _unstack_inputs(draw: Draw) -> Call:
+def _unstack_inputs(draw: Draw) -> Arguments:
     x = draw.array(draw.shape(min_ndim=1, min_side=1))
     return (x,), {"axis": draw.integer(-x.ndim, x.ndim - 1)}
 
@@ -219,7 +219,7 @@ if hasattr(np, "unstack"):  # since NumPy 2.1
         return tuple(np.moveaxis(x, axis, 0))
 
 
-def _repeat_inputs(draw: Draw) -> Call:
+def _repeat_inputs(draw: Draw) -> Arguments:
     x = draw.array((3, draw.integer(0, 3)))
     return (x, *draw.choice([(2,), (0,), ((0, 2, 1), 0), (3, -1), ((2,), 1)])), {}
 
@@ -256,7 +256,7 @@ declare(
 )
 
 
-def _insert_inputs(draw: Draw) -> Call:
+def _insert_inputs(draw: Draw) -> Arguments:
     x = draw.array((3, 2))
     obj, values, axis = draw.choice(
         [(1, (2,), 0), ([0, 2], (2, 2), 0), (-1, (3,), 1), ([1], (3, 2), 0), (2, (), None), ([0, 0], (2,), 1)]
@@ -281,7 +281,7 @@ def _insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     return np.concatenate([arr, values], axis=axis)[(slice(None),) * axis + (order,)]
 
 
-def _delete_inputs(draw: Draw) -> Call:
+def _delete_inputs(draw: Draw) -> Arguments:
     x = draw.array((3, 2))
     return (x, *draw.choice([(1, 0), ([0, -1], 0), (slice(0, 2), 0), (4, None), ([], 1)])), {}
 

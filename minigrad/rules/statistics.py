@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from .reductions import axes_of
-from .table import Call, Draw, compose
+from .table import Arguments, Draw, compose
 
 
-def _average_inputs(draw: Draw) -> Call:
+def _average_inputs(draw: Draw) -> Arguments:
     x = draw.array(draw.shape(min_ndim=1, min_side=1))
     axis = draw.choice([None, *range(-x.ndim, x.ndim)])
     shapes = [x.shape] if axis is None else [x.shape, (x.shape[axis],)]
@@ -43,7 +43,7 @@ def _average(
     return (mean, scale) if returned else mean
 
 
-def _table_inputs(draw: Draw) -> Call:
+def _table_inputs(draw: Draw) -> Arguments:
     """Draw three or four observations of some variables, and of some more, or of one variable alone."""
     m, k, n = draw.integer(1, 3), draw.integer(1, 2), draw.integer(3, 4)
     rowvar, *shapes = draw.choice([(True, (m, n), (k, n)), (False, (n, m), (n, k)), (True, (n,), (n,))])
@@ -51,7 +51,7 @@ def _table_inputs(draw: Draw) -> Call:
     return operands, {"rowvar": rowvar}
 
 
-def _cov_inputs(draw: Draw) -> Call:
+def _cov_inputs(draw: Draw) -> Arguments:
     operands, options = _table_inputs(draw)
     n = operands[0].shape[-1 if options["rowvar"] else 0]
     options |= draw.choice([{}, {"bias": True}, {"ddof": 0}, {"aweights": [0.5, 1.0, 1.5, 0.75][:n]}])

@@ -14,7 +14,7 @@ import numpy as np
 from .facts import state
 
 Rule = Callable[..., Any]
-Call = tuple[tuple[Any, ...], dict[str, Any]]
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 """Operands and options."""
 
 
@@ -69,12 +69,12 @@ class Op:
         self,
         function: Callable[..., Any],
         rules: Sequence[Rule],
-        inputs: Callable[[Draw], Call] | None,
+        inputs: Callable[[Draw], Arguments] | None,
         *,
         together: Callable[..., Sequence[Any]] | None = None,
         writes: bool = False,
         arity: int | None = None,
-        bind: Callable[..., Call] | None = None,
+        bind: Callable[..., Arguments] | None = None,
         forward: Callable[..., Any] | None = None,
     ) -> None:
         self.function = function
@@ -137,7 +137,7 @@ class Op:
         """The parameters that the rules know beside the operands."""
         return frozenset(self.known[self.arity :])
 
-    def _bind(self, *args: Any, **kwargs: Any) -> Call:
+    def _bind(self, *args: Any, **kwargs: Any) -> Arguments:
         """Split a call into operands and options, by NumPy's signature where it says more than the positions."""
         count, arity = len(args), self.arity
         if count == arity <= self.positional and (not kwargs or kwargs.keys() <= self.options):
@@ -146,7 +146,7 @@ class Op:
             return args[:arity], dict(zip(self.known[arity:count], args[arity:], strict=True))
         return self._bind_by_name(args, kwargs)
 
-    def _bind_by_name(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+    def _bind_by_name(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
         """Split a call into operands and options, by NumPy's signature; drop defaults that the rules do not know."""
         names = self.known if isinstance(self.function, np.ufunc) else self.defaults
         for name in list(names)[: len(args)]:
@@ -214,7 +214,7 @@ class Composite:
     __slots__ = ("forward", "function", "inputs", "name")
 
     def __init__(
-        self, function: Callable[..., Any], forward: Callable[..., Any], inputs: Callable[[Draw], Call]
+        self, function: Callable[..., Any], forward: Callable[..., Any], inputs: Callable[[Draw], Arguments]
     ) -> None:
         self.function = function
         self.name: str = function.__name__
@@ -242,11 +242,11 @@ OPS: dict[Callable[..., Any], Op | Composite] = {}
 def declare(
     function: Callable[..., Any],
     *rules: Rule,
-    inputs: Callable[[Draw], Call],
+    inputs: Callable[[Draw], Arguments],
     together: Callable[..., Sequence[Any]] | None = None,
     writes: bool = False,
     arity: int | None = None,
-    bind: Callable[..., Call] | None = None,
+    bind: Callable[..., Arguments] | None = None,
     forward: Callable[..., Any] | None = None,
     **known: Any,
 ) -> Op:
@@ -262,7 +262,7 @@ def declare(
 
 
 def compose(
-    function: Callable[..., Any], inputs: Callable[[Draw], Call], **known: Any
+    function: Callable[..., Any], inputs: Callable[[Draw], Arguments], **known: Any
 ) -> Callable[[Rule], Rule]:
     """Enter a function as the NumPy calls that the decorated one makes.
 

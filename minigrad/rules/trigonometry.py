@@ -9,7 +9,7 @@ import numpy as np
 
 from .elementwise import ABOVE_ZERO, ANY, as_floats, within
 from .facts import state
-from .table import Call, Draw, declare
+from .table import Arguments, Draw, declare
 
 INSIDE = (-0.9, 0.9)
 
@@ -75,7 +75,7 @@ def _sinc(g: Any, out: Any, x: Any) -> Any:
 declare(np.sinc, _sinc, inputs=within(ANY))
 
 
-def _unwrap_inputs(draw: Draw) -> Call:
+def _unwrap_inputs(draw: Draw) -> Arguments:
     x = draw.array(draw.shape(min_ndim=1), -6.0, 6.0)
     return (x,), {"axis": draw.integer(-x.ndim, x.ndim - 1)}
 

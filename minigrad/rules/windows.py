@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .table import Call, Draw, declare, whole
+from .table import Arguments, Draw, declare, whole
 
 Pair = tuple[int, int]
 EXAMPLES_AT_ONCE = 8
@@ -97,19 +97,19 @@ def _geometry(draw: Draw) -> tuple[tuple[int, ...], dict[str, Any]]:
     return shape, {"kernel": kernel, "stride": draw.integer(1, 2), "pad": pad}
 
 
-def _windows_inputs(draw: Draw) -> Call:
+def _windows_inputs(draw: Draw) -> Arguments:
     shape, options = _geometry(draw)
     return (draw.array(shape),), options
 
 
-def _add_windows_inputs(draw: Draw) -> Call:
+def _add_windows_inputs(draw: Draw) -> Arguments:
     shape, options = _geometry(draw)
     kernel = options["kernel"]
     parts = (kernel[0] * kernel[1], shape[1], *windows_along(shape, **options), shape[0])
     return (draw.array(parts),), {"shape": shape, **options}
 
 
-def _images(draw: Draw) -> Call:
+def _images(draw: Draw) -> Arguments:
     return (draw.array(_geometry(draw)[0]),), {}
 
 

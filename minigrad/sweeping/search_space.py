@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 Setting: TypeAlias = dict[str, Any]
-Draw: TypeAlias = Callable[[np.random.Generator], Any]
+Sampler: TypeAlias = Callable[[np.random.Generator], Any]
 
 
 def read_grid(grid: Any) -> tuple[list[Setting], dict[str, Any]]:
@@ -101,7 +101,7 @@ def seed_of(seed: int, setting: Setting) -> int:
 # Random search
 
 
-def choices(n: int, space: Mapping[str, Draw | Sequence[Any]], seed: int = 0) -> list[Setting]:
+def choices(n: int, space: Mapping[str, Sampler | Sequence[Any]], seed: int = 0) -> list[Setting]:
     """Draw settings at random.
 
     Parameters
@@ -141,19 +141,19 @@ def choices(n: int, space: Mapping[str, Draw | Sequence[Any]], seed: int = 0) ->
     return [{name: _draw(values, rng) for name, values in space.items()} for _ in range(n)]
 
 
-def uniform(low: float, high: float) -> Draw:
+def uniform(low: float, high: float) -> Sampler:
     """Return what draws floats uniformly from ``low`` to ``high``; raises ValueError unless low < high."""
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ValueError(f"uniform needs finite low < high, got low={low!r}, high={high!r}")
     return lambda rng: float(rng.uniform(low, high))
 
 
-def log_uniform(low: float, high: float) -> Draw:
+def log_uniform(low: float, high: float) -> Sampler:
     """Return what draws floats, their logarithms uniformly; raises ValueError unless 0 < low < high."""
     if not (0 < low < high < math.inf):
         raise ValueError(f"log_uniform needs finite 0 < low < high, got low={low!r}, high={high!r}")
     return lambda rng: min(max(math.exp(rng.uniform(math.log(low), math.log(high))), low), high)
 
 
-def _draw(values: Draw | Sequence[Any], rng: np.random.Generator) -> Any:
+def _draw(values: Sampler | Sequence[Any], rng: np.random.Generator) -> Any:
     return values(rng) if callable(values) else values[int(rng.integers(len(values)))]

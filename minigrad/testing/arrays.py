@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from ..engine.recording import Array
 from ..layers import Layer
-from ..rules.table import Call, Draw
+from ..rules.table import Arguments, Draw
 
 LAYOUTS: dict[str, Callable[[Any], Any]] = {
     "contiguous": lambda x: x,
@@ -135,7 +135,7 @@ def _between(number: int) -> float:
     return int(bits[::-1], 2) * 0.5 ** len(bits)
 
 
-def calls(inputs: Callable[[Draw], Call], dtype: Any = np.float64) -> st.SearchStrategy[Call]:
+def calls(inputs: Callable[[Draw], Arguments], dtype: Any = np.float64) -> st.SearchStrategy[Arguments]:
     """Return a strategy for the ``(args, kwargs)`` that an op or a layer is tested with.
 
     Parameters
@@ -147,13 +147,13 @@ def calls(inputs: Callable[[Draw], Call], dtype: Any = np.float64) -> st.SearchS
     """
 
     @st.composite
-    def drawn(draw: Drawing) -> Call:
+    def drawn(draw: Drawing) -> Arguments:
         return inputs(HypothesisDraw(draw, dtype))
 
     return drawn()
 
 
-def layers_inputs(layer: Layer, dtype: Any = np.float64) -> st.SearchStrategy[Call]:
+def layers_inputs(layer: Layer, dtype: Any = np.float64) -> st.SearchStrategy[Arguments]:
     """Return a strategy for the ``(inputs, options)`` of a layer that was made with ``inputs=``.
 
     Examples

@@ -157,11 +157,13 @@ _MAY_BE_NONE = _CHECKS.keys() - {
 }
 
 
-def check_config(rule: optim.Rule, config: optim.Config | None, params: Mapping[str, NDArray[Any]]) -> None:
+def check_config(
+    rule: optim.CourseRule, config: optim.Config | None, params: Mapping[str, NDArray[Any]]
+) -> None:
     """Refuse settings that the update rule does not take, by a step of one number; functions are not tried."""
     if not isinstance(config, dict | None):
         raise TypeError(f"optim_config must be a dict of the rule's settings, got {config!r}")
-    if rule in optim.rules.values():
+    if rule in optim.update_rules.values():
         for dtype in {w.dtype for w in params.values()}:
             rule(np.ones(1, dtype), np.ones(1, dtype), dict(config or {}))
 
