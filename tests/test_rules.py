@@ -22,6 +22,7 @@ EVERY_OP = pytest.mark.parametrize(
 
 
 FEWER = settings(max_examples=settings().max_examples // 3)
+FEWEST = settings(max_examples=settings().max_examples // 6)
 
 
 def as_function(op, args, kwargs, places=None):
@@ -35,6 +36,7 @@ def differentiable(outs):
 
 
 @EVERY_OP
+@FEWER
 @given(st.data())
 def test_gradient_is_that_of_differences_and_so_is_the_second(op, data):
     args, kwargs = data.draw(calls(op.inputs))
@@ -43,6 +45,7 @@ def test_gradient_is_that_of_differences_and_so_is_the_second(op, data):
 
 
 @EVERY_OP
+@FEWER
 @given(st.data())
 def test_value_is_numpys_and_nothing_is_changed(op, data):
     args, kwargs = data.draw(calls(op.inputs))
@@ -64,6 +67,7 @@ def test_value_is_numpys_and_nothing_is_changed(op, data):
 
 
 @EVERY_OP
+@FEWER
 @given(st.data())
 def test_float32_stays_float32_and_is_right_to_its_precision(op, data):
     args, kwargs = data.draw(calls(op.inputs, np.float32))
@@ -80,6 +84,7 @@ def test_float32_stays_float32_and_is_right_to_its_precision(op, data):
 
 
 @EVERY_OP
+@FEWER
 @given(st.data())
 def test_how_arrays_lie_in_memory_changes_nothing(op, data):
     """That of the operands, and that of the gradient that comes in."""
@@ -109,7 +114,7 @@ def without_arrays(index):
 
 
 @EVERY_OP
-@FEWER
+@FEWEST
 @given(st.data())
 def test_compiled_it_is_what_it_is_as_written(op, data):
     dtype = data.draw(st.sampled_from([np.float64, np.float32]))
@@ -138,7 +143,7 @@ def test_compiled_it_is_what_it_is_as_written(op, data):
 
 
 @EVERY_OP
-@FEWER
+@FEWEST
 @given(st.data())
 def test_nothing_is_computed_for_operands_that_need_no_gradient(op, data):
     """With one leaf among constants the gradient is the same, and the tape asks for no other."""

@@ -297,9 +297,9 @@ def _delete(arr: Any, obj: Any, axis: Any = None) -> Any:
 @compose(np.resize, inputs=lambda draw: ((draw.array(), draw.choice([5, (2, 3), (4, 2), (0,)])), {}))
 def _resize(a: Any, new_shape: Any) -> Any:
     count = int(np.prod(new_shape))
-    if count and np.size(a):
-        return np.reshape(np.ravel(a)[np.arange(count) % np.size(a)], new_shape)
-    return np.reshape(np.zeros_like(a, shape=(count,)), new_shape)
+    if not np.size(a):
+        return np.reshape(np.concatenate([np.ravel(a), np.zeros(count, a.dtype)]), new_shape)
+    return np.reshape(np.ravel(a)[np.arange(count) % np.size(a)], new_shape)
 
 
 @compose(
