@@ -19,10 +19,10 @@ from .problem import make_problem
 PATHS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "merging equal calls": (ir, "key_of", lambda node: id(node)),
     "writing over dead operands": (memory.Plan, "_over_an_operand", lambda self, i, node: None),
-    "views made beforehand": (source.Writer, "view_beforehand", lambda self, node: False),
-    "expressions": (source.Writer, "inline", lambda self, node: False),
-    "x[i] += in one call": (source.Writer, "augmented_writes", lambda self: {}),
-    "numbers made arrays": (source.Writer, "argument", lambda self, node, x: self.spelled(x)),
+    "views made beforehand": (source.SourceWriter, "view_beforehand", lambda self, node: False),
+    "expressions": (source.SourceWriter, "inline", lambda self, node: False),
+    "x[i] += in one call": (source.SourceWriter, "augmented_writes", lambda self: {}),
+    "numbers made arrays": (source.SourceWriter, "argument", lambda self, node, x: self.spelled(x)),
 }
 """Special paths of the compiler, by name: a function, and the one that does without."""
 
