@@ -1,4 +1,4 @@
-"""Is a gradient right: independent ways to it held against each other, and why it is wrong, if it is.
+"""Gradient checks: independent ways to a gradient, compared; and a diagnosis where they disagree.
 
 ``python -m minigrad.gradient_check`` checks every rule and layer of the package, and prints how exact each is.
 """

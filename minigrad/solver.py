@@ -39,9 +39,9 @@ __all__ = ["Metric", "Model", "Solver"]
 class Model(Protocol):
     """What a `Solver` trains.
 
-    A model that keeps more than parameters (running means, a generator for dropout) has it in an attribute
-    ``state``: a dict of arrays, numbers and generators, nested as they may be. It goes with the parameters, the
-    best ones and those in a checkpoint.
+    Further state (running means, a generator for dropout) belongs in an attribute ``state``: a dict of arrays,
+    numbers and generators, nested or not. It is saved with the parameters, the best ones and those in a
+    checkpoint.
     """
 
     @property
@@ -86,39 +86,39 @@ class Solver:
     verbose : bool
         Whether to write the log, to stdout.
     num_train_samples, num_val_samples : int or None
-        How many examples to measure an accuracy on, drawn anew each time; None means all.
+        The number of examples to measure an accuracy on, drawn anew each time; None means all.
     seed : int, optional
         Seed of the minibatches, of those draws and of the augmentation, which are independent streams. The same
         seed gives the same numbers, whatever is logged or shown. None seeds from the operating system.
     progress : bool, optional
         Whether to show a progress bar, on stderr; None shows it when stderr is a terminal.
     on_divergence : {"raise", "stop"}
-        What `train` does when the loss or a score is NaN or infinite: raise FloatingPointError, or end
-        quietly. Both set `diverged`.
+        Whether `train` raises FloatingPointError or ends quietly when the loss or a score is NaN or infinite. Both
+        set `diverged`.
     lr_schedule : callable, optional
-        The learning rate of each step, counted from 0: ``lr_schedule(step) -> float``, as `minigrad.training` has
-        them. It stands in the place of `lr_decay` and of the config's learning rate.
+        The learning rate of each step, counted from 0: ``lr_schedule(step) -> float``, such as those of
+        `minigrad.training`. It replaces `lr_decay` and the config's learning rate.
     replacement : bool
         Whether each minibatch is drawn from all training examples, as in the course. Otherwise an epoch is a
         permutation of them, cut into minibatches.
     augment : callable, optional
-        ``augment(X, rng) -> X``, a change of each training minibatch that keeps shape and dtype, as
-        `minigrad.training` has them. It is made in a thread, one minibatch ahead, while a step computes.
+        ``augment(X, rng) -> X``, a change of each training minibatch that keeps shape and dtype, such as those of
+        `minigrad.training`. It runs in a thread, one minibatch ahead of the step.
     patience : int, optional
-        `train` ends when so many epochs have brought no better validation accuracy.
+        Early stopping: `train` ends after this many epochs without a better validation accuracy.
     average : float, optional
-        Decay of an exponential moving average of the parameters, between 0 and 1, such as 0.999. What is measured
-        and kept as `best_params` is then the average.
+        Decay of an exponential moving average of the parameters, between 0 and 1, such as 0.999. The average is
+        then what is measured and kept as `best_params`.
     metric : callable, optional
         ``metric(outputs, y) -> float``, the higher the better, in the place of the accuracy: for regression, say,
         ``lambda outputs, y: -np.mean((outputs - y) ** 2)``.
     callback : callable, optional
-        ``callback(solver)``, called after each epoch; if it returns something true, training ends.
+        ``callback(solver)``, called after each epoch; a true result ends training.
     checkpoint : path, optional
-        A file that keeps all that `resume` needs to go on bit for bit. It is replaced, whole or not at all, after
-        each epoch, when training ends, and on Ctrl-C.
+        A file from which `resume` continues bit for bit. It is replaced atomically after each epoch, when training
+        ends, and on Ctrl-C.
     checkpoint_seconds : float, optional
-        Write it between epochs too, when so many seconds have passed.
+        The interval at which it is written between epochs, too.
     history : path, optional
         A file of JSON lines, one for each measured accuracy, replaced as `checkpoint` is.
 
@@ -252,7 +252,7 @@ class Solver:
             checkpoints.check(self._state())
 
     def train(self, num_epochs: int | None = None) -> None:
-        """Train for some epochs; called again, for as many more, from where it stood.
+        """Train for some epochs; a further call continues for as many more.
 
         So ``train(5)`` twice is ``train(10)``. A call that was interrupted, or is resumed from a checkpoint, is
         completed by the next.
@@ -264,7 +264,7 @@ class Solver:
         Parameters
         ----------
         num_epochs : int, optional
-            How many; by default what is left of the call before, or else those of the solver.
+            The number of epochs; by default those left of the last call, or else the solver's.
 
         Raises
         ------
@@ -294,7 +294,7 @@ class Solver:
             self._weights.put_best()
 
     def resume(self, path: str | os.PathLike[str] | None = None) -> Solver:
-        """Take up what a checkpoint holds; `train` then goes on bit for bit as the solver would have that wrote it.
+        """Restore a checkpoint; `train` then continues bit for bit as the solver that wrote it would have.
 
         Parameters
         ----------
@@ -311,8 +311,8 @@ class Solver:
         OSError
             When the file is missing or cannot be read.
         ValueError
-            When it is no checkpoint, is cut off or changed, or is of another model, data set or settings; then
-            nothing is changed.
+            When it is not a checkpoint, is truncated or corrupt, or is of another model, data set or settings;
+            nothing is changed then.
         """
         if path is None and self.checkpoint is None:
             raise ValueError("resume: no path is given, and the solver has no checkpoint")
@@ -349,7 +349,7 @@ class Solver:
         num_samples : int or None
             Measure on this many of them, drawn at random without replacement, if there are more.
         batch_size : int
-            How many are given to the model at once.
+            Examples in each call of the model.
 
         Returns
         -------
@@ -484,7 +484,7 @@ class Solver:
             config["learning_rate"] *= self.lr_decay
 
     def _stopped(self) -> bool:
-        """Tell whether the callback ended training, or patience did."""
+        """Tell whether the callback or patience ended training."""
         if self.patience is None or not self.val_acc_history:
             return self._ended
         epochs_since_best = len(self.val_acc_history) - 1 - self.val_acc_history.index(self.best_val_acc)
@@ -493,7 +493,7 @@ class Solver:
     # Checkpoints
 
     def _identity(self) -> dict[str, Any]:
-        """Return what a checkpoint must have in common with the solver that takes it up."""
+        """Return the part of a checkpoint that must agree with the solver that resumes."""
         if self._data is None:
             arrays = {
                 "X_train": self.X_train,
@@ -554,7 +554,7 @@ _KEPT = (
     "_records",
     "_goal",
 )
-"""What of a solver is in a checkpoint as it is."""
+"""The solver's attributes that a checkpoint holds unchanged."""
 
 
 def _name_of(function: Any) -> str:

@@ -63,7 +63,7 @@ def sweep(
         FloatingPointError says that the setting diverged. With an executor, it must be picklable.
     grid : mapping or list of settings
         The values of each name, a list, for all their combinations; or the settings, as from `choices`.
-        Values are what JSON can hold. A setting given twice is trained once.
+        Values must be representable in JSON. A setting given twice is trained once.
     data : mapping
         Arrays by name.
     executor : Executor, optional
@@ -99,7 +99,7 @@ def sweep(
         When a file cannot be written, or the executor's pool broke and no process of its kind can be started;
         what is in `out` then stays whole.
     TypeError, ValueError
-        When an argument is not as above, or `train` returns something else than a record.
+        When an argument is not as above, or `train` does not return a record.
 
     Notes
     -----
@@ -113,8 +113,8 @@ def sweep(
     When a worker of a ``ProcessPoolExecutor`` dies, its pool is broken. Then, with a warning,
     as many processes of the sweep's own, with the pool's context and initializer, train what is missing, each
     one setting; a setting that kills two of them is recorded as an error. So is one that kills workers of Dask,
-    after one process of the sweep's own, started by spawn, was tried. What an executor loses otherwise is
-    trained in this process, with a warning.
+    after one process of the sweep's own, started by spawn, was tried. A setting that an executor loses in another
+    way is trained in this process, with a warning.
 
     Whatever `train` raises, ``SystemExit`` too, is that setting's error; KeyboardInterrupt alone ends the sweep.
     """
@@ -183,7 +183,7 @@ def train_model(model: Model, data: Mapping[str, NDArray[Any]], seed: int, **opt
 
 
 def _read_data(data: Any) -> Arrays:
-    """Return read-only views, in the memory order that a file has."""
+    """Return read-only views, in a file's memory order."""
     if not isinstance(data, Mapping) or not data:
         raise TypeError(
             f"data must be a mapping from names to arrays, and not empty; got {type(data).__name__}"

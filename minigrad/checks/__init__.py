@@ -1,1 +1,1 @@
-"""The checks: independent ways to one gradient, what a layer has to keep, and why a gradient is wrong."""
+"""The checks: independent ways to one gradient, a layer's contracts, and diagnoses."""

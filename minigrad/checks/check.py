@@ -1,8 +1,8 @@
-"""Is a gradient right: independent ways to it held against each other, and why it is wrong, if it is.
+"""Gradient checks: independent ways to a gradient, compared; and a diagnosis where they disagree.
 
-A layer's hand-derived gradients, or the tape's of a function, are held against the tape's, differences and the
-complex step, as near as rounding explains; and a layer is held to what else it has to keep.
-``python -m minigrad.gradient_check`` checks every rule and layer of the package, and prints how exact each is.
+A layer's hand-derived gradients, or the tape's of a function, are compared with the tape's, differences and the
+complex step, up to rounding. A layer's other contracts are checked, too. ``python -m minigrad.gradient_check``
+checks every rule and layer of the package, and prints how exact each is.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .numerical_gradient import (
 
 
 class GradientMismatch(AssertionError):
-    """Ways to one gradient disagree, or a layer breaks what it has to keep.
+    """Ways to one gradient disagree, or a layer breaks its contracts.
 
     The message has the input, the index, each way's value, where the gradient is wrong, and a diagnosis.
     """
@@ -47,16 +47,16 @@ class Report:
     error : float
         The largest relative error between the first and the others; at a kink there is none.
     ulps : float
-        The largest error against the exact ways (the tape, the complex step), in units in the last place of what
-        the entry is a sum of.
+        The largest error against the exact ways (the tape, the complex step), in ulps of the largest sum the entry
+        comes from.
     kinks : int
         How many entries lie on a kink: there any value between the slopes to the left and to the right is right.
     surely : str
-        How sure it is that an error is found.
+        How surely an error is found.
     problems : tuple of str
-        What is wrong; nothing, if all is right.
+        The errors; empty if there are none.
     diagnosis : str
-        What the mistake may be: a hint. Empty, if nothing is wrong.
+        A hint at the mistake; empty if there is no error.
     """
 
     ways: tuple[str, ...]
@@ -84,12 +84,12 @@ def check_layer(
     per_example: Sequence[int] = (),
     **keywords: Any,
 ) -> Report:
-    """Hold a layer's hand-derived gradients against the tape's and against finite differences.
+    """Compare a layer's hand-derived gradients with the tape's and with finite differences.
 
-    If a float input is float32, the layer's own gradients are found in float32, and the others, which they are held
-    against, in float64. The layer must also keep what a layer has to: it changes neither its inputs nor dout nor the
-    cache; its gradients have their inputs' shapes and dtypes; a second backward gives the same, also after another
-    forward; so do read-only and strided arrays; and the gradients are linear in dout.
+    If a float input is float32, the layer's own gradients are computed in float32, and the references in float64.
+    A layer's contracts are checked, too: it changes neither its inputs nor dout nor the cache; its gradients have
+    their inputs' shapes and dtypes; a second backward gives the same, also after another forward; so do read-only
+    and strided arrays; and the gradients are linear in dout.
 
     Parameters
     ----------
@@ -100,12 +100,12 @@ def check_layer(
         Arrays, as the forward takes them. Python numbers, dicts and random generators stay what they are; each call
         gets its own copy of the latter two.
     argnums : int or sequence of int, optional
-        Which inputs are differentiated. If it is left out, all that are arrays of floats; of a loss that returns one
-        gradient, the first.
+        Which inputs are differentiated; by default all arrays of floats, or the first, of a loss that returns one
+        gradient.
     options : dict, optional
         Keywords of the forward, such as one whose name `check_layer` uses itself: ``options={"seed": 3}``.
     seed : int, optional
-        Seeds ``dout``; 0, if it is left out.
+        Seed of ``dout``; 0 by default.
     raise_on_error : bool
         False: what is wrong is returned in the report.
     per_example : sequence of int
@@ -123,9 +123,10 @@ def check_layer(
     Raises
     ------
     GradientMismatch
-        If two ways disagree, or a gradient has not its input's shape; or the layer breaks what it has to keep.
+        If two ways disagree, a gradient's shape is not its input's, or the layer breaks a contract.
     TypeError
-        If layer is none, if no input holds floats, or if a keyword may be meant for the forward or for `check_layer`.
+        If layer is not one of the above, if no input holds floats, or if a keyword may be meant for the forward or
+        for `check_layer`.
     """
     if inputs and callable(layer) and callable(inputs[0]) and not isinstance(layer, Layer):
         layer, inputs = (layer, inputs[0]), inputs[1:]
@@ -161,7 +162,7 @@ def check_layer(
 
 
 def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
-    """Return a function's parameters; none, if it does not tell."""
+    """Return a function's parameters; empty if it has no signature."""
     try:
         return inspect.signature(function).parameters
     except (TypeError, ValueError):
@@ -169,7 +170,7 @@ def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
 
 
 def _defaults(forward: Any) -> dict[str, Any]:
-    """Return the options of a forward as they are where none are given."""
+    """Return the defaults of a forward's options."""
     parameters = _parameters(forward).items()
     return {name: each.default for name, each in parameters if each.default is not each.empty}
 
@@ -193,7 +194,7 @@ def _done(report: Report, raise_on_error: bool) -> Report:
 def check_grads(
     f: Callable[..., Any], *args: Any, order: int = 1, seed: int = 0, raise_on_error: bool = True
 ) -> Report:
-    """Hold the tape's gradients of a function against differences and, where it is analytic, the complex step.
+    """Compare the tape's gradients of a function with differences and, where it is analytic, the complex step.
 
     Parameters
     ----------
@@ -204,7 +205,7 @@ def check_grads(
     order : {1, 2}
         2: the gradient of the gradient too, in a random direction.
     seed : int
-        Seeds the weights of the result's entries, and the direction.
+        Seed of the weights of the result's entries, and of the direction.
     raise_on_error : bool
         False: what is wrong is returned in the report.
 
@@ -248,7 +249,7 @@ def _check_tape(
     dout: Array,
     analytic: bool = True,
 ) -> Report:
-    """Hold the tape's gradients of a function of arrays of floats against the other ways."""
+    """Compare the tape's gradients of a function of float arrays with the other ways."""
     names = [f"input {i}" for i in places]
     eps = float(np.finfo(float).eps)
     comparison = Comparison(
@@ -278,10 +279,10 @@ def _weighted(out: Any, dout: Sequence[Array]) -> Any:
 def _verdict(
     compared: Comparison, returned: Sequence[Any], known: dict[str, Any], broken: list[tuple[str, str]]
 ) -> Report:
-    """Compare the ways, tell what is wrong, and what the mistake may be.
+    """Compare the ways, and report the errors with a diagnosis.
 
-    ``returned`` are the gradients as they came; ``known`` is what else there was in the call, by name; ``broken`` are
-    the contracts that were, each with its hint.
+    ``returned`` are the gradients as the backward returned them; ``known`` are the call's other arrays and
+    numbers, by name; ``broken`` are the contracts broken, each with a hint.
     """
     worst, ulps, kinks, told, found = 0.0, 0.0, 0, [], []
     for k, wrong in enumerate(compared.wrongs()):
@@ -314,7 +315,7 @@ def _verdict(
 
 
 def _evidence(compared: Comparison, k: int, got: Any, wrong: Array, known: dict[str, Any]) -> Evidence:
-    """Collect what a diagnosis is made from."""
+    """Collect the evidence for a diagnosis."""
     x, slopes = compared.arrays[k], compared.slopes[k]
     outs = parts(compared.f(*compared.arrays))
     out = np.asarray(outs[0]) if len(outs) == 1 else flat(outs)
@@ -337,7 +338,7 @@ def _evidence(compared: Comparison, k: int, got: Any, wrong: Array, known: dict[
 
 
 def _among(options: dict[str, Any], is_one: Callable[[Any], bool]) -> Iterator[tuple[str, Any]]:
-    """Yield what is one of some kind among options, also in dicts of them, by name."""
+    """Yield the options of some types, by name; those in dicts, too."""
     for name, option in options.items():
         if isinstance(option, dict):
             yield from _among(option, is_one)

@@ -1,8 +1,8 @@
 """One gradient in several independent ways, and how far apart they may be.
 
-Two ways may be apart by what rounding explains: some units in the last place of what the gradient's entry is a sum
-of. Differences have an error of their own as well. Of large inputs only some entries are found by differences; for
-the rest stand random directions, in which an error shows with a probability that is stated.
+Two ways may differ by rounding: some ulps of the largest sum that an entry comes from. Differences have an error
+of their own as well. Of large inputs only a sample of entries is found by differences; random directions test the
+rest, and miss an error with a stated probability.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .numerical_gradient import (
 ULPS = 64
 """Tolerance of a gradient entry, in ulps of the largest sum it comes from."""
 EVERY = 1000
-"""Up to so many entries each one is found by differences; of more, `SAMPLED` of each input, and directions."""
+"""The most entries that are all found by differences; of more, `SAMPLED` of each input, and random directions."""
 SAMPLED = 2
 DIRECTIONS = 8
 """Random directions for each large input; an error is missed if it shows in none."""
@@ -50,7 +50,7 @@ class Way:
 
     @property
     def exact(self) -> bool:
-        """Whether it is wrong by rounding alone."""
+        """Whether rounding is its only error."""
         return self.name != "finite differences"
 
     def known(self, k: int) -> Any:
@@ -59,11 +59,11 @@ class Way:
 
 
 def tape_gradients(f: Callable[..., Any], arrays: Sequence[Array], dout: Array) -> list[Array]:
-    """Walk the tape of f backwards from its results, with no call of ours in between that could be wrong too."""
+    """Run the backward pass of f from its results, with no extra call between that could be wrong too."""
     leaves = [tensor(x, requires_grad=True) for x in arrays]
     try:
         outs = parts(f(*leaves))
-    except ValueError as error:  # which NumPy makes of the TapeError, where it met a tensor itself
+    except ValueError as error:  # NumPy's own error in place of the TapeError, when it converts a tensor
         if isinstance(error.__cause__, TapeError):
             raise error.__cause__ from None
         raise
@@ -77,10 +77,10 @@ def tape_gradients(f: Callable[..., Any], arrays: Sequence[Array], dout: Array) 
 class Comparison:
     """A gradient in several ways, of a function f whose gradients are found by ``first``.
 
-    ``first(arrays, dout)`` returns the gradients to be checked, ``given`` are those at the arrays themselves; they are
-    compared in float64, in which the arrays are, and may be wrong by what rounding in ``eps`` explains; ``off`` are
-    their rounding errors as measured. ``name`` is what f is called, ``names`` are what the arrays are, and ``places``
-    their numbers among its inputs.
+    ``first(arrays, dout)`` returns the gradients to be checked, ``given`` are those at the arrays themselves; they
+    are compared in float64, the dtype of the arrays, and may differ by rounding of relative size ``eps``; ``off``
+    are their measured rounding errors. ``name`` is f's name, ``names`` are the arrays' names, and ``places`` their
+    positions among its inputs.
     """
 
     name: str
@@ -158,7 +158,7 @@ class Comparison:
         return result
 
     def wrongs(self) -> list[Array]:
-        """Tell which entries of each gradient are wrong; in a large one at least one, if a direction shows it."""
+        """Tell which entries of each gradient are wrong; in a large one at least one, if a direction reveals it."""
         wrongs = [self.wrong(k) for k in range(len(self.arrays))]
         if not self.all and not any(wrong.any() for wrong in wrongs):
             found = self.by_directions()
@@ -237,7 +237,7 @@ class Comparison:
         return "\n".join([*lines, picture(wrong)])
 
     def furthest(self, k: int, index: tuple[int, ...]) -> tuple[float, float, str]:
-        """Return the relative error of an entry, how large it may be, and against which way, which it exceeds.
+        """Return the relative error of an entry, its tolerance, and the way that it disagrees with.
 
         The exact ways come first; the first of them is meant where none is named.
         """
@@ -255,7 +255,7 @@ class Comparison:
         return next((each for each in found if not each[0] <= each[1]), found[0])
 
     def along(self, direction: Sequence[Array]) -> tuple[float, float]:
-        """Tell how far our derivative in a direction is from that of f, and how far it may be."""
+        """Return the error of our derivative in a direction, and its tolerance."""
         pairs = list(zip(self.given.arrays, direction, strict=True))
         ours = sum(float(np.vdot(g, v)) for g, v in pairs)
         theirs, error = self.derivative(direction)
@@ -286,7 +286,7 @@ class Comparison:
         return float(terms.sum()), ULPS * float(np.finfo(float).eps * np.linalg.norm(terms))
 
     def by_directions(self) -> tuple[int, tuple[int, ...]] | None:
-        """Hold ours against f's derivatives in random directions; return the input and the index of an error.
+        """Compare ours with f's derivatives in random directions; return the input and the index of an error.
 
         A gradient whose error has the norm E is off by ``|E z|`` in a direction of normal numbers, z normal too, so
         that an error is missed with probability less than 0.8 allowed / E, in each direction.
@@ -323,7 +323,7 @@ class Comparison:
         return k, tuple(int(i) for i in np.unravel_index(low - ends[k] + self.arrays[k].size, shapes[k]))
 
     def surely(self) -> str:
-        """Say how sure it is that an error is found."""
+        """Say how surely an error is found."""
         if self.all:
             return "every entry looked at, each way"
         missed = self.missed / max(_norm(self.given.arrays), 1e-300)

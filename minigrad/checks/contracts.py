@@ -11,11 +11,11 @@ from ..engine.recording import Array
 from .comparison import ULPS
 from .layer_call import LayerCall
 
-Broken = Iterator[tuple[str, str]]  # what is not kept, and what the mistake is
+Broken = Iterator[tuple[str, str]]  # the contract broken, and the likely mistake
 
 
 def broken_contracts(call: LayerCall, per_example: Sequence[int]) -> Broken:
-    """Yield what a layer does not keep of what it has to, with what the mistake is; find its gradients."""
+    """Yield the contracts a layer breaks, with the likely mistakes; compute its gradients."""
     inputs = call.copied()
     outs, cache = call.run(inputs)
     if changed := list(_changed_inputs(call, inputs)):
@@ -85,9 +85,9 @@ def _alike(
     scale: float = 1.0,
     off: Callable[[], Sequence[Array]] | None = None,
 ) -> bool:
-    """Tell whether two gradients are the same up to rounding; and where sums overflow, up to their order.
+    """Tell whether two gradients are equal up to rounding and, where sums overflow, up to their order.
 
-    Where they are not, what cancels inside is measured: by `LayerCall.off`, unless they are something else.
+    If not, cancellation inside is measured and allowed for: by `LayerCall.off`, unless they are something else.
     """
     if all(_near(call, x, y, 0.0, scale) for x, y in zip(xs, ys, strict=True)):
         return True
@@ -128,7 +128,7 @@ def _not_repeated(call: LayerCall, cache: Any) -> Broken:
 
 
 def _not_linear(call: LayerCall, cache: Any) -> Broken:
-    """Twice the dout gives twice the gradient, and a sum the sum."""
+    """Check that the backward is linear in dout."""
     other = np.roll(call.dout, 1)[::-1]
     one = call.gradients
     two, twice, both = [
@@ -145,7 +145,7 @@ def _not_linear(call: LayerCall, cache: Any) -> Broken:
 
 
 def _not_in_any_memory(call: LayerCall) -> Broken:
-    """Give the inputs and dout read-only, and with strides."""
+    """Call the layer on read-only and on strided inputs and dout."""
     for what, lay in (("read-only", _read_only), ("strided", _strided)):
         try:
             outs, cache = call.run([lay(x) if isinstance(x, np.ndarray) else x for x in call.inputs])
@@ -159,7 +159,7 @@ def _not_in_any_memory(call: LayerCall) -> Broken:
         outputs = [np.asarray(out, np.float64) for out in outs]
         expected = [np.asarray(out, np.float64) for out in call.outs]
         if not all(np.isfinite(out).all() for out in (*outputs, *expected)):
-            continue  # what an overflow leaves depends on the order of the sums
+            continue  # the result of an overflow depends on the order of the sums
         if not (
             _alike(call, outputs, expected, off=lambda: call.outs_off)
             and _alike(call, gradients, call.gradients)
@@ -184,7 +184,7 @@ def _strided(x: Array) -> Array:
 
 
 def _not_row_by_row(call: LayerCall, per_example: Sequence[int]) -> Broken:
-    """Give the rows of a batch one by one."""
+    """Call the layer on single rows of a batch."""
     for row in range(len(call.inputs[per_example[0]]) if per_example else 0):
         at = slice(row, row + 1)
         _, cache = call.run([x[at] if i in per_example else x for i, x in enumerate(call.inputs)])

@@ -1,7 +1,6 @@
-"""What is wrong with a gradient: hypotheses, each tried on what was returned and on what is right.
+"""Diagnosis of a wrong gradient: hypotheses, each tried on the returned gradient and the right one.
 
-A diagnosis is a hint. It names the mistake that a pattern of wrong numbers usually comes from, and says so if no
-pattern that it knows fits.
+A diagnosis is a hint. It names the usual cause of a pattern of wrong numbers, or says that no known pattern fits.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ UNKNOWN = "not known: none of the usual mistakes fits"
 
 @dataclass(frozen=True)
 class Evidence:
-    """One wrong gradient, and what is known about the call.
+    """One wrong gradient, and the call that it belongs to.
 
     Parameters
     ----------
@@ -29,17 +28,17 @@ class Evidence:
     wrong : ndarray of bools
         Which of the entries are wrong; all, if the shape is.
     input : ndarray
-        What the gradient is of.
+        The input that the gradient belongs to.
     others : dict
-        The right gradients of the other inputs, by what they are called.
+        The right gradients of the other inputs, by name.
     arrays : dict
-        The inputs that are arrays and the outputs, by what they are called.
+        The array inputs and the outputs, by name.
     numbers : dict
         The options that are numbers, by name.
     dout : ndarray
         The gradient of the output; that of the first one, if there are several.
     terms : ndarray, of the axes of dout and then those of input, optional
-        What each entry of the output adds to each entry of the right gradient.
+        The contribution of each entry of the output to each entry of the right gradient.
     """
 
     got: Array
@@ -54,7 +53,7 @@ class Evidence:
 
 
 def equal(x: Any, y: Any) -> bool:
-    """Tell whether two arrays are the same up to the errors of a reference; zeros are equal to nothing."""
+    """Tell whether two arrays are equal up to a reference's errors; arrays of zeros never are."""
     x, y = np.asarray(x), np.asarray(y)
     size = float(np.max(np.abs(y), initial=0.0))
     return x.shape == y.shape and size > 0 and bool(np.all(np.abs(x - y) <= 1e-5 * size))
@@ -64,7 +63,7 @@ Hypothesis = Callable[[Evidence], "str | None"]
 
 
 def diagnose(evidence: Evidence) -> str:
-    """Return the first mistake that explains what is wrong, in words; ``UNKNOWN``, if none does."""
+    """Return the first mistake that explains the wrong entries, in words; ``UNKNOWN`` if none does."""
     if np.isnan(evidence.right).any():
         return "not looked for: too large for all of the right gradient to be known without the tape"
     of_shape = evidence.got.shape == evidence.right.shape
@@ -99,7 +98,7 @@ def _other_order(e: Evidence) -> str | None:
 
 
 def _factor(e: Evidence) -> str | None:
-    """One factor everywhere, and what it may be."""
+    """One factor everywhere, and its likely meaning."""
     largest = np.unravel_index(int(np.argmax(np.abs(e.right))), e.right.shape)
     factor = float(e.got[largest] / e.right[largest])
     if not (np.isfinite(factor) and equal(e.got, factor * e.right)) or abs(factor - 1) < 1e-4:
@@ -109,12 +108,12 @@ def _factor(e: Evidence) -> str | None:
     named = "".join(f" = {sign}{meaning}" for meaning in list(meanings)[:3])
     alone = np.count_nonzero(np.abs(e.right) > 1e-9 * np.abs(e.right[largest])) == 1
     if alone and not meanings:
-        return None  # of one number any other is a multiple
+        return None  # any number is a multiple of a single other
     return f"off by a constant factor {factor:.6g}{named}"
 
 
 def _meanings(e: Evidence) -> Iterator[tuple[float, str]]:
-    """Numbers that a gradient is often multiplied by by mistake, and what each is."""
+    """Factors that gradients are often off by, and their meanings."""
     for name, number in e.numbers.items():
         for value, meaning in ((number, name), (1 - number, f"(1 - {name})")):
             if value not in (0.0, 1.0, -1.0):
@@ -178,7 +177,7 @@ def _along_axes(e: Evidence) -> str | None:
 
 
 def _wrong_axis(e: Evidence) -> str | None:
-    """Summed over all but an axis of the output: what its entries at one place of that add, to whatever entry."""
+    """Summed over all but one axis of the output, in place of the right one."""
     if e.terms is None:
         return None
     for axis in range(e.dout.ndim):
@@ -189,7 +188,7 @@ def _wrong_axis(e: Evidence) -> str | None:
 
 
 def _terms(e: Evidence) -> str | None:
-    """Summed over something else: told from what each entry of the output adds."""
+    """Wrong sums, found from the contribution of each entry of the output."""
     if e.terms is None or not e.dout.ndim or not e.terms.size:
         return None
     dout = e.dout.reshape(e.dout.shape + (1,) * (e.terms.ndim - e.dout.ndim))
@@ -217,7 +216,7 @@ def _terms(e: Evidence) -> str | None:
 
 
 def _where(e: Evidence) -> str | None:
-    """Wrong only where an array of the gradient's shape says so."""
+    """Wrong only where a mask, computed from an array of the gradient's shape, is true."""
     if e.wrong.size < 2:
         return None
     extra = np.all(e.right[e.wrong] == 0)
@@ -254,7 +253,7 @@ def _where(e: Evidence) -> str | None:
 
 
 def _term_missing(e: Evidence) -> str | None:
-    """What is wrong is constant along an axis, or in proportion to an array."""
+    """The error is constant along an axis, or proportional to an array."""
     residual = e.got - e.right
     for name, array in e.arrays.items():
         if array.shape == residual.shape and array.dtype.kind == "f" and residual.size > 2:
@@ -331,7 +330,7 @@ def _softmax(e: Evidence) -> str | None:
 
 
 def _products(e: Evidence) -> str | None:
-    """A product with a matrix where its transpose is meant, or one of two products missing."""
+    """A product with a matrix in place of its transpose, or one of two products missing."""
     if e.right.ndim != 2 or e.dout.ndim != 2:
         return None
     for name, array in e.arrays.items():
@@ -381,7 +380,7 @@ OF_VALUES: tuple[Hypothesis, ...] = (
 
 
 def _summed(x: Array, total: Array) -> tuple[int, ...]:
-    """Return the axes over which x is summed to give a total; none, if there are no such."""
+    """Return the axes over which x sums to a total; empty if there are none."""
     for count in range(1, x.ndim + 1):
         for axes in itertools.combinations(range(x.ndim), count):
             if any(equal(x.sum(axis=axes, keepdims=keepdims), total) for keepdims in (False, True)):
@@ -420,7 +419,7 @@ OF_SHAPES: tuple[Hypothesis, ...] = (_other_order, _sum_missing, _other_shape, _
 
 
 def picture(wrong: Array, rows: int = 8, columns: int = 32) -> str:
-    """Draw where a gradient is wrong: x where it is, a point where not; its first axis downwards.
+    """Draw a map of a wrong gradient: x for a wrong entry, a point for a right one; the first axis runs downwards.
 
     A large one is drawn in blocks, and a block is wrong if one of its entries is.
     """

@@ -23,7 +23,7 @@ EXPECTED = (
 
 
 def as_layer(layer: Any, inputs: Sequence[Any], options: dict[str, Any]) -> tuple[Layer, bool]:
-    """Return a layer, or the layer of a pair, or that of a loss which finds its own gradient.
+    """Return a layer as it is, or the layer of a pair or of a loss that computes its own gradient.
 
     And whether it is a loss with one gradient, that of its first input.
     """
@@ -45,14 +45,14 @@ def as_layer(layer: Any, inputs: Sequence[Any], options: dict[str, Any]) -> tupl
 
 
 def _loss_backward(dout: Any, gradients: Any) -> Any:
-    """Return the gradients of a loss that found its own: one, or one for each input."""
+    """Return the gradients that a loss computed itself: one, or one for each input."""
     if isinstance(gradients, (tuple, list)):
         return tuple(None if g is None else dout * g for g in gradients)
     return dout * gradients
 
 
 def own_copy(x: Any) -> Any:
-    """Return a copy of what a call may change: dicts, random generators, arrays."""
+    """Copy the mutable arguments of a call: dicts, random generators, arrays."""
     return copy.deepcopy(x) if isinstance(x, (dict, np.ndarray, *GENERATORS)) else x
 
 
@@ -62,16 +62,16 @@ GENERATORS = (np.random.Generator, np.random.RandomState)
 def as_arrays(
     name: str, inputs: Sequence[Any], argnums: int | Sequence[int] | None = None, numbers: bool = True
 ) -> tuple[list[Any], list[int]]:
-    """Return inputs with lists as arrays, and which of them are differentiated: those of floats, or ``argnums``.
+    """Return the inputs, lists as arrays, and the positions differentiated: arrays of floats, or ``argnums``.
 
-    Python numbers are made arrays where ``numbers`` says so, and where they are differentiated.
+    Python numbers become arrays if ``numbers`` is true, and where they are differentiated.
 
     Raises
     ------
     TypeError
-        If there is nothing to differentiate, or what is to be is no array of floats.
+        If there is nothing to differentiate, or an input to be differentiated is not an array of floats.
     ValueError
-        If argnums is no position of an input.
+        If argnums is not a position of an input.
     """
     chosen = None if argnums is None else [argnums] if isinstance(argnums, int) else list(argnums)
     for i in chosen or ():
@@ -124,11 +124,11 @@ class LayerCall:
 
     @cached_property
     def outs_off(self) -> list[Array]:
-        """Those of the outputs."""
+        """The rounding errors of the outputs."""
         return self.measured(lambda outs, cache, dout: [np.asarray(out, np.float64) for out in outs])
 
     def measured(self, result: Callable[[list[Any], Any, Array], list[Array]]) -> list[Array]:
-        """Measure the rounding errors of what follows from the outputs, the cache and dout."""
+        """Measure the rounding errors of functions of the outputs, the cache and dout."""
 
         def run(arrays: Sequence[Array]) -> list[Array]:
             *moving, dout = arrays
@@ -137,7 +137,7 @@ class LayerCall:
         return roundoff(run, [*[self.inputs[i] for i in self.floats], self.dout], self.eps)
 
     def names(self) -> list[str]:
-        """Return what the forward calls its inputs."""
+        """Return the names of the forward's inputs."""
         try:
             known = list(inspect.signature(self.layer.forward).parameters.values())
         except ValueError:
@@ -183,7 +183,7 @@ class LayerCall:
         return [d.astype(out.dtype) for d, out in zip(parts, self.outs, strict=True)]
 
     def raw(self, douts: Sequence[Any], cache: Any) -> list[Any]:
-        """Call the backward; return what it returns for the inputs that are floats, None where nothing."""
+        """Call the backward; return its results for the differentiated inputs, None for missing ones."""
         given = [d if d.ndim else d[()] for d in douts]
         gradients = self.layer.backward(*([tuple(given)] if self.as_tuple else given), cache)
         gradients = list(gradients) if isinstance(gradients, (tuple, list)) else [gradients]

@@ -1,7 +1,7 @@
 """Gradients found numerically: the course's central differences; extrapolated ones with their errors; complex step.
 
-The differences know how far off they are: their step is halved until two orders agree, and what is left, with the
-rounding of the function's values, is their error at each entry.
+The differences estimate their own error: the step is halved until two orders agree; the error at each entry is
+their remaining difference plus the rounding of the function's values.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ STEP = 2.0**-12
 """The first step of the differences, at entries of size 1; it is halved until their error is small."""
 HALVINGS = 12
 ROUNDINGS = 64
-"""How many units in the last place a value of the function may be wrong, before a difference is an error."""
+"""The error of the function's values that is assumed, in ulps."""
 JITTERS = 8
-"""How often a function is evaluated an ulp beside its inputs, to see how much it rounds."""
+"""Evaluations of a function an ulp beside its inputs, from which its rounding is estimated."""
 NUDGE = 2.0**-26
-"""The least that an entry is changed by, relative to itself, to see what changes with it."""
+"""The smallest relative change of an entry by which its effect is measured."""
 
 
 def rel_error(x: Any, y: Any) -> float:
@@ -176,7 +176,7 @@ def split(vector: Array, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
 
 
 def nudged(arrays: Sequence[Array], by: float, rng: np.random.Generator) -> list[Array]:
-    """Change each entry by ``by`` relative to itself, up or down; equal entries alike, so that ties stay ties."""
+    """Change each entry by a relative ``by``, up or down; equal entries alike, so that ties stay ties."""
     _, place = np.unique(flat(arrays), return_inverse=True)
     signs = rng.choice([-1.0, 1.0], len(place))[place]
     shapes = [x.shape for x in arrays]
@@ -190,9 +190,9 @@ def nudged(arrays: Sequence[Array], by: float, rng: np.random.Generator) -> list
 def roundoff(
     f: Callable[[Sequence[Array]], Sequence[Array]], arrays: Sequence[Array], eps: float
 ) -> list[Array]:
-    """Measure the rounding errors of a function's results: how far they move when its arguments do by an ulp.
+    """Measure the rounding errors of a function's results: their changes when the arguments change by an ulp.
 
-    That rounds anew in each step inside, and so shows what cancels there: the variance of numbers around 1e4 as the
+    Each step inside then rounds differently, which reveals cancellation: the variance of numbers around 1e4 as the
     mean of the squares less the square of the mean is off by 1e8 ulps.
     """
     rng = np.random.default_rng(3)
@@ -209,8 +209,8 @@ def roundoff(
 class Slopes:
     """Derivatives by differences along each axis of an array, NaN where none was asked for.
 
-    ``error`` is that of ``value``; ``left`` and ``right`` part at a kink; ``size`` is the sum of the sizes of what
-    adds up to ``value``. ``terms`` are what adds up, by index.
+    ``error`` is that of ``value``; ``left`` and ``right`` differ at a kink; ``size`` is the sum of the absolute
+    values of the terms of ``value``; ``terms`` are these terms, by index.
     """
 
     value: Array
@@ -222,18 +222,18 @@ class Slopes:
 
     @classmethod
     def unknown(cls, shape: tuple[int, ...]) -> Slopes:
-        """Return the slopes of an array along none of whose axes there are differences yet."""
+        """Return the slopes of an array before any differences are taken."""
         value, error, left, right, size = [np.full(shape, np.nan) for _ in range(5)]
         return cls(value, error, left, right, size, {})
 
     @property
     def margin(self) -> Any:
-        """How far a slope to one side may be off."""
+        """The error of a one-sided slope."""
         return 8 * self.error + 1e-5 * self.size
 
     @property
     def parted(self) -> Any:
-        """Where the slopes to the left and to the right are apart by more than their errors."""
+        """Where the slopes to the left and to the right differ by more than their errors."""
         return (np.abs(self.right - self.left) > self.margin) & np.isfinite(self.error)
 
     def admits(self, x: Array) -> Any:
@@ -247,31 +247,31 @@ def slope(
 ) -> tuple[float, float, float, float, Array]:
     """Differentiate dout · at(h) at h = 0, by central differences extrapolated (Richardson 1911).
 
-    The step is halved until two orders agree to 1e-7, or rounding is larger; if neither comes to pass, the best is
-    taken, with the error that it has.
+    The step is halved until two orders agree to 1e-7, or rounding is larger; failing both, the best estimate is
+    taken, with its error.
 
     Parameters
     ----------
     at
         The function's values, as a vector, after x has been moved by h.
     x : float
-        What is moved: its size sets the step.
+        The entry that is moved: its size sets the step.
     dout : ndarray
         The weights of the values.
     off : ndarray
         The values' rounding errors, as `roundoff` measures them.
     least : float
-        The size that x has at least, for the step.
+        A lower bound of x's size, for the step.
 
     Returns
     -------
     value, error, left, right : float
         The derivative and its error, infinite if there is none; and the slopes to the left and to the right.
     terms : ndarray
-        What adds up to the derivative.
+        The terms of the derivative.
     """
     here, weights = at(0.0), np.abs(dout)
-    # A step that is long, as at 1e30, must do more than the next number does: it may span many periods of a sine.
+    # A long step, as at 1e30, must change f by more than an ulp of x does: it may span many periods of a sine.
     long = abs(x) * NUDGE > STEP
     beside = np.abs(at(float(np.spacing(abs(x)))) - here) if long else np.zeros(dout.shape)
     h = max(STEP * min(max(abs(x), least), 1.0), abs(x) * NUDGE)
@@ -324,7 +324,7 @@ def differences(
     largest = float(np.max(np.abs(x), initial=0.0))
     least = (
         max(1e-2 * largest, 1e-303) if 0 < largest < 1e-4 else 1e-2
-    )  # what is small in all may bend as soon
+    )  # if all entries are small, f may bend on their scale
     found = slopes.value, slopes.error, slopes.left, slopes.right, slopes.size
 
     def at(h: float) -> Any:
@@ -343,7 +343,7 @@ def complex_step(
 ) -> list[Array] | None:
     """Differentiate f by Im f(x + i h) / h (Squire and Trapp 1998), exact where f is analytic.
 
-    Where it disagrees with the differences at large, f is not analytic, and there is no such way.
+    If it disagrees with the differences throughout, f is not analytic, and None is returned.
     """
     moved = [x.astype(complex) for x in arrays]
     gradients = []
@@ -360,7 +360,7 @@ def complex_step(
         if np.any(unlike & ~known.parted) or np.any(np.isnan(gradient) & np.isfinite(known.error)):
             return None
         size = np.maximum(np.maximum(np.abs(gradient), np.abs(known.value)), known.size)
-        gradient[~(known.error <= 1e-3 * size)] = np.nan  # where nothing tells whether it is analytic
+        gradient[~(known.error <= 1e-3 * size)] = np.nan  # nothing tells whether f is analytic there
         gradients.append(gradient)
     return gradients
 

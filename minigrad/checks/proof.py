@@ -16,13 +16,13 @@ CASES = 20
 
 
 class RandomDraw:
-    """Draws what the ``inputs`` of an op or a layer ask for; see `minigrad.rules.table.Draw`."""
+    """Draws arrays and options for the ``inputs`` of an op or a layer; see `minigrad.rules.table.Draw`."""
 
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
 
     def array(self, shape: tuple[int, ...] | None = None, low: float = -2.0, high: float = 2.0) -> Any:
-        """Return a float64 array with entries in [low, high]; of any shape, if none is given."""
+        """Return a float64 array with entries in [low, high]; of any shape by default."""
         return np.asarray(self.rng.uniform(low, high, self.shape() if shape is None else shape))
 
     def shape(self, min_ndim: int = 0, max_ndim: int = 3, min_side: int = 0) -> tuple[int, ...]:
@@ -61,7 +61,7 @@ def check_entry(entry: Op | Composite | Layer, seed: int) -> Report:
 
 
 def float_places(args: Sequence[Any]) -> list[tuple[int, int]]:
-    """Return where the float arrays are among the arguments of a call: which argument, and which of a list."""
+    """Return the positions of the float arrays among the arguments of a call: of the argument, and within a list."""
     return [
         (i, j)
         for i, arg in enumerate(args)

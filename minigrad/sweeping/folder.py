@@ -1,4 +1,4 @@
-"""The folder of a sweep: what it is of, its finished trainings, the parameters of the best."""
+"""The folder of a sweep: its description, its finished trainings, the parameters of the best."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .trials import STATUSES, Arrays, Trial, read_history
 
 @contextlib.contextmanager
 def only_one(folder: Path) -> Iterator[None]:
-    """Make the folder, and keep other processes from sweeping into it. The lock goes with the process, too."""
+    """Make the folder, and lock it against other processes; the lock also ends with the process."""
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "out must be a folder, but is a file", str(folder))
     with told(folder):
@@ -58,9 +58,9 @@ class SweepFolder:
     path : path
         The folder; it must be there.
     description : dict
-        What is swept: ``seed``, ``grid`` and ``data``, as JSON holds them.
+        ``seed``, ``grid`` and ``data`` of the sweep, as JSON holds them.
     settings : iterable of dict
-        All that may be trained.
+        All settings of the sweep.
 
     Raises
     ------
@@ -87,14 +87,14 @@ class SweepFolder:
             write(grid_file, json.dumps(description, indent=1).encode() + b"\n")
 
     def add(self, trial: Trial, params: Arrays, is_best: bool) -> None:
-        """Add a training: first the parameters, if it is the best, which bring its line with them."""
+        """Add a training; if it is the best, first its parameters, whose file holds its line, too."""
         line = _line(trial, params)
         if is_best:
             write(self.best_file, _archive(params, line))
         self._append(line)
 
     def read(self) -> list[Trial]:
-        """Return the trainings so far; set aside the lines that are none."""
+        """Return the trainings so far; set damaged lines aside."""
         trials = self._read_lines() if self.lines.exists() else []
         saved = self._read_best_file()
         if saved is not None and key_of(saved[0].setting) not in {key_of(trial.setting) for trial in trials}:
@@ -143,7 +143,7 @@ class SweepFolder:
         return trials
 
     def _read_line(self, line: bytes) -> Trial:
-        """Return the training of a line; raise ValueError, TypeError or RecursionError if it is none."""
+        """Return the training of a line; raise ValueError, TypeError or RecursionError if the line is damaged."""
         kept = _unsealed(line)
         del kept["params_sha256"]
         trial = Trial(**kept)
@@ -161,7 +161,7 @@ class SweepFolder:
         return trial
 
     def _append(self, line: bytes) -> None:
-        """Append a line, on disk when this returns; or nothing, if that fails."""
+        """Append a line and sync it to disk; on failure the file is unchanged."""
         with told(self.lines), self.lines.open("ab", buffering=0) as file:
             size, rest = file.tell(), memoryview(line)
             try:
@@ -211,7 +211,7 @@ def _line(trial: Trial, params: Arrays) -> bytes:
 
 
 def _unsealed(line: bytes) -> dict[str, Any]:
-    """Return what a line holds; raise ValueError unless its last entry is the digest of the others."""
+    """Return the contents of a line; raise ValueError unless its last entry is the digest of the others."""
     length = len(_seal(b""))
     content = line[:-length] + b"}"
     if line[-length:] != _seal(content):

@@ -1,4 +1,4 @@
-"""The trainings of a sweep so far: what is trained next, read off a longer run, or ranked."""
+"""The trainings of a sweep so far: which setting is next, which is read off a longer run, and their ranks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .workers import ThisProcess, Workers
 
 
 def train_all(trainer: ThisProcess | Workers, seed: int, results: Results, progress: bool | None) -> None:
-    """Train what is missing, and what is still missing when more is known."""
+    """Train the missing settings, until none is missing."""
     from tqdm import tqdm
 
     hide_bar = None if progress is None else not progress  # None: tqdm asks the terminal
@@ -48,9 +48,10 @@ class Results:
         self._check_best()
 
     def missing(self, of: Setting | None = None) -> list[Setting]:
-        """Find what to train next, one setting of a chain, in all chains or in that of one setting.
+        """Find the settings to train next, one a chain, in all chains or in that of one setting.
 
-        On the way, fill in the trials that are known.
+
+        On the way, fill in the known trials.
         """
         found = []
         for chain in self.chains.values() if of is None else [self.chains[without_epochs(of)]]:
@@ -69,7 +70,7 @@ class Results:
         return found
 
     def rank(self, key: str) -> tuple[int, float, int]:
-        """Return what is least for the best trial."""
+        """Return a sort key, smallest for the best trial."""
         trial = self.trials[key]
         return STATUSES.index(trial.status), -(trial.val_acc or 0.0), self.order[key]
 

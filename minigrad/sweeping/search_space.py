@@ -1,4 +1,4 @@
-"""Search space: the settings of a grid, settings drawn at random, and what tells one from another."""
+"""Search space: the settings of a grid, settings drawn at random, and the identity of a setting."""
 
 from __future__ import annotations
 
@@ -82,12 +82,12 @@ def plain(value: Any) -> Any:
 
 
 def key_of(setting: Setting) -> str:
-    """Return the setting's canonical JSON, which tells one setting from another."""
+    """Return the setting's canonical JSON, its identity."""
     return json.dumps(setting, sort_keys=True)
 
 
 def without_epochs(setting: Setting) -> str:
-    """Return the key of what is left of a setting without its num_epochs."""
+    """Return the key of a setting without its num_epochs."""
     return key_of({name: value for name, value in setting.items() if name != "num_epochs"})
 
 
@@ -112,7 +112,7 @@ def choices(n: int, space: Mapping[str, Sampler | Sequence[Any]], seed: int = 0)
         For each name, `uniform` or `log_uniform`, or another function from a `numpy.random.Generator` to a
         value; or a list, of which one element is drawn.
     seed : int
-        Of the draws.
+        Seed of the draws.
 
     Returns
     -------
@@ -142,14 +142,14 @@ def choices(n: int, space: Mapping[str, Sampler | Sequence[Any]], seed: int = 0)
 
 
 def uniform(low: float, high: float) -> Sampler:
-    """Return what draws floats uniformly from ``low`` to ``high``; raises ValueError unless low < high."""
+    """Return a sampler of floats, uniform from ``low`` to ``high``; raises ValueError unless low < high."""
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ValueError(f"uniform needs finite low < high, got low={low!r}, high={high!r}")
     return lambda rng: float(rng.uniform(low, high))
 
 
 def log_uniform(low: float, high: float) -> Sampler:
-    """Return what draws floats, their logarithms uniformly; raises ValueError unless 0 < low < high."""
+    """Return a sampler of floats with uniform logarithms; raises ValueError unless 0 < low < high."""
     if not (0 < low < high < math.inf):
         raise ValueError(f"log_uniform needs finite 0 < low < high, got low={low!r}, high={high!r}")
     return lambda rng: min(max(math.exp(rng.uniform(math.log(low), math.log(high))), low), high)

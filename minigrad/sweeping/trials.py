@@ -1,4 +1,4 @@
-"""Trials: what became of the settings of a sweep, ranked, and as a table."""
+"""Trials: the outcomes of a sweep's settings, ranked, and as a table."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .search_space import Setting, plain
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 STATUSES = ("finished", "diverged", "error")
-"""What becomes of a setting, the best first."""
+"""The possible outcomes, best first."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of one setting.
+    """The outcome of one setting.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ class SweepResult:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under named columns; None where there is nothing to say. ``str(table)`` aligns them.
+    """Rows under named columns; None for a missing entry. ``str(table)`` aligns them.
 
     The column ``from`` names the longer run that a setting was read off.
     """

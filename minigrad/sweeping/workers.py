@@ -31,15 +31,15 @@ from .trials import Arrays, Trial
 
 Train: TypeAlias = Callable[[Setting, Arrays, int], Mapping[str, Any]]
 Stored: TypeAlias = tuple[str, tuple[str, ...], str]
-"""The folder of the arrays, their names, and what tells them from others."""
+"""The folder of the arrays, their names, and their fingerprints."""
 DATA_FOLDER = ".sweep-data"
-"""Where workers find the data, in the sweep's folder, as long as it runs."""
+"""The data's place in the sweep's folder while it runs."""
 ATTEMPTS = 2
 """After so many dedicated processes have died of a setting, it is recorded as an error."""
 
 
 class Executor(Protocol):
-    """What runs the settings: an executor of concurrent.futures, a client of Dask."""
+    """An executor of concurrent.futures, or a client of Dask."""
 
     def submit(self, fn: Any, /, *args: Any) -> Any:
         """Start ``fn(*args)`` elsewhere and return its future."""
@@ -67,7 +67,7 @@ def check_executor(executor: Any, train: Any) -> None:
 
 
 def train_setting(train: Train, arrays: Arrays, setting: Setting, seed: int) -> Any:
-    """Return train's record, or a Trial that tells how it failed."""
+    """Return train's record, or a Trial with its error."""
     try:
         return train(json.loads(json.dumps(setting)), dict(arrays), seed)
     except FloatingPointError:
@@ -80,7 +80,7 @@ def train_setting(train: Train, arrays: Arrays, setting: Setting, seed: int) -> 
 
 @contextlib.contextmanager
 def stored(arrays: Arrays, folder: Path, fingerprints: Mapping[str, str]) -> Iterator[Stored]:
-    """Put the data where workers find it."""
+    """Write the data to the folder from which workers map it."""
     place = folder / DATA_FOLDER
     try:
         with told(place):
@@ -117,11 +117,11 @@ class Workers:
     executor : Executor
         The executor.
     train : callable
-        What trains a setting.
+        The function that trains a setting.
     data : Stored
         Where the arrays are.
     here : ThisProcess
-        Trains what is lost otherwise than by a worker that died.
+        Trains the settings lost in other ways than by the death of a worker.
     """
 
     def __init__(self, executor: Any, train: Train, data: Stored, here: ThisProcess) -> None:
@@ -171,7 +171,7 @@ class Workers:
         return self._here.next()
 
     def close(self) -> None:
-        """Cancel what runs."""
+        """Cancel the running trainings."""
         if self._is_pool:
             self._executor._initializer, self._executor._initargs = self._initializer
         for future in self._running:
@@ -206,7 +206,7 @@ class Workers:
 
 
 class OwnProcesses:
-    """Trains each setting in a process that does nothing else: so it is known which setting kills one.
+    """Trains each setting in a process of its own, so that a process's death identifies the setting.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ class OwnProcesses:
     context : multiprocessing context
         How they are started.
     work : tuple
-        An initializer or None, its arguments, and what they run: ``job(setting, seed)``.
+        An initializer or None, its arguments, and the function to run: ``job(setting, seed)``.
     """
 
     def __init__(self, size: int, context: Any, work: tuple[Any, tuple[Any, ...], Any]) -> None:
@@ -261,7 +261,7 @@ class OwnProcesses:
                 run.started = True
 
     def close(self) -> None:
-        """End what runs."""
+        """End the running processes."""
         for run in list(self._running.values()):
             run.process.terminate()
             self._end(run)
@@ -331,7 +331,7 @@ def _train_in_worker(train: Train, data: Stored, sweeping: int, setting: Setting
 
 
 def _initialize(sweeping: int, initializer: Callable[..., Any] | None, initargs: tuple[Any, ...]) -> None:
-    """Start a worker of a pool: watch the sweeping process, then do what the pool's own initializer does."""
+    """Start a worker of a pool: watch the sweeping process, then run the pool's own initializer."""
     _end_with(sweeping)
     if initializer is not None:
         initializer(*initargs)
@@ -341,7 +341,8 @@ def _initialize(sweeping: int, initializer: Callable[..., Any] | None, initargs:
 def _end_with(sweeping: int) -> None:
     """End this process when its parent, if that is the one that sweeps, is killed.
 
-    A pool's worker would train on, for nobody, and then wait for ever.
+
+    Otherwise an orphaned worker would train on, and then wait for ever.
     """
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid == sweeping:
@@ -359,7 +360,7 @@ def _end_with(sweeping: int) -> None:
 
 @functools.lru_cache(maxsize=1)
 def _open(place: str, names: tuple[str, ...], fingerprints: str) -> Arrays:
-    """Map the data into memory, once in a process; the fingerprints tell other data at the same place."""
+    """Map the data into memory, once in a process; the fingerprints detect other data at the same place."""
     files = (np.load(Path(place, f"{number}.npy"), mmap_mode="r") for number in range(len(names)))
     return {name: file.view(np.ndarray) for name, file in zip(names, files, strict=True)}
 

@@ -1,4 +1,4 @@
-"""What a `minigrad.solver.Solver` is given beside model and data: schedules of the learning rate, augmentation.
+"""Learning-rate schedules and augmentation, arguments of `minigrad.solver.Solver`.
 
 Each schedule is a function of the step, counted from 0, to a learning rate; each augmentation a function
 ``augment(X, rng) -> X`` of a minibatch of images (N, C, H, W) and a `numpy.random.Generator`.

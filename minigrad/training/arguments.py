@@ -1,4 +1,4 @@
-"""What a Solver refuses before it changes anything: unfit models, data, numbers and gradients."""
+"""Validation of a Solver's arguments and of its model's gradients, before anything is changed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def check_examples(X_name: str, X: Any, y_name: str, y: Any, is_labels: bool) ->
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Refuse options of the Solver that are not as its docstring says."""
+    """Refuse options of the Solver that its docstring does not allow."""
     for name, value in options.items():
         if name not in _MAY_BE_NONE or value is not None:
             _CHECKS[name](name, value)

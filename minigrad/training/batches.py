@@ -1,4 +1,4 @@
-"""Minibatches: which examples they are made of, and their augmentation, made in a thread while a step computes."""
+"""Minibatches: their examples, and their augmentation, computed in a thread during the step before."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Batches:
     augment : callable or None
         ``augment(X, rng) -> X``.
     rows_rng, augment_rng : numpy.random.Generator
-        What draws the examples, and what the augmentation draws from.
+        The generators of the examples and of the augmentation.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Batches:
         self._before_next: dict[str, Any] = {}
 
     def draw(self) -> Batch:
-        """Return the next minibatch; augmented ones are made ahead, one at a time."""
+        """Return the next minibatch; augmented ones are computed one ahead."""
         if self._augment is None:
             return self._make(self._rows())
         batch: Batch = (self._next or self._start()).result()
@@ -58,18 +58,18 @@ class Batches:
         return batch
 
     def state(self) -> dict[str, Any]:
-        """Return what the next minibatches follow from."""
+        """Return the state of the stream."""
         return self._before_next if self._next is not None else self._state()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on as the stream did whose state this is."""
+        """Restore a state, from which the stream continues."""
         self.close()
         self._next = None
         self._order = state["order"]
         self._rows_rng, self._augment_rng = (copy.deepcopy(state[name]) for name in ("rows", "augmenting"))
 
     def close(self) -> None:
-        """Wait for the thread, and end it; the minibatch that it made is kept."""
+        """Wait for the thread, and end it; its minibatch is kept."""
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None

@@ -26,7 +26,7 @@ def save(path: Path, tree: dict[str, Any]) -> None:
     OSError
         When the file cannot be written.
     TypeError
-        When the tree holds something else than arrays, numbers, strings, None, generators, and dicts, lists and
+        When the tree holds an object other than arrays, numbers, strings, None, generators, and dicts, lists and
         tuples of them.
     """
     arrays: dict[str, NDArray[Any]] = {}
@@ -50,7 +50,7 @@ def load(path: Path) -> dict[str, Any]:
     OSError
         When the file cannot be read.
     ValueError
-        When it is no checkpoint, or cut off or changed.
+        When it is not a checkpoint, or is truncated or corrupt.
     """
     content = path.read_bytes()
     try:
@@ -96,7 +96,7 @@ def refuse_other(path: Path, saved: dict[str, Any], expected: dict[str, Any]) ->
 
 
 def restored(target: Any, saved: Any) -> Any:
-    """Return a saved value, in the arrays, dicts, lists and generators of another as far as they fit."""
+    """Return a saved value, restored in place into another's arrays, dicts, lists and generators where they match."""
     if isinstance(target, np.random.Generator) and isinstance(saved, np.random.Generator):
         if type(target.bit_generator) is type(saved.bit_generator):
             target.bit_generator.state = saved.bit_generator.state
@@ -118,7 +118,7 @@ def restored(target: Any, saved: Any) -> Any:
 
 
 def _encoded(value: Any, arrays: dict[str, NDArray[Any]], place: str) -> Any:
-    """Return a value as JSON holds it; its arrays are put aside, under the names of their places."""
+    """Return a value as JSON holds it; its arrays are collected under the names of their positions."""
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, np.random.Generator):

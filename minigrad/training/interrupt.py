@@ -1,4 +1,4 @@
-"""Ctrl-C, taken at the end of a step."""
+"""Ctrl-C, deferred to the end of a step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Take Ctrl-C down rather than raise KeyboardInterrupt; yield a function that tells whether it was pressed.
+    """Record Ctrl-C rather than raise KeyboardInterrupt; yield a function that tells whether it was pressed.
 
     Pressed again, it raises at once. In another thread than the main one, and where the program has its own
     handler of SIGINT, nothing is changed.

@@ -1,4 +1,4 @@
-"""How well a model does: accuracy, or a metric of its outputs, some examples at a time."""
+"""Evaluation: accuracy, or a metric of a model's outputs, in batches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Rows: TypeAlias = "NDArray[np.intp] | None"
 
 
 def accuracy(model: Any, X: NDArray[Any], y: NDArray[Any], rows: Rows, batch_size: int) -> float:
-    """Return the fraction of examples, all or some rows, to whose label the model gives the highest score."""
+    """Return the accuracy on all or some rows: the fraction of examples whose label has the highest score."""
     parts = _parts(X, rows, batch_size)
     total = len(X) if rows is None else len(rows)
     return sum(int(np.count_nonzero(_predicted(model, X[part]) == y[part])) for part in parts) / total
@@ -41,7 +41,7 @@ def measured(
 
 
 def _parts(X: NDArray[Any], rows: Rows, batch_size: int) -> list[Any]:
-    """Return indices of so many examples each."""
+    """Return the indices of each batch."""
     starts = range(0, len(X) if rows is None else len(rows), batch_size)
     return [slice(i, i + batch_size) if rows is None else rows[i : i + batch_size] for i in starts]
 

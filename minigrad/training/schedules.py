@@ -10,7 +10,7 @@ Schedule: TypeAlias = Callable[[int], float]
 
 
 def cosine(learning_rate: float, num_steps: int, final: float = 0.0) -> Schedule:
-    """Return half a cosine, from a learning rate at step 0 to another at step ``num_steps``, and constant from there.
+    """Return a cosine schedule, from a learning rate at step 0 to another at step ``num_steps``, then constant.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def cosine(learning_rate: float, num_steps: int, final: float = 0.0) -> Schedule
 
 
 def step_decay(learning_rate: float, every: int, factor: float = 0.1) -> Schedule:
-    """Return a learning rate that is multiplied by ``factor`` after each ``every`` steps.
+    """Return a step schedule, multiplied by ``factor`` after each ``every`` steps.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def step_decay(learning_rate: float, every: int, factor: float = 0.1) -> Schedul
 
 
 def warmup(schedule: Schedule | float, num_steps: int) -> Schedule:
-    """Return a schedule, or a constant, raised linearly over its first ``num_steps`` steps.
+    """Return a schedule, or a constant, with a linear warmup over its first ``num_steps`` steps.
 
     Step t < num_steps has ``(t + 1) / num_steps`` times its learning rate. The schedule is not shifted.
 

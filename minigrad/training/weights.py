@@ -16,14 +16,14 @@ Params = dict[str, NDArray[Any]]
 
 
 class Weights:
-    """What of a model changes in training, ``params`` and, if it has one, ``state``.
+    """The parts of a model that change in training: ``params`` and, if it has one, ``state``.
 
     Parameters
     ----------
     model : Model
         The model; its arrays are written to.
     decay : float or None
-        Of the exponential moving average of the parameters; None has none.
+        Decay of the exponential moving average of the parameters; None for no average.
 
     Attributes
     ----------
@@ -39,14 +39,14 @@ class Weights:
         self._last: tuple[Params, dict[str, Any]] | None = None  # while the model has the best ones
 
     def updated(self) -> None:
-        """Take a step of the parameters into their average."""
+        """Update the average after a step."""
         if self._averages is not None and self._decay is not None:
             for name, mean in self._averages.items():
                 mean += (1 - self._decay) * (self._model.params[name] - mean)
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
-        """Have the average in the model, if there is one."""
+        """Put the average into the model, if there is one."""
         if self._averages is None:
             yield
             return
@@ -58,17 +58,17 @@ class Weights:
             self._fill(params)
 
     def keep_as_best(self) -> None:
-        """Copy what the model has."""
+        """Keep copies of the model's arrays as the best."""
         self.best, self._best_state = copies(self._model.params), self._copied_state()
 
     def put_best(self) -> None:
-        """Have the best parameters in the model; keep the last ones."""
+        """Put the best parameters into the model; keep the last ones."""
         if self.best:
             self._last = copies(self._model.params), self._copied_state()
             self._fill(self.best, self._best_state)
 
     def put_last_back(self) -> None:
-        """Have the last parameters in the model, unless it has others than `put_best` put there."""
+        """Put the last parameters back into the model, unless it was changed since `put_best`."""
         last, self._last = self._last, None
         if last is not None and all(
             np.array_equal(w, self.best[name]) for name, w in self._model.params.items()
@@ -76,7 +76,7 @@ class Weights:
             self._fill(*last)
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         return {
             "params": self._model.params,
             "state": getattr(self._model, "state", {}),
@@ -86,7 +86,7 @@ class Weights:
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Take up the state of others of the same model."""
+        """Restore the state of the same model's weights from a checkpoint."""
         self._fill(saved["params"], saved["state"])
         self._averages, self.best, self._best_state = saved["averages"], saved["best"], saved["best_state"]
         self._last = None
