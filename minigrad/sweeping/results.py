@@ -50,7 +50,6 @@ class Results:
     def missing(self, of: Setting | None = None) -> list[Setting]:
         """Find the settings to train next, one a chain, in all chains or in that of one setting.
 
-
         On the way, fill in the known trials.
         """
         found = []

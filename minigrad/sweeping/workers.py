@@ -341,7 +341,6 @@ def _initialize(sweeping: int, initializer: Callable[..., Any] | None, initargs:
 def _end_with(sweeping: int) -> None:
     """End this process when its parent, if that is the one that sweeps, is killed.
 
-
     Otherwise an orphaned worker would train on, and then wait for ever.
     """
     parent = multiprocessing.parent_process()
