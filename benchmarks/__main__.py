@@ -8,7 +8,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import chain, chart, compare, grid, growth, layers, memory, peers, recurrent, rewrites, start, steps
+from . import (
+    calls,
+    chain,
+    chart,
+    compare,
+    grid,
+    growth,
+    layers,
+    memory,
+    peers,
+    recurrent,
+    rewrites,
+    start,
+    steps,
+)
 from .measure import measure
 from .report import limit_threads, machine, table, write_json
 
@@ -24,7 +38,7 @@ GROUPS = {
 """What is timed, by name."""
 
 QUICK = ["steps", "chain", "import"]
-COMMANDS = {"grid": grid.main, "compare": compare.main, "chart": chart.main}
+COMMANDS = {"calls": calls.main, "grid": grid.main, "compare": compare.main, "chart": chart.main}
 
 EPILOG = """\
 groups:
@@ -39,6 +53,7 @@ groups:
   memory   what a contestant holds, and what a step allocates
   all      all of these
 other commands, each with its own --help:
+  calls    what a call on tensors adds to NumPy's, for every function with a rule
   grid     the race of the course's grid search against the sweep
   compare  whether the ratios of a run are worse than those of another
   chart    a picture of a run

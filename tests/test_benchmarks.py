@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from benchmarks import __main__ as command
 from benchmarks import (
+    calls,
     chain,
     chart,
     compare,
@@ -29,6 +30,7 @@ from benchmarks.problem import Contestant, check_agreement, make_problem
 from minigrad.compiler import rewrites as compiler_rewrites
 from minigrad.datasets import load_digits
 from minigrad.gradient_check import eval_numerical_gradient
+from minigrad.rules.table import OPS
 from minigrad.solver import Solver
 from models import hand_written
 from models.sweep_command import GRIDS
@@ -241,6 +243,38 @@ def test_memory_is_measured_in_a_process_of_its_own():
     )
     assert text.splitlines()[2].split()[-1] == "2"
     assert len(text.splitlines()[3].split()) == 3
+
+
+# Calls
+
+
+def test_a_call_of_every_function_with_a_rule_can_be_timed(monkeypatch):
+    for function in OPS:
+        if function.__name__ == "row_stack":  # NumPy warns of it
+            continue
+        steps = calls.steps(function)
+        assert list(steps)[:4] == ["x + y", "x + y on tensors", "numpy", "tensors"]
+        for ours, theirs in [("x + y on tensors", "x + y"), ("tensors", "numpy")]:
+            expected = calls.first(steps[theirs]())
+            found = calls.first(steps[ours]())
+            np.testing.assert_allclose(getattr(found, "data", found), expected, 1e-10)
+    assert calls.call_of(np.multiply)[0][0].shape == calls.call_of(np.dot)[0][1].shape == (4, 4)
+
+
+def test_what_a_call_adds_is_in_multiples_of_what_an_addition_adds(monkeypatch, capsys):
+    times = {"x + y": 1.0, "x + y on tensors": 2.0, "numpy": 5.0, "tensors": 8.0, "and backward": 20.0}
+    times = {name: np.full((2, 3), 1000 * time) for name, time in times.items()}
+    monkeypatch.setattr(calls, "run", lambda case, seconds: times)
+    assert calls.figures(np.sum, 0)["added"] == 3
+    assert command.main(["calls", "np.sum", "np.exp"]) == 0
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.split()[:3] == ["µs", "numpy", "tensors"]
+    assert [line.split() for line in lines] == [
+        [f"numpy.{name}", "5.00", "8.00", "3.00", "20.00"] for name in ("sum", "exp")
+    ]
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["calls", "np.sumo"])
+    assert "'np.sumo' has no rule" in capsys.readouterr().err
 
 
 # Recurrent nets and rewrites

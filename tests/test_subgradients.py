@@ -124,9 +124,18 @@ def test_hypot_at_the_origin_and_fmax_beside_nan():
     x, y = (mg.tensor([0.0, 0.0], requires_grad=True) for _ in range(2))
     np.hypot(x, y).backward(np.ones(2))
     np.testing.assert_array_equal([x.grad, y.grad], np.zeros((2, 2)))
-    t = mg.tensor([1.0, np.nan], requires_grad=True)
-    np.fmax(t, np.array([np.nan, 2.0])).backward(np.ones(2))
-    np.testing.assert_array_equal(t.grad, [1, 0])
+    for function in (np.fmax, np.fmin):
+        x = mg.tensor([1.0, np.nan, 3.0], requires_grad=True)
+        y = mg.tensor([np.nan, 2.0, 3.0], requires_grad=True)
+        function(x, y).backward(np.ones(3))
+        np.testing.assert_array_equal(x.grad, [1, 0, 0.5])
+        np.testing.assert_array_equal(y.grad, [0, 1, 0.5])
+
+
+def test_nan_to_num_is_constant_where_it_replaces():
+    t = mg.tensor([np.nan, np.inf, -np.inf, 2.0], requires_grad=True)
+    np.nan_to_num(t).backward(np.ones(4))
+    np.testing.assert_array_equal(t.grad, [0, 0, 0, 1])
 
 
 def test_narrow_and_unsigned_integers_do_not_wrap():

@@ -189,6 +189,35 @@ def test_no_grad_records_nothing():
     assert not inner().requires_grad
 
 
+@pytest.mark.parametrize("mode", [mg.no_grad, mg.detect_anomaly])
+def test_functions_whose_body_runs_later_are_refused_as_decorated(mode):
+    def generator():
+        yield 1
+
+    async def coroutine():
+        return 1
+
+    async def asynchronous_generator():
+        yield 1
+
+    for function in (generator, coroutine, asynchronous_generator):
+        with pytest.raises(TypeError, match=f"{mode.__name__}: {function.__name__} is .* after the call"):
+            mode()(function)
+
+
+def test_a_decorated_function_calls_itself():
+    t = mg.tensor(1.0, requires_grad=True)
+
+    @mg.no_grad()
+    def times(n):
+        assert not (t * 2).requires_grad
+        return times(n - 1) if n else (t * 2).requires_grad
+
+    assert times(3) is False
+    assert (t * 2).requires_grad
+    assert times.__name__ == "times"
+
+
 # -- depth and memory ------------------------------------------------------------------------------------------
 
 

@@ -37,7 +37,7 @@ class Dispatched:
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         for kind in types if len(types) > 1 else ():
-            if kind not in ARRAYS and not issubclass(kind, Dispatched):
+            if kind is not type(self) and kind not in ARRAYS:
                 raise foreign(kind, full_name(function))
         return call(function, args, kwargs)
 
@@ -48,8 +48,8 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return _call_on_constants(function, args, kwargs)
     op = OPS.get(function)
     if type(op) is Op:
-        operands, options = op.bind(*args, **kwargs)
-        return apply(op, operands, _off_tape(op, options))
+        operands, options = op.bind(args, kwargs)
+        return apply(op, operands, _off_tape(op, options) if options else options)
     if kwargs.get("out", 0) is None:
         kwargs = {name: value for name, value in kwargs.items() if name != "out"}
     if isinstance(op, Composite):

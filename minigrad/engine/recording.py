@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+import inspect
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar, Token
+from functools import wraps
 from itertools import count
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -43,14 +44,63 @@ differentiated: set[int] = set()
 """The calls, by number, that stand for arguments of functions being differentiated now, in any thread."""
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Mode:
+    """How calls are recorded for a while: a context manager, and a decorator. Subclasses say how."""
+
+    def __init__(self) -> None:
+        self._before: list[Token[Recording | None]] = []
+
+    def mode(self) -> Recording | None:
+        """Return how calls are recorded inside."""
+        raise NotImplementedError
+
+    def __enter__(self) -> None:
+        self._before.append(recording.set(self.mode()))
+
+    def __exit__(self, *error: object) -> None:
+        recording.reset(self._before.pop())
+
+    def __call__(self, function: Function) -> Function:
+        """Return a function whose calls are recorded so.
+
+        Raises
+        ------
+        TypeError
+            If it is a generator function or a coroutine function, whose body runs after the call has returned.
+        """
+        name = type(self).__name__
+        for kind, is_one in RUN_LATER.items():
+            if is_one(function):
+                raise TypeError(
+                    f"{name}: {function.__name__} is {kind}, whose body runs after the call has returned; write "
+                    f"`with mg.{name}():` in its body, around statements without yield"
+                )
+
+        @wraps(function)
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            with type(self)():
+                return function(*args, **kwargs)
+
+        return cast(Function, inside)
+
+
+RUN_LATER = {
+    "a generator function": inspect.isgeneratorfunction,
+    "a coroutine function": inspect.iscoroutinefunction,
+    "an asynchronous generator function": inspect.isasyncgenfunction,
+}
+"""Functions whose body does not run when they are called."""
+
+
+class no_grad(Mode):
     """Record nothing inside: results are constants, and tensors may be updated in place.
 
-    A context manager and a decorator; per thread.
+    A context manager and a decorator; per thread. A generator that yields inside the block turns recording off
+    for its caller as well, until it is resumed and leaves the block: yield after the block.
     """
-    before = recording.set(None)
-    try:
-        yield
-    finally:
-        recording.reset(before)
+
+    def mode(self) -> None:
+        """Return how calls are recorded inside: not at all."""

@@ -5,22 +5,20 @@ from __future__ import annotations
 import os
 import weakref
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from threading import Lock
 from typing import Any
 
 import numpy as np
 
-from .recording import Array, Call, Recording, next_number, recording
+from .recording import Array, Call, Mode, Recording, next_number, recording
 
 
-@contextmanager
-def detect_anomaly() -> Iterator[None]:
+class detect_anomaly(Mode):
     """Name the call that made the first NaN, forward or backward, and notice raw arrays that change.
 
-    Both the forward and the backward pass belong inside. Every array is read once more at each call: for
-    debugging, not for training.
+    A context manager and a decorator, as `no_grad` is. Both the forward and the backward pass belong inside. Every
+    array is read once more at each call: for debugging, not for training.
 
     Raises
     ------
@@ -29,11 +27,10 @@ def detect_anomaly() -> Iterator[None]:
     RuntimeError
         At the backward pass, for a call whose operands or result changed since.
     """
-    before = recording.set(None if recording.get() is None else Anomaly())
-    try:
-        yield
-    finally:
-        recording.reset(before)
+
+    def mode(self) -> Recording | None:
+        """Return how calls are recorded inside: watched, unless not at all."""
+        return None if recording.get() is None else Anomaly()
 
 
 class Anomaly(Recording):

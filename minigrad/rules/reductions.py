@@ -125,8 +125,13 @@ def mean(
     return _chosen(_per(keep(g, axis, keepdims), _count(a, axis, where)), where)
 
 
-declare(np.sum, total, inputs=cast_reduction)
-declare(np.mean, mean, inputs=cast_reduction, memory="new")
+def reduce(ufunc: np.ufunc) -> Callable[..., Any]:
+    """Return the forward of a NumPy function that is a ufunc's reduction, over all axes by default."""
+    return lambda a, axis=None, **options: ufunc.reduce(a, axis, **options)
+
+
+declare(np.sum, total, forward=reduce(np.add), inputs=cast_reduction)
+declare(np.mean, mean, forward=lambda a, **options: a.mean(**options), inputs=cast_reduction, memory="new")
 
 
 def _freedom(a: Any, axis: Any, where: Any, ddof: Any, correction: Any) -> Any:
@@ -217,8 +222,8 @@ def extremum(
     return to_ties(share.astype(g.dtype), hit)
 
 
-declare(np.max, extremum, inputs=begun_at(-0.303, 5.0))
-declare(np.min, extremum, inputs=begun_at(0.303, -5.0))
+declare(np.max, extremum, forward=reduce(np.maximum), inputs=begun_at(-0.303, 5.0))
+declare(np.min, extremum, forward=reduce(np.minimum), inputs=begun_at(0.303, -5.0))
 OPS[np.amax], OPS[np.amin] = OPS[np.max], OPS[np.min]
 
 
@@ -275,7 +280,7 @@ def prod(
     return _chosen((g if initial is None else g * float(initial)) * others, where)
 
 
-declare(np.prod, prod, inputs=begun_at(-1.5, 0.5))
+declare(np.prod, prod, forward=reduce(np.multiply), inputs=begun_at(-1.5, 0.5))
 
 
 def _softmax_inputs(draw: Draw) -> Arguments:

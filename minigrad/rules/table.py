@@ -85,7 +85,7 @@ class Op:
         self.together = together
         self.writes = writes
         self.arity = len(rules) if arity is None else arity
-        self.bind = bind or self._bind
+        self.own_bind = bind
 
     def gradients(
         self, g: Any, out: Any, operands: Sequence[Any], options: dict[str, Any], needs: Sequence[Any]
@@ -137,13 +137,21 @@ class Op:
         """The parameters that the rules know beside the operands."""
         return frozenset(self.known[self.arity :])
 
-    def _bind(self, *args: Any, **kwargs: Any) -> Arguments:
+    @cached_property
+    def positional_options(self) -> dict[int, list[str]]:
+        """By the number of positional arguments: the names of those that are options, where positions tell them."""
+        return {count: self.known[self.arity : count] for count in range(self.arity, self.positional + 1)}
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
         """Split a call into operands and options, by NumPy's signature where it says more than the positions."""
-        count, arity = len(args), self.arity
-        if count == arity <= self.positional and (not kwargs or kwargs.keys() <= self.options):
-            return args, kwargs
-        if arity < count <= self.positional and not kwargs:
-            return args[:arity], dict(zip(self.known[arity:count], args[arity:], strict=True))
+        if self.own_bind is not None:
+            return self.own_bind(*args, **kwargs)
+        names = self.positional_options.get(len(args))
+        if names is not None:
+            if not names and self.options.issuperset(kwargs):
+                return args, kwargs
+            if not kwargs:
+                return args[: self.arity], dict(zip(names, args[self.arity :], strict=True))
         return self._bind_by_name(args, kwargs)
 
     def _bind_by_name(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
