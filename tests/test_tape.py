@@ -1,6 +1,7 @@
 """The tape's contracts: depth, memory, threads, changes in place, what is computed and what is not."""
 
 import gc
+import math
 import threading
 import tracemalloc
 import weakref
@@ -167,6 +168,52 @@ def test_a_random_layer_cannot_be_differentiated_twice():
     assert mg.grad(lambda x: dropout(x).sum())(x).sum() < 20
     with pytest.raises(RuntimeError, match=r"dropout: .* gave another result"):
         mg.grad(lambda x: mg.grad(lambda x: (dropout(x) ** 2).sum())(x).sum())(x)
+
+
+def exp_without_rule(x):
+    return np.array([math.exp(each) for each in np.asarray(x)])
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward"),
+    [
+        (lambda x: (exp_without_rule(x), x), lambda dout, x: dout * np.exp(x)),
+        (
+            lambda x: (lambda out: (out, {"out": out}))(exp_without_rule(x)),
+            lambda dout, cache: dout * cache["out"],
+        ),
+        (
+            lambda x, k=1.0: (k * exp_without_rule(x), (x, [k, 3])),
+            lambda dout, c: dout * c[1][0] * np.exp(c[0]),
+        ),
+    ],
+)
+def test_a_layer_around_a_function_without_a_rule_has_higher_derivatives(forward, backward):
+    """Where the cache holds inputs, options and the output alone, its backward is differentiated as it is."""
+    op = mg.layer(forward, backward, name="exponential")
+
+    def first(function):
+        return lambda x: function(x)[0]
+
+    f, x = first(op), np.array([0.5, -0.3])
+    for _ in range(3):
+        np.testing.assert_allclose(mg.grad(f)(x), [math.exp(0.5), 0])
+        f = first(mg.grad(f))
+
+
+@pytest.mark.parametrize(
+    ("cached", "what"), [(lambda out: 2 * out, "an array of shape"), (lambda out: float(out[0]), "a float")]
+)
+def test_a_cache_of_computed_numbers_refuses_higher_derivatives(cached, what):
+    def forward(x):
+        out = exp_without_rule(x)
+        return out, cached(out)
+
+    op = mg.layer(forward, lambda dout, cache: dout * cache / 2, name="exponential")
+    f = lambda x: np.sum(op(x))  # noqa: E731
+    mg.grad(f)(np.ones(1))
+    with pytest.raises(mg.TapeError, match=rf"exponential: no higher derivative: .*{what}.* mg\.rule"):
+        mg.hessian(f)(np.ones(1))
 
 
 def test_grad_leaves_no_trace():

@@ -12,6 +12,7 @@ from ..rules.table import Arguments, Draw
 from .arguments import BARE, array_of, explained
 from .arrays import ARRAY_LIKE, ARRAYS, STAND_INS, as_array, foreign
 from .calls import record, refuse_tensors, unwrap
+from .recording import TapeError
 from .tensor import Tensor
 
 
@@ -101,14 +102,32 @@ class Layer:
     def cache_on_tape(self, operands: Sequence[Any], options: dict[str, Any], out: Any) -> Any:
         """Return the cache as tensors: for a higher derivative the forward runs again, through the tape.
 
+        Where it calls what has no rule, the cache may hold inputs, options and the output: tensors take their place.
+
         Raises
         ------
         RuntimeError
             If it gives another result than the first time.
+        TapeError
+            If it calls what has no rule, and the cache holds numbers that it computed.
         """
         if self.linear:
             return options["cache"]
-        again, cache = self.forward(*operands, **{name: x for name, x in options.items() if name != "cache"})
+        parameters = {name: x for name, x in options.items() if name != "cache"}
+        try:
+            again, cache = self.forward(*operands, **parameters)
+        except TapeError as error:
+            defaults = [each.default for each in inspect.signature(self.forward).parameters.values()]
+            numbers = [x for x in (*parameters.values(), *defaults) if not isinstance(x, (dict, list, tuple))]
+            tensors = {id(getattr(x, "data", x)): x for x in (*numbers, *operands, out)}
+            try:
+                return _lifted(options["cache"], tensors)
+            except TapeError as unknown:
+                raise TapeError(
+                    f"{self.name}: no higher derivative: {unknown}, and the forward cannot run on tensors, since "
+                    f"{error}. Keep nothing in the cache but inputs, options and the output, or give the function a "
+                    "rule, mg.rule"
+                ) from error
         before = out.data
         if type(before) not in STAND_INS and not np.allclose(
             getattr(again, "data", again), before, equal_nan=True
@@ -121,6 +140,24 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"Layer({self.name})"
+
+
+def _lifted(cache: Any, known: dict[int, Any]) -> Any:
+    """Return a cache with the tensors of arrays that are known, by ``id``, in their places; refuse other numbers."""
+    if id(cache) in known:
+        return known[id(cache)]
+    if isinstance(cache, (tuple, list)):
+        return type(cache)([_lifted(each, known) for each in cache])
+    if type(cache) is dict:
+        return {key: _lifted(each, known) for key, each in cache.items()}
+    if cache is None or isinstance(cache, (int, str, bytes, np.integer, np.bool_)):
+        return cache
+    if isinstance(cache, np.ndarray) and cache.dtype.kind in "iub":
+        return cache
+    what = (
+        f"an array of shape {cache.shape}" if isinstance(cache, np.ndarray) else f"a {type(cache).__name__}"
+    )
+    raise TapeError(f"its cache holds {what} that may depend on the inputs")
 
 
 def _input(x: Any, name: str) -> Any:

@@ -71,7 +71,7 @@ def _setitem(needs: Sequence[Any], g: Any, out: Any, a: Any, value: Any, index: 
     """Give the value the gradient where it was written; what was written over has none."""
     part = _written(g, index) if needs[1] else None
     if type(g) is np.ndarray:  # g's own memory: a loop that fills an array row by row copies rows alone
-        part = None if part is None else np.array(part)
+        part = None if part is None else np.copy(part)
         g[index] = 0
         return [g, part]
     return [setitem(g, 0, index) if needs[0] else None, part]
