@@ -69,9 +69,10 @@ def setitem(a: Any, value: Any, index: Any) -> Any:
 
 def _setitem(needs: Sequence[Any], g: Any, out: Any, a: Any, value: Any, index: Any) -> list[Any]:
     """Give the value the gradient where it was written; what was written over has none."""
-    part = _written(g, index) if needs[1] else None
-    if type(g) is np.ndarray:  # g's own memory: a loop that fills an array row by row copies rows alone
-        part = None if part is None else np.copy(part)
+    part = _written(g, index)
+    if type(g) is np.ndarray and type(part) in (np.ndarray, g.dtype.type):  # neither is a stand-in
+        # g's own memory: a loop that fills an array row by row copies rows alone
+        part = np.array(part) if needs[1] else None
         g[index] = 0
         return [g, part]
     return [setitem(g, 0, index) if needs[0] else None, part]
