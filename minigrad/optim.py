@@ -88,12 +88,12 @@ class UpdateRule:
             raise TypeError(
                 f'{self.__name__}: config is {config!r}; expected a dict, such as {{"learning_rate": 1e-2}}'
             )
-        _check_step(w, dw)
+        _check_step(self.__name__, w, dw)
         settings = {name: config.get(name, default) for name, default in self.settings.items()}
         for name, value in settings.items():
-            _check_setting(name, value)
-        _check_keys(config, known={*self.settings, *self.state})
-        state = {name: _state(name, config, w) for name in self.state}
+            _check_setting(self.__name__, name, value)
+        _check_keys(self.__name__, config, known={*self.settings, *self.state})
+        state = {name: _state(self.__name__, name, config, w) for name in self.state}
         # Python floats: they never widen float32.
         step, state = self.step(w, dw, state, {name: float(value) for name, value in settings.items()})
         for name, value in settings.items():
@@ -131,10 +131,10 @@ class UpdateRule:
         TypeError, ValueError
             When a setting is unknown or out of its range, or a gradient's shape is not its parameter's.
         """
-        _check_keys(settings, known=set(self.settings))
+        _check_keys(self.__name__, settings, known=set(self.settings))
         for name, value in settings.items():
             if not hasattr(value, "dtype"):
-                _check_setting(name, value)
+                _check_setting(self.__name__, name, value)
         settings = self.settings | settings
         slopes, states = _leaves(grads), {name: _leaves(each) for name, each in state.items() if name != "t"}
         weights = _leaves(params)
@@ -323,49 +323,57 @@ def _of_dtype(x: Any, dtype: np.dtype[Any]) -> Any:
     return x.astype(dtype, copy=False) if hasattr(x, "astype") else x
 
 
-def _state(name: str, config: Config, w: NDArray[Any]) -> Any:
+def _state(rule: str, name: str, config: Config, w: NDArray[Any]) -> Any:
     """Return what a config has of a rule's state, or what it is before the first step."""
     if name == "t":
         t = config.get("t", 0)
         if not isinstance(t, (int, np.integer)) or t < 0:
-            raise ValueError(f"t is {t!r}; expected the number of steps made, an integer >= 0")
+            raise ValueError(f"{rule}: t is {t!r}; expected the number of steps made, an integer >= 0")
         return int(t)
     value = np.asarray(config[name], w.dtype) if config.get(name) is not None else np.zeros_like(w)
     if value.shape != w.shape:
-        raise ValueError(f"{name} has shape {value.shape}, the parameter w has {w.shape}; they must agree")
+        raise ValueError(
+            f"{rule}: {name} has shape {value.shape}, the parameter w has {w.shape}; they must agree"
+        )
     return value
 
 
-def _check_step(w: NDArray[Any], dw: NDArray[Any]) -> None:
+def _check_step(rule: str, w: NDArray[Any], dw: NDArray[Any]) -> None:
     if not isinstance(w, np.ndarray):
-        raise TypeError(f"w must be a NumPy array, got {type(w).__name__}")
+        raise TypeError(f"{rule}: w must be a NumPy array, got {type(w).__name__}")
     if not isinstance(dw, np.ndarray | np.generic):  # NumPy's arithmetic turns 0-d arrays into scalars
-        raise TypeError(f"dw must be a NumPy array, got {type(dw).__name__}")
+        raise TypeError(f"{rule}: dw must be a NumPy array, got {type(dw).__name__}")
     if not np.issubdtype(w.dtype, np.floating):
-        raise TypeError(f"w must have a floating dtype, got {w.dtype}; convert it with w.astype(float)")
+        raise TypeError(
+            f"{rule}: w must have a floating dtype, got {w.dtype}; convert it with w.astype(float)"
+        )
     if not w.flags.writeable:
-        raise ValueError("w is read-only and is updated in place; pass a writable array, such as w.copy()")
+        raise ValueError(
+            f"{rule}: w is read-only and is updated in place; pass a writable array, such as w.copy()"
+        )
     if dw.shape != w.shape:
         raise ValueError(
-            f"the gradient dw has shape {dw.shape}, the parameter w has {w.shape}; they must agree"
+            f"{rule}: the gradient dw has shape {dw.shape}, the parameter w has {w.shape}; they must agree"
         )
     if dw.dtype != w.dtype:
         raise TypeError(
-            f"the gradient dw has dtype {dw.dtype}, the parameter w has {w.dtype}; "
+            f"{rule}: the gradient dw has dtype {dw.dtype}, the parameter w has {w.dtype}; "
             "they must agree: convert one of them with astype"
         )
 
 
-def _check_setting(name: str, value: object) -> None:
+def _check_setting(rule: str, name: str, value: object) -> None:
     """Refuse a setting that is no finite number >= 0; what weighs an average is below 1."""
-    if not isinstance(value, float | int | np.floating | np.integer):
-        raise TypeError(f"{name} must be a number, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, float | int | np.floating | np.integer):
+        raise TypeError(f"{rule}: {name} must be a number, got {value!r}")
     if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name} must be finite and >= 0, got {value!r}")
+        raise ValueError(f"{rule}: {name} must be finite and >= 0, got {value!r}")
     if name in ("momentum", "decay_rate", "beta1", "beta2") and value >= 1:
-        raise ValueError(f"{name} must be in [0, 1), got {value!r}")
+        raise ValueError(f"{rule}: {name} must be in [0, 1), got {value!r}")
 
 
-def _check_keys(config: Config, known: set[str]) -> None:
+def _check_keys(rule: str, config: Config, known: set[str]) -> None:
     if unknown := config.keys() - known:
-        raise ValueError(f"the rule does not know {sorted(unknown)} in its config; it knows {sorted(known)}")
+        raise ValueError(
+            f"{rule}: the rule does not know {sorted(unknown)} in its config; it knows {sorted(known)}"
+        )

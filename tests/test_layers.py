@@ -5,11 +5,12 @@ import math
 import numpy as np
 import pytest
 from derivatives import curvature, differentiated, flat
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import minigrad as mg
+from minigrad.engine.arguments import takes_arrays
 from minigrad.gradient_check import (
     check_grads,
     check_layer,
@@ -357,6 +358,57 @@ def test_means_of_errors():
             loss(x, y[:, None])
         with pytest.raises(ValueError, match=f"{name}: .*mean over no entries"):
             loss(x[:0], y[:0])
+
+
+def test_gelu_where_its_cube_overflows():
+    x = np.array([1e300, -1e300, 1e160, -1e160, 0.0])
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(mg.grad(lambda x: np.sum(mg.gelu(x)))(x), [1, 0, 1, 0, 0.5])
+
+
+@pytest.mark.parametrize("reg", [np.ones(2), 1j, "a", None, True, np.complex128(1)])
+def test_l2_regularized_takes_a_real_number(reg):
+    with pytest.raises((TypeError, ValueError), match=r"l2_regularized: reg .*; expected a (real )?number"):
+        mg.l2_regularized(np.float64(1), np.ones(2), reg=reg)
+
+
+@pytest.mark.parametrize("reg", [1, 1.0, np.float32(1), np.int8(1), np.array(1.0)])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_penalty_of_any_real_number(reg, compiled):
+    f = mg.value_and_grad(lambda w, reg: mg.l2_regularized(np.sum(w), w, reg=reg))
+    loss, dw = (mg.jit(f) if compiled else f)(np.array([1.0, 2.0]), reg)
+    assert loss == 5.5
+    np.testing.assert_array_equal(dw, [2, 3])
+
+
+@given(
+    loss=st.sampled_from([mg.softmax_cross_entropy, mg.multiclass_hinge, mg.mse, mg.l1]),
+    shape=st.sampled_from([(1, 1), (3, 4), (100, 1000), (1, 70_000), (70_000, 2)]),
+    compiled=st.booleans(),
+)
+@settings(max_examples=10)
+def test_losses_of_float16_count_beyond_its_range(loss, shape, compiled):
+    x = (np.arange(shape[0] * shape[1]) % 5 / 4).astype(np.float16).reshape(shape)
+    y = np.zeros_like(x) if loss in (mg.mse, mg.l1) else np.arange(len(x)) % shape[1]
+    f = mg.value_and_grad(loss)
+    value, dx = (mg.jit(f) if compiled else f)(x, y)
+    exact, expected = f(x.astype(float), y.astype(float) if y.dtype.kind == "f" else y)
+    assert value.dtype == dx.dtype == np.float16
+    np.testing.assert_allclose(value, exact, rtol=1e-3)
+    np.testing.assert_allclose(dx.astype(float), expected, rtol=1e-3, atol=6e-8)
+
+
+def test_a_forward_that_returns_a_list_is_refused():
+    def halves(x: "Array") -> object:  # noqa: F821  # read by its text
+        return [x[:1], x[1:]], None
+
+    for forward in (halves, takes_arrays(halves)):
+        op = mg.layer(forward, lambda dout, cache: dout)
+        for x in (np.ones(2), mg.tensor(np.ones(2), requires_grad=True)):
+            with pytest.raises(
+                TypeError, match="halves: the forward returned a list as its output; expected an arr"
+            ):
+                op(x)
 
 
 def test_gelu_is_near_x_times_the_normal_distribution():

@@ -374,3 +374,23 @@ def test_an_unknown_rule_is_answered_with_the_known_ones():
 def test_a_config_that_is_no_dict_is_told():
     with pytest.raises(TypeError, match=r"config is 0\.1; expected a dict"):
         optim.sgd(np.zeros(2), np.zeros(2), 0.1)
+
+
+@pytest.mark.parametrize("rule", optim.update_rules.values(), ids=lambda rule: rule.__name__)
+def test_every_refusal_names_its_rule(rule):
+    w, state = np.ones(2), rule.state[0] if rule.state else None
+    calls = [
+        ([1.0], w, {}),
+        (w, None, {}),
+        (w, np.ones(3), {}),
+        (w, np.ones(2, "f4"), {}),
+        (w > 0, w > 0, {}),
+    ]
+    calls += [(w, w, {"learning_rate": bad}) for bad in (-1, "a", math.nan, np.ones(2), True)]
+    calls += [(w, w, {"lr": 1}), (w, w, 0.1), (read_only(w), w, {})]
+    calls += [(w, w, {state: np.ones(3)})] if state else []
+    calls += [(w, w, {"t": -1})] if "t" in rule.state else []
+    for args in calls:
+        with pytest.raises((TypeError, ValueError), match=rf"^{rule.__name__}: "):
+            rule(*args)
+    np.testing.assert_array_equal(w, np.ones(2))

@@ -29,6 +29,8 @@ SOFT = [mg.softmax, mg.log_softmax, mg.logsumexp]
             HALVES,
             200 * HALVES / MANY,
         ),
+        (lambda x: 30_000 * np.std(x), HALVES, 60_000 * HALVES / MANY),
+        (lambda x: 40_000 * np.var(x), HALVES, 80_000 * HALVES / MANY),
         (mg.logsumexp, np.ones(MANY), 1 / MANY),
         (lambda x: mg.softmax(x)[0] * 1000, np.ones(MANY), None),
     ],

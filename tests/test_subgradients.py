@@ -149,3 +149,11 @@ def test_narrow_and_unsigned_integers_do_not_wrap():
     np.roll(x, np.uint8(1)).backward(np.arange(3.0))
     np.testing.assert_array_equal(x.grad, [1, 2, 0])
     np.testing.assert_allclose(mg.sigmoid(np.array([0, 200], np.uint8)), [0.5, 1])
+
+
+def test_sigmoid_of_complex_numbers():
+    z = np.array([1j, 0.5 - 2j, -3 + 0.1j])
+    np.testing.assert_allclose(mg.sigmoid(z), 1 / (1 + np.exp(-z)), rtol=1e-15)
+    assert mg.sigmoid(1j) == pytest.approx(0.5 + 0.27315124492189524j)
+    with np.errstate(over="raise", invalid="raise"):
+        np.testing.assert_array_equal(mg.sigmoid(np.array([800 + 1j, -800 + 1j])), [1, 0])

@@ -48,7 +48,7 @@ class Layer:
         refuse_tensors(self, options)
         try:
             returned = self.forward(*args, **options)
-            if self.checked is not None and returned[0].dtype.kind != "f":
+            if self.checked is not None and getattr(returned[0], "dtype", np.dtype(float)).kind != "f":
                 returned = self.checked(*args, **options)
         except BARE as error:
             told = explained(error, self.name, [(f"input {i}", x) for i, x in enumerate(args)])
@@ -60,6 +60,11 @@ class Layer:
                 f"{self.name}: the forward returned {type(returned).__name__}; expected (out, cache)"
             )
         out, options["cache"] = returned
+        if isinstance(out, (list, tuple)):
+            raise TypeError(
+                f"{self.name}: the forward returned a {type(out).__name__} as its output; expected an array, as by "
+                "np.stack or np.concatenate"
+            )
         if Tensor not in map(type, operands):
             return out
         return record(self, args, parents, options, out)

@@ -9,6 +9,7 @@ import numpy as np
 from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
+from ..rules.reductions import narrowed, widened
 from ..rules.table import Arguments, Draw, whole
 
 UNSIGNED = {np.dtype(f"i{size}"): np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
@@ -65,13 +66,14 @@ def softmax_loss(x: Array, y: Any) -> tuple[Any, Array]:
     y = _checked_labels(y, x.shape, "softmax_loss")
     n = len(y)
     correct = np.arange(n), y
-    shifted = x - x.max(axis=1, keepdims=True)
+    scores = widened(x)
+    shifted = scores - scores.max(axis=1, keepdims=True)
     exps = np.exp(shifted)
     sums = exps.sum(axis=1, keepdims=True)
     loss = np.mean(np.log(sums[:, 0]) - shifted[correct])
     dx = exps / (n * sums)
     dx[correct] -= 1 / n
-    return loss, dx
+    return narrowed(loss, x), narrowed(dx, x)
 
 
 @takes_arrays
@@ -100,11 +102,12 @@ def svm_loss(x: Array, y: Any) -> tuple[Any, Array]:
     y = _checked_labels(y, x.shape, "svm_loss")
     n = len(y)
     correct = np.arange(n), y
-    margins = np.maximum(x - x[correct][:, None] + 1, 0)
+    scores = widened(x)
+    margins = np.maximum(scores - scores[correct][:, None] + 1, 0)
     margins[correct] = 0
-    dx = (margins > 0).astype(x.dtype)
+    dx = (margins > 0).astype(scores.dtype)
     dx[correct] = -dx.sum(axis=1)
-    return margins.sum(axis=1).mean(), dx / n
+    return narrowed(margins.sum(axis=1).mean(), x), narrowed(dx / n, x)
 
 
 @takes_arrays
@@ -149,8 +152,9 @@ def mse_forward(x: Array, y: Array) -> tuple[Any, Array]:
     ValueError
         If the shapes differ, or there are no entries.
     """
-    residuals = _residuals("mse", x, y)
-    return np.mean(np.square(residuals)), residuals * x.dtype.type(2 / x.size)
+    residuals = widened(_residuals("mse", x, y))
+    dx = residuals * residuals.dtype.type(2 / x.size)
+    return narrowed(np.mean(np.square(residuals)), x), narrowed(dx, x)
 
 
 @takes_arrays
@@ -168,8 +172,9 @@ def l1_forward(x: Array, y: Array) -> tuple[Any, Array]:
     ValueError
         If the shapes differ, or there are no entries.
     """
-    residuals = _residuals("l1", x, y)
-    return np.mean(np.abs(residuals)), np.sign(residuals) * x.dtype.type(1 / x.size)
+    residuals = widened(_residuals("l1", x, y))
+    dx = np.sign(residuals) * residuals.dtype.type(1 / x.size)
+    return narrowed(np.mean(np.abs(residuals)), x), narrowed(dx, x)
 
 
 @takes_arrays

@@ -11,6 +11,17 @@ from ..engine.layer import layer
 from ..engine.recording import Array
 
 
+def _strength(reg: Any, dtype: np.dtype[Any]) -> Any:
+    """Return a real number in a dtype; refuse anything else."""
+    if type(reg) is float:
+        return dtype.type(reg)
+    if np.shape(reg) != ():
+        raise ValueError(f"l2_regularized: reg has shape {np.shape(reg)}; expected a number")
+    if (reg if hasattr(reg, "dtype") else np.asarray(reg)).dtype.kind not in "fiu":
+        raise TypeError(f"l2_regularized: reg is {reg!r}; expected a real number")
+    return reg.astype(dtype) if hasattr(reg, "dtype") else dtype.type(reg)
+
+
 @takes_arrays
 def l2_regularized_forward(
     loss: Array, *weights: Array, reg: float
@@ -21,8 +32,8 @@ def l2_regularized_forward(
     ----------
     loss : scalar
     *weights : ndarrays of any shape
-    reg : float
-        The strength of the regularization.
+    reg : number
+        The strength of the regularization, real.
 
     Returns
     -------
@@ -32,22 +43,25 @@ def l2_regularized_forward(
     Raises
     ------
     ValueError
-        If the loss has axes.
+        If the loss has axes, or ``reg`` has.
+    TypeError
+        If ``reg`` is no real number.
     """
     if loss.shape != ():
         raise ValueError(f"l2_regularized: the loss has shape {loss.shape}; expected a number, as by .sum()")
+    half = _strength(reg, loss.dtype) / 2
     squares = loss.dtype.type(0)
     for w in weights:
         squares = squares + np.vdot(w, w)
     # [()] makes a number of the loss: numbers add up faster than arrays of no axes.
-    return loss[()] + loss.dtype.type(reg / 2) * squares, (reg, weights)
+    return loss[()] + half * squares, (reg, weights)
 
 
 @takes_arrays
 def l2_regularized_backward(dout: Array, cache: tuple[float, tuple[Array, ...]]) -> tuple[Any, ...]:
     """Compute the gradients of `l2_regularized_forward`: dout for the loss, reg dout w for each w."""
     reg, weights = cache
-    scale = dout.dtype.type(reg) * dout
+    scale = _strength(reg, dout.dtype) * dout
     return (dout, *[scale * w for w in weights])
 
 

@@ -126,8 +126,12 @@ declare(
 
 @dispatched
 def sigmoid(x: Any) -> Any:
-    """Return 1 / (1 + exp(-x)), without overflow; shape and dtype of x, float64 for integers."""
+    """Return 1 / (1 + exp(-x)), without overflow; shape and dtype of x, float64 for integers, complex for complex."""
     x = as_floats(x)
+    if isinstance(x, complex) or getattr(x, "dtype", FLOAT).kind == "c":
+        right = np.greater_equal(np.real(x), 0)
+        small = np.exp(np.where(right, -x, x))
+        return np.where(right, 1, small) / (1 + small)
     small = np.exp(-np.abs(x))
     return np.where(np.greater_equal(x, 0), 1, small) / (1 + small)
 

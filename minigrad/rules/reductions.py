@@ -167,7 +167,7 @@ def var(
     correction: Any = None,
 ) -> Any:
     """2 (a - mean) / (n - ddof): what a moves the mean by cancels. A ``mean`` that is given is a constant."""
-    scale = _per(2 * keep(g, axis, keepdims), _freedom(a, axis, where, ddof, correction))
+    scale = 2 * _per(keep(g, axis, keepdims), _freedom(a, axis, where, ddof, correction))
     return _chosen(scale * _deviation(a, axis, where, mean), where)
 
 
@@ -184,8 +184,8 @@ def std(
     correction: Any = None,
 ) -> Any:
     """(a - mean) / ((n - ddof) std); at std = 0 the subgradient 0."""
-    each = keep(g / np.where(np.equal(out, 0), out.dtype.type(1), out), axis, keepdims)
-    scale = _per(each, _freedom(a, axis, where, ddof, correction))
+    spread = keep(np.where(np.equal(out, 0), out.dtype.type(1), out), axis, keepdims)
+    scale = _per(keep(g, axis, keepdims), _freedom(a, axis, where, ddof, correction)) / spread
     return _chosen(scale * _deviation(a, axis, where, mean), where)
 
 
@@ -294,16 +294,16 @@ def _softmax_inputs(draw: Draw) -> Arguments:
     return (x,), {"axis": draw.choice([None, (), tuple(range(x.ndim)), *range(-x.ndim, x.ndim)])}
 
 
-def _scores(x: Any) -> Any:
-    """Return scores in a dtype that holds sums of their exponentials: integers and float16 in a wider one."""
+def widened(x: Any) -> Any:
+    """Return x in a dtype that holds sums and counts of its entries: integers and float16 in a wider one."""
     x = x if hasattr(x, "dtype") else np.asarray(x)
     if x.dtype.kind in "biu":
         return x.astype(np.float64)
     return x.astype(np.float32) if x.dtype.itemsize == 2 else x
 
 
-def _as_scores(out: Any, x: Any) -> Any:
-    """Return a result in float16, if the scores are."""
+def narrowed(out: Any, x: Any) -> Any:
+    """Return what was computed of `widened` x in float16, if x is."""
     return out.astype(np.float16) if getattr(x, "dtype", None) == np.float16 else out
 
 
@@ -321,25 +321,25 @@ def logsumexp(x: Any, axis: Any = -1, keepdims: bool = False) -> Any:
 
     The largest entry is taken out of the exponent first. All entries -inf give -inf, an entry inf gives inf.
     """
-    _, total, top = _exponentials(_scores(x), axis)
+    _, total, top = _exponentials(widened(x), axis)
     out = np.log(total) + top
-    return _as_scores(out if keepdims else np.sum(out, axis=axis), x)
+    return narrowed(out if keepdims else np.sum(out, axis=axis), x)
 
 
 @dispatched
 def softmax(x: Any, axis: Any = -1) -> Any:
     """Return exp(x) / sum(exp(x)) over ``axis``, without overflow; shape and dtype of x, float64 for integers."""
-    scores = _scores(x)
+    scores = widened(x)
     exps = np.exp(scores - np.max(scores, axis=axis, keepdims=True))
-    return _as_scores(exps / np.sum(exps, axis=axis, keepdims=True), x)
+    return narrowed(exps / np.sum(exps, axis=axis, keepdims=True), x)
 
 
 @dispatched
 def log_softmax(x: Any, axis: Any = -1) -> Any:
     """Return x - logsumexp(x) over ``axis``, exact where softmax underflows; shape and dtype as of `softmax`."""
-    scores = _scores(x)
+    scores = widened(x)
     shifted = scores - np.max(scores, axis=axis, keepdims=True)
-    return _as_scores(shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True)), x)
+    return narrowed(shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True)), x)
 
 
 @whole()
@@ -360,7 +360,7 @@ declare(
 
 def _weights(g: Any, out: Any, x: Any, axis: Any = -1, keepdims: bool = False) -> Any:
     """softmax(x), in the limit: entries of inf share equally, and where all are -inf the gradient is 0."""
-    exps, total, _ = _exponentials(_scores(x), axis)
+    exps, total, _ = _exponentials(widened(x), axis)
     infinite = np.isinf(keep(out, axis, keepdims))
     if not any_true(infinite):
         return keep(g, axis, keepdims) * (exps / total)
