@@ -30,8 +30,9 @@ def test_every_block_is_run_or_compared():
     assert BLOCKS[0][0] != ""
 
 
-def test_the_code_runs_from_top_to_bottom_and_prints_what_is_shown(capsys):
+def test_the_code_runs_from_top_to_bottom_and_prints_what_is_shown(capsys, monkeypatch, tmp_path):
     np.random.seed(0)
+    monkeypatch.chdir(tmp_path)  # for the checkpoint
     namespace = {"__name__": "__main__"}
     for (language, code), (following, shown) in zip(BLOCKS, [*BLOCKS[1:], ("end", "")], strict=True):
         if language == "python":
