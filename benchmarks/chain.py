@@ -1,4 +1,4 @@
-"""A chain of small operations, forward and backward: what one call costs."""
+"""A chain of small operations, forward and backward: the cost of one call."""
 
 from __future__ import annotations
 

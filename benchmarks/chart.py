@@ -1,4 +1,4 @@
-"""The bar chart of a run: what each contestant's training step takes, in units of the hand-written one."""
+"""The bar chart of a run: the time of each contestant's training step, in units of the hand-written one."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ TRAIN_SAMPLES = 1000
 
 @dataclass(frozen=True)
 class Training:
-    """What the course's loop did with one setting.
+    """One setting's training by the course's loop.
 
     Attributes
     ----------
@@ -209,7 +209,7 @@ def train(
 
 
 def accuracy(net: hand_written.TwoLayerNet, X: np.ndarray, y: np.ndarray, batch_size: int = 100) -> float:
-    """Return the fraction of examples that the net labels rightly, of which it sees so many at once."""
+    """Return the net's accuracy, computed in batches."""
     labels = [np.argmax(net.loss(X[i : i + batch_size]), axis=1) for i in range(0, len(X), batch_size)]
     return float(np.mean(np.concatenate(labels) == y))
 

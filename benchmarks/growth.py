@@ -1,4 +1,4 @@
-"""Growth: what one operation, one example, one hidden unit costs, the more of them there are; it should stay flat."""
+"""Growth: the cost of one operation, example or hidden unit as their number grows; it should stay flat."""
 
 from __future__ import annotations
 

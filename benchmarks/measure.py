@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 Step = Callable[[], Any]
-"""What is timed: it takes nothing, and what it returns is ignored."""
+"""A function to be timed: without arguments, its result ignored."""
 
 LEAST_ROUNDS = 5
 LEAST_SAMPLE = 5_000_000

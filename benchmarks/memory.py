@@ -1,6 +1,6 @@
-"""Memory: each contestant in a process of its own, above what the process held with the data before it.
+"""Memory: each contestant in a process of its own, in excess of the process with the data alone.
 
-Linux only: it says what a process held at most.
+Linux only, for its record of a process's peak memory.
 """
 
 from __future__ import annotations

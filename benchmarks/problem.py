@@ -1,4 +1,4 @@
-"""What every contestant must do: one training step of a fully connected net."""
+"""The task of every contestant: one training step of a fully connected net."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Problem(NamedTuple):
 
     @property
     def depth(self) -> int:
-        """How many affine layers there are."""
+        """The number of affine layers."""
         return len(self.params) // 2
 
     @property

@@ -1,4 +1,4 @@
-"""What each rewrite and special path of the compiler buys: every one left out in turn."""
+"""The benefit of each rewrite and special path of the compiler: every one left out in turn."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def made_and_called(make: Callable[[], Step]) -> Step:
 
 @contextmanager
 def replaced(where: Any, name: str, value: Any) -> Iterator[None]:
-    """Have another value in an attribute for a while."""
+    """Replace an attribute within a context."""
     before = getattr(where, name)
     setattr(where, name, value)
     try:

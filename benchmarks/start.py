@@ -1,4 +1,4 @@
-"""What comes before the first step is done: the import, and the first call of what captures or compiles."""
+"""Startup: the import, and the first call of each contestant, with its capture or compilation."""
 
 from __future__ import annotations
 

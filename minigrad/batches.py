@@ -1,8 +1,8 @@
-"""Reading the pickles that CIFAR-10 comes in, without the machine that could run what a pickle says.
+"""A reader of CIFAR-10's pickles that cannot execute code.
 
 A batch is a dict with byte strings, ints, lists and one array of uint8. The opcodes that write these are admitted,
 by Python 2 as in the original files or by Python 3, with NumPy 1 or 2; any other is refused. A file of n bytes takes
-O(n) time and memory: every length is bounded by what is left of the file, and no value is hashed but keys of bytes.
+O(n) time and memory: every length is bounded by the rest of the file, and only keys, which are bytes, are hashed.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def read_pickle(content: bytes) -> Any:
 
 
 class _Machine:
-    """The pickle machine, as far as a batch needs it: a stack, a memo and a place in the file."""
+    """The part of the pickle machine that a batch needs: a stack, a memo and a position in the file."""
 
     def __init__(self, content: bytes) -> None:
         self.content, self.place = content, 0
@@ -113,7 +113,7 @@ class _Machine:
         return self.pop()
 
     def rare(self, opcode: bytes) -> None:
-        """Carry out an opcode that a file has few of, or refuse it."""
+        """Execute a rare opcode, or refuse it."""
         stack = self.stack
         if opcode == b"(":
             stack.append(_MARK)
@@ -222,7 +222,7 @@ class _Machine:
         self.stack.append(_Global(_GLOBALS[module, name]))
 
     def call(self, function: Any, arguments: Any) -> Any:
-        """Return what stands for the result of a call."""
+        """Return the stand-in for a call's result."""
         if type(function) is not _Global or type(arguments) is not tuple:
             raise ValueError("it calls what is no function")
         if function == "array":

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, alone or as a set; what a killed writer left is removed.
+"""Files: written atomically, alone or as a set; leftovers of a killed writer are removed.
 
 A file is written in a scratch folder beside its destination, synced to disk, and renamed. The scratch folder is
 locked while its writer lives, so that the next writer can tell an abandoned one and remove it.
@@ -26,14 +26,14 @@ except ImportError:  # Windows, where an open file cannot be removed
     fcntl = None  # type: ignore[assignment]
 
 SCRATCH = ".minigrad-"
-"""How the names of scratch folders begin."""
+"""Prefix of the names of scratch folders."""
 PREPARED, CLEARED = ".minigrad.prepared", ".minigrad.cleared"
 """A set of files that is complete; the same, after the files of the set before it were removed."""
 A_DAY = 86_400.0
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; on disk when this returns."""
+    """Write a file atomically, and sync it to disk."""
     with scratch(path.parent) as room:
         written = room / "content"
         _write_synced(written, content)
@@ -42,7 +42,7 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; say which, if that fails."""
+    """Write a file atomically; an error names it."""
     with told(path):
         replace(path, content)
 
@@ -111,7 +111,7 @@ def _finish(folder: Path, names: Sequence[str]) -> None:
 
 @contextlib.contextmanager
 def scratch(parent: Path) -> Iterator[Path]:
-    """Make an empty folder, for as long as the context lasts; remove those that killed processes left."""
+    """Make an empty scratch folder for the context; remove those of killed processes."""
     _remove_abandoned(parent)
     while True:
         room = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=parent))
@@ -135,7 +135,7 @@ def fingerprint(array: NDArray[Any]) -> str:
 
 @contextlib.contextmanager
 def told(path: Path) -> Iterator[None]:
-    """Say which file it is that cannot be written."""
+    """Add the file's name to an OSError."""
     try:
         yield
     except OSError as error:
@@ -144,7 +144,7 @@ def told(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked(folder: Path, wait: bool = True) -> Iterator[None]:
-    """Lock a folder against other threads and processes, which also ends when this process does.
+    """Lock a folder against other threads and processes; the lock also ends with this process.
 
     Raises BlockingIOError when it is locked and this is not to wait. File systems without locks lock nothing.
     """
@@ -181,7 +181,7 @@ def _write_synced(path: Path, content: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the names in a folder on disk too, where the system can."""
+    """Sync the names in a folder to disk, where the system can."""
     if fcntl is None:
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

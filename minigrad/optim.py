@@ -48,8 +48,8 @@ class UpdateRule:
     settings
         The settings, and their defaults.
     state
-        The names of what is kept for the next step: arrays of the parameter's shape, 0 at first; but ``t`` is the
-        number of steps made.
+        The names of the state's entries: arrays of the parameter's shape, initially 0; but ``t`` is the number of
+        steps made.
     """
 
     def __init__(self, step: Step, settings: dict[str, float], state: tuple[str, ...]) -> None:
@@ -119,12 +119,12 @@ class UpdateRule:
         grads
             The gradients, nested as the parameters are.
         state
-            What `init`, or the step before, returned.
+            The state from `init`, or from the step before.
         params
             The parameters.
         **settings
-            Those that are not to be the defaults. One that changes from step to step (a learning rate on a
-            schedule) is best given as an array, ``np.float32(learning_rate)``: a compiled step stays the same.
+            Settings other than the defaults. One that changes from step to step (a learning rate on a schedule) is
+            best given as an array, ``np.float32(learning_rate)``: a compiled step stays the same.
 
         Raises
         ------
@@ -195,7 +195,8 @@ def sgd_momentum(w: Any, dw: Any, state: dict[str, Any], settings: dict[str, Any
 
 @update_rule("velocity", learning_rate=1e-2, momentum=0.9)
 def nesterov_momentum(w: Any, dw: Any, state: dict[str, Any], settings: dict[str, Any]) -> Any:
-    """Momentum as of the place that it leads to: ``velocity`` as in `sgd_momentum`, ``w += momentum * velocity - …dw``.
+    """Momentum with the gradient at the lookahead point: ``velocity`` as in `sgd_momentum`, ``w += momentum *
+    velocity - …dw``.
 
     Written for the parameters looked ahead, as in the notes of CS231n: the step is
     ``momentum * velocity - learning_rate * dw`` with the new velocity. Nesterov: "A method of solving a convex
@@ -324,7 +325,7 @@ def _of_dtype(x: Any, dtype: np.dtype[Any]) -> Any:
 
 
 def _state(rule: str, name: str, config: Config, w: NDArray[Any]) -> Any:
-    """Return what a config has of a rule's state, or what it is before the first step."""
+    """Return a rule's state from a config; the initial state where it is missing."""
     if name == "t":
         t = config.get("t", 0)
         if not isinstance(t, (int, np.integer)) or t < 0:

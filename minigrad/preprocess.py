@@ -17,16 +17,15 @@ ROWS = 2000
 def pca_whitened(data: Mapping[str, NDArray[Any]], n_components: int) -> dict[str, NDArray[Any]]:
     """Replace examples by their whitened principal components, which the training part defines.
 
-    A component is how far an example is from the mean along a direction in which the training part varies most,
-    in standard deviations; all of them are scaled by one number, so that a training example is as far from 0 in
-    the mean square as it was from the mean: what suits the examples as a learning rate or a strength of
-    regularization still has its meaning.
+    A component is an example's distance from the mean, in standard deviations, along a direction of largest
+    variance of the training part. All are scaled by one number that keeps the mean squared norm of the centred
+    training examples, so that learning rates and regularization strengths carry over.
 
     Parameters
     ----------
     data : mapping
-        ``X_train`` of shape (N, d_1, …, d_k), floats, and any other parts ``X_…`` of such examples; what else is in
-        it (labels) is handed on.
+        ``X_train`` of shape (N, d_1, …, d_k), floats, and any other parts ``X_…`` of such examples; other entries
+        (labels) are passed through.
     n_components : int
         K, at least 1 and at most D = d_1 ⋯ d_k.
 
@@ -72,7 +71,7 @@ def pca_whitened(data: Mapping[str, NDArray[Any]], n_components: int) -> dict[st
 
 
 def _whitening(X: NDArray[Any], n_components: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean of the rows of X, and the matrix that their distances to it are multiplied by."""
+    """Return the mean of the rows of X, and the matrix that whitens centred rows."""
     if len(X) == 0:
         raise ValueError("pca_whitened: X_train is empty")
     mean = X.mean(axis=0, dtype=np.float64)
@@ -107,6 +106,6 @@ def _rows(name: str, X: NDArray[Any]) -> NDArray[Any]:
 
 
 def _batches(X: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
-    """Take the rows of X some at a time, as float64, in arrays of their own."""
+    """Yield chunks of the rows of X, as float64 copies."""
     for start in range(0, len(X), ROWS):
         yield X[start : start + ROWS].astype(np.float64)

@@ -22,7 +22,7 @@ __all__ = ["History", "Network", "plot_history", "plot_sweep", "show_net_weights
 
 
 class History(Protocol):
-    """What `plot_history` draws, such as a `minigrad.solver.Solver`."""
+    """The argument of `plot_history`, such as a `minigrad.solver.Solver`."""
 
     @property
     def loss_history(self) -> Sequence[float]:
@@ -38,7 +38,7 @@ class History(Protocol):
 
 
 class Network(Protocol):
-    """What `show_net_weights` draws."""
+    """The argument of `show_net_weights`."""
 
     @property
     def params(self) -> dict[str, NDArray[Any]]:
@@ -214,7 +214,7 @@ def plot_sweep(result: SweepResult, axes: Sequence[Axes] | None = None) -> list[
 
 
 FEW = 12
-"""How many values of a name are set side by side; more are on a scale, if they are numbers."""
+"""The maximum number of values of a name as categories; more are on a scale, if they are numbers."""
 
 
 def _places(ax: Axes, name: str, trials: Sequence[Trial]) -> Callable[[Trial], float]:
@@ -272,11 +272,11 @@ def _label(ax: Axes, values: Sequence[Any]) -> None:
 
 
 LETTER, LINE = 0.09, 0.15
-"""How wide and how high a letter is, in inches."""
+"""Width and height of a letter, in inches."""
 
 
 def _labels(values: Sequence[Any]) -> list[str]:
-    """Write each value as shortly as tells it from the others."""
+    """Format each value as shortly as keeps them distinct."""
     for digits in (6, 9, 12, 17):
         labels = [_plain_text(_shortened(_written(value, digits))) for value in values]
         if len(set(labels)) == len(labels):

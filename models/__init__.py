@@ -1,1 +1,1 @@
-"""What one builds with minigrad, to read and to copy."""
+"""Models built with minigrad, to read and to copy."""

@@ -53,7 +53,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "batch_size": 200,
     },
 }
-"""What is not given, by data set."""
+"""The defaults of each data set."""
 
 PICTURES = ("curves.png", "weights.png")
 OUTPUTS = ("history.json", "history.csv", "params.npz", *PICTURES)
@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def printed(command: Callable[[], None]) -> int:
-    """Run what prints; return the exit status: 0, or 141 when nobody reads the output any more.
+    """Run a printing function; return the exit status: 0, or 141 for a broken pipe on stdout.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def run(args: argparse.Namespace) -> None:
 
 @contextlib.contextmanager
 def terminated_as_interrupted() -> Iterator[Callable[[], bool]]:
-    """Take SIGTERM as Ctrl-C is taken; yield a function that tells whether it came."""
+    """Treat SIGTERM as Ctrl-C; yield a function that tells whether it came."""
     came = False
 
     def handle(number: int, frame: Any) -> None:
@@ -201,7 +201,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return the arguments, those not given filled in for the data set."""
+    """Return the arguments, with the data set's defaults filled in."""
     args = make_parser().parse_args(argv)
     if args.lr is None and args.update_rule != "sgd":
         args.lr = optim.update_rules[args.update_rule].settings["learning_rate"]
@@ -325,7 +325,7 @@ def make_parser() -> Parser:
 
 
 def checked(convert: Callable[[str], Any], accepts: Callable[[Any], bool], expected: str) -> Any:
-    """Return an argument type whose error says what was given and what is expected."""
+    """Return an argument type whose error names the value and the expected range."""
 
     def parse_value(text: str) -> Any:
         try:
@@ -362,7 +362,7 @@ def load(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def check_folder(folder: Path) -> None:
-    """Make the folder, if need be; stop if no file can be written there."""
+    """Make the folder, if missing; stop if no file can be written there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

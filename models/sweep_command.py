@@ -37,7 +37,7 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
 WEIGHT_SCALE = {"digits": 0.1, "cifar10": 1e-3}
 
 NAMES = ("hidden_dim", "num_epochs", "learning_rate", "reg", "weight_scale")
-"""What a setting of `train` has; it may have an ``update_rule`` too, which is ``"sgd"`` otherwise."""
+"""The names of a setting of `train`; ``update_rule`` is optional, ``"sgd"`` by default."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

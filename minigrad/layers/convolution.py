@@ -92,7 +92,7 @@ conv_backward_naive = conv_backward_fast = conv_backward
 
 
 def checked_steps(layer: str, param: Param, names: Sequence[tuple[str, int, int]]) -> list[int]:
-    """Return integers of a dict, each named with its default and its least value; or say which is none."""
+    """Return integers of a dict, by names with defaults and minima; an error names an invalid one."""
     found = []
     for name, default, least in names:
         value = param.get(name, default)
@@ -103,7 +103,7 @@ def checked_steps(layer: str, param: Param, names: Sequence[tuple[str, int, int]
 
 
 def check_windows(layer: str, shape: tuple[int, ...], kernel: tuple[int, int], pad: int = 0) -> None:
-    """Refuse what is no batch of images, or images that are smaller than a window."""
+    """Refuse arrays other than batches of images, and images smaller than a window."""
     if len(shape) != 4:
         raise ValueError(f"{layer}: x has shape {shape}; expected (N, C, H, W)")
     height, width = shape[2] + 2 * pad, shape[3] + 2 * pad

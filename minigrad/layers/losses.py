@@ -18,7 +18,7 @@ UNSIGNED = {np.dtype(f"i{size}"): np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 
 @whole(checks=True)
 def _checked_labels(y: Any, shape: tuple[int, ...], loss: str) -> Array:
-    """Return y as integer labels, one a row of scores of this shape, or say which is none."""
+    """Return y as integer labels, one for each row of scores of this shape; an error names the first invalid one."""
     if len(shape) != 2:
         raise ValueError(f"{loss}: the scores have shape {shape}; expected (N, C)")
     labels = np.asarray(y)
@@ -112,7 +112,7 @@ def svm_loss(x: Array, y: Any) -> tuple[Any, Array]:
 
 @takes_arrays
 def loss_backward(dout: Array, dx: Array) -> Array:
-    """Compute the gradient of a loss that found its own, dx: dout dx; dx itself, where dout is the number 1."""
+    """Compute the gradient of a loss whose forward computed dx: dout dx, or dx itself if dout is the number 1."""
     # By its type: what is captured is no number yet, whatever isinstance says.
     return dx if issubclass(type(dout), np.floating) and dout == 1 else dout * dx
 

@@ -248,7 +248,7 @@ def spatial_groupnorm_backward(dout: Array, cache: Any) -> Gradients:
     return dx, dgamma.reshape(shape), dbeta.reshape(shape)
 
 
-# -- what they share -----------------------------------------------------------------------------------------
+# -- shared helpers ------------------------------------------------------------------------------------------
 
 
 def _along_channels(parameter: Array, x: Array) -> Array:
@@ -257,7 +257,7 @@ def _along_channels(parameter: Array, x: Array) -> Array:
 
 
 def _shifted(scaled: Array, beta: Array) -> Array:
-    """Return the sum, in the memory of the first where its dtype is that of both."""
+    """Return the sum, in place of the first operand where its dtype is that of both."""
     if beta.dtype == scaled.dtype:
         scaled += beta
         return scaled
@@ -270,7 +270,7 @@ def _parameter_gradients(dout: Array, hat: Array, axes: Sequence[int]) -> tuple[
 
 
 def _update_running(bn_param: Param, mean: Array, var: Array) -> None:
-    """Let the running statistics move towards those of a batch, in place; begin at 0."""
+    """Update the running statistics by those of a batch, in place; they start at 0."""
     momentum = bn_param.get("momentum", 0.9)
     for name, batch in (("running_mean", mean), ("running_var", var)):
         if name in bn_param:
@@ -296,7 +296,7 @@ def _check_parameters(name: str, x: Array, gamma: Array, beta: Array, axis: int)
 
 
 def _checked_batch(name: str, x: Array, gamma: Array, beta: Array, bn_param: Param) -> tuple[int, ...]:
-    """Return the axes that are the batch, or say what does not fit."""
+    """Return the axes of the batch; raise ValueError for shapes or a mode that do not fit."""
     _check_parameters(name, x, gamma, beta, axis=1)
     mode = bn_param.get("mode")
     if mode not in ("train", "test"):

@@ -76,7 +76,7 @@ max_pool_backward_naive = max_pool_backward_fast = max_pool_backward
 
 
 def _checked(name: str, x: Array, pool_param: Param) -> tuple[tuple[int, int], int]:
-    """Return the window and the stride, or say what does not fit."""
+    """Return the window and the stride; raise ValueError if they do not fit."""
     names = [("pool_height", 2, 1), ("pool_width", 2, 1), ("stride", 2, 1)]
     height, width, stride = checked_steps(name, pool_param, names)
     check_windows(name, x.shape, (height, width))

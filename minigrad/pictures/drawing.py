@@ -15,9 +15,9 @@ from ..files import write
 from .layout import BETWEEN, MARGIN, PORT, Edges, Layout
 
 LIMIT = 500
-"""The most boxes that are drawn: calls, leaves and constants."""
+"""The maximum number of boxes: calls, leaves and constants."""
 LONGEST = 48
-"""The most characters of an option or of a constant's value."""
+"""The maximum number of characters of an option or of a constant's value."""
 FILLS = {"call": "#dbe9f8", "leaf": "#d5efd9", "constant": "#ececec"}
 """Light, with black text on them; with grey edges that reads on a light page and on a dark one."""
 DOT_STYLES = {
@@ -27,7 +27,7 @@ DOT_STYLES = {
 }
 INK = "#808080"
 FONT, ADVANCE, LINE, PADDING = 13, 8.1, 17, 9
-"""Font size; the room for a character, a little more than any monospace font takes; a line's height."""
+"""Font size; width of a character, a little more than that of any monospace font; line height."""
 HEAD = 8
 """The length of an arrow's head."""
 
@@ -55,7 +55,7 @@ class Drawing:
         self.svg = _svg(nodes, edges)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a file, at once or not at all: DOT or SVG, as its name ends.
+        """Write a file atomically: DOT or SVG, by its suffix.
 
         Raises
         ------
@@ -106,7 +106,7 @@ def draw(taped: Any, norms: dict[int, float] | None = None) -> Drawing:
 
 
 def too_long(calls: int) -> ValueError:
-    """Say that there is too much to be drawn."""
+    """Return the error for a tape with too many boxes."""
     return ValueError(
         f"draw_tape: {calls} calls with their leaves and constants make more than {LIMIT} boxes; draw a part, by "
         "giving a tensor made earlier, or cut the tape by t.detach() where the part begins; or print(mg.tape(result))"
@@ -137,7 +137,7 @@ def _short(text: str) -> str:
 
 
 def _clean(text: str) -> str:
-    """Return a text on one line, without characters that XML does not have."""
+    """Return a text on one line, without characters that XML forbids."""
     return "".join([c if c.isprintable() else "\ufffd" for c in " ".join(text.split())])
 
 
@@ -154,7 +154,7 @@ def _dot(nodes: list[Box], edges: Edges) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Escape a text for a quoted label, in which DOT knows backslashes and HTML's entities."""
+    """Escape a text for a quoted label, in which DOT interprets backslashes and HTML entities."""
     return text.replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
 
 
@@ -222,18 +222,18 @@ def _svg(nodes: list[Box], edges: Edges) -> str:
 
 
 def _columns(text: str) -> int:
-    """Return how many characters wide a text is: those of East Asian scripts are wide as two."""
+    """Return the width of a text in characters; those of East Asian scripts count as two."""
     return sum(2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
 INSIDE = ("cache", "starts")
-"""Options of the tape's own, which a printed tape leaves out."""
+"""The tape's internal options, which a printed tape leaves out."""
 UNSAID = (("axis", None), ("keepdims", False))
 """Options at NumPy's default, which a printed tape leaves out."""
 
 
 def said(options: dict[str, Any]) -> list[str]:
-    """Return the options of a call as they are printed: those that say something."""
+    """Return the options of a call to print: those that differ from their defaults."""
     return [
         f"{name}={value!r}"
         for name, value in options.items()

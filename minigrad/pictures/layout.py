@@ -1,7 +1,7 @@
-"""Where the boxes of a drawn graph stand, and the ways of its edges.
+"""Layered layout of a drawn graph: positions of boxes, and routes of edges.
 
-A box's row is the longest way to it from the sources; an edge that crosses rows has a place of its own in each; rows
-are put in order by the mean place of their neighbours.
+A box's row is the longest way to it from the sources; an edge that crosses rows has a place in each; rows are put
+in order by the mean place of their neighbours.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 GAP, LANE, BETWEEN, PORT, MARGIN = 24, 10, 34, 14, 8
-"""The room between boxes, beside an edge that passes them, between rows, between arrows, and around it all."""
+"""Space between boxes, beside a passing edge, between rows, between arrows, and the margin."""
 SWEEPS = 4
 
 Edges = list[tuple[int, int]]
@@ -20,12 +20,12 @@ Edges = list[tuple[int, int]]
 
 
 class Layout:
-    """Where things are: boxes, and the places of edges in the rows they cross, numbered on from the boxes.
+    """Positions of boxes and of edges in the rows they cross; edge places are numbered on from the boxes.
 
     Attributes
     ----------
     rows : list of lists of int
-        What is in each row, from left to right.
+        The boxes and edge places of each row, from left to right.
     row : list of int
         The row of each box.
     ways : list of lists of int
@@ -99,7 +99,7 @@ class Layout:
             place[i] = float(position)
 
     def _align(self) -> list[float]:
-        """Move each place below, or above, its neighbours, as near as the row lets it."""
+        """Move each place as near below, or above, its neighbours as the row allows."""
         x = [0.0] * len(self.widths)
         for _ in range(SWEEPS):
             for row in self.rows:
@@ -110,10 +110,9 @@ class Layout:
         return [middle - left + MARGIN for middle in x]
 
     def _settle(self, row: list[int], wanted: list[float], x: list[float]) -> None:
-        """Set the x of a row: of all that keep its order and its gaps the nearest to those wanted.
+        """Set the x of a row: the least-squares fit to the wanted ones that keeps order and gaps.
 
-        Without the gaps these are numbers that must not fall, and the nearest such are means of neighbours that
-        would (isotonic regression).
+        With the gaps subtracted this is isotonic regression.
         """
         offsets = [0.0]
         for i, j in pairwise(row):

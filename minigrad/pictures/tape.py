@@ -1,4 +1,4 @@
-"""The tape to look at: ``print(mg.tape(loss))``, ``mg.draw_tape(loss)``."""
+"""Views of the tape: ``print(mg.tape(loss))``, ``mg.draw_tape(loss)``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def draw_tape(result: Tensor, gradients: bool = False, **leaves: Tensor) -> Draw
     result : Tensor
         The tensor whose making is to be seen.
     gradients : bool
-        Write into each box also the norm of the gradient of ``result`` with respect to it. The tape is walked
+        Whether each box also shows the norm of the gradient of ``result`` with respect to it. The tape is walked
         back once; no leaf's ``grad`` is touched.
     **leaves : Tensor
         Names for leaves; others are called leaf0, leaf1, … in the order of their use.
@@ -57,7 +57,7 @@ def draw_tape(result: Tensor, gradients: bool = False, **leaves: Tensor) -> Draw
 
 
 def gradient_norms(result: Tensor, calls: Sequence[Call]) -> dict[int, float]:
-    """Return the norm of each gradient: walk back call by call, with a leaf in the place of each parent."""
+    """Return the norm of each gradient: one backward step a call, with a leaf in place of each parent."""
     if result.size != 1 or not result.requires_grad:
         raise ValueError(
             f"draw_tape: gradients of a tensor of shape {result.shape} with requires_grad="
@@ -110,7 +110,7 @@ class Tape:
     __repr__ = __str__
 
     def _repr_svg_(self) -> str | None:
-        """Return the picture that a notebook shows; None for a tape without calls, or too long to be drawn."""
+        """Return the picture for a notebook; None for a tape without calls, or too long to be drawn."""
         from .drawing import draw
 
         try:

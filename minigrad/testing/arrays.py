@@ -21,19 +21,19 @@ LAYOUTS: dict[str, Callable[[Any], Any]] = {
     "reversed": lambda x: x[..., ::-1].copy()[..., ::-1] if x.ndim else x,
     "read-only": lambda x: _read_only(x),
 }
-"""The ways one array may lie in memory."""
+"""Memory layouts of an array."""
 
 SPACING = 0.016
-"""How far the entries of one array are apart. No two differ by 1, nearly: so the hinge has no kink there."""
+"""Spacing of the entries of one array. No two differ by nearly 1, where a hinge has its kink."""
 
 KINKED = 0.3
-"""The share of the entries that lie at a kink, where that is asked for."""
+"""The fraction of entries at a kink, if kinks are asked for."""
 
 Drawing = Callable[[st.SearchStrategy[Any]], Any]
 
 
 def laid_out(x: Any, layout: str) -> Any:
-    """Return an array of the same entries that lies in memory in another way, one of `LAYOUTS`."""
+    """Return an equal array of another memory layout, one of `LAYOUTS`."""
     return LAYOUTS[layout](np.array(x))
 
 
@@ -43,7 +43,7 @@ def _read_only(x: Any) -> Any:
 
 
 def array_code(x: Any) -> str:
-    """Return an array as code that can be pasted: entries, dtype, and how it lies in memory."""
+    """Return an array as code that can be pasted: entries, dtype, and memory layout."""
     if x.size:
         with np.printoptions(
             nanstr="np.nan", infstr="np.inf", floatmode="unique", threshold=x.size, sign="-"
@@ -67,7 +67,7 @@ def _layout(x: Any) -> str:
 
 
 class HypothesisDraw:
-    """Draws what an op's ``inputs`` ask for; see `minigrad.rules.table.Draw`.
+    """Draws arrays and options for an op's ``inputs``; see `minigrad.rules.table.Draw`.
 
     Entries are distinct and stay clear of 0 and of each other, in one array and across the arrays of a call:
     differences of a small step meet no kink.
@@ -87,7 +87,7 @@ class HypothesisDraw:
         self._arrays = 0
 
     def array(self, shape: tuple[int, ...] | None = None, low: float = -2.0, high: float = 2.0) -> Any:
-        """Return a float array of some memory layout with entries in [low, high]."""
+        """Return a float array of any memory layout with entries in [low, high]."""
         shape = self.shape() if shape is None else shape
         rng = np.random.default_rng(self.integer(0, 2**16))
         places = low + SPACING * (_between(self._arrays) + np.arange(int((high - low) / SPACING)))
@@ -116,7 +116,7 @@ class HypothesisDraw:
         return list(self._draw(shapes).input_shapes)
 
     def _least_side(self, min_side: int, max_side: int) -> int:
-        """Return a length that no axis of a shape is below: often 2, or most shapes would be of one entry or none."""
+        """Return a lower bound of a shape's axes: often 2, lest most shapes have at most one entry."""
         least: int = self.choice([1, 2, 2, 0])
         return min(max(min_side, least), max_side)
 
@@ -136,12 +136,12 @@ def _between(number: int) -> float:
 
 
 def calls(inputs: Callable[[Draw], Arguments], dtype: Any = np.float64) -> st.SearchStrategy[Arguments]:
-    """Return a strategy for the ``(args, kwargs)`` that an op or a layer is tested with.
+    """Return a strategy for the ``(args, kwargs)`` of an op's or a layer's tests.
 
     Parameters
     ----------
     inputs
-        What the op or the layer was declared with.
+        The ``inputs`` that the op or the layer was declared with.
     dtype
         The dtype of the float arrays.
     """
@@ -168,7 +168,7 @@ def layers_inputs(layer: Layer, dtype: Any = np.float64) -> st.SearchStrategy[Ar
     Raises
     ------
     TypeError
-        If the layer does not say how its inputs are drawn.
+        If the layer was declared without ``inputs``.
     """
     if not isinstance(layer, Layer) or layer.inputs is None:
         raise TypeError(
@@ -201,10 +201,10 @@ def arrays_for(
     low, high
         The entries' range.
     kinks
-        Values that some entries shall have exactly, as 0 for a relu; so there are ties, too. If there are none,
-        all entries of all arrays are distinct, and away from 0: differences of a small step meet no kink.
+        Values that some entries take exactly, as 0 for a relu; so there are ties, too. By default all entries of
+        all arrays are distinct, and away from 0: differences of a small step meet no kink.
     layouts
-        How the arrays may lie in memory: names in `LAYOUTS`.
+        Memory layouts of the arrays: names in `LAYOUTS`.
     min_side, max_side
         The least and the greatest length of an axis; 0 for empty arrays, too.
 
@@ -220,7 +220,7 @@ def arrays_for(
     Raises
     ------
     ValueError
-        If a shape, a layout or a range is none.
+        If a shape, a layout or a range is invalid.
     """
     axes = [shape.split() for shape in shapes]
     _check_arrays_for(axes, low, high, layouts, min_side, max_side)
@@ -287,8 +287,8 @@ def scores(
     dtype
         The dtype of the scores.
     kinks
-        Values that some scores shall have exactly: ``(0.0, 1.0)`` puts hinges at margin 0, and has ties. If
-        there are none, no two scores are equal, and no hinge of margin 1 is near its kink.
+        Values that some scores take exactly: ``(0.0, 1.0)`` puts hinges at margin 0, and has ties. If there are
+        none, no two scores are equal, and no hinge of margin 1 is near its kink.
 
     Examples
     --------

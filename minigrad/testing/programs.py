@@ -1,7 +1,7 @@
 """Random tape programs: straight lines of NumPy calls on drawn arrays, as Python source.
 
-A program is written line by line, and each line is run at once on the drawn inputs: so the writer knows the shape
-and dtype of every value, and where its kinks are. A bound that holds for all inputs of size 2 is kept beside each.
+A program is written line by line, and each line is run at once on the drawn inputs, so that shape, dtype and kinks
+of every value are known. Each has a bound that holds for all inputs of absolute value up to 2.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from ..engine.recording import Array
 from .arrays import HypothesisDraw, array_code
 
 CLEAR = 0.01
-"""How far a drawn program's values stay away from its kinks."""
+"""The least distance of a drawn program's values from its kinks."""
 
 LARGEST = 8.0
-"""Where a value may be larger than this, it is scaled or squashed."""
+"""A value that may exceed this is scaled or squashed."""
 
 MOST_ENTRIES = 100
 ATTEMPTS = 4
 
 GO_ON = 99
-"""After a statement, how much likelier another one is than the end."""
+"""The odds of another statement after each."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,8 +42,8 @@ class Program:
     source : str
         The definition of a function called ``program``, which needs ``np`` and ``mg``.
     inputs : tuple of ndarrays
-        What it was drawn with. It may be called with any others of these shapes and dtypes; with entries of
-        size 2 at most nothing overflows. Only at the drawn inputs it is known to be away from kinks.
+        The drawn inputs. Any others of these shapes and dtypes do; with entries of absolute value up to 2 nothing
+        overflows. Only the drawn ones are known to be away from kinks.
     """
 
     source: str
@@ -80,7 +80,7 @@ def programs(
     dtypes: Sequence[Any] = (np.float64,),
     min_side: int = 1,
 ) -> st.SearchStrategy[Program]:
-    """Return a strategy for random programs that NumPy, the tape and all that transforms a function can run.
+    """Return a strategy for random programs that run on NumPy, on the tape and under every transformation.
 
     Their values are used more than once or never, and written in place; there are views, broadcasting,
     reductions, products, joins, layers, constants and one expression twice.
@@ -88,11 +88,11 @@ def programs(
     Parameters
     ----------
     outputs : {"scalar", "arrays"}
-        What a program returns: a number, to be differentiated; or an array, a tuple, a list or a dict of arrays.
+        The result of a program: a number, to be differentiated; or an array, a tuple, a list or a dict of arrays.
     max_lines : int
-        How many statements are drawn at most; some write several lines.
+        The maximum number of statements; some write several lines.
     dtypes
-        The float dtypes that each input has one of.
+        The float dtypes from which each input's is drawn.
     min_side : int
         0: axes may be empty.
 
@@ -141,7 +141,7 @@ class Writer:
         self.statements = 0
 
     def statement(self) -> None:
-        """Write a statement; none, if the first few that are drawn do not fit."""
+        """Write a statement; none if the first few drawn do not fit."""
         self.statements += 1
         for _ in range(ATTEMPTS):
             try:
@@ -150,7 +150,7 @@ class Writer:
                 pass
 
     def input(self, shape: tuple[int, ...]) -> str:
-        """Give the program another input, and return its name."""
+        """Add an input, and return its name."""
         name = f"x{len(self.inputs)}"
         self.draw.dtype = self.draw.choice(self.dtypes)
         self.inputs[name] = self.values[name] = self.draw.array(shape)
@@ -207,13 +207,13 @@ class Writer:
         self.bounds[target] = bound
 
     def keep_clear(self, expression: str) -> None:
-        """Refuse a statement whose kink, where the expression is 0, is near; exactly there, all is flat."""
+        """Refuse a statement whose kink, a zero of the expression, is near; at an exact zero all is flat."""
         distance = np.abs(self.run(expression))
         if np.any((distance > 0) & (distance < CLEAR)):
             raise NothingFits
 
     def finish(self, outputs: str) -> Program:
-        """Return the program; its result is of most values that no other has used, and of one more."""
+        """Return the program; its result combines most unused values, and one more."""
         written = [name for name in self.values if name not in self.inputs][::-1] or ["x0"]
         unused = [name for name in written[1:] if name not in self.read]
         chosen = [written[0], *(name for name in unused if self.draw.choice([True, True, True, False]))]
@@ -233,7 +233,7 @@ class Writer:
         return Program(source, tuple(self.inputs.values()))
 
     def reduced(self, name: str) -> str:
-        """Return an expression that makes a number of a value."""
+        """Return an expression that reduces a value to a number."""
         forms = ["np.sum({})", "{}.sum()"]
         if self.values[name].size:
             forms += ["np.mean({})", "{}.mean()"]
@@ -359,7 +359,7 @@ def _product(w: Writer) -> None:
 
 
 def _in_place(w: Writer) -> None:
-    """Change a copy, so that no view is written through; what reads it before keeps what it read."""
+    """Change a copy in place, so that no view is written through; earlier readers keep their values."""
     x = w.pick()
     shape = w.values[x].shape
     copy = w.let(w.draw.choice([f"np.copy({x})", f"{x} * 1"]), w.bounds[x])

@@ -23,7 +23,7 @@ def gradient_property(
     argnums: int | Sequence[int] | None = None,
     **options: Any,
 ) -> Callable[..., None]:
-    """Return a test that a hand-written gradient is right on all inputs that a strategy draws.
+    """Return a property test of a hand-written gradient, on inputs drawn from a strategy.
 
     It is a Hypothesis test, in the profile that is loaded but without a deadline. Where it fails, it shows the
     smallest inputs found, as code that can be pasted into the test file, and what
@@ -42,7 +42,7 @@ def gradient_property(
     argnums : int or sequence of int, optional
         Which inputs are differentiated; all that are arrays of floats, if it is left out.
     **options
-        What the forward is given beside its inputs.
+        Options of the forward.
 
     Examples
     --------
@@ -108,10 +108,10 @@ class Example:
         try:
             check_layer(self.checked, *self.inputs, argnums=self.argnums, options=self.options)
         except GradientMismatch as mismatch:
-            raise mismatch.with_traceback(None) from None  # the inside of the check is no one's concern
+            raise mismatch.with_traceback(None) from None  # hides the check's own frames
 
     def names(self) -> list[str]:
-        """Return what the forward calls its inputs, if that can be told."""
+        """Return the names of the forward's inputs, if it has a signature."""
         forward: Any = self.checked[0] if isinstance(self.checked, tuple) else self.checked
         forward = getattr(forward, "forward", forward)
         parameters = inspect.signature(forward).parameters.values()
