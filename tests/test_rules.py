@@ -250,18 +250,12 @@ def test_the_tensors_own_methods_and_operators(name, data):
     if name.startswith("__i") and name != "__imatmul__":  # the result must fit into the first operand
         args = (np.array(np.broadcast_arrays(*args)[0]), args[1])
     places = float_places(args)
-    arrays = [args[i] for i, _ in places]
-
-    def f(*moving):
-        full = list(args)
-        for (i, _), x in zip(places, moving, strict=True):
-            full[i] = x
-        return call(*full, **kwargs)
-
+    f, arrays = of_arrays(call, args, kwargs, places)
     kept = [x.copy() for x in arrays]
-    expected, got = f(*arrays), f(*[mg.tensor(x, requires_grad=True) for x in arrays])
-    assert (got.shape, got.dtype) == (np.shape(expected), expected.dtype)
-    np.testing.assert_allclose(got.data, expected, rtol=1e-14, atol=1e-14)
+    expected, got = parts(f(*arrays)), parts(f(*[mg.tensor(x, requires_grad=True) for x in arrays]))
+    for ours, numpys in zip(got, expected, strict=True):
+        assert (ours.shape, ours.dtype) == (np.shape(numpys), numpys.dtype)
+        np.testing.assert_allclose(ours.data, numpys, rtol=1e-14, atol=1e-14)
     for x, before in zip(arrays, kept, strict=True):
         np.testing.assert_array_equal(x, before)
     check_grads(f, *arrays, order=2)

@@ -370,10 +370,8 @@ def test_a_tensor_as_an_option_is_an_error():
     for cut in (
         lambda: np.pad(t, 1, constant_values=c),
         lambda: np.full_like(t, c),
-        lambda: np.einsum(t, [0], [0]),
         lambda: np.add.at(mg.tensor(np.zeros(2)), [0, 0], t),
         lambda: np.add.at(np.zeros(2), [0, 0], t),
-        lambda: t.astype(complex),
         lambda: mg.relu(x=t),
         lambda: np.frompyfunc(float, 1, 1)(t),
         lambda: np.concatenate([t, t], dtype=np.float32),
@@ -475,11 +473,11 @@ def test_without_a_rule():
         assert not constant.requires_grad
 
 
-@pytest.mark.parametrize("data", [[1, 2], [True, False], 3, np.array([], int), [1j]])
-def test_only_real_floats_require_a_gradient(data):
+@pytest.mark.parametrize("data", [[1, 2], [True, False], 3, np.array([], int)])
+def test_only_floats_require_a_gradient(data):
     with pytest.raises(TypeError, match="cannot require a gradient"):
         mg.tensor(data, requires_grad=True)
-    assert mg.tensor(data).dtype.kind in "ibc"
+    assert mg.tensor(data).dtype.kind in "ib"
 
 
 def test_what_is_no_number_is_refused():
@@ -686,8 +684,6 @@ def test_messages_name_functions_and_places():
         np.linalg.eigvals(np.reshape(t, (1, 2)) * np.ones((2, 1)))
     with pytest.raises(TypeError, match=r"^at .*test_tensor\.py:\d+: .* became a plain array"):
         np.asarray(t)
-    with pytest.raises(TypeError, match="complex"):
-        np.abs(t * 1j).sum().backward()
 
 
 def test_numbers_that_would_be_cut_silently():

@@ -10,6 +10,7 @@ import numpy as np
 from ..engine.layer import LAYERS, Layer
 from ..rules.table import OPS, Composite, Op
 from .check import Report, check_grads, check_layer
+from .numerical_gradient import parts
 
 CASES = 20
 """How many inputs each rule and layer is checked on."""
@@ -66,7 +67,7 @@ def float_places(args: Sequence[Any]) -> list[tuple[int, int]]:
         (i, j)
         for i, arg in enumerate(args)
         for j, x in enumerate(arg if isinstance(arg, list) else [arg])
-        if isinstance(x, np.ndarray) and x.dtype.kind == "f"
+        if isinstance(x, np.ndarray) and x.dtype.kind in "fc"
     ]
 
 
@@ -76,20 +77,41 @@ def of_arrays(
     options: dict[str, Any],
     places: Sequence[tuple[int, int]] | None = None,
 ) -> tuple[Callable[..., Any], list[Any]]:
-    """Return a call as a function of its arrays at some places, those of floats by default; and those arrays."""
+    """Return a call as a function of its arrays at some places, those of floats by default; and those arrays.
+
+    A complex array is two, its real and its imaginary part; and so is then a complex result.
+    """
     places = float_places(args) if places is None else places
+    found = [args[i][j] if isinstance(args[i], list) else args[i] for i, j in places]
 
     def f(*arrays: Any) -> Any:
         full = [list(arg) if isinstance(arg, list) else arg for arg in args]
-        for (i, j), x in zip(places, arrays, strict=True):
+        left = iter(arrays)
+        for (i, j), given in zip(places, found, strict=True):
+            x = next(left)
+            if given.dtype.kind == "c":
+                x = x + 1j * next(left)
             if isinstance(args[i], list):
                 full[i][j] = x
             else:
                 full[i] = x
-        return function(*full, **options)
+        out = function(*full, **options)
+        return (
+            [part for each in parts(out) for part in _real_parts(each)]
+            if any(map(_is_complex, found))
+            else out
+        )
 
     f.__name__ = function.__name__
-    return f, [args[i][j] if isinstance(args[i], list) else args[i] for i, j in places]
+    return f, [part for x in found for part in _real_parts(x)]
+
+
+def _is_complex(x: Any) -> bool:
+    return bool(np.result_type(getattr(x, "dtype", float)).kind == "c")
+
+
+def _real_parts(x: Any) -> list[Any]:
+    return [np.real(x), np.imag(x)] if _is_complex(x) else [x]
 
 
 def main() -> None:

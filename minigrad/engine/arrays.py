@@ -11,7 +11,7 @@ STAND_INS: set[type] = set()
 """Types that stand in for arrays; they record the NumPy calls made on them, and have no values of their own."""
 ARRAYS: set[type] = {np.ndarray, np.memmap}
 """Types that a layer takes as they are: no subclasses, which compute otherwise."""
-ARRAYS_AND_NUMBERS: set[type] = {np.ndarray, float, int, bool, np.float64, np.float32}
+ARRAYS_AND_NUMBERS: set[type] = {np.ndarray, float, int, bool, complex, np.float64, np.float32}
 """Types that an op takes as they are."""
 ARRAY_LIKE = (np.ndarray, np.generic, list, tuple, range, float, int, bool, complex)
 

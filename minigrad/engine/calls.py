@@ -9,7 +9,7 @@ import numpy as np
 
 from .arrays import ARRAYS_AND_NUMBERS as PLAIN
 from .arrays import as_array, plain_array
-from .recording import Array, Call, Parent, next_number, recording
+from .recording import Array, Call, Parent, TapeError, next_number, recording
 
 NO_OPTIONS: dict[str, Any] = {}
 
@@ -94,6 +94,8 @@ def record(op: Any, args: Sequence[Any], parents: Sequence[Parent], options: dic
     result._grad = None
     for parent in parents:
         if parent is not None and (mode := recording.get()) is not None:
+            if not op.complex_numbers:
+                refuse_complex(op, (*args, out))
             result.requires_grad = True
             result._call = call = (next_number(), op, args, parents, options, out)
             if mode.watches:
@@ -114,6 +116,15 @@ def lift(array: Array, parent: Parent) -> Any:
     result.requires_grad = True
     result._call = parent
     return result
+
+
+def refuse_complex(op: Any, arrays: Sequence[Any]) -> None:
+    """Refuse complex numbers where an op's rules hold for real ones alone."""
+    for x in arrays:
+        if getattr(x, "dtype", None) is not None and x.dtype.kind == "c":
+            raise TapeError(
+                f"{op.name}: no backward rule for complex numbers; give it np.real, np.imag or np.abs of them"
+            )
 
 
 def refuse_tensors(op: Any, options: dict[str, Any]) -> None:
@@ -157,5 +168,5 @@ def constants(x: Any, all_arrays: bool) -> Any:
     if type(x) in (tuple, list):
         return type(x)([constants(each, all_arrays) for each in x])
     if (type(x) in PLAIN or isinstance(x, np.generic)) and hasattr(x, "dtype"):
-        return Tensor(as_array(x)) if all_arrays or x.dtype.kind == "f" else x
+        return Tensor(as_array(x)) if all_arrays or x.dtype.kind in "fc" else x
     return x

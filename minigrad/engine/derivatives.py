@@ -119,7 +119,7 @@ def as_input(targets: dict[int, Call], leaf: Any) -> Tensor:
         elif isinstance(leaf, np.ndarray) and type(leaf) not in ARRAYS:
             raise foreign(type(leaf), "grad")
         leaf = as_array(leaf)
-    if leaf.dtype.kind != "f":
+    if leaf.dtype.kind not in "fc":
         raise TypeError(
             f"grad: an argument holds dtype {leaf.dtype}, which has no gradient; give real floats, or leave the "
             "argument out of argnums"

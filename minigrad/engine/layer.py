@@ -19,6 +19,8 @@ from .tensor import Tensor
 class Layer:
     """A hand-derived forward and backward as one op of the tape; made by `layer`."""
 
+    complex_numbers = False
+
     def __init__(
         self,
         forward: Callable[..., Any],

@@ -24,7 +24,7 @@ from ..rules.elementwise import (
     astype,
 )
 from ..rules.indexing import GETITEM, SETITEM, setitem
-from ..rules.linalg import MATMUL
+from ..rules.products import MATMUL
 from ..rules.shaping import TRANSPOSE
 from .arrays import ARRAYS, STAND_INS, as_array, foreign
 from .calls import Variable, any_requires_grad, apply, bare, binary, record, results_are, unwrap
@@ -324,7 +324,7 @@ class Tensor(Variable, Dispatched):
                 "in-place change of a leaf that requires a gradient; to update a parameter use `with mg.no_grad():`, "
                 "to compute with a changed value change a copy, t.copy()"
             )
-        if requires_grad and self.dtype.kind != "f":
+        if requires_grad and self.dtype.kind not in "fc":
             raise TypeError(f"a tensor of dtype {self.dtype} cannot hold values that require a gradient")
 
     def _is_argument(self) -> bool:
@@ -448,7 +448,7 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
     array: Any = data.astype(dtype or data.dtype) if type(data) in STAND_INS else np.array(data, dtype=dtype)
     if array.dtype.kind not in "fiubc":
         raise TypeError(f"tensor: data has dtype {array.dtype}; expected numbers or booleans")
-    if requires_grad and array.dtype.kind != "f":
+    if requires_grad and array.dtype.kind not in "fc":
         raise TypeError(
             f"tensor: data has dtype {array.dtype}, which cannot require a gradient; give real floats, as by "
             "dtype=np.float64"
@@ -487,6 +487,11 @@ def _restore(data: Array, requires_grad: bool, grad: Array | None) -> Tensor:
 def _seed(result: Tensor, gradient: Any) -> Array:
     """Check the gradient that a backward pass starts from; 1, if none is given for one entry."""
     if gradient is None:
+        if result.dtype.kind == "c":
+            raise TypeError(
+                f"backward: the tensor is of {result.dtype}, and only a real number has a gradient; take its "
+                "np.abs, np.real or np.imag, or give the gradient of your result with respect to it, backward(gradient)"
+            )
         if result.size != 1:
             raise ValueError(
                 f"backward: the tensor has shape {result.shape}, not one entry; reduce it (t.sum()) or give "

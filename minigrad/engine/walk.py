@@ -96,10 +96,12 @@ def walk_back(
         The leaves, by minus ``id``.
     """
     calls, others = ancestors(call, targets) if behind is None else behind
-    gradients = {call[0]: g}
+    gradients = {call[0]: np.conj(g) if g.dtype.kind == "c" else g}  # as `rules.complex_numbers` says
     del g  # so that the dict alone holds it
     leaves = _walk(calls, gradients, calls.keys() | targets if others and targets else None, lift)
     for key in gradients:
+        if gradients[key].dtype.kind == "c":
+            gradients[key] = np.conj(gradients[key])
         if not owns_value(gradients, key):
             copied = gradients[key].copy()
             gradients[key] = copied if lift is not None else as_array(copied)

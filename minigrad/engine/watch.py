@@ -81,7 +81,7 @@ class Anomaly(Recording):
 def _has_nan(x: Any) -> bool:
     x = x if isinstance(x, (np.ndarray, np.generic, float)) else getattr(x, "data", None)  # of a tensor
     array = np.asarray(x) if isinstance(x, (np.ndarray, np.generic, float)) else None
-    return array is not None and array.dtype.kind == "f" and bool(np.isnan(array).any())
+    return array is not None and array.dtype.kind in "fc" and bool(np.isnan(array).any())
 
 
 def _fingerprint(x: Any) -> int | None:

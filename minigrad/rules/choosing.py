@@ -153,6 +153,4 @@ def _frexp(x: Any) -> tuple[Any, Any]:
     return mantissa(x), exponent(x)
 
 
-declare(np.real, lambda g, out, val: g, inputs=within(ANY))
-state(np.imag, constant="0, for real numbers")
 state(np.spacing, constant="piecewise constant")

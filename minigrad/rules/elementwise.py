@@ -48,14 +48,13 @@ REMAINDER = declare(
     np.remainder, lambda g, out, x, y: g, lambda g, out, x, y: -g * (x // y), inputs=within(ANY, (2.5, 3.0))
 )
 SQUARE = declare(np.square, lambda g, out, x: g * (x + x), inputs=within(ANY))
-declare(np.conjugate, lambda g, out, x: np.conjugate(g), inputs=within(ANY))
 declare(np.copy, lambda g, out, a: g, inputs=within(ANY), memory="new")
 
 
 @dispatched
 def astype(x: Any, dtype: Any, casting: Any = "unsafe") -> Any:
     """Return a copy of x in another dtype of floats."""
-    if np.dtype(dtype).kind != "f":
+    if np.dtype(dtype).kind not in "fc":
         raise TypeError(f"astype: no backward rule to {np.dtype(dtype)}; detach first")
     return x.astype(dtype, casting=casting)
 
@@ -85,7 +84,16 @@ def _power_exponent(g: Any, out: Any, x: Any, y: Any) -> Any:
 
 POWER = declare(np.power, _power_base, _power_exponent, inputs=within(ABOVE_ZERO, ANY))
 declare(np.float_power, _power_base, _power_exponent, inputs=within(ABOVE_ZERO, ANY))
-ABSOLUTE = declare(np.absolute, lambda g, out, x: g * np.sign(x), inputs=within(ANY))
+
+
+def _absolute(g: Any, out: Any, x: Any) -> Any:
+    """Of a complex number, the direction from 0."""
+    if x.dtype.kind == "c":
+        return g * (np.conj(x) / np.where(np.equal(out, 0), 1, out))
+    return g * np.sign(x)
+
+
+ABSOLUTE = declare(np.absolute, _absolute, inputs=within(ANY))
 """At 0 the subgradient 0: sign(0)."""
 declare(np.fabs, lambda g, out, x: g * np.sign(x), inputs=within(ANY))
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
+
 Memory = Literal["view", "out", "new", ""]
 
 
@@ -32,6 +34,8 @@ class Facts:
         ``"new"`` memory; or, by default, perhaps any operand's.
     shape_from_values
         Whether its result's shape depends on values.
+    complex_numbers
+        Whether its rules hold for complex numbers.
     metadata
         Whether it reads no more than shape and dtype.
     checks
@@ -48,6 +52,7 @@ class Facts:
     in_place: bool = False
     memory: Memory = ""
     shape_from_values: bool = False
+    complex_numbers: bool = False
     metadata: bool = False
     checks: bool = False
     whole: Callable[..., Any] | None = None
@@ -67,6 +72,11 @@ def state(*functions: Any, **known: Any) -> None:
     """Enter attributes of `Facts` for functions; what was stated of them before stays."""
     for function in functions:
         FACTS[function] = replace(facts(function), **known)
+
+
+def named(names: str, module: Any = np) -> list[Any]:
+    """Return the functions of these names that this version of NumPy has."""
+    return [getattr(module, name) for name in names.split() if hasattr(module, name)]
 
 
 _METHODS = """

@@ -1,210 +1,341 @@
-"""Rules of the products: matmul, dot, vdot, outer, tensordot, einsum."""
+"""Rules of numpy.linalg: inverses, solutions, determinants and norms, of stacks of matrices as NumPy's are."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from string import ascii_letters
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from .table import Arguments, Draw, compose, declare
+from .conjugates import adjoint, conj, real
+from .facts import state
+from .table import OPS, Arguments, Composite, Draw, compose, declare, whole
+
+NUMPY_1 = np.lib.NumpyVersion(np.__version__) < "2.0.0"
 
 
-def _matmul_inputs(draw: Draw) -> Arguments:
-    n, k, m = (draw.integer(0, 3) for _ in range(3))
-    x_batch, y_batch = draw.choice([((2,), ()), ((), (2,)), ((2, 1), (3,)), ((2, 3), (1, 3)), ((0,), (1,))])
-    x_shape = draw.choice([(k,), (n, k), (*x_batch, n, k)])
-    y_shape = draw.choice([(k,), (k, m), (*y_batch, k, m)])
-    return (draw.array(x_shape), draw.array(y_shape)), {}
+def transposed(x: Any) -> Any:
+    """Swap the last two axes."""
+    return np.swapaxes(x, -1, -2)
 
 
-def _dense(g: Any) -> Any:
-    """Copy a broadcast view, which would keep matmul from the BLAS."""
-    return g.copy() if type(g) is np.ndarray and 0 in g.strides else g
+def regular(draw: Draw, n: int, *batch: int) -> Any:
+    """Draw matrices of n rows and columns, well away from singular ones."""
+    x = draw.array((*batch, n, n), -0.9, 0.9)
+    return (x + 3 * np.eye(n)).astype(x.dtype)
 
 
-def _matmul_left(g: Any, out: Any, x1: Any, x2: Any) -> Any:
-    """G y^T for matrices."""
-    if x2.ndim == 1:
-        return np.expand_dims(g, -1) * x2
-    if x1.ndim == 1:
-        return (np.expand_dims(g, -2) @ np.swapaxes(x2, -1, -2))[..., 0, :]
-    return _dense(g) @ np.swapaxes(x2, -1, -2)
+def _regular_inputs(draw: Draw) -> Arguments:
+    return (regular(draw, draw.integer(1, 3), *draw.choice([(), (), (2,), (0,)])),), {}
 
 
-def _matmul_right(g: Any, out: Any, x1: Any, x2: Any) -> Any:
-    """x^T g for matrices; for a stack of x against one matrix, one product of all its rows."""
-    if x1.ndim == 1:
-        return x1 * g if x2.ndim == 1 else np.expand_dims(x1, -1) * np.expand_dims(g, -2)
-    if x2.ndim == 1:
-        return (np.swapaxes(x1, -1, -2) @ np.expand_dims(g, -1))[..., 0]
-    if x1.ndim > 2 and x2.ndim == 2:
-        rows = math.prod(x1.shape[:-1])
-        x1, g = np.reshape(x1, (rows, x1.shape[-1])), np.reshape(g, (rows, g.shape[-1]))
-    return np.swapaxes(x1, -1, -2) @ _dense(g)
-
-
-MATMUL = declare(np.matmul, _matmul_left, _matmul_right, inputs=_matmul_inputs)
-
-
-def _dot_inputs(draw: Draw) -> Arguments:
-    n, k, m = (draw.integer(0, 3) for _ in range(3))
-    a_shape = draw.choice([(), (k,), (n, k), (2, n, k)])
-    return (draw.array(a_shape), draw.array(draw.choice([(), (k,), (k, m), (2, k, m)]))), {}
-
-
-@compose(np.dot, inputs=_dot_inputs, memory="out")
-def _dot(a: Any, b: Any) -> Any:
-    if np.ndim(a) == 0 or np.ndim(b) == 0:
-        return np.multiply(a, b)
-    return np.matmul(a, b) if np.ndim(b) <= 2 else np.tensordot(a, b, (-1, -2))
+@lru_cache
+def named(function: Any) -> Any:
+    """Return the named tuple that a function of numpy.linalg returns its results in."""
+    return type(function(np.eye(1)))
 
 
 declare(
-    np.vdot,
-    lambda g, out, a, b: g * np.reshape(b, a.shape),
-    lambda g, out, a, b: g * np.reshape(a, b.shape),
-    inputs=lambda draw: ((draw.array((2, 3)), draw.array(draw.choice([(6,), (2, 3)]))), {}),
-    memory="new",
+    np.linalg.inv,
+    lambda g, out, a: -transposed(out) @ g @ transposed(out),
+    inputs=_regular_inputs,
 )
 
 
-@compose(np.outer, inputs=lambda draw: ((draw.array(), draw.array()), {}), memory="new")
-def _outer(a: Any, b: Any) -> Any:
-    return np.reshape(a, (np.size(a), 1)) * np.reshape(b, (1, np.size(b)))
+def _solve_inputs(draw: Draw) -> Arguments:
+    n = draw.integer(1, 3)
+    batch, b_shape = draw.choice(
+        [((), (n,)), ((), (n, 2)), ((2,), (n, 1)), ((2, 1), (3, n, 2)), ((2,), (2, n, 0))]
+    )
+    return (regular(draw, n, *batch), draw.array(b_shape)), {}
 
 
-def _tensordot_inputs(draw: Draw) -> Arguments:
-    k, m = draw.integer(1, 3), draw.integer(0, 3)
+def _is_vector(a: Any, b: Any) -> bool:
+    """Tell whether solve takes b as a vector, or a stack of them; in NumPy 2 it is one of one axis alone."""
+    return bool(b.ndim == a.ndim - 1 if NUMPY_1 else b.ndim == 1)
+
+
+def _solve_b(g: Any, out: Any, a: Any, b: Any) -> Any:
+    """Solve with the transposed matrix."""
+    if _is_vector(a, b):
+        return np.linalg.solve(transposed(a), np.expand_dims(g, -1))[..., 0]
+    return np.linalg.solve(transposed(a), g)
+
+
+def _solve_a(g: Any, out: Any, a: Any, b: Any) -> Any:
+    """-b's gradient times x^T."""
+    of_b = _solve_b(g, out, a, b)
+    if _is_vector(a, b):
+        return -np.expand_dims(of_b, -1) * np.expand_dims(out, -2)
+    return -of_b @ transposed(out)
+
+
+declare(np.linalg.solve, _solve_a, _solve_b, inputs=_solve_inputs)
+
+
+def _entries(g: Any) -> Any:
+    """Give each matrix of a stack its number."""
+    return np.expand_dims(g, (-1, -2))
+
+
+def _det(g: Any, out: Any, a: Any) -> Any:
+    """Det a^-T (Jacobi's formula). A singular matrix raises LinAlgError, though its determinant has a gradient."""
+    return _entries(g * out) * transposed(np.linalg.inv(a))
+
+
+declare(np.linalg.det, _det, inputs=_regular_inputs)
+
+
+@whole(memory="new")
+def sign_and_log(a: Any) -> Any:
+    """Return the determinants' signs and the logarithms of their sizes, one above the other."""
+    return np.stack(np.linalg.slogdet(a))
+
+
+def _sign_and_log(g: Any, out: Any, a: Any) -> Any:
+    """a^-T for the logarithm. A sign moves if the matrix is complex: on the unit circle."""
+    weight = real(g[1]) + 1j * np.imag(g[0] * out[0]) if a.dtype.kind == "c" else g[1]
+    return _entries(weight) * transposed(np.linalg.inv(a))
+
+
+declare(sign_and_log, _sign_and_log, inputs=_regular_inputs)
+
+
+@compose(np.linalg.slogdet, inputs=_regular_inputs)
+def _slogdet(a: Any) -> Any:
+    both = sign_and_log(a)
+    return named(np.linalg.slogdet)(both[0], real(both[1]))
+
+
+# -- without an inverse ----------------------------------------------------------------------------------------------
+
+
+def tall_or_wide(draw: Draw) -> Any:
+    """Draw matrices of full rank whose singular values are well apart."""
+    m, n = draw.integer(1, 3), draw.integer(1, 3)
+    batch = draw.choice([(), (), (2,)])
+    x = draw.array((*batch, m, n), -0.4, 0.4)
+    return (x + np.eye(m, n) * (1.0 + 2.0 * np.arange(n))).astype(x.dtype)
+
+
+def _pinv(g: Any, out: Any, a: Any, rcond: Any = None, rtol: Any = None) -> Any:
+    """Golub & Pereyra (1973), equation 4.12; it holds while the rank stays."""
+    g, p = conj(g), out
+    own = p @ adjoint(p)
+    m, n = a.shape[-2:]
+    left, right = np.eye(m, dtype=a.dtype) - a @ p, np.eye(n, dtype=a.dtype) - p @ a
+    toward = -adjoint(p) @ g @ adjoint(p)
+    toward = toward + left @ (adjoint(g) @ own)
+    return conj(toward + adjoint(p) @ p @ adjoint(g) @ right)
+
+
+declare(np.linalg.pinv, _pinv, inputs=lambda draw: ((tall_or_wide(draw),), {}))
+
+
+def _least_squares(a: Any, b: Any) -> Any:
+    """Return the solution that `numpy.linalg.lstsq` finds; refuse a rank that moves with the last bit."""
+    solution, _, rank, _ = np.linalg.lstsq(a, b, rcond=None)
+    if rank < min(a.shape):
+        raise np.linalg.LinAlgError(
+            f"numpy.linalg.lstsq: a of shape {a.shape} has rank {rank}, where the solution has no gradient; "
+            "add a multiple of the identity to a^T a, and solve"
+        )
+    return solution
+
+
+least_squares = whole(memory="new")(_least_squares)
+
+
+def _columns(x: Any) -> Any:
+    return np.reshape(x, (x.shape[0], -1 if x.size else 0)) if x.ndim == 1 else x
+
+
+def _lstsq_inputs(draw: Draw) -> Arguments:
+    m, n = draw.integer(1, 3), draw.integer(1, 3)
+    a = (draw.array((m, n), -0.4, 0.4) + np.eye(m, n) * (1.0 + 2.0 * np.arange(n))).astype(
+        draw.array(()).dtype
+    )
+    return (a, draw.array((m, *draw.choice([(), (2,)])))), {}
+
+
+declare(
+    least_squares,
+    lambda g, out, a, b: _pinv(_columns(g) @ transposed(_columns(b)), np.linalg.pinv(a), a),
+    lambda g, out, a, b: transposed(np.linalg.pinv(a)) @ g,
+    inputs=_lstsq_inputs,
+)
+
+
+def _lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
+    """The solution, the sums of squares left, the rank, the singular values; a has full rank."""
+    if rcond is not None:
+        raise TypeError("numpy.linalg.lstsq: no backward rule with rcond; write pinv(a, rcond) @ b")
+    solution = least_squares(a, b)
+    left = np.sum(np.square(np.abs(_columns(b - a @ solution))), axis=0)
+    m, n = a.shape
+    return solution, left if m > n else left[:0], min(m, n), np.linalg.svd(a, compute_uv=False)
+
+
+def lstsq(a: Any, b: Any) -> Any:
+    """Return all results of `numpy.linalg.lstsq` that are of floats."""
+    solution, left, _, values = np.linalg.lstsq(a, b, rcond=None)
+    return [solution, left, values]
+
+
+OPS[np.linalg.lstsq] = Composite(lstsq, _lstsq, _lstsq_inputs)
+
+# -- norms -----------------------------------------------------------------------------------------------------------
+
+
+@whole(memory="new")
+def length(x: Any, ord: Any = 2, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return the norm sum(abs(x) ** ord) ** (1 / ord) over an axis, or of order 2 over several."""
+    return np.linalg.norm(x, None if ord == 2 else ord, axis, keepdims)
+
+
+def _length(g: Any, out: Any, x: Any, ord: Any = 2, axis: Any = None, keepdims: bool = False) -> Any:
+    """The unit vector, for order 2; where the norm is 0 the subgradient 0, and at an entry 0 its own 0."""
+    if axis is not None and not keepdims:
+        g, out = np.expand_dims(g, axis), np.expand_dims(out, axis)
+    out = np.where(np.equal(out, 0), 1, out)
+    if ord == 2:
+        return g * (conj(x) / out)
+    size = np.abs(x)
+    zero = np.equal(size, 0)
+    size = np.where(zero, 1, size)
+    return np.where(zero, 0, g * (conj(x) / size) * (size / out) ** (ord - 1))
+
+
+def _norm_inputs(draw: Draw) -> Arguments:
+    x = draw.array((*draw.shape(max_ndim=1), draw.integer(1, 3), draw.integer(1, 3)))
+    keepdims = draw.choice([False, True])
+    if draw.choice([False, True]):
+        ord = draw.choice([None, 0, 1, 2, 3, 2.5, -1, np.inf, -np.inf])
+        return (x,), {"ord": ord, "axis": draw.choice([0, -1, (1,)]), "keepdims": keepdims}
+    return (x,), {
+        "ord": draw.choice([None, "fro", 1, -1, np.inf, -np.inf]),
+        "axis": (-2, -1),
+        "keepdims": keepdims,
+    }
+
+
+declare(
+    length,
+    _length,
+    inputs=lambda draw: (
+        (draw.array((2, 3)),),
+        {"ord": draw.choice([1, 2, 2.5]), "axis": draw.choice([0, -1])},
+    ),
+)
+
+
+def _of_vectors(x: Any, ord: Any, axis: Any, keepdims: bool) -> Any:
+    """The norm along an axis, or along all."""
+    if ord == np.inf:
+        return np.max(np.abs(x), axis=axis, keepdims=keepdims)
+    if ord == -np.inf:
+        return np.min(np.abs(x), axis=axis, keepdims=keepdims)
+    if ord == 0:
+        return np.sum(np.where(np.equal(x, 0), real(x) * 0, 1), axis=axis, keepdims=keepdims)
+    return length(x, ord=2 if ord is None else ord, axis=axis, keepdims=keepdims)
+
+
+def _of_matrices(x: Any, ord: Any, rows: int, columns: int) -> Any:
+    """The norm over two axes."""
+    if ord in (None, "fro"):
+        return length(x, axis=(rows, columns))
+    x = np.moveaxis(x, (rows, columns), (-2, -1))
+    if ord in ("nuc", 2, -2):
+        values = np.linalg.svd(x, compute_uv=False)
+        return np.sum(values, axis=-1) if ord == "nuc" else values[..., 0 if ord == 2 else -1]
+    if ord not in (1, -1, np.inf, -np.inf):
+        raise ValueError(
+            f"numpy.linalg.norm: ord is {ord!r}; of matrices it is None, fro, nuc, ±1, ±2 or ±inf"
+        )
+    sums = np.sum(np.abs(x), axis=-2 if abs(ord) == 1 else -1)
+    return np.max(sums, axis=-1) if ord > 0 else np.min(sums, axis=-1)
+
+
+@compose(np.linalg.norm, inputs=_norm_inputs)
+def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    if axis is None:
+        if ord is None or x.ndim == 1:
+            return _of_vectors(x, ord, None, keepdims)
+        if x.ndim != 2:
+            raise ValueError("Improper number of dimensions to norm.")
+        axis = (0, 1)
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    if len(axes) == 1:
+        return _of_vectors(x, ord, axes[0], keepdims)
+    rows, columns = axes
+    out = _of_matrices(x, ord, rows % x.ndim, columns % x.ndim)
+    return np.expand_dims(out, axes) if keepdims else out
+
+
+if not NUMPY_1:
+
+    def _vector_norm_inputs(draw: Draw) -> Arguments:
+        axis = draw.choice([None, 1, (0, 2), (0, 1, 2)])
+        ord = draw.choice([1, 2, 3, np.inf])
+        return (draw.array((2, 1, 3)),), {"axis": axis, "ord": ord, "keepdims": draw.choice([False, True])}
+
+    @compose(np.linalg.vector_norm, inputs=_vector_norm_inputs)
+    def _vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
+        axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        ends = tuple(range(-len(axes), 0))
+        last = np.moveaxis(x, axes, ends)
+        kept = last.shape[: x.ndim - len(axes)]
+        out = _of_vectors(np.reshape(last, (*kept, math.prod(last.shape[len(kept) :]))), ord, -1, False)
+        return np.expand_dims(out, axes) if keepdims else out
+
+    @compose(
+        np.linalg.matrix_norm,
+        inputs=lambda draw: ((draw.array((2, 3, 2)),), {"ord": draw.choice(["fro", 1])}),
+    )
+    def _matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:
+        return np.linalg.norm(x, ord, (-2, -1), keepdims)
+
+
+def _cond_inputs(draw: Draw) -> Arguments:
+    n = draw.integer(2, 3)
+    x = draw.array((n, n), -0.4, 0.4)
+    return ((x + np.diag(1.0 + 2.0 * np.arange(n))).astype(x.dtype),), {
+        "p": draw.choice([None, 2, -2, 1, "fro"])
+    }
+
+
+@compose(np.linalg.cond, inputs=_cond_inputs)
+def _cond(x: Any, p: Any = None) -> Any:
+    if p in (None, 2, -2):
+        values = np.linalg.svd(x, compute_uv=False)
+        return values[..., -1] / values[..., 0] if p == -2 else values[..., 0] / values[..., -1]
+    return np.linalg.norm(x, p, (-2, -1)) * np.linalg.norm(np.linalg.inv(x), p, (-2, -1))
+
+
+# -- tensors as matrices ---------------------------------------------------------------------------------------------
+
+
+def _tensorsolve_inputs(draw: Draw) -> Arguments:
+    a = np.reshape(regular(draw, 6), (2, 3, 6))
     call: Arguments = draw.choice(
-        [
-            ((draw.array((m, k, 2)), draw.array((2, k, 3)), ([1, 2], [1, 0])), {}),
-            ((draw.array((2, k, m)), draw.array((k, m, 2))), {"axes": 2}),
-            ((draw.array((m, k)), draw.array((2, k)), (1, -1)), {}),
-            ((draw.array((m,)), draw.array((k,)), 0), {}),
-        ]
+        [((a, draw.array((2, 3))), {}), ((np.moveaxis(a, -1, 0), draw.array((2, 3))), {"axes": (0,)})]
     )
     return call
 
 
-def _summed(axes: Any, a: Any, b: Any) -> tuple[list[int], list[int]]:
-    """Name the axes of a and of b that tensordot sums over."""
-    if np.ndim(axes) == 0:
-        return list(range(a.ndim - axes, a.ndim)), list(range(axes))
-    a_axes, b_axes = (np.atleast_1d(one).tolist() for one in axes)
-    return [axis % a.ndim for axis in a_axes], [axis % b.ndim for axis in b_axes]
+@compose(np.linalg.tensorsolve, inputs=_tensorsolve_inputs)
+def _tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
+    if axes is not None:
+        a = np.moveaxis(a, axes, range(-len(axes), 0))
+    shape = a.shape[b.ndim :]
+    return np.reshape(np.linalg.solve(np.reshape(a, (b.size, math.prod(shape))), np.ravel(b)), shape)
 
 
-def _tensordot_operand(g: Any, x: Any, x_summed: list[int], other: Any, other_summed: list[int]) -> Any:
-    """Contract g, whose last axes are the other's free ones, with the other; then put x's axes in order."""
-    free = [axis for axis in range(x.ndim) if axis not in x_summed]
-    other_free = [axis for axis in range(other.ndim) if axis not in other_summed]
-    ends = list(range(g.ndim - len(other_free), g.ndim))
-    product = np.tensordot(g, other, (ends, other_free))
-    rest = [x_summed[i] for i in np.argsort(other_summed)]
-    return np.transpose(product, tuple(np.argsort([*free, *rest]).tolist()))
+@compose(np.linalg.tensorinv, inputs=lambda draw: ((np.reshape(regular(draw, 6), (6, 2, 3)),), {"ind": 1}))
+def _tensorinv(a: Any, ind: int = 2) -> Any:
+    side = math.prod(a.shape[:ind])
+    return np.reshape(np.linalg.inv(np.reshape(a, (side, side))), a.shape[ind:] + a.shape[:ind])
 
 
-def _tensordot_a(g: Any, out: Any, a: Any, b: Any, axes: Any = 2) -> Any:
-    """Contract g with b over the axes that b gave to the result."""
-    a_summed, b_summed = _summed(axes, a, b)
-    return _tensordot_operand(g, a, a_summed, b, b_summed)
-
-
-def _tensordot_b(g: Any, out: Any, a: Any, b: Any, axes: Any = 2) -> Any:
-    """Contract g with a over the axes that a gave to the result."""
-    a_summed, b_summed = _summed(axes, a, b)
-    turned = [*range(a.ndim - len(a_summed), g.ndim), *range(a.ndim - len(a_summed))]
-    return _tensordot_operand(np.transpose(g, turned), b, b_summed, a, a_summed)
-
-
-declare(np.tensordot, _tensordot_a, _tensordot_b, inputs=_tensordot_inputs, memory="new")
-
-
-def _einsum_inputs(draw: Draw) -> Arguments:
-    i, j, k = (draw.integer(1, 3) for _ in range(3))
-    subscripts, *shapes = draw.choice(
-        [
-            ("ij,jk->ik", (i, j), (j, k)),
-            ("ij,jk", (i, j), (j, k)),
-            ("ba", (i, j)),
-            ("ij->", (i, j)),
-            ("ii->i", (i, i)),
-            ("iij,j->j", (i, i, j), (j,)),
-            ("ij,ij,j->i", (i, j), (i, j), (j,)),
-            ("...i,...i->...", (j, i), (k, 1, i)),
-            ("...ij,jk", (2, i, j), (j, k)),
-            ("ij,kj->", (i, j), (k, j)),
-            (",i->i", (), (i,)),
-        ]
-    )
-    return (subscripts, *(draw.array(shape) for shape in shapes)), {}
-
-
-def _labels(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], str]:
-    """Write each operand's and the output's labels out, without ``...`` and with ``->``."""
-    left, arrow, right = subscripts.replace(" ", "").partition("->")
-    terms = left.split(",")
-    if not arrow:
-        once = sorted({c for c in left if c.isalpha() and left.count(c) == 1})
-        right = ("..." if "..." in left else "") + "".join(once)
-    spare = [c for c in ascii_letters if c not in subscripts]
-    ranks = [len(shape) - len(term.replace("...", "")) for term, shape in zip(terms, shapes, strict=True)]
-    batch = "".join(
-        spare[: max(rank for rank, term in zip([*ranks, 0], [*terms, "..."], strict=True) if "..." in term)]
-    )
-    terms = [term.replace("...", batch[len(batch) - rank :]) for term, rank in zip(terms, ranks, strict=True)]
-    return terms, right.replace("...", batch)
-
-
-def _einsum_call(subscripts: Any, *operands: Any, optimize: Any = False) -> Arguments:
-    if not isinstance(subscripts, str):
-        raise TypeError(
-            "einsum: no backward rule with lists of axes; write the subscripts as a string, 'ij,jk->ik'"
-        )
-    return operands, {"subscripts": subscripts, "optimize": optimize}
-
-
-def _einsum(
-    needs: Sequence[Any], g: Any, out: Any, *operands: Any, subscripts: str, optimize: Any = False
-) -> list[Any]:
-    """Contract g with the other operands, to the labels of the one in question."""
-    return [
-        _einsum_operand(i, g, operands, subscripts, bool(optimize)) if need else None
-        for i, need in enumerate(needs)
-    ]
-
-
-def _einsum_operand(index: int, g: Any, operands: Sequence[Any], subscripts: str, optimize: bool) -> Any:
-    """Contract g with the other operands, to the labels of the one in question.
-
-    A label that only this operand has was summed away: ones bring it back. A label twice in this operand read
-    a diagonal: an identity matrix puts the gradient there.
-    """
-    terms, right = _labels(subscripts, [np.shape(operand) for operand in operands])
-    shape, term = operands[index].shape, terms[index]
-    others = [(t, o) for i, (t, o) in enumerate(zip(terms, operands, strict=True)) if i != index]
-    spare = [c for c in ascii_letters if all(c not in t for t in [right, *terms])]
-    target, known = "", right + "".join(t for t, _ in others)
-    for label, side in zip(term, shape, strict=True):
-        if label in target:
-            fresh = spare.pop()
-            others.append((label + fresh, np.eye(side, dtype=g.dtype)))
-            target += fresh
-        else:
-            target += label
-            if label not in known:
-                others.append((label, np.ones(side, g.dtype)))
-    lefts = ",".join([right, *(t for t, _ in others)])
-    return np.einsum(f"{lefts}->{target}", g, *(o for _, o in others), optimize=optimize)
-
-
-declare(
-    np.einsum,
-    together=_einsum,
-    bind=_einsum_call,
-    forward=lambda *operands, subscripts, optimize: np.einsum(subscripts, *operands, optimize=optimize),
-    inputs=_einsum_inputs,
-)
+state(np.linalg.matrix_rank, constant="piecewise constant")

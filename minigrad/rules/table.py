@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .facts import state
+from .facts import facts, state
 
 Rule = Callable[..., Any]
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -105,13 +105,15 @@ class Op:
                 if dx.shape != x.shape:
                     dx = found[i] = fitted(dx, x.shape)
                 if dx.dtype is not x.dtype and dx.dtype != x.dtype:
-                    if dx.dtype.kind == "c" and x.dtype.kind == "f":
-                        raise TypeError(
-                            f"{self.name}: the gradient of operand {i} is complex, but the operand is real; write it "
-                            "with real arrays, the real and the imaginary part apart"
-                        )
+                    if dx.dtype.kind == "c" and x.dtype.kind != "c":
+                        dx = np.real(dx)  # of a complex gradient, a real operand has the real part
                     found[i] = dx.astype(x.dtype, casting="same_kind")
         return found
+
+    @cached_property
+    def complex_numbers(self) -> bool:
+        """Whether the rules hold for complex numbers."""
+        return facts(self.function).complex_numbers
 
     @cached_property
     def known(self) -> list[str]:

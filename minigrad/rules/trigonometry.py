@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from .elementwise import ABOVE_ZERO, ANY, as_floats, within
-from .facts import state
 from .table import Arguments, Draw, declare
 
 INSIDE = (-0.9, 0.9)
@@ -85,4 +84,3 @@ declare(
     lambda g, out, p, discont=None, axis=-1, period=2 * math.pi: g,
     inputs=_unwrap_inputs,
 )
-state(np.angle, constant="0 or pi, for real numbers")

@@ -6,14 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .facts import Facts, state
+from .facts import Facts, named, state
 from .table import OPS
-
-
-def named(names: str, module: Any = np) -> list[Any]:
-    """Return the functions of these names that this version of NumPy has."""
-    return [getattr(module, name) for name in names.split() if hasattr(module, name)]
-
 
 # -- constant: float results that carry no gradient ----------------------------------------------------------------
 
@@ -154,15 +148,8 @@ state(*named("sort_complex real_if_close"), no_gradient="for complex numbers", i
 # -- they have a derivative and no rule yet --------------------------------------------------------------------------
 
 state(
-    *named("cross inner kron matvec vecdot vecmat msort"),
-    *named(
-        "cholesky cond cross det eig eigh eigvals eigvalsh inv lstsq matmul matrix_norm matrix_power",
-        np.linalg,
-    ),
-    *named(
-        "multi_dot norm outer pinv qr slogdet solve svd svdvals tensordot tensorinv tensorsolve", np.linalg
-    ),
-    *named("vecdot vector_norm", np.linalg),
+    *named("msort"),
+    *named("eig eigvals", np.linalg),
     *named("fft fft2 fftn fftshift hfft ifft ifft2 ifftn ifftshift ihfft irfft irfft2 irfftn rfft", np.fft),
     *named("rfft2 rfftn", np.fft),
     wanted=True,

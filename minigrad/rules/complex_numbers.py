@@ -1,0 +1,39 @@
+"""Complex numbers: which functions take them with a gradient.
+
+A real loss L of a complex z = x + iy has the gradient ``dL/dx + i dL/dy``, the direction of steepest ascent, as in
+PyTorch; JAX's and HIPS autograd's is its conjugate. So ``z -= lr * z.grad`` descends. Inside the backward pass goes
+the conjugate, which leaves the rules of holomorphic functions as they are for real numbers; where an operand is real
+and the result is complex, the operand has the real part. Other functions refuse complex numbers that require a
+gradient.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .cumulative import recurrence
+from .decompositions import eigenpairs, orthogonal_triangular, singular_triples, singular_values
+from .elementwise import astype
+from .facts import named, state
+from .indexing import getitem, scatter, setitem
+from .linalg import least_squares, length, sign_and_log
+from .reductions import products_of_others
+
+state(
+    *named(
+        "add subtract multiply divide positive negative square copy power float_power absolute sqrt reciprocal"
+    ),
+    *named(
+        "exp expm1 exp2 log log2 log10 log1p sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh"
+    ),
+    *named("arctanh where real imag conjugate angle"),
+    *named("sum mean prod cumsum cumprod matmul tensordot einsum"),
+    *named(
+        "reshape ravel transpose swapaxes moveaxis expand_dims squeeze broadcast_to flip roll pad concatenate"
+    ),
+    *named("inv solve det pinv cholesky eigvalsh", np.linalg),
+    *(recurrence, astype, getitem, setitem, scatter, products_of_others),
+    *(sign_and_log, least_squares, length),
+    *(eigenpairs, singular_triples, singular_values, orthogonal_triangular),
+    complex_numbers=True,
+)

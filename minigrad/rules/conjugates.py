@@ -1,0 +1,59 @@
+"""Rules of the parts of complex numbers; what other rules conjugate by.
+
+In a rule, the gradient g of a complex z = x + iy is ``dL/dx - i dL/dy``, for which ``dL = Re(g dz)``: the rule of a
+holomorphic function is g times the derivative, as for real numbers. The tape conjugates what it hands out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .table import Arguments, Draw, declare
+
+
+def conj(x: Any) -> Any:
+    """Return the complex conjugate; real numbers as they are."""
+    return np.conj(x) if x.dtype.kind == "c" else x
+
+
+def adjoint(x: Any) -> Any:
+    """Return the conjugate transpose of each matrix."""
+    return conj(np.swapaxes(x, -1, -2))
+
+
+def real(x: Any) -> Any:
+    """Return the real part; real numbers as they are."""
+    return np.real(x) if x.dtype.kind == "c" else x
+
+
+def complex_inputs(draw: Draw) -> Arguments:
+    """Draw one complex operand."""
+    x = draw.array(low=-2.0, high=2.0)
+    return (np.asarray(x + 1j * draw.array(x.shape)),), {}
+
+
+declare(np.conj, lambda g, out, x: conj(g), inputs=complex_inputs)
+declare(
+    np.real,
+    lambda g, out, val: g,
+    forward=lambda val: np.positive(np.real(val)),  # a copy, where NumPy's is a view
+    inputs=complex_inputs,
+)
+declare(
+    np.imag,
+    lambda g, out, val: np.multiply(g, -1j),
+    forward=lambda val: np.positive(np.imag(val)),
+    inputs=complex_inputs,
+)
+
+
+def _angle(g: Any, out: Any, z: Any, deg: bool = False) -> Any:
+    """The imaginary part of dz / z; 0 at 0."""
+    zero = np.equal(z, 0)
+    turned = np.multiply(g, -1j * (180 / np.pi if deg else 1))
+    return np.where(zero, 0, turned / np.where(zero, 1, z))
+
+
+declare(np.angle, _angle, inputs=lambda draw: (complex_inputs(draw)[0], {"deg": draw.choice([False, True])}))

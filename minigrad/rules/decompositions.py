@@ -1,0 +1,231 @@
+"""Rules of the decompositions: cholesky, eigh, svd, qr, eig.
+
+What NumPy returns as several arrays is one call on the tape, whose result has them side by side; the arrays are parts
+of it. Vectors are differentiated as far as they are determined: up to a sign, or, if complex, a phase, which no
+function that has a gradient may depend on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .conjugates import adjoint, conj, real
+from .linalg import NUMPY_1, named, tall_or_wide, transposed
+from .table import Arguments, Draw, compose, declare, whole
+
+
+def _read(g: Any, upper: bool = False) -> Any:
+    """Return the gradient of the triangle that is read of a Hermitian matrix, given that of the whole; else 0."""
+    n = g.shape[-1]
+    below = np.tri(n, k=-1, dtype=bool)
+    both = g + adjoint(g)
+    return np.where(below.T if upper else below, both, np.where(np.eye(n, dtype=bool), both / 2, 0))
+
+
+def _definite(draw: Draw) -> Any:
+    """Draw matrices whose lower triangle is that of a positive definite one with eigenvalues well apart."""
+    n = draw.integer(1, 3)
+    x = draw.array((*draw.choice([(), (), (2,), (0,)]), n, n), -0.4, 0.4)
+    return (x + np.diag(1.0 + 2.0 * np.arange(n))).astype(x.dtype)
+
+
+def _cholesky(g: Any, out: Any, a: Any, upper: bool = False) -> Any:
+    """Murray (2016), Differentiation of the Cholesky decomposition. Of a, one triangle is read: the other has 0."""
+    low, g = (adjoint(out), adjoint(conj(g))) if upper else (out, conj(g))
+    n = a.shape[-1]
+    half = np.tri(n, dtype=low.dtype) - np.eye(n, dtype=low.dtype) / 2
+    inner = half * (adjoint(low) @ g)
+    inner = (inner + adjoint(inner)) / 2
+    high = adjoint(low)
+    return conj(_read(np.linalg.solve(high, adjoint(np.linalg.solve(high, inner))), upper))
+
+
+declare(
+    np.linalg.cholesky,
+    _cholesky,
+    inputs=lambda draw: ((_definite(draw),), {} if NUMPY_1 else {"upper": draw.choice([False, True])}),
+)
+
+
+def _over_gaps(m: Any, gaps: Any) -> Any:
+    """Return m / gaps off the diagonal, which is 0; where both are 0, 0."""
+    idle = np.eye(m.shape[-1], dtype=bool) | (np.equal(gaps, 0) & np.equal(m, 0))
+    return np.where(idle, 0, m / np.where(idle, 1, gaps))
+
+
+def _differences(w: Any) -> Any:
+    """Return w_j - w_i."""
+    return np.expand_dims(w, -2) - np.expand_dims(w, -1)
+
+
+@whole(memory="new")
+def eigenpairs(a: Any, UPLO: Any = "L") -> Any:
+    """Return the eigenvalues of Hermitian matrices, and below each its eigenvector, a column."""
+    w, v = np.linalg.eigh(a, UPLO)
+    return np.concatenate([w[..., None, :].astype(v.dtype), v], axis=-2)
+
+
+def _eigenpairs(g: Any, out: Any, a: Any, UPLO: Any = "L") -> Any:
+    """V (diag(dw) + (v^H dv) / (w_j - w_i)) v^H.
+
+    Of equal eigenvalues only functions that do not tell them apart have a gradient, as their sum has. A vector's is
+    infinite, with NumPy's warning. Of a, one triangle is read: the other has 0.
+    """
+    w, v, dw, dv = real(out[..., 0, :]), out[..., 1:, :], real(g[..., 0, :]), conj(g[..., 1:, :])
+    inner = _over_gaps(adjoint(v) @ dv, _differences(w))
+    return conj(_read((v * np.expand_dims(dw, -2) + v @ inner) @ adjoint(v), UPLO.upper() == "U"))
+
+
+def _triangle(draw: Draw) -> Arguments:
+    return (_definite(draw),), {"UPLO": draw.choice(["L", "U"])}
+
+
+declare(eigenpairs, _eigenpairs, inputs=_triangle)
+
+
+@compose(np.linalg.eigh, inputs=_triangle)
+def _eigh(a: Any, UPLO: Any = "L") -> Any:
+    pairs = eigenpairs(a, UPLO=UPLO)
+    return named(np.linalg.eigh)(real(pairs[..., 0, :]), pairs[..., 1:, :])
+
+
+def _eigvalsh(g: Any, out: Any, a: Any, UPLO: Any = "L") -> Any:
+    """V diag(dw) v^H; the vectors are computed here."""
+    v = np.linalg.eigh(a, UPLO)[1]
+    return conj(_read((v * np.expand_dims(g, -2)) @ adjoint(v), UPLO.upper() == "U"))
+
+
+declare(np.linalg.eigvalsh, _eigvalsh, inputs=_triangle)
+
+
+# -- singular values -----------------------------------------------------------------------------------------------
+
+
+@whole(memory="new")
+def singular_triples(a: Any) -> Any:
+    """Return a column a singular value: the left vector, the value, and the conjugate of the right vector."""
+    u, s, vh = np.linalg.svd(a, full_matrices=False)
+    return np.concatenate([u, s[..., None, :].astype(u.dtype), vh.swapaxes(-1, -2)], axis=-2)
+
+
+def _parts(x: Any, m: int) -> tuple[Any, Any, Any]:
+    return x[..., :m, :], real(x[..., m, :]), transposed(x[..., m + 1 :, :])
+
+
+def _singular_triples(g: Any, out: Any, a: Any) -> Any:
+    """Wan & Zhang (2019), Automatic differentiation for complex valued SVD.
+
+    Of equal singular values, and of zeros, only functions that do not tell them apart have a gradient; a vector's is
+    infinite, with NumPy's warning.
+    """
+    m, n = a.shape[-2:]
+    u, s, vh = _parts(out, m)
+    du, ds, dvh = _parts(conj(g), m)
+    s, below = np.expand_dims(s, -2), np.expand_dims(s, -1)
+    gaps = (s - below) * (s + below)
+    of_u, of_v = adjoint(u) @ du, vh @ adjoint(dvh)
+    inner = _over_gaps(of_u - adjoint(of_u), gaps) * s + below * _over_gaps(of_v - adjoint(of_v), gaps)
+    if a.dtype.kind == "c":  # the phase that u and v share
+        inner = inner + np.eye(u.shape[-1]) * (1j * np.imag(of_u) / s)
+    total = (u * np.expand_dims(ds, -2) + u @ inner) @ vh
+    if m > n:
+        total = total + ((du - u @ of_u) / s) @ vh
+    if n > m:
+        total = total + (u / s) @ (dvh - adjoint(of_v) @ vh)
+    return conj(total)
+
+
+declare(singular_triples, _singular_triples, inputs=lambda draw: ((tall_or_wide(draw),), {}))
+
+
+@whole(memory="new")
+def singular_values(a: Any) -> Any:
+    """Return the singular values, the largest first."""
+    return np.linalg.svd(a, compute_uv=False)
+
+
+def _singular_values(g: Any, out: Any, a: Any) -> Any:
+    """U diag(ds) v^H; the vectors are computed here."""
+    u, _, vh = np.linalg.svd(a, full_matrices=False)
+    return conj((u * np.expand_dims(g, -2)) @ vh)
+
+
+declare(singular_values, _singular_values, inputs=lambda draw: ((tall_or_wide(draw),), {}))
+
+
+def _svd_inputs(draw: Draw) -> Arguments:
+    return (tall_or_wide(draw),), {"full_matrices": False, "compute_uv": draw.choice([True, False])}
+
+
+@compose(np.linalg.svd, inputs=_svd_inputs)
+def _svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
+    if hermitian:
+        raise TypeError("numpy.linalg.svd: no backward rule with hermitian=True; write np.linalg.eigh(a)")
+    if not compute_uv:
+        return singular_values(a)
+    if full_matrices and a.shape[-1] != a.shape[-2]:
+        raise TypeError(
+            f"numpy.linalg.svd: the vectors that complete a basis, for shape {a.shape}, have no gradient; write "
+            "full_matrices=False"
+        )
+    return named(np.linalg.svd)(*_parts(singular_triples(a), a.shape[-2]))
+
+
+if not NUMPY_1:
+
+    @compose(np.linalg.svdvals, inputs=lambda draw: ((tall_or_wide(draw),), {}))
+    def _svdvals(x: Any) -> Any:
+        return singular_values(x)
+
+
+# -- orthogonal and triangular ---------------------------------------------------------------------------------------
+
+
+@whole(memory="new")
+def orthogonal_triangular(a: Any) -> Any:
+    """Return q of a tall matrix, and below it the transpose of r."""
+    q, r = np.linalg.qr(a)
+    return np.concatenate([q, r.swapaxes(-1, -2)], axis=-2)
+
+
+def _orthogonal_triangular(g: Any, out: Any, a: Any) -> Any:
+    """Walter, Lehmann & Lamour (2012), On evaluating higher-order derivatives of the QR decomposition.
+
+    Columns that depend on each other raise LinAlgError.
+    """
+    m, n = a.shape[-2:]
+    q, r = out[..., :m, :], transposed(out[..., m:, :])
+    dq, dr = conj(g[..., :m, :]), transposed(conj(g[..., m:, :]))
+    inner = r @ adjoint(dr) - adjoint(dq) @ q
+    low = np.where(np.tri(n, k=-1, dtype=bool), inner, 0)
+    inner = low + adjoint(low) + np.where(np.eye(n, dtype=bool), real(inner), 0)
+    return conj(adjoint(np.linalg.solve(r, adjoint(dq + q @ inner))))
+
+
+def _tall(draw: Draw) -> Arguments:
+    x = tall_or_wide(draw)
+    return (x if x.shape[-2] >= x.shape[-1] else np.array(transposed(x)),), {}
+
+
+declare(orthogonal_triangular, _orthogonal_triangular, inputs=_tall)
+
+
+def _qr_inputs(draw: Draw) -> Arguments:
+    return (tall_or_wide(draw),), {"mode": draw.choice(["reduced", "r"])}
+
+
+@compose(np.linalg.qr, inputs=_qr_inputs)
+def _qr(a: Any, mode: str = "reduced") -> Any:
+    """Of a wide matrix, the first columns give q, and the rest is q^H times the others."""
+    m, n = a.shape[-2:]
+    if mode not in ("reduced", "r") and not (mode == "complete" and m <= n):
+        raise TypeError(
+            f"numpy.linalg.qr: no backward rule with mode={mode!r} for shape {a.shape}; write mode='reduced'"
+        )
+    both = orthogonal_triangular(a[..., :m])
+    q, r = both[..., :m, :], transposed(both[..., m:, :])
+    if m < n:
+        r = np.concatenate([r, adjoint(q) @ a[..., m:]], axis=-1)
+    return r if mode == "r" else named(np.linalg.qr)(q, r)

@@ -1,0 +1,143 @@
+"""Complex numbers: every rule that takes them, the convention, and what is refused."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad.checks.proof import of_arrays
+from minigrad.gradient_check import check_grads
+from minigrad.rules import OPS, Op
+from minigrad.testing import calls
+
+TAKES_COMPLEX = sorted(
+    {op for op in OPS.values() if isinstance(op, Op) and op.complex_numbers}, key=lambda op: op.name
+)
+REFUSES = sorted(
+    {op for op in OPS.values() if isinstance(op, Op) and not op.complex_numbers}, key=lambda op: op.name
+)
+
+
+FEWER = settings(max_examples=settings().max_examples // 3)
+
+
+def without_phase(function):
+    """Vectors of a complex matrix are determined up to a phase: what is left of a result without it."""
+
+    def determined(*args, **kwargs):
+        out = function(*args, **kwargs)
+        if function.__name__ == "eigenpairs":
+            return [np.abs(out), np.real(out[..., 0, :])]
+        if function.__name__ == "singular_triples":
+            m = args[0].shape[-2]
+            u, s, v = out[..., :m, :], out[..., m, :], out[..., m + 1 :, :]
+            return [np.abs(u), np.real(s), np.abs(v), u[..., :, :1] * np.swapaxes(v[..., :1], -1, -2)]
+        return out
+
+    determined.__name__ = function.__name__
+    return determined
+
+
+def turned(x, draw):
+    """An array with an imaginary part that is smaller than the real one."""
+    if isinstance(x, list):
+        return [turned(each, draw) for each in x]
+    if isinstance(x, np.ndarray) and x.dtype.kind == "f":
+        return np.asarray(x + 1j * (np.resize(draw, x.shape) if x.size else x))
+    return x
+
+
+def complex_call(op, data):
+    args, kwargs = data.draw(calls(op.inputs))
+    parts = np.array(data.draw(st.permutations([-0.31, -0.2, -0.11, 0.07, 0.14, 0.23, 0.33])))
+    args = [np.complex128 if x is np.float64 else x for x in args]
+    return tuple(turned(x, parts) for x in args), {k: v for k, v in kwargs.items() if k != "dtype"}
+
+
+@pytest.mark.parametrize("op", TAKES_COMPLEX, ids=repr)
+@FEWER
+@given(st.data())
+def test_of_complex_operands_both_parts_of_the_gradient_are_those_of_differences(op, data):
+    args, kwargs = complex_call(op, data)
+    f, arrays = of_arrays(without_phase(op.function), args, kwargs)
+    check_grads(f, *arrays, order=2)
+
+
+@pytest.mark.parametrize("op", REFUSES, ids=repr)
+@FEWER
+@given(st.data())
+def test_other_rules_refuse_complex_operands(op, data):
+    args, kwargs = complex_call(op, data)
+    f, arrays = of_arrays(op.function, args, kwargs)
+    if len(arrays) == 0:
+        return
+    with pytest.raises(TypeError):
+        f(*[mg.tensor(x, requires_grad=True) for x in arrays])
+
+
+# -- the convention ----------------------------------------------------------------------------------------------
+
+
+def test_the_gradient_is_the_direction_of_steepest_ascent():
+    """|z|^2 has 2z, z^2's real part 2 conj(z)."""
+    z = np.array([1.0 + 2.0j, -0.5j])
+    np.testing.assert_allclose(mg.grad(lambda z: np.sum(np.abs(z) ** 2))(z), 2 * z, rtol=1e-15)
+    np.testing.assert_allclose(mg.grad(lambda z: np.sum((z * z).real))(z), 2 * np.conj(z), rtol=1e-15)
+    leaf = mg.tensor(z, requires_grad=True)
+    for _ in range(200):
+        leaf.grad = None
+        (np.abs(leaf * 1j - 3.0) ** 2).sum().backward()
+        with mg.no_grad():
+            leaf -= 0.1 * leaf.grad
+    np.testing.assert_allclose(leaf.data, -3j, atol=1e-9)
+
+
+def test_backward_takes_the_gradient_in_the_same_convention():
+    """Of a complex result w, ``backward(dL/dw)`` gives dL/dz."""
+    z = mg.tensor([1.0 + 2.0j], requires_grad=True)
+    w = z * (2 - 1j)
+    w.backward(np.array([1j]))
+    np.testing.assert_allclose(z.grad, 1j * (2 + 1j))
+
+
+def test_a_real_operand_has_the_real_part():
+    x = np.array([0.3, -1.2])
+    got = mg.grad(lambda x: np.sum(np.abs(np.exp(1j * x) + x) ** 2))(x)
+    assert got.dtype == np.float64
+    np.testing.assert_allclose(got, 2 * np.cos(x) - 2 * x * np.sin(x) + 2 * x, rtol=1e-14)
+
+
+@pytest.mark.parametrize("kind", [np.complex64, np.complex128])
+def test_dtypes_stay(kind):
+    z = mg.tensor(np.array([1.0 + 2.0j]), requires_grad=True, dtype=kind)
+    loss = np.sum(np.abs(1j * z * 2.0))
+    loss.backward()
+    assert (loss.dtype, z.grad.dtype) == (np.zeros(1, kind).real.dtype, kind)
+
+
+def test_at_0_the_subgradients_are_0():
+    z = np.zeros(2, complex)
+    assert not mg.grad(lambda z: np.sum(np.abs(z)))(z).any()
+    assert not mg.grad(lambda z: np.sum(np.angle(z)))(z).any()
+
+
+def test_a_complex_loss_is_refused():
+    z = mg.tensor([1.0 + 2.0j], requires_grad=True)
+    with pytest.raises(TypeError, match="only a real number has a gradient"):
+        z.sum().backward()
+    with pytest.raises(TypeError, match="real float"):
+        mg.grad(np.sum)(z.data)
+
+
+def test_compiled_it_is_the_same():
+    z, x = np.array([1.0 + 2.0j, -0.5j]), np.array([0.3, -1.2])
+
+    def both(z, x):
+        return mg.grad(lambda z, x: np.sum(np.abs(z @ np.exp(1j * x) * z) ** 2), (0, 1))(z, x)
+
+    compiled = mg.jit(both)
+    for _ in range(2):
+        for got, want in zip(compiled(z, x), both(z, x), strict=True):
+            assert got.dtype == want.dtype
+            np.testing.assert_allclose(got, want, rtol=1e-14)
