@@ -198,3 +198,30 @@ def test_a_broken_reader_is_caught(name, right, wrong, monkeypatch):
             test_calls_that_are_not_alike(call, other)
         test_arrays_in_one_memory_are_not_told_to_be_apart()
         test_a_function_that_reads_from_outside_is_not_told_by_what_it_is()
+
+
+@pytest.mark.parametrize("place", ["object", "class", "base"])
+@pytest.mark.parametrize("form", ["method", "instance", "closure", "class"])
+def test_attributes_of_classes_are_seen_to_change(place, form):
+    class Base:
+        rate = 0.5
+
+        def __call__(self, x):
+            return x * self.rate
+
+    class Net(Base):
+        pass
+
+    net = Net()
+    forms = {
+        "method": net.__call__,
+        "instance": net,
+        "closure": lambda x: x * net.rate,
+        "class": lambda x: x * Net.rate,
+    }
+    if (form, place) == ("class", "object"):
+        net = Net  # only its own attributes are read
+    f, x = mg.jit(forms[form]), np.ones(1)
+    assert f(x) == f(x) == 0.5
+    {"object": net, "class": Net, "base": Base}[place].rate = 0.25
+    assert f(x) == f(x) == 0.25

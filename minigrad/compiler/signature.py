@@ -357,8 +357,28 @@ def contents_of(x: Any) -> Iterator[tuple[Any, Any]]:
     elif has_state(x):
         for name in getattr(x, "__dict__", ()):
             yield x.__dict__, name
-        for name in slots_of(kind):
+        for name in (*slots_of(kind), *class_attributes(kind)):
             yield Contents(x), name
+    elif isinstance(x, type) and not is_foreign(x):
+        for name in class_attributes(x):
+            yield Contents(x), name
+
+
+def is_foreign(kind: Any) -> bool:
+    """Tell whether a class is minigrad's, NumPy's, the standard library's or made in C."""
+    module = kind.__module__
+    return is_ours(module) or module in sys.stdlib_module_names or not kind.__flags__ & HEAP_TYPE
+
+
+def class_attributes(kind: Any) -> list[str]:
+    """Return the attributes of a class and its bases that are values: neither methods nor properties."""
+    return [
+        name
+        for base in kind.__mro__
+        if not is_foreign(base)
+        for name, value in vars(base).items()
+        if not name.startswith("__") and not hasattr(value, "__get__")
+    ]
 
 
 def has_state(x: Any) -> bool:
@@ -366,13 +386,7 @@ def has_state(x: Any) -> bool:
     kind: Any = type(x)
     if isinstance(x, (type, ModuleType, FunctionType, MethodType, partial, np.ndarray, np.generic)):
         return False
-    if (
-        is_ours(kind.__module__)
-        or kind.__module__ in sys.stdlib_module_names
-        or not kind.__flags__ & HEAP_TYPE
-    ):
-        return False
-    return hasattr(x, "__dict__") or bool(slots_of(kind))
+    return not is_foreign(kind) and (hasattr(x, "__dict__") or bool(slots_of(kind)))
 
 
 HEAP_TYPE = 1 << 9

@@ -12,7 +12,11 @@ from .table import Arguments, Draw, any_true, compose, declare, whole
 
 
 def _share(g: Any, wins: Any, ties: Any) -> Any:
-    """Give g to the operand where it wins, half of it where the two are equal."""
+    """Give g to the operand where it wins, half of it where the two are equal.
+
+    By a product, which is several times faster than to select: an infinite g is NaN where the operand loses.
+    `numpy.where` selects.
+    """
     if any_true(ties):
         return g * np.where(ties, g.dtype.type(0.5), wins)
     return g * wins

@@ -94,7 +94,7 @@ def _absolute(g: Any, out: Any, x: Any) -> Any:
 
 
 ABSOLUTE = declare(np.absolute, _absolute, inputs=within(ANY))
-"""At 0 the subgradient 0: sign(0)."""
+"""At 0 the subgradient 0: sign(0), or NaN where g is infinite."""
 declare(np.fabs, lambda g, out, x: g * np.sign(x), inputs=within(ANY))
 
 declare(np.sqrt, lambda g, out, x: g / (2 * out), inputs=within(ABOVE_ZERO))
