@@ -93,6 +93,7 @@ def backward_step(call: Callable[[], Any], leaves: list[Any], ones: Callable[[An
 def steps(function: Callable[..., Any]) -> dict[str, Step]:
     """Make a function's steps: forward on arrays and on tensors, and forward and backward, torch's too."""
     (args, options), x = call_of(function), Plain().array()
+    function = OPS[function].function  # the one that the inputs are for, of several with one rule
     leaf, leaves = mg.tensor(x, requires_grad=True), []
     tensors = on(lambda array: mg.tensor(array, requires_grad=True), leaves, args)
 

@@ -140,7 +140,7 @@ def run_sweep(dataset: str, data: dict[str, np.ndarray], workers: int) -> tuple[
     narrow = {
         name: array.astype(np.float32) if array.dtype.kind == "f" else array for name, array in data.items()
     }
-    arguments = Namespace(dataset=dataset, workers=workers, out=None, seed=0)
+    arguments = Namespace(dataset=dataset, workers=workers, out=None, seed=0, update_rule="sgd")
     start = perf_counter()
     result = search(arguments, narrow)
     return result, perf_counter() - start

@@ -288,7 +288,15 @@ def test_layers(layer, data):
     check_with_gradients(*of_its_arrays(layer, args, kwargs))
 
 
-@pytest.mark.parametrize("op", sorted(set(OPS.values()), key=lambda op: op.name), ids=lambda op: op.name)
+PREPARED = {"cholesky", "conjugate", "lstsq"}
+"""Ops that take no array as drawn: positive definite, complex, of a rank that is known."""
+
+
+@pytest.mark.parametrize(
+    "op",
+    sorted([op for op in set(OPS.values()) if op.name not in PREPARED], key=lambda op: op.name),
+    ids=lambda op: op.name,
+)
 @settings(max_examples=6)
 @given(st.data())
 @np.errstate(all="ignore")

@@ -57,21 +57,6 @@ def _trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1)
 
 
-def _matrices(draw: Draw) -> Arguments:
-    return (draw.array((*draw.shape(max_ndim=1), 2, 3)),), {"offset": draw.integer(-1, 1)}
-
-
-if hasattr(np.linalg, "diagonal"):  # since NumPy 2.0
-
-    @compose(np.linalg.diagonal, inputs=_matrices)
-    def _linalg_diagonal(x: Any, *, offset: int = 0) -> Any:
-        return np.diagonal(x, offset, -2, -1)
-
-    @compose(np.linalg.trace, inputs=_matrices)
-    def _linalg_trace(x: Any, *, offset: int = 0) -> Any:
-        return np.trace(x, offset, -2, -1)
-
-
 @compose(np.diag, inputs=lambda draw: ((draw.array(draw.choice([(2,), (2, 3)])), draw.integer(-1, 1)), {}))
 def _diag(v: Any, k: int = 0) -> Any:
     if v.ndim != 1:

@@ -133,7 +133,8 @@ def _pinv(g: Any, out: Any, a: Any, rcond: Any = None, rtol: Any = None) -> Any:
 declare(np.linalg.pinv, _pinv, inputs=lambda draw: ((tall_or_wide(draw),), {}))
 
 
-def _least_squares(a: Any, b: Any) -> Any:
+@whole(memory="new")
+def least_squares(a: Any, b: Any) -> Any:
     """Return the solution that `numpy.linalg.lstsq` finds; refuse a rank that moves with the last bit."""
     solution, _, rank, _ = np.linalg.lstsq(a, b, rcond=None)
     if rank < min(a.shape):
@@ -142,9 +143,6 @@ def _least_squares(a: Any, b: Any) -> Any:
             "add a multiple of the identity to a^T a, and solve"
         )
     return solution
-
-
-least_squares = whole(memory="new")(_least_squares)
 
 
 def _columns(x: Any) -> Any:

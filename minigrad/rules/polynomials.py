@@ -1,6 +1,6 @@
 """Polynomials as lines of coefficients, the highest power first.
 
-`numpy.polymul`, `polydiv` and `poly` leave leading zeros out, so that a shape would depend on values: they have no
+`numpy.polymul`, ``polydiv`` and ``poly`` leave leading zeros out, so that a shape would depend on values: they have no
 rule; a product is `numpy.convolve`.
 """
 

@@ -412,6 +412,7 @@ if hasattr(np, "vecdot"):
 
     @compose(np.linalg.diagonal, inputs=_diagonal_inputs)
     def _diagonal(x: Any, offset: int = 0) -> Any:
+        offset = int(offset)  # which may be unsigned
         rows = np.arange(max(-offset, 0), max(min(x.shape[-2], x.shape[-1] - offset), max(-offset, 0)))
         return x[..., rows, rows + offset]
 

@@ -107,7 +107,9 @@ def _hstack(tup: Any) -> Any:
 
 
 @compose(np.vstack, inputs=_alike)
-def _vstack(tup: Any) -> Any:
+def _vstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+    if dtype is not None:
+        raise TypeError("numpy.vstack: no backward rule with dtype; write np.vstack(arrays).astype(dtype)")
     return np.concatenate([np.atleast_2d(a) for a in tup], axis=0)
 
 
