@@ -27,8 +27,8 @@ KINDS = ["plain", "kinks", "float32", *map(str, SCALES)]
 LOST = {("corrcoef", "1e-155"), ("lstsq", "1e-08")}
 LOST |= {(name, str(each)) for name in ("least_squares", "lstsq") for each in SCALES[:2]}
 LOST |= {(name, str(each)) for name in ("fraction", "modf") for each in SCALES[4:]}
-"""Where a value is lost in NumPy itself: covariances that it divides by are denormal or 0; large floats are all integers;
-the gradient of a solution of least squares overflows, and its residual is rounding alone."""
+"""Where a value is lost: covariances that NumPy divides by are denormal or 0; large floats are all integers; the
+gradient of a solution of least squares overflows, and its residual is rounding alone."""
 
 
 def alarms(entry: Any, kind: str, cases: int) -> list[str]:

@@ -265,3 +265,14 @@ def test_the_functions_name_and_text_are_kept():
 def test_a_dict_that_adds_up_is_filled_anew():
     params = collections.Counter(a=np.ones(2))
     np.testing.assert_array_equal(mg.grad(lambda p: (p["a"] ** 2).sum())(params)["a"], [2, 2])
+
+
+def test_second_derivatives_go_through_what_was_written_over():
+    def f(x):
+        y = x * 1
+        y[1] = x[0] ** 2
+        return np.sum(y**3)
+
+    x = np.array([0.5, 2.0, -1.5])
+    diagonal = [6 * x[0] + 30 * x[0] ** 4, 0.0, 6 * x[2]]
+    np.testing.assert_allclose(mg.hessian(f)(x), np.diag(diagonal), rtol=1e-12)

@@ -6,6 +6,7 @@ import pytest
 import minigrad as mg
 from minigrad import logsumexp, multiclass_hinge, relu, softmax, softmax_cross_entropy
 from minigrad.gradient_check import check_grads
+from minigrad.rules.reductions import to_ties
 
 ZERO = np.array(0.0)
 
@@ -157,3 +158,8 @@ def test_sigmoid_of_complex_numbers():
     assert mg.sigmoid(1j) == pytest.approx(0.5 + 0.27315124492189524j)
     with np.errstate(over="raise", invalid="raise"):
         np.testing.assert_array_equal(mg.sigmoid(np.array([800 + 1j, -800 + 1j])), [1, 0])
+
+
+def test_a_nan_beside_an_infinite_gradient_stays_one():
+    shares, hits = np.array([[np.inf], [np.nan]]), np.array([[True, False], [False, True]])
+    np.testing.assert_array_equal(to_ties(shares, hits), [[np.inf, 0], [np.nan, np.nan]])
