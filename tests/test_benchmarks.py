@@ -250,7 +250,7 @@ def test_memory_is_measured_in_a_process_of_its_own():
 
 def test_a_call_of_every_function_with_a_rule_can_be_timed(monkeypatch):
     for function in OPS:
-        if function.__name__ == "row_stack":  # NumPy warns of it
+        if OPS[function].inputs is None:  # a rule of one's own
             continue
         steps = calls.steps(function)
         assert list(steps)[:4] == ["x + y", "x + y on tensors", "numpy", "tensors"]

@@ -16,7 +16,7 @@ def test_every_rule_and_layer_has_a_line(capsys, monkeypatch):
     head, *lines = capsys.readouterr().out.splitlines()
     assert head.split() == ["op", "cases", "ulps", "ways"]
     names = [line.split()[0] for line in lines]
-    assert sorted(names) == sorted([*(op.name for op in set(OPS.values())), *LAYERS])
+    assert sorted(names) == sorted([*(op.name for op in set(OPS.values()) if op.inputs), *LAYERS])
     assert all(line.split()[1] == "2" and "finite differences" in line for line in lines)
     assert all(float(line.split()[2]) < 256 for line in lines)
 

@@ -56,6 +56,21 @@ def is_reduction(f: Any) -> bool:
     return isinstance(getattr(f, "__self__", None), np.ufunc) and f.__name__ in ("reduce", "accumulate")
 
 
+MISREDUCES = bool(
+    np.maximum.reduce(np.array([1.0, 2.0])[::-1], keepdims=True, out=np.empty(1))[0] != 2
+) or bool(np.maximum.reduce(np.array([2.0, 1.0])[::-1], keepdims=True, out=np.empty(1))[0] != 2)
+"""Whether this NumPy's maximum of a reversed array into ``out`` is another entry, as in 2.0."""
+
+
+def may_be_reversed(x: Any) -> bool:
+    """Tell whether an operand may have a negative stride: an argument's may be another in every call."""
+    if type(x) is not Node or min(getattr(x.value, "strides", ()), default=0) < 0:
+        return True
+    while type(x) is Node and x.function is not None and facts(x.function).memory == "view":
+        x = x.args[0]
+    return type(x) is not Node or x.function is None
+
+
 def fills(node: Node) -> bool:
     """Tell whether a call can put its result into an array it is given."""
     f = node.function
@@ -63,7 +78,7 @@ def fills(node: Node) -> bool:
         return False
     return (
         (isinstance(f, np.ufunc) and f.nout == 1)
-        or is_reduction(f)
+        or (is_reduction(f) and not (MISREDUCES and may_be_reversed(node.args[0])))
         or facts(f).memory == "out"
         or f in COPIES
     )

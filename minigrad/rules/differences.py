@@ -153,9 +153,7 @@ def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     return np.sum(h * (y[_cut(axis, 1, None)] + y[_cut(axis, None, -1)]) / 2.0, axis=axis)
 
 
-for _name in ("trapezoid", "trapz"):  # the latter up to NumPy 2.3
-    if _name in np.__all__:
-        compose(getattr(np, _name), inputs=_trapezoid_inputs)(_trapezoid)
+compose(np.trapezoid, inputs=_trapezoid_inputs)(_trapezoid)
 
 
 def _interp_inputs(draw: Draw) -> Arguments:

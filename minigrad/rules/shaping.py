@@ -90,6 +90,9 @@ def _back(shift: Any) -> Any:
 declare(
     np.roll,
     lambda g, out, a, shift, axis=None: np.roll(g, _back(shift), axis),
+    forward=lambda a, shift, axis=None: np.roll(
+        a, _back(_back(shift)), axis
+    ),  # some NumPys negate unsigned shifts
     inputs=lambda draw: (
         (draw.array((3, draw.integer(0, 3))), *draw.choice([(draw.integer(-4, 4),), ((1, -2), (0, 1))])),
         {},

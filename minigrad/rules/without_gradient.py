@@ -154,9 +154,9 @@ state(
     *named("rfft2 rfftn", np.fft),
     wanted=True,
 )
-_OLD_NAMES: dict[str, Any] = {"row_stack": np.vstack, "product": np.prod, "cumproduct": np.cumprod}
+_OLD_NAMES: dict[str, Any] = {"row_stack": np.vstack, "trapz": np.trapezoid}
 for _old, _new in _OLD_NAMES.items():
-    for _function in named(_old):
+    for _function in named(_old) if _old in np.__all__ else ():
         OPS.setdefault(_function, OPS[_new])
 
 # -- what the compiler asks -----------------------------------------------------------------------------------------
