@@ -56,9 +56,7 @@ def is_reduction(f: Any) -> bool:
     return isinstance(getattr(f, "__self__", None), np.ufunc) and f.__name__ in ("reduce", "accumulate")
 
 
-MISREDUCES = bool(
-    np.maximum.reduce(np.array([1.0, 2.0])[::-1], keepdims=True, out=np.empty(1))[0] != 2
-) or bool(np.maximum.reduce(np.array([2.0, 1.0])[::-1], keepdims=True, out=np.empty(1))[0] != 2)
+MISREDUCES = bool(np.maximum.reduce(np.array([2.0, 1.0])[::-1], keepdims=True, out=np.empty(1))[0] != 2)
 """Whether this NumPy's maximum of a reversed array into ``out`` is another entry, as in 2.0."""
 
 
