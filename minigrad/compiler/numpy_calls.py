@@ -55,7 +55,7 @@ def refuse_shapes(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 @lru_cache
 def _parameters(function: Any) -> tuple[str, ...]:
-    """Return the names of a function's parameters; none, if it does not tell, as some of NumPy 1.26's."""
+    """Return the names of a function's parameters; none, if it does not tell, as some of NumPy's."""
     try:
         return tuple(inspect.signature(function).parameters)
     except ValueError:

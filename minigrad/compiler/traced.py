@@ -213,8 +213,7 @@ class Traced(NDArrayOperatorsMixin):
                 f"{user_line()}: {ufunc.__name__} with out= writes into an array made outside of NumPy's calls; "
                 "use the result, or start from np.zeros_like(x)"
             )
-        squared = ufunc is np.power and method == "__call__" and type(inputs[1]) is int and inputs[1] == 2
-        if squared and isinstance(value_of(inputs[0]), np.ndarray):  # of a scalar, NumPy 1.26 makes a float64
+        if ufunc is np.power and method == "__call__" and type(inputs[1]) is int and inputs[1] == 2:
             ufunc, inputs = np.square, inputs[:1]  # as array ** 2
         result = trace.record(ufunc if method == "__call__" else getattr(ufunc, method), *inputs, **kwargs)
         if out is None:

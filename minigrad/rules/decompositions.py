@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .conjugates import adjoint, conj, real
-from .linalg import NUMPY_1, named, tall_or_wide, transposed
+from .linalg import named, tall_or_wide, transposed
 from .table import Arguments, Draw, compose, declare, whole
 
 
@@ -45,7 +45,7 @@ def _cholesky(g: Any, out: Any, a: Any, upper: bool = False) -> Any:
 declare(
     np.linalg.cholesky,
     _cholesky,
-    inputs=lambda draw: ((_definite(draw),), {} if NUMPY_1 else {"upper": draw.choice([False, True])}),
+    inputs=lambda draw: ((_definite(draw),), {"upper": draw.choice([False, True])}),
 )
 
 
@@ -173,11 +173,9 @@ def _svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian:
     return named(np.linalg.svd)(*_parts(singular_triples(a), a.shape[-2]))
 
 
-if not NUMPY_1:
-
-    @compose(np.linalg.svdvals, inputs=lambda draw: ((tall_or_wide(draw),), {}))
-    def _svdvals(x: Any) -> Any:
-        return singular_values(x)
+@compose(np.linalg.svdvals, inputs=lambda draw: ((tall_or_wide(draw),), {}))
+def _svdvals(x: Any) -> Any:
+    return singular_values(x)
 
 
 # -- orthogonal and triangular ---------------------------------------------------------------------------------------

@@ -12,8 +12,6 @@ from .conjugates import adjoint, conj, real
 from .facts import state
 from .table import OPS, Arguments, Composite, Draw, compose, declare, whole
 
-NUMPY_1 = np.lib.NumpyVersion(np.__version__) < "2.0.0"
-
 
 def transposed(x: Any) -> Any:
     """Swap the last two axes."""
@@ -51,14 +49,9 @@ def _solve_inputs(draw: Draw) -> Arguments:
     return (regular(draw, n, *batch), draw.array(b_shape)), {}
 
 
-def _is_vector(a: Any, b: Any) -> bool:
-    """Tell whether solve takes b as a vector, or a stack of them; in NumPy 2 it is one of one axis alone."""
-    return bool(b.ndim == a.ndim - 1 if NUMPY_1 else b.ndim == 1)
-
-
 def _solve_b(g: Any, out: Any, a: Any, b: Any) -> Any:
-    """Solve with the transposed matrix."""
-    if _is_vector(a, b):
+    """Solve with the transposed matrix; b is a vector if it has one axis."""
+    if b.ndim == 1:
         return np.linalg.solve(transposed(a), np.expand_dims(g, -1))[..., 0]
     return np.linalg.solve(transposed(a), g)
 
@@ -66,7 +59,7 @@ def _solve_b(g: Any, out: Any, a: Any, b: Any) -> Any:
 def _solve_a(g: Any, out: Any, a: Any, b: Any) -> Any:
     """-b's gradient times x^T."""
     of_b = _solve_b(g, out, a, b)
-    if _is_vector(a, b):
+    if b.ndim == 1:
         return -np.expand_dims(of_b, -1) * np.expand_dims(out, -2)
     return -of_b @ transposed(out)
 
@@ -271,28 +264,28 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
     return np.expand_dims(out, axes) if keepdims else out
 
 
-if not NUMPY_1:
+def _vector_norm_inputs(draw: Draw) -> Arguments:
+    axis = draw.choice([None, 1, (0, 2), (0, 1, 2)])
+    ord = draw.choice([1, 2, 3, np.inf])
+    return (draw.array((2, 1, 3)),), {"axis": axis, "ord": ord, "keepdims": draw.choice([False, True])}
 
-    def _vector_norm_inputs(draw: Draw) -> Arguments:
-        axis = draw.choice([None, 1, (0, 2), (0, 1, 2)])
-        ord = draw.choice([1, 2, 3, np.inf])
-        return (draw.array((2, 1, 3)),), {"axis": axis, "ord": ord, "keepdims": draw.choice([False, True])}
 
-    @compose(np.linalg.vector_norm, inputs=_vector_norm_inputs)
-    def _vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
-        axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-        ends = tuple(range(-len(axes), 0))
-        last = np.moveaxis(x, axes, ends)
-        kept = last.shape[: x.ndim - len(axes)]
-        out = _of_vectors(np.reshape(last, (*kept, math.prod(last.shape[len(kept) :]))), ord, -1, False)
-        return np.expand_dims(out, axes) if keepdims else out
+@compose(np.linalg.vector_norm, inputs=_vector_norm_inputs)
+def _vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
+    axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    ends = tuple(range(-len(axes), 0))
+    last = np.moveaxis(x, axes, ends)
+    kept = last.shape[: x.ndim - len(axes)]
+    out = _of_vectors(np.reshape(last, (*kept, math.prod(last.shape[len(kept) :]))), ord, -1, False)
+    return np.expand_dims(out, axes) if keepdims else out
 
-    @compose(
-        np.linalg.matrix_norm,
-        inputs=lambda draw: ((draw.array((2, 3, 2)),), {"ord": draw.choice(["fro", 1])}),
-    )
-    def _matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:
-        return np.linalg.norm(x, ord, (-2, -1), keepdims)
+
+@compose(
+    np.linalg.matrix_norm,
+    inputs=lambda draw: ((draw.array((2, 3, 2)),), {"ord": draw.choice(["fro", 1])}),
+)
+def _matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:
+    return np.linalg.norm(x, ord, (-2, -1), keepdims)
 
 
 def _cond_inputs(draw: Draw) -> Arguments:

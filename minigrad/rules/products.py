@@ -380,51 +380,53 @@ def _matrix_power(a: Any, n: int) -> Any:
         square = np.matmul(square, square)
 
 
-# -- what only newer versions of NumPy have ------------------------------------------------------------------------
+# -- the array API's names, and NumPy 2.2's -------------------------------------------------------------------------
 
-if hasattr(np, "vecdot"):
 
-    @compose(np.vecdot, inputs=_two(((2, 3), (3,)), ((3,), (2, 1, 3)), ((2, 0), (2, 0))))
-    def _vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
-        """Sum conj(x1) x2 along an axis."""
-        x1, x2 = np.moveaxis(x1, axis, -1), np.moveaxis(x2, axis, -1)
-        return np.matmul(np.expand_dims(conj(x1), -2), np.expand_dims(x2, -1))[..., 0, 0]
+@compose(np.vecdot, inputs=_two(((2, 3), (3,)), ((3,), (2, 1, 3)), ((2, 0), (2, 0))))
+def _vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
+    """Sum conj(x1) x2 along an axis."""
+    x1, x2 = np.moveaxis(x1, axis, -1), np.moveaxis(x2, axis, -1)
+    return np.matmul(np.expand_dims(conj(x1), -2), np.expand_dims(x2, -1))[..., 0, 0]
 
-    OPS[np.linalg.vecdot] = OPS[np.vecdot]
-    OPS[np.linalg.matmul], OPS[np.linalg.tensordot] = OPS[np.matmul], OPS[np.tensordot]
 
-    @compose(np.linalg.outer, inputs=_two(((2,), (3,)), ((0,), (2,))))
-    def _vector_outer(x1: Any, x2: Any) -> Any:
-        if np.ndim(x1) != 1 or np.ndim(x2) != 1:
-            raise ValueError(
-                f"numpy.linalg.outer: got shapes {np.shape(x1)} and {np.shape(x2)}; expected two vectors"
-            )
-        return np.outer(x1, x2)
+OPS[np.linalg.vecdot] = OPS[np.vecdot]
+OPS[np.linalg.matmul], OPS[np.linalg.tensordot] = OPS[np.matmul], OPS[np.tensordot]
 
-    @compose(np.linalg.cross, inputs=_two(((2, 3), (3,)), ((3,), (3,))))
-    def _vector_cross(x1: Any, x2: Any, axis: int = -1) -> Any:
-        return np.cross(x1, x2, axis=axis)
 
-    def _diagonal_inputs(draw: Draw) -> Arguments:
-        return (draw.array((*draw.shape(max_ndim=1), 3, draw.integer(1, 4))),), {
-            "offset": draw.integer(-2, 3)
-        }
+@compose(np.linalg.outer, inputs=_two(((2,), (3,)), ((0,), (2,))))
+def _vector_outer(x1: Any, x2: Any) -> Any:
+    if np.ndim(x1) != 1 or np.ndim(x2) != 1:
+        raise ValueError(
+            f"numpy.linalg.outer: got shapes {np.shape(x1)} and {np.shape(x2)}; expected two vectors"
+        )
+    return np.outer(x1, x2)
 
-    @compose(np.linalg.diagonal, inputs=_diagonal_inputs)
-    def _diagonal(x: Any, offset: int = 0) -> Any:
-        offset = int(offset)  # which may be unsigned
-        rows = np.arange(max(-offset, 0), max(min(x.shape[-2], x.shape[-1] - offset), max(-offset, 0)))
-        return x[..., rows, rows + offset]
 
-    @compose(np.linalg.trace, inputs=_diagonal_inputs)
-    def _trace(x: Any, offset: int = 0) -> Any:
-        return np.sum(np.linalg.diagonal(x, offset=offset), axis=-1)
+@compose(np.linalg.cross, inputs=_two(((2, 3), (3,)), ((3,), (3,))))
+def _vector_cross(x1: Any, x2: Any, axis: int = -1) -> Any:
+    return np.cross(x1, x2, axis=axis)
 
-    @compose(
-        np.linalg.matrix_transpose, inputs=lambda draw: ((draw.array((*draw.shape(max_ndim=1), 2, 3)),), {})
-    )
-    def _matrix_transpose(x: Any) -> Any:
-        return np.swapaxes(x, -1, -2)
+
+def _diagonal_inputs(draw: Draw) -> Arguments:
+    return (draw.array((*draw.shape(max_ndim=1), 3, draw.integer(1, 4))),), {"offset": draw.integer(-2, 3)}
+
+
+@compose(np.linalg.diagonal, inputs=_diagonal_inputs)
+def _diagonal(x: Any, offset: int = 0) -> Any:
+    offset = int(offset)  # which may be unsigned
+    rows = np.arange(max(-offset, 0), max(min(x.shape[-2], x.shape[-1] - offset), max(-offset, 0)))
+    return x[..., rows, rows + offset]
+
+
+@compose(np.linalg.trace, inputs=_diagonal_inputs)
+def _trace(x: Any, offset: int = 0) -> Any:
+    return np.sum(np.linalg.diagonal(x, offset=offset), axis=-1)
+
+
+@compose(np.linalg.matrix_transpose, inputs=lambda draw: ((draw.array((*draw.shape(max_ndim=1), 2, 3)),), {}))
+def _matrix_transpose(x: Any) -> Any:
+    return np.swapaxes(x, -1, -2)
 
 
 if hasattr(np, "matvec"):

@@ -17,7 +17,7 @@ def _reshape_inputs(draw: Draw) -> Arguments:
 declare(
     np.reshape,
     lambda g, out, a, shape: np.reshape(g, a.shape),
-    forward=lambda a, shape: a.reshape(shape),  # NumPy 1.26 has another name for shape
+    forward=lambda a, shape: a.reshape(shape),  # NumPy 2.0 has another name for shape
     inputs=_reshape_inputs,
     memory="view",
 )

@@ -163,7 +163,7 @@ class Op:
             if name in kwargs:
                 raise TypeError(f"{self.name}: got multiple values for argument {name!r}")
         given = dict(zip(names, args, strict=False), **kwargs)
-        if "newshape" in given:  # as NumPy 1.26 calls the shape of reshape
+        if "newshape" in given:  # as NumPy 2.0 calls the shape of reshape
             given["shape"] = given.pop("newshape")
         for name, value in list(given.items()):
             if name not in self.known:
