@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import threading
 from operator import iadd, setitem
 
 import numpy as np
@@ -701,3 +702,20 @@ def test_full_like():
     assert not np.full_like(t, 2).requires_grad
     with pytest.raises(TypeError, match=r"numpy\.full_like has no backward rule"):
         np.full_like(t, c)
+
+
+def test_threads_add_to_one_leaf_and_no_gradient_is_lost():
+    leaf = mg.tensor(np.zeros(2000), requires_grad=True)
+    start = threading.Barrier(8)
+
+    def add():
+        start.wait()
+        for _ in range(300):
+            np.sum(leaf * 2.0).backward()
+
+    threads = [threading.Thread(target=add) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    np.testing.assert_array_equal(leaf.grad, np.full(2000, 4800.0))

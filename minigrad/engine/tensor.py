@@ -32,6 +32,7 @@ from .dispatch import Dispatched, call, fit_in_place
 from .leaving import EXPLICITLY, INSTEAD_OF_AN_ARRAY, is_stored, who_asks
 from .ownership import owns_data, views_another
 from .recording import Array, TapeError, differentiated, recording
+from .sharing import shared
 from .walk import depends_on, walk_back
 from .watch import wrote
 
@@ -394,6 +395,10 @@ class Tensor(Variable, Dispatched):
     def backward(self, gradient: Any = None) -> None:
         """Add the gradient of this tensor with respect to every leaf behind it to the leaf's ``grad``.
 
+        Threads may do so at once, with leaves in common: every gradient is added, in the order in which the
+        threads come, and so the sum is rounded in that order. For sums of the same bits, use `grad` in each thread,
+        and add in one. A free-threaded Python is not supported.
+
         Parameters
         ----------
         gradient
@@ -417,9 +422,10 @@ class Tensor(Variable, Dispatched):
             gradients, leaves = {0: g.copy()}, {0: self}
         else:
             gradients, leaves = walk_back(self._call, g)
-        for key, leaf in leaves.items():
-            g = gradients[key]
-            leaf._grad = g if leaf._grad is None else as_array(leaf._grad + g)
+        with shared():
+            for key, leaf in leaves.items():
+                g = gradients[key]
+                leaf._grad = g if leaf._grad is None else as_array(leaf._grad + g)
 
 
 def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:

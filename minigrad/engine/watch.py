@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 import zlib
 from collections.abc import Sequence
-from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from .recording import Array, Call, Mode, Recording, next_number, recording
+from .sharing import shared
 
 
 class detect_anomaly(Mode):
@@ -90,17 +89,6 @@ def _fingerprint(x: Any) -> int | None:
 
 _written: dict[int, int] = {}
 _last_write = 0
-_lock = Lock()
-
-
-def _renew_lock() -> None:
-    """Give a forked child a lock that is open, whichever thread of the parent held it."""
-    global _lock
-    _lock = Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def wrote(array: Array) -> None:
@@ -108,7 +96,7 @@ def wrote(array: Array) -> None:
     global _last_write
     owner = _owner(array)
     key = id(owner)
-    with _lock:
+    with shared():
         if key not in _written:
             weakref.finalize(owner, _written.pop, key, None).atexit = False
         _written[key] = _last_write = next_number()

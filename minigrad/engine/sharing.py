@@ -1,0 +1,21 @@
+"""The lock around what threads share: the gradients of leaves, and the record of writes."""
+
+import os
+from threading import RLock
+
+_lock = RLock()  # a finalizer, which may run anywhere, may write too
+
+
+def shared() -> RLock:
+    """Return the lock. Around a few operations alone: it is the same for all threads."""
+    return _lock
+
+
+def _renew_lock() -> None:
+    """Give a forked child a lock that is open, whichever thread of the parent held it."""
+    global _lock
+    _lock = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
