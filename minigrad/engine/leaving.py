@@ -45,6 +45,50 @@ def _stores(code: CodeType, offset: int) -> bool:
     return any(each.argval in ("fill", "fromiter") for each in before[starts[-1] :])
 
 
+def is_stored_back(count: int) -> bool:
+    """Tell whether the program is at ``container[i] += …``, and nothing but this statement has the item.
+
+    ``count`` is `sys.getrefcount` of the item, in its method ``__iadd__``.
+    """
+    frame = sys._getframe(2)
+    return count <= ITEM_HELD_ONCE and _stores_back(frame.f_code, frame.f_lasti)
+
+
+@lru_cache(maxsize=1024)
+def _stores_back(code: CodeType, offset: int) -> bool:
+    """Tell whether the result of the instruction at an offset is stored into a container."""
+    after = [each.opname for each in dis.get_instructions(code) if each.offset > offset]
+    return next((name for name in after if name not in ("SWAP", "ROT_THREE")), "") == "STORE_SUBSCR"
+
+
+class _Items:
+    """Counts the references to an item that it makes, or keeps, where the item is added to in place."""
+
+    def __init__(self, item: Any = None) -> None:
+        self.item = item
+        self.count = 0
+
+    def __getitem__(self, i: int) -> Any:
+        return _Items() if self.item is None else self.item
+
+    def __setitem__(self, i: int, item: int) -> None:
+        self.count = item
+
+    def __iadd__(self, other: Any) -> Any:
+        return getrefcount(self)
+
+
+def _item_held_once() -> int:
+    """Return the count for an item that was made by ``[]``; 0, if one that is kept counts the same."""
+    new, kept = _Items(), _Items(_Items())
+    new[0] += 1
+    kept[0] += 1
+    return new.count if new.count < kept.count else 0
+
+
+ITEM_HELD_ONCE = _item_held_once()
+
+
 def rebinds(out: tuple[Any, ...]) -> bool:
     """Tell whether a ufunc was called by ``a += t``, and nothing but that name or place holds the array a."""
     frame = sys._getframe(3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from sys import getrefcount
 from typing import Any
 
@@ -35,6 +35,11 @@ def _count_of_base(view: Array) -> int:
     return getrefcount(view.base)
 
 
+def _count_of_first(operands: Sequence[Any]) -> int:
+    """Count the references to the first of a call's operands."""
+    return getrefcount(operands[0])
+
+
 def _once(count: Callable[[Any], int], holding: Callable[[Array], Any]) -> int:
     """Return the count of an array that is held once; 0, if this interpreter counts two holders as one.
 
@@ -49,6 +54,7 @@ def _once(count: Callable[[Any], int], holding: Callable[[Array], Any]) -> int:
 VALUE_HELD_ONCE = _once(_count_of_value, lambda array: {0: array})
 DATA_HELD_ONCE = _once(_count_of_data, Holder)
 BASE_HELD_ONCE = _once(_count_of_base, lambda array: array.reshape(1, 1))
+FIRST_HELD_ONCE = _once(_count_of_first, lambda array: [array])
 
 
 def owns_value(holder: dict[int, Any], key: int) -> bool:
@@ -65,6 +71,25 @@ def owns_data(holder: Any) -> bool:
     return holder.data.base is None and bool(holder.data.flags.writeable)
 
 
-def views_another(array: Array) -> bool:
-    """Tell whether an array is a view of one that something else holds too."""
-    return array.base is not None and getrefcount(array.base) > BASE_HELD_ONCE
+def views_another(array: Array, call: Any = None) -> bool:
+    """Tell whether an array is a view of one that something else holds too.
+
+    The calls that led to it do not count, nor arrays that they alone hold: those of ``(x @ w).reshape(-1)``.
+    """
+    if array.base is None:
+        return False
+    if not (BASE_HELD_ONCE and FIRST_HELD_ONCE):
+        return True
+    holders = BASE_HELD_ONCE
+    while type(call) is tuple and len(call[2]) > 0:
+        holds_base = call[2][0] is array.base
+        if not holds_base and getattr(call[2][0], "base", None) is not array.base:
+            break
+        made = (
+            type(call[3][0]) is tuple and call[3][0][5] is call[2][0]
+        )  # the call before holds it as its result
+        holders += 1 + made if holds_base else 1
+        if not holds_base and _count_of_first(call[2]) > FIRST_HELD_ONCE + made:
+            return True
+        call = call[3][0]
+    return _count_of_base(array) > holders

@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable, Iterator
 from copy import copy
 from functools import wraps
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from ..rules.shaping import TRANSPOSE
 from .arrays import ARRAYS, STAND_INS, as_array, foreign
 from .calls import Variable, any_requires_grad, apply, bare, binary, record, results_are, unwrap
 from .dispatch import Dispatched, call, fit_in_place
-from .leaving import EXPLICITLY, INSTEAD_OF_AN_ARRAY, is_stored, who_asks
+from .leaving import EXPLICITLY, INSTEAD_OF_AN_ARRAY, is_stored, is_stored_back, who_asks
 from .ownership import owns_data, views_another
 from .recording import Array, TapeError, differentiated, recording
 from .sharing import shared
@@ -55,6 +56,8 @@ def _augmented(ufunc: Any) -> Callable[[Any, Any], Tensor]:
             ufunc(self.data, bare(other), out=self.data)
             wrote(self.data)
         else:
+            if self.data.base is not None and not is_stored_back(getrefcount(self)):
+                self._refuse_view()
             self._may_become(self.requires_grad or any_requires_grad(other))
             value = fit_in_place(ufunc(self, other), self.data)
             self.data, self._call, self.requires_grad = value.data, value._call, value.requires_grad
@@ -299,11 +302,8 @@ class Tensor(Variable, Dispatched):
             self.data[index] = bare(value)
             wrote(self.data)
             return
-        if views_another(self.data) and not self._is_argument():
-            raise TapeError(
-                "in-place change of a view: recorded, it would not reach the tensor that is viewed; write to that "
-                "one, t[0, 1] = value in place of t[0][1] = value, or change a copy, t[0].copy()"
-            )
+        if self.data.base is not None:
+            self._refuse_view()
         self._may_become(self.requires_grad or any_requires_grad(value))
         in_place = owns_data(
             self
@@ -317,6 +317,15 @@ class Tensor(Variable, Dispatched):
         # The gradient depends on no value of the two whole arrays: the tape keeps their shapes alone.
         written = record(SETITEM, [_outline(old), part], parents, {"index": index}, _outline(new))
         self.data, self._call, self.requires_grad = new, written._call, written.requires_grad
+
+    def _refuse_view(self) -> None:
+        """Refuse a recorded change of a view that would not be seen in the tensor that is viewed."""
+        if views_another(self.data, self._call) and not self._is_argument():
+            raise TapeError(
+                "in-place change of a view: recorded, it would not reach the tensor that is viewed; write to that "
+                "one, t[0, 1] = value in place of t[0][1] = value and t[i] += a in place of row += a, or make a new "
+                "one, row = row + a"
+            )
 
     def _may_become(self, requires_grad: bool) -> None:
         """Refuse a recorded change in place of a leaf, and one that would give integers a gradient."""
