@@ -163,6 +163,24 @@ def test_the_stiffest_chain_of_springs():
     assert value <= negative_least_frequency(np.zeros(n + 1)) + 1e-9
 
 
+def test_a_spectral_filter_is_learned():
+    """The response of a smoothing kernel is found from signals and their smoothed ones."""
+    kernel = np.array([0.25, 0.5, 0.25] + [0.0] * 13)
+    signals = RNG.standard_normal((20, 16))
+    smoothed = np.fft.irfft(np.fft.rfft(signals) * np.fft.rfft(kernel), 16)
+
+    def loss(p, x, y):
+        response = p["gain"] * np.exp(1j * p["phase"])
+        return np.mean((np.fft.irfft(np.fft.rfft(x) * response, x.shape[-1]) - y) ** 2)
+
+    p = {"gain": np.full(9, 0.5), "phase": np.linspace(0, -3, 9)}
+    check_grads(lambda gain, phase: loss({"gain": gain, "phase": phase}, signals, smoothed), *p.values())
+    value, p = minimized(lambda p: loss(p, signals, smoothed), p, tol=1e-14)
+    assert value < 1e-10
+    learned = np.fft.irfft(p["gain"] * np.exp(1j * p["phase"]), 16)
+    np.testing.assert_allclose(learned, kernel, atol=1e-3)
+
+
 def test_a_complex_parameter_goes_downhill():
     """The gradient is the direction of steepest ascent, dL/dre + i dL/dim: z - rate * gradient descends."""
     target = 2.0 - 1.0j

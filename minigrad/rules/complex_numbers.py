@@ -32,6 +32,7 @@ state(
         "reshape ravel transpose swapaxes moveaxis expand_dims squeeze broadcast_to flip roll pad concatenate"
     ),
     *named("inv solve det pinv cholesky eigvalsh", np.linalg),
+    *named("fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 irfft2 fftn ifftn rfftn irfftn", np.fft),
     *(recurrence, astype, getitem, setitem, scatter, products_of_others),
     *(sign_and_log, least_squares, length),
     *(eigenpairs, singular_triples, singular_values, orthogonal_triangular),

@@ -132,8 +132,6 @@ state(*named("sort_complex real_if_close"), no_gradient="for complex numbers", i
 
 state(
     *named("eig eigvals", np.linalg),
-    *named("fft fft2 fftn fftshift hfft ifft ifft2 ifftn ifftshift ihfft irfft irfft2 irfftn rfft", np.fft),
-    *named("rfft2 rfftn", np.fft),
     wanted=True,
 )
 _OLD_NAMES: dict[str, Any] = {"row_stack": np.vstack, "trapz": np.trapezoid}
