@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from .arrays import as_array
+from .arrays import as_array, refuse_foreign
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 FLOATS = {np.ndarray, np.float64, np.float32}
@@ -114,7 +114,8 @@ def _real(x: Any, called: str, name: str) -> Any:
 
 
 def array_of(x: Any, called: str, name: str) -> Any:
-    """Return `numpy.asarray` of an argument; name it where it is none, as lists of unequal lengths."""
+    """Return `numpy.asarray` of an argument; name it where it is none, as a ragged list; refuse foreign ones."""
+    refuse_foreign(x, called)
     try:
         return as_array(x)
     except ValueError as error:

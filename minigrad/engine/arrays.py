@@ -14,13 +14,14 @@ ARRAYS: set[type] = {np.ndarray, np.memmap}
 ARRAYS_AND_NUMBERS: set[type] = {np.ndarray, float, int, bool, complex, np.float64, np.float32}
 """Types that an op takes as they are."""
 ARRAY_LIKE = (np.ndarray, np.generic, list, tuple, range, float, int, bool, complex)
+KNOWN: set[type] = {np.ndarray, np.memmap}
+"""Types that are not foreign: arrays, what stands in for them, and tensors."""
 
 
 def stands_in(kind: type) -> type:
     """Register a type that stands in for arrays."""
-    STAND_INS.add(kind)
-    ARRAYS.add(kind)
-    ARRAYS_AND_NUMBERS.add(kind)
+    for types in (STAND_INS, ARRAYS, ARRAYS_AND_NUMBERS, KNOWN):
+        types.add(kind)
     return kind
 
 
@@ -29,18 +30,68 @@ def as_array(x: Any) -> Any:
     return x if type(x) in STAND_INS else np.asarray(x)
 
 
+class ForeignError(TypeError):
+    """An operand that computes otherwise than arrays do."""
+
+
+def is_foreign(x: Any) -> bool:
+    """Tell whether an object computes otherwise than arrays do: a subclass, or a class with operators of its own.
+
+    What has no more than ``__array__`` is an array-like.
+    """
+    kind = type(x)
+    if kind in KNOWN or isinstance(x, np.generic):
+        return False
+    if isinstance(x, np.ndarray) or hasattr(kind, "__array_ufunc__") or hasattr(kind, "__array_priority__"):
+        return True
+    return hasattr(kind, "__array__") and hasattr(kind, "__add__")
+
+
+def takes_over(x: Any) -> bool:
+    """Tell whether an operator of an array and x is x's own, by NumPy's protocols (NEP 13)."""
+    kind = type(x)
+    if isinstance(x, (np.ndarray, np.generic)):
+        return False
+    if hasattr(kind, "__array_ufunc__"):
+        return True
+    return bool(getattr(kind, "__array_priority__", 0) > 0)
+
+
+def refuse_foreign(x: Any, name: str) -> None:
+    """Refuse what the call of this name would strip of its meaning, however nested.
+
+    Raises
+    ------
+    ForeignError
+        If there is a masked array, a matrix, a data frame, a sparse array, … in x.
+    """
+    if type(x) in (list, tuple):
+        for each in x:
+            if type(each) not in ARRAYS_AND_NUMBERS:
+                refuse_foreign(each, name)
+    elif is_foreign(x):
+        raise foreign(type(x), name)
+
+
+def foreign(kind: type, name: str) -> ForeignError:
+    """Say that objects of this type do not compute as arrays do."""
+    return ForeignError(
+        f"{name}: an operand is a {kind.__module__}.{kind.__qualname__}, which does not compute as arrays do; pass a "
+        "plain array, such as np.asarray(x) (of a masked array x.filled(value), of a sparse one x.toarray())"
+    )
+
+
 def plain_array(x: Any, name: str) -> Any:
     """Return numbers, however nested, as an array, for the call of that name; refuse what it would strip.
 
     Raises
     ------
     TypeError
-        If x is a masked array, a matrix, a data frame, a sparse array, … or holds anything but numbers.
+        If there is in x what computes otherwise than arrays do, or anything but numbers.
     """
     if type(x) is np.memmap:
         return x.view(np.ndarray)
-    if isinstance(x, np.ndarray) or not isinstance(x, ARRAY_LIKE):
-        raise foreign(type(x), name)
+    refuse_foreign(x, name)
     try:
         array = np.asarray(x)
     except ValueError as error:  # lists of unequal lengths
@@ -50,11 +101,3 @@ def plain_array(x: Any, name: str) -> Any:
             f"{name}: an operand is a {type(x).__name__} of dtype {array.dtype}; expected numbers"
         )
     return array
-
-
-def foreign(kind: type, name: str) -> TypeError:
-    """Say that objects of this type do not compute as arrays do."""
-    return TypeError(
-        f"{name}: an operand is a {kind.__module__}.{kind.__qualname__}, which does not compute as arrays do; pass a "
-        "plain array, such as np.asarray(x) (of a masked array x.filled(value), of a sparse one x.toarray())"
-    )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import ARRAYS_AND_NUMBERS as PLAIN
-from .arrays import as_array, plain_array
+from .arrays import KNOWN, as_array, plain_array, takes_over
 from .recording import Array, Call, Parent, TapeError, next_number, recording
 
 NO_OPTIONS: dict[str, Any] = {}
@@ -42,6 +42,7 @@ def results_are(kind: Any) -> Any:
     """Register the class of which results are."""
     global Tensor
     Tensor = kind
+    KNOWN.add(kind)
     return kind
 
 
@@ -52,7 +53,10 @@ def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS
 
 
 def binary(op: Any, x: Any, y: Any) -> Any:
-    """Do as `apply` does for an op of two operands and no options: the loop of `unwrap`, unrolled."""
+    """Do as `apply` does for a binary operator: the loop of `unwrap`, unrolled.
+
+    ``NotImplemented``, if the operator is that of the other operand.
+    """
     x_parent = y_parent = None
     if type(x) is Tensor:
         if x.requires_grad:
@@ -65,6 +69,8 @@ def binary(op: Any, x: Any, y: Any) -> Any:
             y_parent = y._call or y
         y = y.data
     elif type(y) not in PLAIN:
+        if takes_over(y):
+            return NotImplemented
         y = plain_array(y, op.name)
     return record(op, (x, y), (x_parent, y_parent), NO_OPTIONS, op.forward(x, y))
 

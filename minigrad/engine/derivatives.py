@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..rules.elementwise import POSITIVE
-from .arrays import ARRAYS, as_array, foreign
+from .arrays import as_array, refuse_foreign
 from .calls import NO_OPTIONS, lift
 from .containers import map_tree
 from .recording import RECORD, Call, differentiated, next_number, recording
@@ -116,8 +116,8 @@ def as_input(targets: dict[int, Call], leaf: Any) -> Tensor:
         if type(leaf) is Tensor:
             parent = (leaf._call or leaf) if leaf.requires_grad else None
             leaf = leaf.data
-        elif isinstance(leaf, np.ndarray) and type(leaf) not in ARRAYS:
-            raise foreign(type(leaf), "grad")
+        else:
+            refuse_foreign(leaf, "grad")
         leaf = as_array(leaf)
     if leaf.dtype.kind not in "fc":
         raise TypeError(

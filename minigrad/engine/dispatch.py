@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..rules.facts import facts
-from ..rules.table import OPS, Composite, Op, full_name
+from ..rules.table import ARRAYS_OWN, OPS, Composite, Op, full_name
 from ..rules.ufunc_methods import METHODS
-from .arrays import ARRAYS, foreign
+from .arrays import ARRAYS, ForeignError, foreign, is_foreign, refuse_foreign
 from .calls import any_requires_grad, apply, bare, constants
 from .leaving import EXPLICITLY, rebinds
 from .recording import Array, TapeError, recording
@@ -26,7 +26,12 @@ class Dispatched:
             return _call_into(out, ufunc, method, inputs, kwargs)
         if method == "__call__":
             op = None if kwargs else OPS.get(ufunc)
-            return apply(op, inputs) if type(op) is Op else call(ufunc, inputs, kwargs)
+            try:
+                return apply(op, inputs) if type(op) is Op else call(ufunc, inputs, kwargs)
+            except ForeignError:
+                if any(hasattr(type(x), "__array_ufunc__") for x in inputs if is_foreign(x)):
+                    return NotImplemented  # so that NumPy asks the other
+                raise
         if recording.get() is not None and any_requires_grad(inputs, kwargs):
             if method in METHODS and ufunc in OPS:
                 return METHODS[method](ufunc, *inputs, **kwargs)
@@ -38,6 +43,8 @@ class Dispatched:
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         for kind in types if len(types) > 1 else ():
             if kind is not type(self) and kind not in ARRAYS:
+                if kind.__array_function__ is not ARRAYS_OWN:
+                    return NotImplemented  # so that NumPy asks the other
                 raise foreign(kind, full_name(function))
         return call(function, args, kwargs)
 
@@ -66,9 +73,11 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def _off_tape(op: Op, options: dict[str, Any]) -> dict[str, Any]:
-    """Return options with each tensor's array in its place; refuse one that requires a gradient."""
+    """Return options with each tensor's array in its place; refuse one that requires a gradient, and foreign ones."""
     for x in options.values():
         if type(x) not in NO_TENSORS and not (type(x) is tuple and NO_TENSORS.issuperset(map(type, x))):
+            for each in options.values():
+                refuse_foreign(each, op.name)
             if any_requires_grad(options):
                 raise TapeError(f"{op.name}: no backward rule for a tensor as an option; detach it")
             return {name: bare(value) for name, value in options.items()}

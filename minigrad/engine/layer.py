@@ -10,7 +10,7 @@ import numpy as np
 
 from ..rules.table import Arguments, Draw
 from .arguments import BARE, array_of, explained
-from .arrays import ARRAY_LIKE, ARRAYS, STAND_INS, as_array, foreign
+from .arrays import ARRAY_LIKE, ARRAYS, STAND_INS, as_array, refuse_foreign
 from .calls import record, refuse_tensors, unwrap
 from .recording import TapeError
 from .tensor import Tensor
@@ -168,10 +168,11 @@ def _lifted(cache: Any, known: dict[int, Any]) -> Any:
 
 
 def _input(x: Any, name: str) -> Any:
-    """Return an array of array-likes; anything else as it is, except arrays that would be stripped."""
-    if isinstance(x, np.ndarray):
-        raise foreign(type(x), name)
-    return array_of(x, name, "an input") if isinstance(x, ARRAY_LIKE) else x
+    """Return an array of array-likes; anything else as it is, except what would be stripped."""
+    if isinstance(x, ARRAY_LIKE) or hasattr(type(x), "__array__"):
+        return array_of(x, name, "an input")
+    refuse_foreign(x, name)
+    return x
 
 
 LAYERS: dict[str, Layer] = {}

@@ -27,7 +27,7 @@ from ..rules.elementwise import (
 from ..rules.indexing import GETITEM, SETITEM, setitem
 from ..rules.products import MATMUL
 from ..rules.shaping import TRANSPOSE
-from .arrays import ARRAYS, STAND_INS, as_array, foreign
+from .arrays import STAND_INS, as_array, refuse_foreign
 from .calls import Variable, any_requires_grad, apply, bare, binary, record, results_are, unwrap
 from .dispatch import Dispatched, call, fit_in_place
 from .leaving import EXPLICITLY, INSTEAD_OF_AN_ARRAY, is_stored, is_stored_back, who_asks
@@ -104,6 +104,7 @@ class Tensor(Variable, Dispatched):
     @grad.setter
     def grad(self, gradient: Any) -> None:
         if gradient is not None:
+            refuse_foreign(gradient, "grad")
             gradient = as_array(bare(gradient))
             if gradient.shape != self.shape:
                 raise ValueError(f"grad: got shape {gradient.shape}; the tensor's is {self.shape}")
@@ -458,8 +459,8 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
     if isinstance(data, (list, tuple)) and any_requires_grad(data):
         stacked: Any = np.stack([each if type(each) is Tensor else tensor(each) for each in data])
         return stacked if dtype is None else stacked.astype(dtype)  # type: ignore[no-any-return]
-    if isinstance(data, np.ndarray) and type(data) not in ARRAYS:
-        raise foreign(type(data), "tensor")
+    if type(data) is not np.ndarray:
+        refuse_foreign(data, "tensor")
     array: Any = data.astype(dtype or data.dtype) if type(data) in STAND_INS else np.array(data, dtype=dtype)
     if array.dtype.kind not in "fiubc":
         raise TypeError(f"tensor: data has dtype {array.dtype}; expected numbers or booleans")
@@ -480,7 +481,7 @@ def _kept(index: Any) -> Any:
     index = bare(index)
     if type(index) in STAND_INS:
         return copy(index)
-    return np.array(index) if isinstance(index, np.ndarray) else index
+    return np.array(index) if hasattr(type(index), "__array__") else index
 
 
 def _has_stand_ins(x: Any) -> bool:
@@ -513,6 +514,7 @@ def _seed(result: Tensor, gradient: Any) -> Array:
                 "the gradient of your result with respect to it, backward(gradient)"
             )
         return np.ones(result.shape, result.dtype)
+    refuse_foreign(gradient, "backward")
     g: Array = as_array(gradient)
     if g.shape != result.shape:
         raise ValueError(f"backward: the gradient has shape {g.shape}; the tensor's is {result.shape}")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.arguments import takes_arrays
+from ..engine.arrays import refuse_foreign
 from ..engine.layer import layer
 from ..engine.recording import Array
 from ..rules.reductions import narrowed, widened
@@ -21,6 +22,7 @@ def _checked_labels(y: Any, shape: tuple[int, ...], loss: str) -> Array:
     """Return y as integer labels, one for each row of scores of this shape; an error names the first invalid one."""
     if len(shape) != 2:
         raise ValueError(f"{loss}: the scores have shape {shape}; expected (N, C)")
+    refuse_foreign(y, loss)
     labels = np.asarray(y)
     n, classes = shape
     unsigned = UNSIGNED.get(labels.dtype)
