@@ -252,6 +252,24 @@ def test_softmax_loss_of_huge_scores(dtype, scale):
     )
 
 
+@given(data=st.data(), s=st.floats(0, 0.99))
+def test_label_smoothing_spreads_a_part_of_each_target_over_all_classes(data, s):
+    n, classes = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    x = data.draw(hnp.arrays(np.float64, (n, classes), elements=st.floats(-30, 30)))
+    y = data.draw(hnp.arrays(np.int64, n, elements=st.integers(0, classes - 1)))
+    targets = (1 - s) * np.eye(classes)[y] + s / classes
+    softmax = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
+    loss, dx = softmax_loss(x, y, label_smoothing=s)
+    assert loss == pytest.approx(-(targets * np.log(softmax)).sum(axis=1).mean(), abs=1e-12)
+    np.testing.assert_allclose(dx, (softmax - targets) / n, atol=1e-14)
+
+
+@pytest.mark.parametrize("s", [-0.1, 1, np.nan, "0.1", None])
+def test_label_smoothing_out_of_range_is_refused(s):
+    with pytest.raises(ValueError, match=r"label_smoothing is .*; expected a number in \[0, 1\)"):
+        softmax_loss(np.zeros((1, 2)), np.array([0]), s)
+
+
 @LOSSES
 @given(data=st.data())
 def test_losses_leave_their_input_alone(loss, data):

@@ -43,8 +43,10 @@ def _checked_labels(y: Any, shape: tuple[int, ...], loss: str) -> Array:
 
 
 @takes_arrays
-def softmax_loss(x: Array, y: Any) -> tuple[Any, Array]:
+def softmax_loss(x: Array, y: Any, label_smoothing: float = 0.0) -> tuple[Any, Array]:
     """Compute the mean cross-entropy of softmax(x) and its gradient, at scores of any size.
+
+    Label smoothing: Szegedy et al., "Rethinking the Inception architecture for computer vision", 2016.
 
     Parameters
     ----------
@@ -52,29 +54,40 @@ def softmax_loss(x: Array, y: Any) -> tuple[Any, Array]:
         Scores; x[i, j] is that of class j for example i.
     y : ndarray of N integers in [0, C)
         Labels.
+    label_smoothing : float
+        The part s, in [0, 1), of each target that is spread evenly over all classes.
 
     Returns
     -------
     loss : scalar
-        The mean over i of -log softmax(x[i])[y[i]].
+        The mean over i of -sum_j t[i, j] log softmax(x[i])[j], with the targets t = (1 - s) onehot(y) + s / C.
     dx : ndarray of shape (N, C)
-        Its gradient: (softmax(x) - onehot(y)) / N.
+        Its gradient: (softmax(x) - t) / N.
 
     Raises
     ------
     ValueError
-        If y is not N integers in [0, C); the message has the value and its index.
+        If y is not N integers in [0, C), the message has the value and its index; or s is not in [0, 1).
     """
     y = _checked_labels(y, x.shape, "softmax_loss")
+    if not isinstance(label_smoothing, (float, int, np.floating)) or not 0 <= label_smoothing < 1:
+        raise ValueError(f"softmax_loss: label_smoothing is {label_smoothing!r}; expected a number in [0, 1)")
+    label_smoothing = float(label_smoothing)
     n = len(y)
     correct = np.arange(n), y
     scores = widened(x)
     shifted = scores - scores.max(axis=1, keepdims=True)
     exps = np.exp(shifted)
     sums = exps.sum(axis=1, keepdims=True)
-    loss = np.mean(np.log(sums[:, 0]) - shifted[correct])
+    if label_smoothing:
+        mean = (1 - label_smoothing) * shifted[correct] + label_smoothing * shifted.mean(axis=1)
+        loss = np.mean(np.log(sums[:, 0]) - mean)
+    else:
+        loss = np.mean(np.log(sums[:, 0]) - shifted[correct])
     dx = exps / (n * sums)
-    dx[correct] -= 1 / n
+    if label_smoothing:
+        dx -= label_smoothing / x.size
+    dx[correct] -= (1 - label_smoothing) / n
     return narrowed(loss, x), narrowed(dx, x)
 
 
@@ -124,7 +137,13 @@ def _loss_inputs(draw: Draw) -> Arguments:
     return (draw.array((n, classes)), np.array([draw.integer(0, classes - 1) for _ in range(n)])), {}
 
 
-softmax_cross_entropy = layer(softmax_loss, loss_backward, name="softmax_cross_entropy", inputs=_loss_inputs)
+def _softmax_inputs(draw: Draw) -> Arguments:
+    return _loss_inputs(draw)[0], {"label_smoothing": draw.choice([0.0, 0.3])}
+
+
+softmax_cross_entropy = layer(
+    softmax_loss, loss_backward, name="softmax_cross_entropy", inputs=_softmax_inputs
+)
 multiclass_hinge = layer(svm_loss, loss_backward, name="multiclass_hinge", inputs=_loss_inputs)
 
 
