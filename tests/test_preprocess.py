@@ -1,4 +1,4 @@
-"""Whitened principal components: what defines them, what they keep, and what is refused."""
+"""Whitened principal components, of examples and of patches: what defines them, what they keep, what is refused."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigrad.datasets import load_digits
-from minigrad.preprocess import ROWS, pca_whitened
+from minigrad.layers import conv_forward
+from minigrad.preprocess import ROWS, patch_whitening, pca_whitened, pca_whitening
 
 
 def drawn(seed, shape, dtype=np.float64):
@@ -55,6 +56,71 @@ def test_more_examples_than_are_in_memory_at_once():
     Z = pca_whitened({"X_train": X}, 3)["X_train"]
     want = np.trace(np.cov(X.T, bias=True)) / 3
     np.testing.assert_allclose(np.cov(Z.T, bias=True), want * np.eye(3), atol=1e-9 * want)
+
+
+@given(
+    st.integers(0, 99),
+    st.integers(1, 3),
+    st.sampled_from([(4,), (2, 3)]),
+    st.sampled_from([np.float32, np.float64]),
+)
+def test_a_whitening_maps_any_examples_as_those_that_defined_it(seed, n_components, example, dtype):
+    X, other = drawn(seed, (40, *example), dtype), drawn(seed + 1, (3, *example), dtype)
+    whitening = pca_whitening(X, n_components)
+    data = pca_whitened({"X_train": X, "X_val": other}, n_components, unit_variance=True)
+    for x, components in ((X, data["X_train"]), (other, data["X_val"])):
+        got = whitening(x)
+        assert (got.shape, got.dtype) == (components.shape, dtype)
+        scale = np.abs(x).max() * np.abs(whitening.projection).max()  # of what rounding is relative to
+        np.testing.assert_allclose(got, components, atol=40 * scale * np.finfo(dtype).eps)
+    np.testing.assert_allclose(data["X_train"].var(axis=0), 1, rtol=1e-2 if dtype is np.float32 else 1e-6)
+    assert whitening(other[:0]).shape == (0, n_components)
+
+
+@given(st.integers(0, 99), st.floats(0, 3))
+def test_eps_is_added_to_the_variances(seed, eps):
+    X = drawn(seed, (40, 3))
+    variances = np.linalg.eigvalsh(np.cov(X.T, bias=True))[::-1]
+    shrunk = variances / (variances + eps * variances.mean())
+    np.testing.assert_allclose(pca_whitening(X, 3, eps)(X).var(axis=0), shrunk, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_convolution_whitens_patches(dtype):
+    rng = np.random.default_rng(0)
+    X = (3 + rng.standard_normal((400, 2, 6, 6)).cumsum(axis=2).cumsum(axis=1)).astype(dtype)
+    w, b = patch_whitening(X, 2, 5)
+    assert (w.shape, w.dtype, b.shape, b.dtype) == ((5, 2, 2, 2), dtype, (5,), dtype)
+    out = conv_forward(X, w, b, {"stride": 2, "pad": 0})[0].transpose(0, 2, 3, 1).reshape(-1, 5)
+    np.testing.assert_allclose(out.mean(axis=0), 0, atol=1e-3 if dtype is np.float32 else 1e-10)
+    np.testing.assert_allclose(
+        np.cov(out.T, bias=True), np.eye(5), atol=1e-3 if dtype is np.float32 else 1e-9
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: pca_whitening(np.eye(3), 4), ValueError, "pca_whitening: n_components is 4, .* 1 to 3"),
+        (lambda: pca_whitening(np.eye(3), 3), ValueError, "X varies in 2 directions"),
+        (
+            lambda: pca_whitening(np.ones((3, 2), int), 1),
+            TypeError,
+            "pca_whitening: X .* int64; expected floats",
+        ),
+        (lambda: pca_whitening(np.eye(3), 1, -1), ValueError, "eps is -1; expected a finite number >= 0"),
+        (lambda: pca_whitening(np.eye(3), 1, np.nan), ValueError, "eps is nan"),
+        (lambda: pca_whitening(np.eye(3), 1, None), ValueError, "eps is None"),
+        (lambda: pca_whitening(np.eye(3), 1)(np.eye(4)), ValueError, "X has 4 entries; expected 3"),
+        (lambda: patch_whitening(np.eye(3), 2, 1), ValueError, r"shape \(3, 3\)"),
+        (lambda: patch_whitening(np.ones((1, 1, 3, 3)), 4, 1), ValueError, "the patches 4; .* no smaller"),
+        (lambda: patch_whitening(np.ones((1, 1, 3, 3)), 2.0, 1), ValueError, "the patches 2.0"),
+        (lambda: patch_whitening(np.ones((2, 1, 3, 3)), 2, 1), ValueError, "varies in 0 directions"),
+    ],
+)
+def test_what_a_whitening_refuses(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
 
 
 @pytest.mark.parametrize(
