@@ -187,6 +187,11 @@ def _reshaped(function: Any) -> Callable[..., Any]:
     return call
 
 
+def _outer(trace: Any, a: Any, b: Any) -> Any:
+    """Record an outer product as a column times a row, which may be fused with other calls."""
+    return np.multiply(np.reshape(a, (np.size(a), 1)), np.reshape(b, (1, np.size(b))))
+
+
 def _full_like(
     trace: Any,
     a: Any,
@@ -219,6 +224,7 @@ CALLS: dict[Any, Callable[..., Any]] = {
     np.ravel: _ravel,
     np.expand_dims: _reshaped(np.expand_dims),
     np.squeeze: _reshaped(np.squeeze),
+    np.outer: _outer,
     np.broadcast_to: lambda trace, array, shape: _view(trace, np.broadcast_to, array, shape),
     np.copy: lambda trace, a, order="K": trace.record(np.copy, a),
     np.compress: lambda trace, *args, **kwargs: compress(*args, **kwargs),

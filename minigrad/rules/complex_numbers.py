@@ -27,7 +27,7 @@ state(
         "exp expm1 exp2 log log2 log10 log1p sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh"
     ),
     *named("arctanh where real imag conjugate angle"),
-    *named("sum mean prod cumsum cumprod matmul tensordot einsum"),
+    *named("sum mean prod cumsum cumprod matmul dot vdot inner outer tensordot einsum"),
     *named(
         "reshape ravel transpose swapaxes moveaxis expand_dims squeeze broadcast_to flip roll pad concatenate"
     ),

@@ -15,7 +15,7 @@ from .table import Arguments, Draw, declare
 
 def conj(x: Any) -> Any:
     """Return the complex conjugate; real numbers as they are."""
-    return np.conj(x) if x.dtype.kind == "c" else x
+    return np.conj(x) if type(x) is complex or (hasattr(x, "dtype") and x.dtype.kind == "c") else x
 
 
 def adjoint(x: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from . import metadata
 from .table import Arguments, Draw, compose, declare, whole
 
 
@@ -84,9 +85,9 @@ def _cumulative(running: Any, first: int) -> Any:
 
     def call(x: Any, /, *, axis: Any = None, dtype: Any = None, include_initial: bool = False) -> Any:
         if axis is None:
-            if np.ndim(x) != 1:
+            if metadata.ndim(x) != 1:
                 raise ValueError(
-                    f"numpy.{running.__name__}: x has {np.ndim(x)} axes; give the axis along which to go"
+                    f"numpy.{running.__name__}: x has {metadata.ndim(x)} axes; give the axis along which to go"
                 )
             axis = 0
         y = running(x, axis=axis, dtype=dtype)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from . import metadata
 from .table import Arguments, Draw, compose
 
 
@@ -35,7 +36,9 @@ def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = np._NoValue, append
         return a
     axis = _place(a, axis, "diff")
     line = (*a.shape[:axis], 1, *a.shape[axis + 1 :])
-    ends = [x if x is np._NoValue or np.ndim(x) else np.broadcast_to(x, line) for x in (prepend, append)]
+    ends = [
+        x if x is np._NoValue or metadata.ndim(x) else np.broadcast_to(x, line) for x in (prepend, append)
+    ]
     parts = [x for x in (ends[0], a, ends[1]) if x is not np._NoValue]
     a = np.concatenate(parts, axis=axis) if len(parts) > 1 else a
     for _ in range(n):
@@ -65,7 +68,7 @@ def _spacings(f: Any, axes: tuple[int, ...], varargs: tuple[Any, ...]) -> list[A
     """Return for each axis the distance of neighbours, or all distances."""
     if not varargs:
         return [1.0] * len(axes)
-    if len(varargs) == 1 and np.ndim(varargs[0]) == 0:
+    if len(varargs) == 1 and metadata.ndim(varargs[0]) == 0:
         return [varargs[0]] * len(axes)
     if len(varargs) != len(axes):
         raise TypeError(
@@ -73,12 +76,12 @@ def _spacings(f: Any, axes: tuple[int, ...], varargs: tuple[Any, ...]) -> list[A
         )
     spacings = []
     for x, axis in zip(varargs, axes, strict=True):
-        if np.ndim(x) > 1 or (np.ndim(x) == 1 and len(x) != f.shape[axis]):
+        if metadata.ndim(x) > 1 or (metadata.ndim(x) == 1 and len(x) != f.shape[axis]):
             raise ValueError(
-                f"numpy.gradient: a spacing has shape {np.shape(x)}; expected a number, or {f.shape[axis]} "
+                f"numpy.gradient: a spacing has shape {metadata.shape(x)}; expected a number, or {f.shape[axis]} "
                 f"coordinates for axis {axis}"
             )
-        spacings.append(np.diff(x) if np.ndim(x) else x)
+        spacings.append(np.diff(x) if metadata.ndim(x) else x)
     return spacings
 
 
@@ -88,7 +91,7 @@ def _slopes(f: Any, h: Any, axis: int, edge_order: int) -> Any:
     """
     secants = (f[_cut(axis, 1, None)] - f[_cut(axis, None, -1)]) / _column(h, f, axis)
     start, end = secants[_cut(axis, None, 1)], secants[_cut(axis, -1, None)]
-    if np.ndim(h) == 0:
+    if metadata.ndim(h) == 0:
         inside = (f[_cut(axis, 2, None)] - f[_cut(axis, None, -2)]) / (2 * h)
         near_start = near_end = 0.5
     else:
@@ -105,7 +108,7 @@ def _slopes(f: Any, h: Any, axis: int, edge_order: int) -> Any:
 
 def _column(h: Any, f: Any, axis: int) -> Any:
     """Give distances along an axis of f the axes that come after it."""
-    return np.reshape(h, (-1,) + (1,) * (f.ndim - axis - 1)) if np.ndim(h) else h
+    return np.reshape(h, (-1,) + (1,) * (f.ndim - axis - 1)) if metadata.ndim(h) else h
 
 
 def _gradient_inputs(draw: Draw) -> Arguments:
@@ -146,7 +149,7 @@ def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     axis = _place(y, axis, "trapezoid")
     if x is None:
         h = dx
-    elif np.ndim(x) == 1:
+    elif metadata.ndim(x) == 1:
         h = _column(np.diff(x), y, axis)
     else:
         h = np.diff(x, axis=axis)

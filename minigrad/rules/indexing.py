@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from . import metadata
 from .table import Arguments, Draw, declare, dispatched, whole
 
 
@@ -39,7 +40,9 @@ def _getitem_inputs(draw: Draw) -> Arguments:
 def _repeats(index: Any) -> bool:
     """Tell whether an index may name one entry twice: it holds integer arrays or lists."""
     parts = index if isinstance(index, tuple) else (index,)
-    return any(np.ndim(part) > 0 and getattr(part, "dtype", np.dtype(int)).kind != "b" for part in parts)
+    return any(
+        metadata.ndim(part) > 0 and getattr(part, "dtype", np.dtype(int)).kind != "b" for part in parts
+    )
 
 
 @dispatched
@@ -90,12 +93,12 @@ def _written(g: Any, index: Any) -> Any:
 
 def _setitem_inputs(draw: Draw) -> Arguments:
     (a, index), _ = _getitem_inputs(draw)
-    return (a, draw.array(draw.choice([(), np.shape(a[index])])), index), {}
+    return (a, draw.array(draw.choice([(), metadata.shape(a[index])])), index), {}
 
 
 def _scatter_inputs(draw: Draw) -> Arguments:
     (a, index), _ = _getitem_inputs(draw)
-    return (draw.array(np.shape(a[index])), index, a.shape), {}
+    return (draw.array(metadata.shape(a[index])), index, a.shape), {}
 
 
 GETITEM = declare(

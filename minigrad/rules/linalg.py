@@ -272,7 +272,11 @@ def _vector_norm_inputs(draw: Draw) -> Arguments:
 
 @compose(np.linalg.vector_norm, inputs=_vector_norm_inputs)
 def _vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
+    if axis is None and ord == 2:
+        return length(x, keepdims=keepdims)
     axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    if len(axes) == 1:
+        return _of_vectors(x, ord, axes[0], keepdims)
     ends = tuple(range(-len(axes), 0))
     last = np.moveaxis(x, axes, ends)
     kept = last.shape[: x.ndim - len(axes)]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from . import metadata
 from .table import Arguments, Draw, compose
 
 
@@ -77,7 +78,7 @@ def _choose_inputs(draw: Draw) -> Arguments:
 @compose(np.choose, inputs=_choose_inputs)
 def _choose(a: Any, choices: Any, *, mode: str = "raise") -> Any:
     choices = list(choices)
-    shape = np.broadcast_shapes(np.shape(a), *map(np.shape, choices))
+    shape = np.broadcast_shapes(metadata.shape(a), *map(metadata.shape, choices))
     which = np.broadcast_to(_positions(a, len(choices), mode), shape)
     stacked = np.stack([np.broadcast_to(choice, shape) for choice in choices])
     return np.take_along_axis(stacked, np.expand_dims(which, 0), axis=0)[0]

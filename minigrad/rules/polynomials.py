@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from . import metadata
 from .table import Arguments, Draw, compose
 
 
 def _as_line(p: Any) -> Any:
-    return np.reshape(p, (-1,)) if np.ndim(p) < 2 else p
+    return np.reshape(p, (-1,)) if metadata.ndim(p) < 2 else p
 
 
 def _polyval_inputs(draw: Draw) -> Arguments:
@@ -79,7 +80,7 @@ def _polyint(p: Any, m: int = 1, k: Any = None) -> Any:
     if m < 0:
         raise ValueError(f"numpy.polyint: m is {m}; expected 0 or more")
     p = _as_line(p)
-    constants = [0] * m if k is None else [k] * m if np.ndim(k) == 0 else list(k)
+    constants = [0] * m if k is None else [k] * m if metadata.ndim(k) == 0 else list(k)
     if len(constants) == 1:
         constants = constants * m
     if len(constants) < m:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from . import metadata
 from .conjugates import conj
 from .table import OPS, Arguments, Draw, compose, declare
 
@@ -57,11 +58,21 @@ def _dot_inputs(draw: Draw) -> Arguments:
     return (draw.array(a_shape), draw.array(draw.choice([(), (k,), (k, m), (2, k, m)]))), {}
 
 
-@compose(np.dot, inputs=_dot_inputs, memory="out")
-def _dot(a: Any, b: Any) -> Any:
-    if np.ndim(a) == 0 or np.ndim(b) == 0:
-        return np.multiply(a, b)
-    return np.matmul(a, b) if np.ndim(b) <= 2 else np.tensordot(a, b, (-1, -2))
+def _dot_left(g: Any, out: Any, a: Any, b: Any) -> Any:
+    """As a product of numbers, of matrices, or along the last axis of a and the last but one of b."""
+    if metadata.ndim(a) == 0 or metadata.ndim(b) == 0:
+        return g * b
+    return _matmul_left(g, out, a, b) if b.ndim <= 2 else _tensordot_a(g, out, a, b, (-1, -2))
+
+
+def _dot_right(g: Any, out: Any, a: Any, b: Any) -> Any:
+    """As `_dot_left`."""
+    if metadata.ndim(a) == 0 or metadata.ndim(b) == 0:
+        return g * a
+    return _matmul_right(g, out, a, b) if b.ndim <= 2 else _tensordot_b(g, out, a, b, (-1, -2))
+
+
+declare(np.dot, _dot_left, _dot_right, inputs=_dot_inputs, memory="out")
 
 
 def _two(*pairs: tuple[tuple[int, ...], tuple[int, ...]], **options: Any) -> Any:
@@ -74,30 +85,53 @@ def _two(*pairs: tuple[tuple[int, ...], tuple[int, ...]], **options: Any) -> Any
     return inputs
 
 
-@compose(np.vdot, inputs=_two(((2, 3), (6,)), ((2, 3), (2, 3)), ((0,), (0,)), ((), ())), memory="new")
-def _vdot(a: Any, b: Any) -> Any:
-    return np.matmul(conj(np.ravel(a)), np.ravel(b))
-
-
-@compose(
-    np.inner, inputs=_two(((2, 3), (4, 3)), ((3,), (2, 1, 3)), ((3,), (3,)), ((), (2,)), ((2, 0), (3, 0)))
+declare(
+    np.vdot,
+    lambda g, out, a, b: np.reshape(conj(g * b), a.shape),
+    lambda g, out, a, b: np.reshape(g * conj(a), b.shape),
+    inputs=_two(((2, 3), (6,)), ((2, 3), (2, 3)), ((0,), (0,)), ((), ())),
+    memory="new",
 )
-def _inner(a: Any, b: Any) -> Any:
-    if np.ndim(a) == 0 or np.ndim(b) == 0:
-        return np.multiply(a, b)
-    return np.matmul(a, b) if np.ndim(a) == np.ndim(b) == 1 else np.tensordot(a, b, (-1, -1))
 
 
-@compose(np.outer, inputs=lambda draw: ((draw.array(), draw.array()), {}), memory="new")
-def _outer(a: Any, b: Any) -> Any:
-    return np.reshape(a, (np.size(a), 1)) * np.reshape(b, (1, np.size(b)))
+def _inner_left(g: Any, out: Any, a: Any, b: Any) -> Any:
+    """Contract g with b over the axes that b gave to the result."""
+    if metadata.ndim(b) < 2 and metadata.ndim(a) < 2:
+        return g * b
+    return g @ b if metadata.ndim(b) == 2 else _tensordot_a(g, out, a, b, (-1, -1))
+
+
+def _inner_right(g: Any, out: Any, a: Any, b: Any) -> Any:
+    """Contract g with a over the axes that a gave to the result."""
+    if metadata.ndim(a) < 2 and metadata.ndim(b) < 2:
+        return g * a
+    return np.swapaxes(g, 0, 1) @ a if a.ndim == b.ndim == 2 else _tensordot_b(g, out, a, b, (-1, -1))
+
+
+declare(
+    np.inner,
+    _inner_left,
+    _inner_right,
+    inputs=_two(
+        ((2, 3), (4, 3)), ((3,), (2, 1, 3)), ((3,), (3,)), ((), (2,)), ((2, 0), (3, 0)), ((2, 1, 3), (3,))
+    ),
+)
+
+
+declare(
+    np.outer,
+    lambda g, out, a, b: np.reshape(g @ np.ravel(b), a.shape),
+    lambda g, out, a, b: np.reshape(np.ravel(a) @ g, b.shape),
+    inputs=lambda draw: ((draw.array(), draw.array()), {}),
+    memory="new",
+)
 
 
 @compose(np.kron, inputs=_two(((2, 3), (3, 2)), ((3,), (2, 1, 2)), ((2, 0), (3,)), ((), (2, 2))))
 def _kron(a: Any, b: Any) -> Any:
     """The product of every two entries, b's axes within a's."""
-    ndim = max(np.ndim(a), np.ndim(b))
-    a_shape, b_shape = ((1,) * (ndim - np.ndim(x)) + np.shape(x) for x in (a, b))
+    ndim = max(metadata.ndim(a), metadata.ndim(b))
+    a_shape, b_shape = ((1,) * (ndim - metadata.ndim(x)) + metadata.shape(x) for x in (a, b))
     a = np.reshape(a, [n for side in a_shape for n in (side, 1)])
     b = np.reshape(b, [n for side in b_shape for n in (1, side)])
     return np.reshape(a * b, tuple([m * n for m, n in zip(a_shape, b_shape, strict=True)]))
@@ -143,7 +177,7 @@ def _tensordot_inputs(draw: Draw) -> Arguments:
 
 def _summed(axes: Any, a: Any, b: Any) -> tuple[list[int], list[int]]:
     """Name the axes of a and of b that tensordot sums over."""
-    if np.ndim(axes) == 0:
+    if metadata.ndim(axes) == 0:
         return list(range(a.ndim - axes, a.ndim)), list(range(axes))
     a_axes, b_axes = (np.atleast_1d(one).tolist() for one in axes)
     return [axis % a.ndim for axis in a_axes], [axis % b.ndim for axis in b_axes]
@@ -293,7 +327,7 @@ def _einsum_operand(index: int, g: Any, operands: Sequence[Any], subscripts: str
     A label that only this operand has was summed away: ones bring it back. A label twice in this operand read
     a diagonal: an identity matrix puts the gradient there.
     """
-    terms, right = _labels(subscripts, [np.shape(operand) for operand in operands])
+    terms, right = _labels(subscripts, [metadata.shape(operand) for operand in operands])
     shape, term = operands[index].shape, terms[index]
     others = [(t, o) for i, (t, o) in enumerate(zip(terms, operands, strict=True)) if i != index]
     spare = [c for c in ascii_letters if all(c not in t for t in [right, *terms])]
@@ -335,8 +369,9 @@ def _multi_dot(arrays: Sequence[Any]) -> Any:
     """In the order of the fewest multiplications (Cormen et al., Introduction to Algorithms, 15.2)."""
     if len(arrays) < 2:
         raise ValueError(f"numpy.linalg.multi_dot: got {len(arrays)} array; expected at least two")
-    sides = [1 if np.ndim(arrays[0]) == 1 else np.shape(arrays[0])[0], *(np.shape(a)[0] for a in arrays[1:])]
-    sides.append(1 if np.ndim(arrays[-1]) == 1 else np.shape(arrays[-1])[1])
+    shapes = [metadata.shape(a) for a in arrays]
+    sides = [1 if len(shapes[0]) == 1 else shapes[0][0], *(shape[0] for shape in shapes[1:])]
+    sides.append(1 if len(shapes[-1]) == 1 else shapes[-1][1])
     best: dict[tuple[int, int], tuple[int, Any]] = {(i, i): (0, i) for i in range(len(arrays))}
     for span in range(1, len(arrays)):
         for i in range(len(arrays) - span):
@@ -396,9 +431,9 @@ OPS[np.linalg.matmul], OPS[np.linalg.tensordot] = OPS[np.matmul], OPS[np.tensord
 
 @compose(np.linalg.outer, inputs=_two(((2,), (3,)), ((0,), (2,))))
 def _vector_outer(x1: Any, x2: Any) -> Any:
-    if np.ndim(x1) != 1 or np.ndim(x2) != 1:
+    if metadata.ndim(x1) != 1 or metadata.ndim(x2) != 1:
         raise ValueError(
-            f"numpy.linalg.outer: got shapes {np.shape(x1)} and {np.shape(x2)}; expected two vectors"
+            f"numpy.linalg.outer: got shapes {metadata.shape(x1)} and {metadata.shape(x2)}; expected two vectors"
         )
     return np.outer(x1, x2)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from . import metadata
 from .table import OPS, Arguments, Draw, any_true, compose, declare, dispatched, whole
 
 
@@ -51,7 +52,7 @@ def _count(a: Any, axis: Any, where: Any = True) -> Any:
 
 def _per(g: Any, count: Any) -> Any:
     """Return g / count; in float64 for float16, whose range a count may exceed, which the tape then rounds."""
-    return g / (np.float64(count) if g.dtype.itemsize == 2 and not np.ndim(count) else count)
+    return g / (np.float64(count) if g.dtype.itemsize == 2 and not metadata.ndim(count) else count)
 
 
 def _chosen(g: Any, where: Any) -> Any:

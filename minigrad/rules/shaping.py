@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from . import metadata
 from .table import Arguments, Draw, compose, declare, dispatched
 
 
@@ -84,7 +85,7 @@ declare(np.flip, lambda g, out, m, axis=None: np.flip(g, axis), inputs=_flip_inp
 
 def _back(shift: Any) -> Any:
     """Return the opposite shift; unsigned integers would wrap."""
-    return tuple((-np.asarray(shift, int)).tolist()) if np.ndim(shift) else -int(shift)
+    return tuple((-np.asarray(shift, int)).tolist()) if metadata.ndim(shift) else -int(shift)
 
 
 declare(
@@ -105,7 +106,7 @@ def _permuted(function: Any) -> Any:
     """Return a permutation of axes as np.transpose of the order it puts them in."""
 
     def permute(a: Any, *args: Any, **options: Any) -> Any:
-        lengths = np.broadcast_to(np.int8(0), tuple(range(1, np.ndim(a) + 1)))
+        lengths = metadata.outline(tuple(range(1, metadata.ndim(a) + 1)))
         return np.transpose(a, tuple([n - 1 for n in function(lengths, *args, **options).shape]))
 
     return permute
@@ -138,7 +139,7 @@ def _fliplr(m: Any) -> Any:
 
 @compose(np.rot90, inputs=lambda draw: ((draw.array(draw.shape(min_ndim=2)), draw.integer(-5, 5)), {}))
 def _rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
-    np.rot90(np.broadcast_to(np.int8(0), np.shape(m)), k, axes)  # refuses bad axes
+    np.rot90(metadata.outline(metadata.shape(m)), k, axes)  # refuses bad axes
     first, second = axes
     if k % 2 == 0:
         return np.flip(m, axes) if k % 4 else m[:]

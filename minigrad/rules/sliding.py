@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from . import metadata
 from .table import Arguments, Draw, compose, declare, whole
 
 sliding_window_view = np.lib.stride_tricks.sliding_window_view
@@ -66,8 +67,10 @@ def _mode_inputs(draw: Draw) -> Arguments:
 
 def _line(x: Any, name: str) -> Any:
     """Return one line of numbers; of a number, a line of one."""
-    if np.ndim(x) > 1 or not np.size(x):
-        raise ValueError(f"numpy.{name}: an operand has shape {np.shape(x)}; expected one axis, not empty")
+    if metadata.ndim(x) > 1 or not metadata.size(x):
+        raise ValueError(
+            f"numpy.{name}: an operand has shape {metadata.shape(x)}; expected one axis, not empty"
+        )
     return np.reshape(x, (-1,))
 
 

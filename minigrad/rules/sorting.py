@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from . import metadata
 from .reductions import axes_of, from_last, to_last
 from .table import Arguments, Draw, Rule, declare
 
@@ -66,7 +67,7 @@ def _between_ranks(
 
 def _by_line(weights: Any, a: Any, axes: tuple[int, ...]) -> Any:
     """Return weights as they go with the lines: those of one line for all of them, or each with its entry."""
-    return to_last(np.asarray(weights), axes) if np.shape(weights) == a.shape else weights
+    return to_last(np.asarray(weights), axes) if metadata.shape(weights) == a.shape else weights
 
 
 def _median(function: Callable[..., Any]) -> Rule:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
+from operator import index
 from typing import Any
 
 import numpy as np
 
+from . import metadata
 from .indexing import scatter
 from .table import Arguments, Draw, compose, declare
 
@@ -27,7 +29,7 @@ def _concatenate_call(arrays: Any, axis: Any = 0) -> Arguments:
 def _concatenate(needs: Sequence[Any], g: Any, out: Any, *arrays: Any, axis: Any) -> list[Any]:
     """Cut each operand's piece out."""
     before = () if axis is None else (slice(None),) * (axis % g.ndim)
-    lengths = [np.size(a) if axis is None else a.shape[axis] for a in arrays]
+    lengths = [metadata.size(a) if axis is None else a.shape[axis] for a in arrays]
     ends = list(accumulate(lengths))
     pieces = [
         g[(*before, slice(end - length, end))] if need else None
@@ -72,16 +74,22 @@ declare(
 )
 
 
-def _like_shape(function: Any, a: Any, *args: Any) -> Any:
-    """Return what a function makes of an array of a's shape that takes no memory."""
-    return function(np.broadcast_to(np.int8(0), np.shape(a)), *args)
+AT_LEAST = {np.atleast_1d: 1, np.atleast_2d: 2, np.atleast_3d: 3}
+"""How many axes they make sure of."""
+
+
+def _with_axes(function: Any, a: Any) -> Any:
+    """Return what np.atleast_1d, 2d or 3d make of one array, as a change of shape."""
+    if getattr(a, "ndim", 0) >= AT_LEAST[function]:
+        return a
+    return np.reshape(a, function(metadata.outline(metadata.shape(a))).shape)
 
 
 def _at_least(function: Any) -> Any:
-    """Return np.atleast_1d, 2d or 3d as a change of shape."""
+    """Return np.atleast_1d, 2d or 3d for any number of arrays."""
 
     def reshaped(*arys: Any) -> Any:
-        several = [np.reshape(a, _like_shape(function, a).shape) for a in arys]
+        several = [_with_axes(function, a) for a in arys]
         return several[0] if len(several) == 1 else type(function(0, 0))(several)
 
     return reshaped
@@ -91,7 +99,7 @@ def _some_arrays(draw: Draw) -> Arguments:
     return tuple([draw.array(draw.shape(max_ndim=2)) for _ in range(draw.integer(1, 2))]), {}
 
 
-for _function in (np.atleast_1d, np.atleast_2d, np.atleast_3d):
+for _function in AT_LEAST:
     compose(_function, inputs=_some_arrays)(_at_least(_function))
 
 
@@ -102,20 +110,20 @@ def _alike(draw: Draw) -> Arguments:
 
 @compose(np.hstack, inputs=_alike)
 def _hstack(tup: Any) -> Any:
-    arrays = [np.atleast_1d(a) for a in tup]
-    return np.concatenate(arrays, axis=0 if arrays and np.ndim(arrays[0]) == 1 else 1)
+    arrays = [_with_axes(np.atleast_1d, a) for a in tup]
+    return np.concatenate(arrays, axis=0 if arrays and arrays[0].ndim == 1 else 1)
 
 
 @compose(np.vstack, inputs=_alike)
 def _vstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
     if dtype is not None:
         raise TypeError("numpy.vstack: no backward rule with dtype; write np.vstack(arrays).astype(dtype)")
-    return np.concatenate([np.atleast_2d(a) for a in tup], axis=0)
+    return np.concatenate([_with_axes(np.atleast_2d, a) for a in tup], axis=0)
 
 
 @compose(np.dstack, inputs=_alike)
 def _dstack(tup: Any) -> Any:
-    return np.concatenate([np.atleast_3d(a) for a in tup], axis=2)
+    return np.concatenate([_with_axes(np.atleast_3d, a) for a in tup], axis=2)
 
 
 def _columns(draw: Draw) -> Arguments:
@@ -124,7 +132,7 @@ def _columns(draw: Draw) -> Arguments:
 
 @compose(np.column_stack, inputs=_columns)
 def _column_stack(tup: Any) -> Any:
-    return np.concatenate([a if np.ndim(a) > 1 else np.reshape(a, (-1, 1)) for a in tup], axis=1)
+    return np.concatenate([a if metadata.ndim(a) > 1 else np.reshape(a, (-1, 1)) for a in tup], axis=1)
 
 
 def _append_inputs(draw: Draw) -> Arguments:
@@ -149,28 +157,34 @@ def _block(arrays: Any) -> Any:
 
     def joined(x: Any, level: int) -> Any:
         if level == 0:
-            return np.reshape(x, (1,) * (ndim - np.ndim(x)) + np.shape(x))
+            return np.reshape(x, (1,) * (ndim - metadata.ndim(x)) + metadata.shape(x))
         return np.concatenate([joined(each, level - 1) for each in x], axis=-level)
 
     levels = depth(arrays)
-    ndim = max(levels, *[np.ndim(leaf) for leaf in leaves(arrays)], 0)
+    ndim = max(levels, *[metadata.ndim(leaf) for leaf in leaves(arrays)], 0)
     return joined(arrays, levels)
 
 
 @compose(np.broadcast_arrays, inputs=lambda draw: (tuple(map(draw.array, draw.broadcastable(2))), {}))
 def _broadcast_arrays(*args: Any) -> Any:
-    shape = np.broadcast_shapes(*map(np.shape, args))
+    shape = np.broadcast_shapes(*map(metadata.shape, args))
     return type(np.broadcast_arrays(0, 0))([np.broadcast_to(a, shape) for a in args])
 
 
-def _pieces(a: Any, indices: Any, axis: int, dummies: list[Any]) -> list[Any]:
-    """Cut an array along an axis, at indices or into pieces as long as these."""
-    if np.ndim(indices) == 0:
-        indices = list(accumulate([piece.shape[axis] for piece in dummies]))[:-1]
+def _pieces(function: Any, a: Any, indices_or_sections: Any, axis: int) -> list[Any]:
+    """Cut an array along an axis: at indices, or into a number of pieces, the first of them one entry longer."""
+    if metadata.ndim(indices_or_sections) == 0:
+        length, sections = a.shape[axis], index(indices_or_sections)
+        if sections < 1 or (length % sections and function is not np.array_split):
+            raise ValueError(
+                f"numpy.{function.__name__}: got {length} entries along axis {axis}, to be cut into {sections} equal "
+                "pieces; give a number that divides them, or the indices where to cut, or use numpy.array_split"
+            )
+        side, longer = divmod(length, sections)
+        indices_or_sections = [i * side + min(i, longer) for i in range(1, sections)]
     before = (slice(None),) * (axis % a.ndim)
-    return [
-        a[(*before, slice(start, end))] for start, end in zip([0, *indices], [*indices, None], strict=True)
-    ]
+    starts, ends = [0, *indices_or_sections], [*indices_or_sections, None]
+    return [a[(*before, slice(start, end))] for start, end in zip(starts, ends, strict=True)]
 
 
 def _cuts(draw: Draw) -> Any:
@@ -181,31 +195,35 @@ def _split_inputs(draw: Draw) -> Arguments:
     return (draw.array((4, *draw.shape(max_ndim=2))), _cuts(draw)), {"axis": 0}
 
 
-@compose(np.split, inputs=_split_inputs)
-def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    dummies = _like_shape(np.split, ary, indices_or_sections, axis)
-    return _pieces(ary, indices_or_sections, axis, dummies)
+def _split(function: Any) -> Any:
+    """Return np.split or np.array_split as readings of slices."""
 
-
-@compose(np.array_split, inputs=_split_inputs)
-def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    dummies = _like_shape(np.array_split, ary, indices_or_sections, axis)
-    return _pieces(ary, indices_or_sections, axis, dummies)
-
-
-def _split_along(function: Any, axis: int) -> Any:
-    """Return np.hsplit, vsplit or dsplit as readings of slices."""
-
-    def split(ary: Any, indices_or_sections: Any) -> list[Any]:
-        dummies = _like_shape(function, ary, indices_or_sections)
-        return _pieces(ary, indices_or_sections, min(axis, ary.ndim - 1), dummies)
+    def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+        return _pieces(function, ary, indices_or_sections, axis)
 
     return split
 
 
-for _split_function, _axis in ((np.vsplit, 0), (np.hsplit, 1), (np.dsplit, 2)):
-    compose(_split_function, inputs=lambda draw: ((draw.array((4, 4, 4)), _cuts(draw)), {}))(
-        _split_along(_split_function, _axis)
+for _even in (np.split, np.array_split):
+    compose(_even, inputs=_split_inputs)(_split(_even))
+
+
+def _split_along(function: Any, axis: int, least: int) -> Any:
+    """Return np.hsplit, vsplit or dsplit, of arrays of so many axes at the least, as readings of slices."""
+
+    def split(ary: Any, indices_or_sections: Any) -> list[Any]:
+        if ary.ndim < least:
+            raise ValueError(
+                f"numpy.{function.__name__}: got an array of shape {ary.shape}; expected {least} axes or more"
+            )
+        return _pieces(function, ary, indices_or_sections, min(axis, ary.ndim - 1))
+
+    return split
+
+
+for _along, *_axes in ((np.vsplit, 0, 2), (np.hsplit, 1, 1), (np.dsplit, 2, 3)):
+    compose(_along, inputs=lambda draw: ((draw.array((4, 4, 4)), _cuts(draw)), {}))(
+        _split_along(_along, *_axes)
     )
 
 
@@ -229,7 +247,7 @@ def _repeat_inputs(draw: Draw) -> Arguments:
 def _repeat(g: Any, out: Any, a: Any, repeats: Any, axis: Any = None) -> Any:
     """Add the copies of each entry up."""
     shape, at = ((a.size,), 0) if axis is None else (a.shape, axis % a.ndim)
-    if np.size(repeats) == 1:
+    if metadata.size(repeats) == 1:
         copies = int(np.ravel(repeats)[0])
         total = np.sum(np.reshape(g, (*shape[: at + 1], copies, *shape[at + 1 :])), axis=at + 1)
     else:
@@ -271,12 +289,10 @@ def _insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     if axis is None:
         arr, axis = np.ravel(arr), 0
     axis, n = axis % arr.ndim, arr.shape[axis]
-    whole = np.insert(
-        np.broadcast_to(np.int8(0), arr.shape), obj, np.broadcast_to(np.int8(0), np.shape(values)), axis
-    ).shape
+    whole = np.insert(metadata.outline(arr.shape), obj, metadata.outline(metadata.shape(values)), axis).shape
     count = whole[axis] - n
-    values = np.reshape(values, (1,) * (arr.ndim - np.ndim(values)) + np.shape(values))
-    if np.ndim(obj) == 0 and not isinstance(obj, slice):
+    values = np.reshape(values, (1,) * (arr.ndim - metadata.ndim(values)) + metadata.shape(values))
+    if metadata.ndim(obj) == 0 and not isinstance(obj, slice):
         values = np.moveaxis(values, 0, axis)
     values = np.broadcast_to(values, (*whole[:axis], count, *whole[axis + 1 :]))
     order = np.insert(np.arange(n), obj, np.arange(n, n + count))
@@ -299,9 +315,9 @@ def _delete(arr: Any, obj: Any, axis: Any = None) -> Any:
 @compose(np.resize, inputs=lambda draw: ((draw.array(), draw.choice([5, (2, 3), (4, 2), (0,)])), {}))
 def _resize(a: Any, new_shape: Any) -> Any:
     count = int(np.prod(new_shape))
-    if not np.size(a):
+    if not metadata.size(a):
         return np.reshape(np.concatenate([np.ravel(a), np.zeros(count, a.dtype)]), new_shape)
-    return np.reshape(np.ravel(a)[np.arange(count) % np.size(a)], new_shape)
+    return np.reshape(np.ravel(a)[np.arange(count) % metadata.size(a)], new_shape)
 
 
 @compose(
@@ -309,7 +325,7 @@ def _resize(a: Any, new_shape: Any) -> Any:
     inputs=lambda draw: ((draw.array((2,)), draw.array((3,))), draw.choice([{}, {"indexing": "ij"}])),
 )
 def _meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any = "xy") -> Any:
-    given = [np.broadcast_to(np.int8(0), np.shape(x)) for x in xi]
+    given = [metadata.outline(metadata.shape(x)) for x in xi]
     shapes = [each.shape for each in np.meshgrid(*given, sparse=True, indexing=indexing)]
     whole = np.broadcast_shapes(*shapes)
     thin = [np.reshape(x, shape) for x, shape in zip(xi, shapes, strict=True)]

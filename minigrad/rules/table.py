@@ -155,9 +155,11 @@ class Op:
             return self.own_bind(*args, **kwargs)
         names = self.positional_options.get(len(args))
         if names is not None:
-            if not names and self.options.issuperset(kwargs):
+            if not names and (not kwargs or self.options.issuperset(kwargs)):
                 return args, kwargs
             if not kwargs:
+                if len(names) == 1:
+                    return args[:-1], {names[0]: args[-1]}
                 return args[: self.arity], dict(zip(names, args[self.arity :], strict=True))
         return self._bind_by_name(args, kwargs)
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from . import metadata
+
 REDUCTIONS: dict[Any, Callable[..., Any]] = {
     np.add: np.sum,
     np.multiply: np.prod,
@@ -70,7 +72,7 @@ def accumulate(ufunc: Any, array: Any, axis: int = 0, dtype: Any = None) -> Any:
 
 def outer(ufunc: Any, a: Any, b: Any, **options: Any) -> Any:
     """Do as `numpy.ufunc.outer`: every entry of a with every entry of b."""
-    return ufunc(np.reshape(a, (*np.shape(a), *(1,) * np.ndim(b))), b, **options)
+    return ufunc(np.reshape(a, (*metadata.shape(a), *(1,) * metadata.ndim(b))), b, **options)
 
 
 def reduceat(ufunc: Any, array: Any, indices: Any, axis: int = 0, dtype: Any = None) -> Any:
