@@ -25,7 +25,6 @@ KINDS = {
     "constant": "its result has no gradient",
     "in place": "writes into an argument",
     "none": "has no rule and gets none",
-    "wanted": "has a derivative, and no rule yet",
     "unknown": "not in the table",
 }
 """What a function may be."""
@@ -50,7 +49,7 @@ def row(name: str, function: Any, known: Facts) -> Row:
         return Row(name, "constant", known.constant or known.discrete, known.instead)
     if known.no_gradient:
         return Row(name, "none", known.no_gradient, known.instead)
-    return Row(name, "wanted" if known.wanted else "unknown", "", known.instead)
+    return Row(name, "unknown", "", known.instead)
 
 
 def functions(module: ModuleType) -> Iterator[tuple[str, Any]]:

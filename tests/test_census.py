@@ -24,7 +24,7 @@ def test_a_name_that_is_not_known_is_found(monkeypatch):
 def test_what_has_no_gradient_says_why():
     for row in census.census():
         assert row.kind in census.KINDS
-        assert row.why or row.kind in ("rule", "composed", "wanted", "unknown"), row
+        assert row.why or row.kind in ("rule", "composed", "unknown"), row
         assert row.instead or row.kind not in ("none", "in place"), row
 
 

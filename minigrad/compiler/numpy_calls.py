@@ -11,6 +11,7 @@ import numpy as np
 
 from ..engine.arrays import STAND_INS
 from ..engine.containers import rebuilt
+from ..rules.eig import eig, eigvals
 from ..rules.elementwise import astype
 from ..rules.facts import facts
 from ..rules.indexing import getitem, setitem
@@ -229,6 +230,8 @@ CALLS: dict[Any, Callable[..., Any]] = {
     np.copy: lambda trace, a, order="K": trace.record(np.copy, a),
     np.compress: lambda trace, *args, **kwargs: compress(*args, **kwargs),
     np.extract: lambda trace, *args, **kwargs: extract(*args, **kwargs),
+    np.linalg.eig: lambda trace, a: eig(a),  # of a dtype that does not depend on values
+    np.linalg.eigvals: lambda trace, a: eigvals(a),
     np.flip: lambda trace, m, axis=None: _view(trace, np.flip, m, axis),
     np.zeros_like: _filled(0),
     np.ones_like: _filled(1),

@@ -13,11 +13,14 @@ import numpy as np
 
 from .cumulative import recurrence
 from .decompositions import eigenpairs, orthogonal_triangular, singular_triples, singular_values
+from .diagonals import on_diagonal
+from .eig import general_eigenpairs, general_eigenvalues
 from .elementwise import astype
 from .facts import named, state
 from .indexing import getitem, scatter, setitem
 from .linalg import least_squares, length, sign_and_log
 from .reductions import products_of_others
+from .shaping import padded
 
 state(
     *named(
@@ -31,10 +34,14 @@ state(
     *named(
         "reshape ravel transpose swapaxes moveaxis expand_dims squeeze broadcast_to flip roll pad concatenate"
     ),
+    *named("stack tile repeat diagonal tril triu var std"),
+    *named("sliding_window_view", np.lib.stride_tricks),
+    *named("nansum nanmean nanprod nancumsum nancumprod nanvar nanstd"),
     *named("inv solve det pinv cholesky eigvalsh", np.linalg),
     *named("fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 irfft2 fftn ifftn rfftn irfftn", np.fft),
-    *(recurrence, astype, getitem, setitem, scatter, products_of_others),
+    *(recurrence, astype, getitem, setitem, scatter, products_of_others, on_diagonal, padded),
     *(sign_and_log, least_squares, length),
+    *(general_eigenpairs, general_eigenvalues),
     *(eigenpairs, singular_triples, singular_values, orthogonal_triangular),
     complex_numbers=True,
 )

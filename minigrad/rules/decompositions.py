@@ -1,4 +1,4 @@
-"""Rules of the decompositions: cholesky, eigh, svd, qr, eig.
+"""Rules of the decompositions: cholesky, eigh, svd, qr.
 
 What NumPy returns as several arrays is one call on the tape, whose result has them side by side; the arrays are parts
 of it. Vectors are differentiated as far as they are determined: up to a sign, or, if complex, a phase, which no
@@ -49,13 +49,13 @@ declare(
 )
 
 
-def _over_gaps(m: Any, gaps: Any) -> Any:
+def over_gaps(m: Any, gaps: Any) -> Any:
     """Return m / gaps off the diagonal, which is 0; where both are 0, 0."""
     idle = np.eye(m.shape[-1], dtype=bool) | (np.equal(gaps, 0) & np.equal(m, 0))
     return np.where(idle, 0, m / np.where(idle, 1, gaps))
 
 
-def _differences(w: Any) -> Any:
+def differences(w: Any) -> Any:
     """Return w_j - w_i."""
     return np.expand_dims(w, -2) - np.expand_dims(w, -1)
 
@@ -74,7 +74,7 @@ def _eigenpairs(g: Any, out: Any, a: Any, UPLO: Any = "L") -> Any:
     infinite, with NumPy's warning. Of a, one triangle is read: the other has 0.
     """
     w, v, dw, dv = real(out[..., 0, :]), out[..., 1:, :], real(g[..., 0, :]), conj(g[..., 1:, :])
-    inner = _over_gaps(adjoint(v) @ dv, _differences(w))
+    inner = over_gaps(adjoint(v) @ dv, differences(w))
     return conj(_read((v * np.expand_dims(dw, -2) + v @ inner) @ adjoint(v), UPLO.upper() == "U"))
 
 
@@ -126,7 +126,7 @@ def _singular_triples(g: Any, out: Any, a: Any) -> Any:
     s, below = np.expand_dims(s, -2), np.expand_dims(s, -1)
     gaps = (s - below) * (s + below)
     of_u, of_v = adjoint(u) @ du, vh @ adjoint(dvh)
-    inner = _over_gaps(of_u - adjoint(of_u), gaps) * s + below * _over_gaps(of_v - adjoint(of_v), gaps)
+    inner = over_gaps(of_u - adjoint(of_u), gaps) * s + below * over_gaps(of_v - adjoint(of_v), gaps)
     if a.dtype.kind == "c":  # the phase that u and v share
         inner = inner + np.eye(u.shape[-1]) * (1j * np.imag(of_u) / s)
     total = (u * np.expand_dims(ds, -2) + u @ inner) @ vh

@@ -25,8 +25,6 @@ class Facts:
         Why it has no rule and gets none.
     instead
         What to write in its place.
-    wanted
-        Whether it has a derivative, and ought to have a rule where the table has none.
     in_place
         Whether it writes into its first argument.
     memory
@@ -48,7 +46,6 @@ class Facts:
     discrete: str = ""
     no_gradient: str = ""
     instead: str = ""
-    wanted: bool = False
     in_place: bool = False
     memory: Memory = ""
     shape_from_values: bool = False

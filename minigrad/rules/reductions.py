@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import metadata
+from .conjugates import conj
 from .table import OPS, Arguments, Draw, any_true, compose, declare, dispatched, whole
 
 
@@ -167,9 +168,9 @@ def var(
     mean: Any = None,
     correction: Any = None,
 ) -> Any:
-    """2 (a - mean) / (n - ddof): what a moves the mean by cancels. A ``mean`` that is given is a constant."""
+    """2 (a - mean)^* / (n - ddof): what a moves the mean by cancels. A ``mean`` that is given is a constant."""
     scale = 2 * _per(keep(g, axis, keepdims), _freedom(a, axis, where, ddof, correction))
-    return _chosen(scale * _deviation(a, axis, where, mean), where)
+    return _chosen(scale * conj(_deviation(a, axis, where, mean)), where)
 
 
 def std(
@@ -184,10 +185,10 @@ def std(
     mean: Any = None,
     correction: Any = None,
 ) -> Any:
-    """(a - mean) / ((n - ddof) std); at std = 0 the subgradient 0."""
+    """(a - mean)^* / ((n - ddof) std); at std = 0 the subgradient 0."""
     spread = keep(np.where(np.equal(out, 0), out.dtype.type(1), out), axis, keepdims)
     scale = _per(keep(g, axis, keepdims), _freedom(a, axis, where, ddof, correction)) / spread
-    return _chosen(scale * _deviation(a, axis, where, mean), where)
+    return _chosen(scale * conj(_deviation(a, axis, where, mean)), where)
 
 
 declare(np.var, var, inputs=spread_inputs, memory="new")

@@ -128,12 +128,8 @@ state(*named("polydiv"), no_gradient="of coefficients", instead="np.polyval of b
 state(*named("polymul"), no_gradient="of coefficients", instead="np.convolve(a, b)")
 state(*named("sort_complex real_if_close"), no_gradient="for complex numbers", instead="np.sort and np.real")
 
-# -- they have a derivative and no rule yet --------------------------------------------------------------------------
+# -- old names of functions ------------------------------------------------------------------------------------------
 
-state(
-    *named("eig eigvals", np.linalg),
-    wanted=True,
-)
 _OLD_NAMES: dict[str, Any] = {"row_stack": np.vstack, "trapz": np.trapezoid}
 for _old, _new in _OLD_NAMES.items():
     for _function in named(_old) if _old in np.__all__ else ():
