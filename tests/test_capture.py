@@ -860,3 +860,120 @@ def test_an_argument_to_be_donated_must_be_one():
     for _ in range(2):
         with pytest.raises(TypeError, match=r"donate_argnums is \(0, 1\), but <lambda> was called with 1"):
             step(X.copy())
+
+
+# In-place programs that are differentiated
+
+
+def bias_added_in_place(x, w, b):
+    out = x @ w
+    out += b
+    out *= 2.0
+    return (out**2).sum()
+
+
+def accumulated_in_a_plain_array(x, w, b):
+    total = np.zeros(2)
+    count = np.zeros(())
+    for i in range(3):
+        total += x[i, :2] * b
+        count += b[0]
+    return (total * count).sum()
+
+
+def written_at_computed_places(x, w, b):
+    t = x * 1.0
+    rows = np.argsort(x[:, 0])
+    t[np.minimum(rows, 1)] = x * b[0]  # one row twice: the last stays
+    t[np.argmax(x[:, 1])] = b[1]
+    t[rows[:2], rows[1:]] = b
+    return (t * t).sum()
+
+
+def written_where_a_mask_says(x, w, b):
+    t = x * 1.0
+    t[x > 1.0] = 0.0
+    t[x < 0.5] = b[1]
+    return (t * t * x).sum()
+
+
+@pytest.mark.parametrize(
+    ("f", "argnums"),
+    [
+        *[(bias_added_in_place, argnums) for argnums in (0, 1, 2, (0, 2), (0, 1, 2))],
+        *[(accumulated_in_a_plain_array, argnums) for argnums in (0, 2, (0, 2))],
+        *[(written_at_computed_places, argnums) for argnums in (0, (0, 2))],
+        *[(written_where_a_mask_says, argnums) for argnums in (0, (0, 2))],
+    ],
+)
+def test_in_place_programs_are_compiled_as_they_run(f, argnums):
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(3, 3)), rng.normal(size=(3, 2)), rng.normal(size=2)
+    agree(mg.value_and_grad(f, argnums), *inputs)
+    agree(f, *inputs)
+
+
+def _held(x, w, b):
+    out = x @ w
+    kept = [out]
+    out += b
+    return (kept[0] ** 2).sum()
+
+
+def _helped(x, w, b):
+    def add(p, v):
+        p += v
+
+    out = x @ w
+    add(out, b)
+    return (out**2).sum()
+
+
+def _part(x, w, b):
+    out = x @ w
+    out[0] += b
+    return (out**2).sum()
+
+
+@pytest.mark.parametrize("f", [_held, _helped, _part])
+def test_a_write_into_a_plain_array_that_others_hold_is_refused_in_the_same_words(f):
+    inputs = np.ones((3, 3)), np.ones((3, 2)), np.ones(2)
+    for differentiate in (mg.grad(f, 2), mg.jit(mg.grad(f, 2))):
+        with pytest.raises(mg.TapeError, match=r"cannot be written into a plain array.*a = mg\.tensor\(a\)"):
+            differentiate(*inputs)
+    agree(f, *inputs)
+
+
+def _plain_out(x):
+    room = np.zeros(3)
+    np.add(room, x, out=room)
+    return room * x
+
+
+def _plain_alias(x):
+    room = np.zeros(3)
+    kept = [room]
+    room += x
+    return kept[0] * x
+
+
+def _plain_rows(x):
+    room = np.zeros((2, 3))
+    for row in room:
+        row += x
+    return room
+
+
+def _plain_helper(x):
+    def add(p, v):
+        p += v
+
+    room = np.zeros(3)
+    add(room, x)
+    return room
+
+
+@pytest.mark.parametrize("f", [_plain_out, _plain_alias, _plain_rows, _plain_helper])
+def test_a_write_into_an_array_made_inside_is_never_lost(f):
+    with pytest.raises(mg.JitError, match="writes into a plain array"):
+        mg.jit(f)(np.ones(3))

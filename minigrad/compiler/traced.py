@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable, Iterator
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..engine.arrays import stands_in
+from ..engine.dispatch import fit_in_place
+from ..engine.leaving import OBJECT_HELD_BY_A_NAME, held_by_others, rebinds
+from ..engine.recording import recording
 from ..engine.tensor import Tensor
 from ..rules.facts import METHODS, facts
 from .ir import Node, added_at, cast, mapped, part, written
@@ -45,6 +49,10 @@ def _augmented(ufunc: Any) -> Callable[[Traced, Any], Any]:
     def method(self: Traced, other: Any) -> Any:
         if isinstance(self.node.value, np.generic):
             return ufunc(self, other)
+        if type(other) is Tensor and other.requires_grad and recording.get() is not None:
+            if self.base is not None or getrefcount(self) > OBJECT_HELD_BY_A_NAME:
+                raise held_by_others(ufunc)
+            return fit_in_place(ufunc(self, other), self)
         return ufunc(self, other, out=(self,))
 
     return method
@@ -208,6 +216,14 @@ class Traced(NDArrayOperatorsMixin):
                     "arguments: start from np.zeros_like(x), or np.zeros(shape) + 0 * x[0]"
                 )
             return inputs[0].become(trace.record(added_at, *inputs))
+        if out is not None and len(inputs) == 2 and out[0] is inputs[0] and type(out[0]) is np.ndarray:
+            if method == "__call__" and rebinds(out, 2):
+                value = trace.record(ufunc, *inputs, **kwargs)
+                return fit_in_place(value if out[0].ndim else np.copy(value), out[0])
+            raise JitError(
+                f"{user_line()}: {ufunc.__name__} writes into a plain array, which others may hold; write "
+                f"a = np.{ufunc.__name__}(a, x), or start from np.zeros_like(x)"
+            )
         if out is not None and (len(out) != 1 or type(out[0]) is not Traced):
             raise JitError(
                 f"{user_line()}: {ufunc.__name__} with out= writes into an array made outside of NumPy's calls; "

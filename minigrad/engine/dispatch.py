@@ -11,8 +11,8 @@ from ..rules.table import ARRAYS_OWN, OPS, Composite, Op, full_name
 from ..rules.ufunc_methods import METHODS
 from .arrays import ARRAYS, ForeignError, foreign, is_foreign, refuse_foreign
 from .calls import any_requires_grad, apply, bare, constants
-from .leaving import EXPLICITLY, rebinds
-from .recording import Array, TapeError, recording
+from .leaving import EXPLICITLY, held_by_others, rebinds
+from .recording import TapeError, recording
 from .watch import wrote
 
 
@@ -108,16 +108,13 @@ def _call_into(
     if method == "__call__" and len(inputs) == 2 and out[0] is inputs[0] and type(out[0]) is np.ndarray:
         if rebinds(out):
             return fit_in_place(ufunc(*inputs, **kwargs), out[0])
-        raise TapeError(
-            f"{full_name(ufunc)}: a tensor that requires a gradient cannot be written into a plain array, which others "
-            f"may hold; write a = np.{ufunc.__name__}(a, t), or make a tensor of the array, a = mg.tensor(a)"
-        )
+        raise held_by_others(ufunc)
     raise TapeError(
         f"{full_name(ufunc)}: out= would cut the result off from the tape; write t = np.{ufunc.__name__}(...)"
     )
 
 
-def fit_in_place(value: Any, out: Array) -> Any:
+def fit_in_place(value: Any, out: Any) -> Any:
     """Cast a value to the dtype of ``out``; raise unless its shape and a same-kind cast fit."""
     if value.shape != out.shape:
         raise ValueError(

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .recording import Array
+from ..rules.facts import facts
+from ..rules.table import full_name
+from .recording import Array, TapeError
 
 EXPLICITLY = "leave the tape explicitly: t.numpy(), t.detach(), t.item()"
 JOINED = "fill a tensor instead of an array (a = mg.tensor(a); a[i] = t), join tensors by np.stack"
@@ -19,14 +21,17 @@ INSTEAD_OF_AN_ARRAY = f"{JOINED}, or {EXPLICITLY}"
 LIBRARIES = ("numpy", "scipy", "minigrad")
 
 
-def who_asks() -> str:
-    """Return the library function that is turning a tensor into an array, and the line of the program that calls it."""
+def who_asks() -> tuple[str, str]:
+    """Return where a tensor is being turned into an array, by which library function; and what to write instead."""
     frame = sys._getframe(2)
-    name = ""
+    name, instead = "", INSTEAD_OF_AN_ARRAY
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in LIBRARIES:
-        name = f"{frame.f_globals['__name__']}.{frame.f_code.co_name}, called "
+        called, module = frame.f_code.co_name, frame.f_globals["__name__"]
+        name = "" if module.startswith("minigrad.compiler") else f"{module}.{called}, called "
+        known = facts(getattr(np, called, None)).instead
+        instead = f"write {known}, or {EXPLICITLY}" if known else INSTEAD_OF_AN_ARRAY
         frame = frame.f_back
-    return f"{name}at {frame.f_code.co_filename}:{frame.f_lineno}"
+    return f"{name}at {frame.f_code.co_filename}:{frame.f_lineno}", instead
 
 
 def is_stored() -> bool:
@@ -61,6 +66,14 @@ def _stores_back(code: CodeType, offset: int) -> bool:
     return next((name for name in after if name not in ("SWAP", "ROT_THREE")), "") == "STORE_SUBSCR"
 
 
+def held_by_others(ufunc: Any) -> TapeError:
+    """Say that a plain array cannot become a tensor in place."""
+    return TapeError(
+        f"{full_name(ufunc)}: a tensor that requires a gradient cannot be written into a plain array, which others may "
+        f"hold; write a = np.{ufunc.__name__}(a, t), or make a tensor of the array, a = mg.tensor(a)"
+    )
+
+
 class _Items:
     """Counts the references to an item that it makes, or keeps, where the item is added to in place."""
 
@@ -89,9 +102,25 @@ def _item_held_once() -> int:
 ITEM_HELD_ONCE = _item_held_once()
 
 
-def rebinds(out: tuple[Any, ...]) -> bool:
-    """Tell whether a ufunc was called by ``a += t``, and nothing but that name or place holds the array a."""
-    frame = sys._getframe(3)
+def _object_held_by_a_name() -> int:
+    """Return the count, in ``__iadd__``, for an object that a variable alone holds; 0, if two count as one."""
+    a: Any = _Items()
+    a += 1
+    b: Any = _Items()
+    other = b
+    b += 1
+    return int(a) if a < b and other else 0
+
+
+OBJECT_HELD_BY_A_NAME = _object_held_by_a_name()
+
+
+def rebinds(out: tuple[Any, ...], depth: int = 3) -> bool:
+    """Tell whether a ufunc was called by ``a += t``, and nothing but that name or place holds the array a.
+
+    ``depth`` is how many calls from here the program is.
+    """
+    frame = sys._getframe(depth)
     code = frame.f_code.co_code
     name = dis.opname[code[frame.f_lasti]]
     in_place = name.startswith("INPLACE_") or (name == "BINARY_OP" and code[frame.f_lasti + 1] >= IN_PLACE)

@@ -209,9 +209,10 @@ class Tensor(Variable, Dispatched):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if self.requires_grad and recording.get() is not None:
+            where, instead = who_asks()
             raise TapeError(
-                f"{who_asks()}: a tensor that requires a gradient became a plain array, which would cut it off "
-                f"from the tape; {INSTEAD_OF_AN_ARRAY}"
+                f"{where}: a tensor that requires a gradient became a plain array, which would cut it off from the "
+                f"tape; {instead}"
             )
         return np.array(self.data, dtype=dtype) if copy else np.asarray(self.data, dtype=dtype)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from . import metadata
-from .table import Arguments, Draw, declare, dispatched, whole
+from .table import Arguments, Draw, declare, dispatched, is_plain, whole
 
 
 def _index(draw: Draw, shape: tuple[int, ...]) -> Any:
@@ -72,8 +73,9 @@ def setitem(a: Any, value: Any, index: Any) -> Any:
 
 def _setitem(needs: Sequence[Any], g: Any, out: Any, a: Any, value: Any, index: Any) -> list[Any]:
     """Give the value the gradient where it was written; what was written over has none."""
-    part = _written(g, index)
-    if type(g) is np.ndarray and type(part) in (np.ndarray, g.dtype.type):  # neither is a stand-in
+    own = type(g) is np.ndarray and all(map(is_plain, index if isinstance(index, tuple) else (index,)))
+    part = _written(g, index, np.ndim(value)) if needs[1] else None
+    if own:
         # g's own memory: a loop that fills an array row by row copies rows alone
         part = np.array(part) if needs[1] else None
         g[index] = 0
@@ -81,14 +83,18 @@ def _setitem(needs: Sequence[Any], g: Any, out: Any, a: Any, value: Any, index: 
     return [setitem(g, 0, index) if needs[0] else None, part]
 
 
-def _written(g: Any, index: Any) -> Any:
-    """Read the gradient where value was written; of a repeated entry's values only the last has one."""
+def _written(g: Any, index: Any, ndim: int) -> Any:
+    """Read the gradient where a value of so many axes was written; of a repeated entry's only the last has one."""
+    if (
+        ndim == 0 and not is_plain(index) and index.dtype.kind == "b"
+    ):  # captured: shapes must not depend on it
+        return np.where(setitem(np.zeros_like(g, dtype=bool), True, index), g, 0)
     if not _repeats(index):
         return getitem(g, index)
     writer = np.zeros_like(g, dtype=int)
-    order = np.arange(writer[index].size).reshape(writer[index].shape)
-    writer[index] = order
-    return getitem(g, index) * (writer[index] == order)
+    shape = getitem(writer, index).shape
+    order = np.arange(math.prod(shape)).reshape(shape)
+    return getitem(g, index) * (getitem(setitem(writer, order, index), index) == order)
 
 
 def _setitem_inputs(draw: Draw) -> Arguments:

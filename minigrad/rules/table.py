@@ -298,6 +298,11 @@ ARRAYS_OWN = np.ndarray.__array_function__
 """What arrays and their subclasses that override nothing have: there is nothing to be asked."""
 
 
+def is_plain(x: Any) -> bool:
+    """Tell whether NumPy computes with x by itself: it is no tensor, and no stand-in for an array."""
+    return getattr(type(x), "__array_function__", ARRAYS_OWN) is ARRAYS_OWN
+
+
 def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:
     """Let a function of ours be overridden by its arguments, as NumPy's are (NEP 18)."""
 
@@ -305,7 +310,7 @@ def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:
     def dispatcher(*args: Any, **kwargs: Any) -> Any:
         for arg in args:
             for x in arg if type(arg) is tuple else (arg,):  # an index may be several
-                if getattr(type(x), "__array_function__", ARRAYS_OWN) is not ARRAYS_OWN:
+                if not is_plain(x):
                     return x.__array_function__(dispatcher, (type(x),), args, kwargs)
         return function(*args, **kwargs)
 
