@@ -74,7 +74,7 @@ def setitem(a: Any, value: Any, index: Any) -> Any:
 def _setitem(needs: Sequence[Any], g: Any, out: Any, a: Any, value: Any, index: Any) -> list[Any]:
     """Give the value the gradient where it was written; what was written over has none."""
     own = type(g) is np.ndarray and all(map(is_plain, index if isinstance(index, tuple) else (index,)))
-    part = _written(g, index, np.ndim(value)) if needs[1] else None
+    part = _written(g, index, metadata.ndim(value)) if needs[1] else None
     if own:
         # g's own memory: a loop that fills an array row by row copies rows alone
         part = np.array(part) if needs[1] else None
