@@ -155,18 +155,21 @@ def run(args: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         if args.out is not None:
             best = parameters(model) if solver.val_acc_history else {}
-            write(args.out, histories(args, solver, test_accuracy=None) | best)
+            write(args.out, histories(settings_of(args), solver, test_accuracy=None) | best)
         raise
     except FloatingPointError as error:
         if args.out is not None:
-            write(args.out, histories(args, solver, test_accuracy=None))
+            write(args.out, histories(settings_of(args), solver, test_accuracy=None))
         stop(1, f"training diverged: {error}")
 
     test_accuracy = solver.check_accuracy(data["X_test"], data["y_test"])
     print(f"validation accuracy: {solver.best_val_acc:.4f}")
     print(f"test accuracy: {test_accuracy:.4f}")
     if args.out is not None:
-        write(args.out, histories(args, solver, test_accuracy) | parameters(model) | pictures(solver))
+        write(
+            args.out,
+            histories(settings_of(args), solver, test_accuracy) | parameters(model) | pictures(solver),
+        )
 
 
 @contextlib.contextmanager
@@ -197,7 +200,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Stop with the message."""
-        stop(2, message)
+        stop(2, message, self.prog)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -361,25 +364,29 @@ def load(args: argparse.Namespace) -> dict[str, Any]:
         stop(2, str(error))
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, outputs: Sequence[str] = OUTPUTS, program: str = PROGRAM) -> None:
     """Make the folder, if missing; stop if no file can be written there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-        finish(folder, OUTPUTS)  # of a run that was killed while it wrote
+        finish(folder, outputs)  # of a run that was killed while it wrote
     except OSError as error:
-        stop(2, f"--out is {folder}, where no file can be written ({error.strerror}); name another folder")
+        reason = f"no file can be written ({error.strerror}); name another folder"
+        stop(2, f"--out is {folder}, where {reason}", program)
 
 
 # The results: the contents of files, by name
 
 
-def histories(args: argparse.Namespace, solver: Solver, test_accuracy: float | None) -> dict[str, bytes]:
-    """Return the settings, the losses and the accuracies, as JSON and as a table."""
+def settings_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments that decide what is trained."""
     settings = vars(args) | {"data_dir": args.data_dir and str(args.data_dir)}
-    for name in ("print_every", "quiet", "out"):
-        del settings[name]
+    return {name: value for name, value in settings.items() if name not in ("print_every", "quiet", "out")}
+
+
+def histories(settings: dict[str, Any], solver: Solver, test_accuracy: float | None) -> dict[str, bytes]:
+    """Return the settings, the losses and the accuracies, as JSON and as a table."""
     history = {
         "settings": settings,
         "loss_history": solver.loss_history,
@@ -442,21 +449,23 @@ def png(figure: Any) -> bytes:
     return file.getvalue()
 
 
-def write(folder: Path, files: dict[str, bytes]) -> None:
+def write(
+    folder: Path, files: dict[str, bytes], outputs: Sequence[str] = OUTPUTS, program: str = PROGRAM
+) -> None:
     """Replace the files of an earlier run, all at once; stop if that fails."""
     try:
-        publish(folder, files, OUTPUTS)
+        publish(folder, files, outputs)
     except OSError as error:
-        stop(1, f"{error.filename} cannot be written ({os.strerror(error.errno or 0)})")
+        stop(1, f"{error.filename} cannot be written ({os.strerror(error.errno or 0)})", program)
 
 
 # The end
 
 
-def stop(status: int, message: str) -> NoReturn:
+def stop(status: int, message: str, program: str = PROGRAM) -> NoReturn:
     """Exit after an error, told in one line."""
     line = " ".join(part.strip() for part in message.splitlines())
-    print(f"{PROGRAM}: error: {line}", file=sys.stderr)
+    print(f"{program}: error: {line}", file=sys.stderr)
     raise SystemExit(status)
 
 

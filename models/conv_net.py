@@ -43,9 +43,11 @@ def deep_scores(
     return mg.affine(X, params[f"W{last}"], params[f"b{last}"])
 
 
-def deep_objective(params: dict[str, Any], X: Any, y: Any, reg: Any, *state: Any) -> Any:
+def deep_objective(
+    params: dict[str, Any], X: Any, y: Any, reg: Any, *state: Any, label_smoothing: float = 0.0
+) -> Any:
     """Return the loss of X with labels y, the penalty of the weights included."""
-    loss = mg.softmax_cross_entropy(deep_scores(params, X, *state), y)
+    loss = mg.softmax_cross_entropy(deep_scores(params, X, *state), y, label_smoothing=label_smoothing)
     return mg.l2_regularized(loss, *[w for name, w in params.items() if name.startswith("W")], reg=reg)
 
 
@@ -137,6 +139,8 @@ class ConvNet:
         The probability to keep a feature, in (0, 1]; 1 leaves dropout out.
     reg : float
         The strength of the penalty, reg / 2 times the sum of squares of all weights.
+    label_smoothing : float
+        The part of each target that is spread over all classes, in [0, 1).
     dtype : numpy float dtype
         That of the parameters, which start as He recommends; b and beta at 0, gamma at 1.
     seed : int, optional
@@ -163,6 +167,7 @@ class ConvNet:
         num_classes: int = 10,
         dropout_keep_ratio: float = 1.0,
         reg: float = 0.0,
+        label_smoothing: float = 0.0,
         dtype: Any = np.float32,
         seed: int | None = None,
         backend: str = "jit",
@@ -175,7 +180,7 @@ class ConvNet:
         if not 0 < dropout_keep_ratio <= 1:
             raise ValueError(f"ConvNet: dropout_keep_ratio is {dropout_keep_ratio!r}; expected (0, 1]")
         rng = np.random.default_rng(seed)
-        self.reg = reg
+        self.reg, self.label_smoothing = reg, label_smoothing
         self.loss_and_grads = DEEP_BACKENDS[backend]
         self.dropout_param = {"mode": "train", "p": dropout_keep_ratio, "rng": rng.spawn(1)[0]}
         self.bn_params: list[dict[str, Any]] = []
@@ -201,4 +206,5 @@ class ConvNet:
             param["mode"] = "test" if y is None else "train"
         if y is None:
             return deep_scores(self.params, X, self.bn_params, self.dropout_param)
-        return self.loss_and_grads(self.params, X, y, self.reg, self.bn_params, self.dropout_param)
+        state = self.bn_params, self.dropout_param
+        return self.loss_and_grads(self.params, X, y, self.reg, *state, label_smoothing=self.label_smoothing)

@@ -29,9 +29,11 @@ def scores(
     return mg.affine(X, params[f"W{depth}"], params[f"b{depth}"])
 
 
-def objective(params: dict[str, Any], X: Any, y: Any, reg: Any, *state: Any) -> Any:
+def objective(
+    params: dict[str, Any], X: Any, y: Any, reg: Any, *state: Any, label_smoothing: float = 0.0
+) -> Any:
     """Return the loss of X with labels y, the penalty of the weights included."""
-    loss = mg.softmax_cross_entropy(scores(params, X, *state), y)
+    loss = mg.softmax_cross_entropy(scores(params, X, *state), y, label_smoothing=label_smoothing)
     return mg.l2_regularized(loss, *[w for name, w in params.items() if name.startswith("W")], reg=reg)
 
 
@@ -64,6 +66,8 @@ class FullyConnectedNet:
         What comes before each relu.
     reg : float
         The strength of the penalty, reg / 2 times the sum of squares of all weights (not of b, gamma and beta).
+    label_smoothing : float
+        The part of each target that is spread over all classes, in [0, 1).
     weight_scale : float, optional
         The standard deviation of the first weights; by default He's, sqrt(2 / inputs of a unit). b and beta start at 0,
         gamma at 1.
@@ -94,6 +98,7 @@ class FullyConnectedNet:
         dropout_keep_ratio: float = 1.0,
         normalization: str | None = None,
         reg: float = 0.0,
+        label_smoothing: float = 0.0,
         weight_scale: float | None = None,
         dtype: Any = np.float32,
         seed: int | None = None,
@@ -108,7 +113,7 @@ class FullyConnectedNet:
                 f"FullyConnectedNet: dropout_keep_ratio is {dropout_keep_ratio!r}; expected (0, 1]"
             )
         rng = np.random.default_rng(seed)
-        self.reg = reg
+        self.reg, self.label_smoothing = reg, label_smoothing
         self.loss_and_grads = BACKENDS[backend]
         self.dropout_param = {"mode": "train", "p": dropout_keep_ratio, "rng": rng.spawn(1)[0]}
         self.norm_params: list[dict[str, Any]] = []
@@ -140,4 +145,5 @@ class FullyConnectedNet:
                 param["mode"] = mode
         if y is None:
             return scores(self.params, X, self.norm_params, self.dropout_param)
-        return self.loss_and_grads(self.params, X, y, self.reg, self.norm_params, self.dropout_param)
+        state = self.norm_params, self.dropout_param
+        return self.loss_and_grads(self.params, X, y, self.reg, *state, label_smoothing=self.label_smoothing)

@@ -267,7 +267,7 @@ def test_label_smoothing_spreads_a_part_of_each_target_over_all_classes(data, s)
 @pytest.mark.parametrize("s", [-0.1, 1, np.nan, "0.1", None])
 def test_label_smoothing_out_of_range_is_refused(s):
     with pytest.raises(ValueError, match=r"label_smoothing is .*; expected a number in \[0, 1\)"):
-        softmax_loss(np.zeros((1, 2)), np.array([0]), s)
+        softmax_loss(np.zeros((1, 2)), np.array([0]), label_smoothing=s)
 
 
 @LOSSES

@@ -43,7 +43,7 @@ def _checked_labels(y: Any, shape: tuple[int, ...], loss: str) -> Array:
 
 
 @takes_arrays
-def softmax_loss(x: Array, y: Any, label_smoothing: float = 0.0) -> tuple[Any, Array]:
+def softmax_loss(x: Array, y: Any, *, label_smoothing: float = 0.0) -> tuple[Any, Array]:
     """Compute the mean cross-entropy of softmax(x) and its gradient, at scores of any size.
 
     Label smoothing: Szegedy et al., "Rethinking the Inception architecture for computer vision", 2016.

@@ -1,0 +1,161 @@
+"""The recipes' command line: ``python -m models.train --help``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.datasets import get_cifar10_data
+from minigrad.solver import Solver
+from minigrad.vis import plot_history
+
+from .command_line import (
+    FOLDER,
+    NATURAL,
+    Parser,
+    check_folder,
+    checked,
+    histories,
+    parameters,
+    png,
+    printed,
+    settings_of,
+    stop,
+    terminated_as_interrupted,
+    write,
+)
+from .recipes import RECIPES, Recipe, mirrored_and_shifted
+
+PROGRAM = "train"
+OUTPUTS = ("history.json", "history.csv", "params.npz", "curves.png")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train by a recipe, print the accuracies and the time, write the results; return the exit status.
+
+    It is 0; 130 when interrupted, 143 by SIGTERM; 141 when nobody reads the output any more.
+
+    Raises
+    ------
+    SystemExit
+        After ``--help``, with 0; after an error, one line on stderr, with 2 when the arguments or the data are at
+        fault, and with 1 when the training diverged or the results cannot be written.
+    """
+    args = make_parser().parse_args(argv)
+    recipe = RECIPES[args.recipe]
+    if args.epochs is not None:
+        recipe = dataclasses.replace(recipe, num_epochs=args.epochs)
+    try:
+        with terminated_as_interrupted() as terminated:
+            return printed(lambda: run(args, recipe))
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted", file=sys.stderr)
+        return 143 if terminated() else 130
+
+
+@np.errstate(over="ignore", invalid="ignore")  # the solver says when training diverges
+def run(args: argparse.Namespace, recipe: Recipe) -> None:
+    """Train, measure the best parameters on the test images once, and write the results."""
+    if args.out is not None:
+        check_folder(args.out, OUTPUTS, PROGRAM)
+    start = time.perf_counter()
+    try:
+        data = get_cifar10_data(args.data_dir, args.num_train, args.num_val, args.num_test, dtype=np.float32)
+        solver = recipe.solver(
+            data, args.seed, print_every=0, verbose=not args.quiet, progress=False if args.quiet else None
+        )
+    except (OSError, ValueError) as error:
+        stop(2, str(error), PROGRAM)
+    try:
+        solver.train()
+    except FloatingPointError as error:
+        stop(1, f"training diverged: {error}", PROGRAM)
+    accuracies = measured(solver, data)
+    minutes = (time.perf_counter() - start) / 60
+    print(f"validation accuracy: {accuracies['validation']:.4f}")
+    print(f"test accuracy: {accuracies['test']:.4f}")
+    print(f"minutes: {minutes:.1f}")
+    if args.out is not None:
+        settings = settings_of(args) | recipe.settings()
+        files = histories(settings, solver, accuracies["test"]) | parameters(solver.model) | curves(solver)
+        write(args.out, files, OUTPUTS, PROGRAM)
+
+
+def measured(solver: Solver, data: dict[str, Any]) -> dict[str, float]:
+    """Return the accuracies of the best parameters, over views of each image."""
+    solver.model.views = mirrored_and_shifted  # type: ignore[attr-defined]  # it is an OnFeatures
+    return {
+        name: solver.check_accuracy(data[f"X_{part}"], data[f"y_{part}"])
+        for name, part in (("validation", "val"), ("test", "test"))
+    }
+
+
+def curves(solver: Solver) -> dict[str, bytes]:
+    """Return the learning curves; none, and a hint, without matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        print(f'{PROGRAM}: curves.png needs matplotlib: pip install -e ".[plot]"', file=sys.stderr)
+        return {}
+    figure = Figure(figsize=(8, 8), layout="constrained")
+    plot_history(solver, figure.subplots(2))
+    return {"curves.png": png(figure)}
+
+
+def make_parser() -> Parser:
+    """Return the parser of all flags."""
+    count = checked(int, lambda n: n >= 1, "an integer of at least 1")
+    parser = Parser(
+        prog=PROGRAM,
+        usage="python -m models.train --recipe NAME [options]",
+        description="Train a net on CIFAR-10 by a recipe, in at most a quarter of an hour on two cores; print its\n"
+        "accuracy on validation and test images, with the parameters that did best on validation.",
+        epilog="\n".join(f"{name:11}{recipe.summary}" for name, recipe in RECIPES.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--recipe", choices=RECIPES, required=True, help="see below")
+    parser.add_argument(
+        "--data-dir",
+        type=FOLDER,
+        metavar="DIR",
+        help="the folder cifar-10-batches-py or its parent (default: what the environment variable "
+        "CIFAR10_DIR names, or else the cache folder)",
+    )
+    parts = (("train", "training", 45000), ("val", "validation", 5000), ("test", "test", 5000))
+    for name, part, number in parts:
+        parser.add_argument(
+            f"--num-{name}",
+            type=count,
+            metavar="N",
+            default=number,
+            help=f"{part} images (default: %(default)s)",
+        )
+    parser.add_argument("--epochs", type=count, metavar="N", help="epochs, other than the recipe's")
+    parser.add_argument(
+        "--seed",
+        type=NATURAL,
+        default=0,
+        metavar="N",
+        help="of the first weights, the minibatches and their augmentation; the same seed gives the same run "
+        "(default: %(default)s)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="print the accuracies and the minutes only")
+    parser.add_argument(
+        "--out",
+        type=FOLDER,
+        metavar="DIR",
+        help="write history.json with the settings, history.csv, params.npz and, if matplotlib is installed, "
+        "curves.png there; those of an earlier run are replaced",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
