@@ -11,6 +11,8 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 
+from .suspension import leaks_to_caller
+
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 Leaf: TypeAlias = Any
 """A tensor that requires a gradient and that no call made; the engine below tensors does not look into it."""
@@ -58,6 +60,19 @@ class Mode:
         raise NotImplementedError
 
     def __enter__(self) -> None:
+        """Enter the block.
+
+        Raises
+        ------
+        RuntimeError
+            In a generator that yields inside of it, whose caller would be in the mode too.
+        """
+        if leaks_to_caller():
+            name = type(self).__name__
+            raise RuntimeError(
+                f"{name}: this generator yields inside of `with mg.{name}():`, where its caller would be in that mode "
+                "too; yield after the block, or decorate a context manager with contextlib.contextmanager"
+            )
         self._before.append(recording.set(self.mode()))
 
     def __exit__(self, *error: object) -> None:
@@ -98,8 +113,13 @@ RUN_LATER = {
 class no_grad(Mode):
     """Record nothing inside: results are constants, and tensors may be updated in place.
 
-    A context manager and a decorator; per thread. A generator that yields inside the block turns recording off
-    for its caller as well, until it is resumed and leaves the block: yield after the block.
+    A context manager and a decorator; per thread.
+
+    Raises
+    ------
+    RuntimeError
+        In a generator that yields inside the block: recording would be off for its caller, too. One that is run
+        by `contextlib.contextmanager` may.
     """
 
     def mode(self) -> None:
