@@ -83,7 +83,7 @@ def of_arrays(
     """
     places = float_places(args) if places is None else places
     found = [args[i][j] if isinstance(args[i], list) else args[i] for i, j in places]
-    is_complex = any(map(_is_complex, found)) or any(map(_is_complex, parts(function(*args, **options))))
+    split = any(map(_is_complex, found))
 
     def f(*arrays: Any) -> Any:
         full = [list(arg) if isinstance(arg, list) else arg for arg in args]
@@ -97,7 +97,10 @@ def of_arrays(
             else:
                 full[i] = x
         out = function(*full, **options)
-        return [part for each in parts(out) for part in _real_parts(each)] if is_complex else out
+        nonlocal split
+        if not any(map(_is_complex, arrays)):  # as in the complex step
+            split = split or any(map(_is_complex, parts(out)))
+        return [part for each in parts(out) for part in _real_parts(each)] if split else out
 
     f.__name__ = function.__name__
     return f, [part for x in found for part in _real_parts(x)]

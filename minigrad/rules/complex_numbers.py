@@ -18,7 +18,8 @@ from .eig import general_eigenpairs, general_eigenvalues
 from .elementwise import astype
 from .facts import named, state
 from .indexing import getitem, scatter, setitem
-from .linalg import least_squares, length, sign_and_log
+from .least_squares import least_squares
+from .linalg import length, sign_and_log
 from .reductions import products_of_others
 from .shaping import padded
 

@@ -16,7 +16,7 @@ from .linalg import named, tall_or_wide, transposed
 from .table import Arguments, Draw, compose, declare, whole
 
 
-def _read(g: Any, upper: bool = False) -> Any:
+def of_triangle(g: Any, upper: bool = False) -> Any:
     """Return the gradient of the triangle that is read of a Hermitian matrix, given that of the whole; else 0."""
     n = g.shape[-1]
     below = np.tri(n, k=-1, dtype=bool)
@@ -24,7 +24,7 @@ def _read(g: Any, upper: bool = False) -> Any:
     return np.where(below.T if upper else below, both, np.where(np.eye(n, dtype=bool), both / 2, 0))
 
 
-def _definite(draw: Draw) -> Any:
+def definite(draw: Draw) -> Any:
     """Draw matrices whose lower triangle is that of a positive definite one with eigenvalues well apart."""
     n = draw.integer(1, 3)
     x = draw.array((*draw.choice([(), (), (2,), (0,)]), n, n), -0.4, 0.4)
@@ -39,13 +39,13 @@ def _cholesky(g: Any, out: Any, a: Any, upper: bool = False) -> Any:
     inner = half * (adjoint(low) @ g)
     inner = (inner + adjoint(inner)) / 2
     high = adjoint(low)
-    return conj(_read(np.linalg.solve(high, adjoint(np.linalg.solve(high, inner))), upper))
+    return conj(of_triangle(np.linalg.solve(high, adjoint(np.linalg.solve(high, inner))), upper))
 
 
 declare(
     np.linalg.cholesky,
     _cholesky,
-    inputs=lambda draw: ((_definite(draw),), {"upper": draw.choice([False, True])}),
+    inputs=lambda draw: ((definite(draw),), {"upper": draw.choice([False, True])}),
 )
 
 
@@ -75,11 +75,11 @@ def _eigenpairs(g: Any, out: Any, a: Any, UPLO: Any = "L") -> Any:
     """
     w, v, dw, dv = real(out[..., 0, :]), out[..., 1:, :], real(g[..., 0, :]), conj(g[..., 1:, :])
     inner = over_gaps(adjoint(v) @ dv, differences(w))
-    return conj(_read((v * np.expand_dims(dw, -2) + v @ inner) @ adjoint(v), UPLO.upper() == "U"))
+    return conj(of_triangle((v * np.expand_dims(dw, -2) + v @ inner) @ adjoint(v), UPLO.upper() == "U"))
 
 
 def _triangle(draw: Draw) -> Arguments:
-    return (_definite(draw),), {"UPLO": draw.choice(["L", "U"])}
+    return (definite(draw),), {"UPLO": draw.choice(["L", "U"])}
 
 
 declare(eigenpairs, _eigenpairs, inputs=_triangle)
@@ -94,7 +94,7 @@ def _eigh(a: Any, UPLO: Any = "L") -> Any:
 def _eigvalsh(g: Any, out: Any, a: Any, UPLO: Any = "L") -> Any:
     """V diag(dw) v^H; the vectors are computed here."""
     v = np.linalg.eigh(a, UPLO)[1]
-    return conj(_read((v * np.expand_dims(g, -2)) @ adjoint(v), UPLO.upper() == "U"))
+    return conj(of_triangle((v * np.expand_dims(g, -2)) @ adjoint(v), UPLO.upper() == "U"))
 
 
 declare(np.linalg.eigvalsh, _eigvalsh, inputs=_triangle)
@@ -104,25 +104,57 @@ declare(np.linalg.eigvalsh, _eigvalsh, inputs=_triangle)
 
 
 @whole(memory="new")
-def singular_triples(a: Any) -> Any:
-    """Return a column a singular value: the left vector, the value, and the conjugate of the right vector."""
-    u, s, vh = np.linalg.svd(a, full_matrices=False)
-    return np.concatenate([u, s[..., None, :].astype(u.dtype), vh.swapaxes(-1, -2)], axis=-2)
+def singular_triples(a: Any, full_matrices: bool = False) -> Any:
+    """Return a column a singular value: the left vector, the value, and the conjugate of the right vector.
+
+    With ``full_matrices`` there are more columns, for the vectors of a basis without a singular value.
+    """
+    parts = np.linalg.svd(a, full_matrices=full_matrices)
+    u, s, v = parts.U, parts.S[..., None, :].astype(a.dtype), parts.Vh.swapaxes(-1, -2)
+    count = max(u.shape[-1], v.shape[-1])
+    idle = [np.zeros((*x.shape[:-1], count - x.shape[-1]), x.dtype) for x in (u, s, v)]
+    return np.concatenate(
+        [np.concatenate(pair, axis=-1) for pair in zip((u, s, v), idle, strict=True)], axis=-2
+    )
 
 
-def _parts(x: Any, m: int) -> tuple[Any, Any, Any]:
-    return x[..., :m, :], real(x[..., m, :]), transposed(x[..., m + 1 :, :])
+def _parts(x: Any, m: int, n: int) -> tuple[Any, Any, Any]:
+    return x[..., :m, :m], real(x[..., m, : min(m, n)]), transposed(x[..., m + 1 :, :n])
 
 
-def _singular_triples(g: Any, out: Any, a: Any) -> Any:
+@whole(checks=True)
+def whatever_the_basis(inner: Any, size: Any) -> np.bool_:
+    """Refuse the gradient of a loss that depends on which vectors complete a basis: inner is then not Hermitian."""
+    apart = np.max(np.abs(inner - np.conj(np.swapaxes(inner, -1, -2))), initial=0)
+    if apart > np.finfo(inner.dtype).eps ** 0.5 * np.max(np.abs(size), initial=0):
+        raise ValueError(
+            "numpy.linalg.svd: the loss depends on which vectors complete the basis; these have no gradient: let it "
+            "depend on the space they span alone, u[:, k:] @ u[:, k:].T, or write full_matrices=False"
+        )
+    return np.bool_(True)
+
+
+def _without_rest(u: Any, du: Any, k: int) -> tuple[Any, Any]:
+    """Return the first k vectors, and what the gradient of the others, which turn against them, adds to theirs."""
+    if u.shape[-1] == k:
+        return u, du
+    u, rest, du, drest = u[..., :k], u[..., k:], du[..., :k], du[..., k:]
+    whatever_the_basis(adjoint(rest) @ drest, drest)
+    return u, du - rest @ adjoint(drest) @ u
+
+
+def _singular_triples(g: Any, out: Any, a: Any, full_matrices: bool = False) -> Any:
     """Wan & Zhang (2019), Automatic differentiation for complex valued SVD.
 
-    Of equal singular values, and of zeros, only functions that do not tell them apart have a gradient; a vector's is
+    Vectors without a singular value turn with the others: only the space they span has a gradient. Of equal singular
+    values, and of zeros, only functions that do not tell them apart have a gradient; a vector's is
     infinite, with NumPy's warning.
     """
     m, n = a.shape[-2:]
-    u, s, vh = _parts(out, m)
-    du, ds, dvh = _parts(conj(g), m)
+    u, s, vh = _parts(out, m, n)
+    du, ds, dvh = _parts(conj(g), m, n)
+    u, du = _without_rest(u, du, min(m, n))
+    vh, dvh = map(adjoint, _without_rest(adjoint(vh), adjoint(dvh), min(m, n)))
     s, below = np.expand_dims(s, -2), np.expand_dims(s, -1)
     gaps = (s - below) * (s + below)
     of_u, of_v = adjoint(u) @ du, vh @ adjoint(dvh)
@@ -156,21 +188,32 @@ declare(singular_values, _singular_values, inputs=lambda draw: ((tall_or_wide(dr
 
 
 def _svd_inputs(draw: Draw) -> Arguments:
-    return (tall_or_wide(draw),), {"full_matrices": False, "compute_uv": draw.choice([True, False])}
+    hermitian = draw.choice([False, False, True])
+    x = definite(draw) if hermitian else tall_or_wide(draw)
+    if hermitian and draw.choice([False, True]):
+        x = (x * np.where(np.arange(x.shape[-1]) % 2, -1, 1)).astype(x.dtype)
+    full = x.shape[-1] == x.shape[-2] and draw.choice([False, True])
+    return (x,), {"full_matrices": full, "compute_uv": draw.choice([True, False]), "hermitian": hermitian}
 
 
 @compose(np.linalg.svd, inputs=_svd_inputs)
 def _svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
     if hermitian:
-        raise TypeError("numpy.linalg.svd: no backward rule with hermitian=True; write np.linalg.eigh(a)")
+        return _of_hermitian(a, compute_uv)
     if not compute_uv:
         return singular_values(a)
-    if full_matrices and a.shape[-1] != a.shape[-2]:
-        raise TypeError(
-            f"numpy.linalg.svd: the vectors that complete a basis, for shape {a.shape}, have no gradient; write "
-            "full_matrices=False"
-        )
-    return named(np.linalg.svd)(*_parts(singular_triples(a), a.shape[-2]))
+    full = full_matrices and a.shape[-1] != a.shape[-2]
+    return named(np.linalg.svd)(*_parts(singular_triples(a, full_matrices=full), *a.shape[-2:]))
+
+
+def _of_hermitian(a: Any, compute_uv: bool) -> Any:
+    """The singular values are the eigenvalues' sizes, the largest first."""
+    if not compute_uv:
+        return np.sort(np.abs(np.linalg.eigvalsh(a)))[..., ::-1]
+    w, u = np.linalg.eigh(a)
+    order = np.argsort(np.abs(w))[..., ::-1]
+    w, u = np.take_along_axis(w, order, axis=-1), np.take_along_axis(u, np.expand_dims(order, -2), axis=-1)
+    return named(np.linalg.svd)(u, np.abs(w), adjoint(u * np.expand_dims(np.sign(w), -2)))
 
 
 @compose(np.linalg.svdvals, inputs=lambda draw: ((tall_or_wide(draw),), {}))

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .conjugates import adjoint, conj, real
+from .conjugates import conj, real
 from .facts import state
-from .table import OPS, Arguments, Composite, Draw, compose, declare, whole
+from .table import Arguments, Draw, compose, declare, whole
 
 
 def transposed(x: Any) -> Any:
@@ -101,9 +101,6 @@ def _slogdet(a: Any) -> Any:
     return named(np.linalg.slogdet)(both[0], real(both[1]))
 
 
-# -- without an inverse ----------------------------------------------------------------------------------------------
-
-
 def tall_or_wide(draw: Draw) -> Any:
     """Draw matrices of full rank whose singular values are well apart."""
     m, n = draw.integer(1, 3), draw.integer(1, 3)
@@ -111,70 +108,6 @@ def tall_or_wide(draw: Draw) -> Any:
     x = draw.array((*batch, m, n), -0.4, 0.4)
     return (x + np.eye(m, n) * (1.0 + 2.0 * np.arange(n))).astype(x.dtype)
 
-
-def _pinv(g: Any, out: Any, a: Any, rcond: Any = None, rtol: Any = None) -> Any:
-    """Golub & Pereyra (1973), equation 4.12; it holds while the rank stays."""
-    g, p = conj(g), out
-    own = p @ adjoint(p)
-    m, n = a.shape[-2:]
-    left, right = np.eye(m, dtype=a.dtype) - a @ p, np.eye(n, dtype=a.dtype) - p @ a
-    toward = -adjoint(p) @ g @ adjoint(p)
-    toward = toward + left @ (adjoint(g) @ own)
-    return conj(toward + adjoint(p) @ p @ adjoint(g) @ right)
-
-
-declare(np.linalg.pinv, _pinv, inputs=lambda draw: ((tall_or_wide(draw),), {}))
-
-
-@whole(memory="new")
-def least_squares(a: Any, b: Any) -> Any:
-    """Return the solution that `numpy.linalg.lstsq` finds; refuse a rank that moves with the last bit."""
-    solution, _, rank, _ = np.linalg.lstsq(a, b, rcond=None)
-    if rank < min(a.shape):
-        raise np.linalg.LinAlgError(
-            f"numpy.linalg.lstsq: a of shape {a.shape} has rank {rank}, where the solution has no gradient; "
-            "add a multiple of the identity to a^T a, and solve"
-        )
-    return solution
-
-
-def _columns(x: Any) -> Any:
-    return np.reshape(x, (x.shape[0], -1 if x.size else 0)) if x.ndim == 1 else x
-
-
-def _lstsq_inputs(draw: Draw) -> Arguments:
-    m, n = draw.integer(1, 3), draw.integer(1, 3)
-    a = (draw.array((m, n), -0.4, 0.4) + np.eye(m, n) * (1.0 + 2.0 * np.arange(n))).astype(
-        draw.array(()).dtype
-    )
-    return (a, draw.array((m, *draw.choice([(), (2,)])))), {}
-
-
-declare(
-    least_squares,
-    lambda g, out, a, b: _pinv(_columns(g) @ transposed(_columns(b)), np.linalg.pinv(a), a),
-    lambda g, out, a, b: transposed(np.linalg.pinv(a)) @ g,
-    inputs=_lstsq_inputs,
-)
-
-
-def _lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
-    """The solution, the sums of squares left, the rank, the singular values; a has full rank."""
-    if rcond is not None:
-        raise TypeError("numpy.linalg.lstsq: no backward rule with rcond; write pinv(a, rcond) @ b")
-    solution = least_squares(a, b)
-    left = np.sum(np.square(np.abs(_columns(b - a @ solution))), axis=0)
-    m, n = a.shape
-    return solution, left if m > n else left[:0], min(m, n), np.linalg.svd(a, compute_uv=False)
-
-
-def lstsq(a: Any, b: Any) -> Any:
-    """Return all results of `numpy.linalg.lstsq` that are of floats."""
-    solution, left, _, values = np.linalg.lstsq(a, b, rcond=None)
-    return [solution, left, values]
-
-
-OPS[np.linalg.lstsq] = Composite(lstsq, _lstsq, _lstsq_inputs)
 
 # -- norms -----------------------------------------------------------------------------------------------------------
 
