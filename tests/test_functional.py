@@ -276,3 +276,35 @@ def test_second_derivatives_go_through_what_was_written_over():
     x = np.array([0.5, 2.0, -1.5])
     diagonal = [6 * x[0] + 30 * x[0] ** 4, 0.0, 6 * x[2]]
     np.testing.assert_allclose(mg.hessian(f)(x), np.diag(diagonal), rtol=1e-12)
+
+
+@pytest.mark.parametrize("transform", [mg.grad, lambda f: mg.jit(mg.grad(f)), mg.jit])
+@pytest.mark.parametrize("method", ["entry", "fill", "fromiter"])
+def test_an_entry_of_a_plain_array_does_not_take_a_tensor(transform, method):
+    """NumPy's "setting an array element with a sequence" would not say why."""
+
+    def f(x):
+        out = np.zeros(2)
+        if method == "entry":
+            out[0] = x[0]
+        elif method == "fill":
+            out.fill(x[1])
+        else:
+            out = np.fromiter((each for each in x), float)
+        return (out * x).sum()
+
+    with pytest.raises(TypeError, match=r"array\[i\] = [tx] \(or array.fill, np.fromiter\) would"):
+        transform(f)(np.ones(2))
+
+
+def test_errors_of_the_function_keep_their_cause():
+    def f(x):
+        try:
+            raise KeyError("first")
+        except KeyError as error:
+            raise ValueError("second") from error
+
+    for transform in (mg.grad, mg.jit):
+        with pytest.raises(ValueError, match="second") as raised:
+            transform(f)(np.ones(2))
+        assert isinstance(raised.value.__cause__, KeyError)

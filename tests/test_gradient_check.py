@@ -117,3 +117,25 @@ def test_check_grads_sees_second_derivatives():
 def test_an_order_that_is_not_known_is_refused():
     with pytest.raises(ValueError, match="order is 3"):
         check_grads(np.sin, np.ones(2), order=3)
+
+
+def test_functions_of_nested_arrays_that_return_such():
+    params = {"w": np.array([[0.3, -0.7]]), "b": [np.array([0.2]), np.array(1.5)]}
+
+    def f(p, scale):
+        return {"out": np.tanh(p["w"] * scale) + p["b"][0], "rest": (p["b"][1] ** 3, p["w"].sum())}
+
+    report = check_grads(f, params, 2.0, order=2)
+    assert report.ways == ("tape", "finite differences", "complex step")
+    cube = mg.rule(lambda x: x**3, lambda g, out, x: g * x**2)
+    with pytest.raises(GradientMismatch, match=r"input 0\['b'\]\[1\] is wrong at index \(\)"):
+        check_grads(lambda p: {"out": cube(p["b"][1])}, params)
+    assert check_grads(lambda x: x * 2, [1.0, 2.0]).error < 1e-8  # a list of numbers is an array
+
+
+def test_outputs_in_a_list_are_refused_as_by_the_layer():
+    for forward in (lambda x: ([x * 2], x), lambda x: [x * 2, x]):
+        pair = forward, lambda dout, cache: dout * 2
+        for layer in (pair, mg.layer(*pair)):
+            with pytest.raises(TypeError, match="the forward returned"):
+                check_layer(layer, np.ones(3))

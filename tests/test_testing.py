@@ -301,3 +301,11 @@ def test_inputs_that_are_none_are_refused():
         gradient_property(scale_forward, scale_backward)
     with pytest.raises(TypeError, match="does not say how its inputs are drawn"):
         layers_inputs(mg.layer(scale_forward, scale_backward))
+
+
+@pytest.mark.parametrize("shape", [3, None, ["n d"], ("n", "d")])
+def test_a_shape_that_is_no_text(shape):
+    with pytest.raises(
+        TypeError, match=r'arrays_for: got .* as a shape; expected the names of its axes, as "n d"'
+    ):
+        arrays_for(shape)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.containers import CONTAINERS, children_of, map_tree
 from ..engine.derivatives import grad
 from ..engine.layer import Layer
 from ..engine.recording import Array
@@ -199,9 +200,9 @@ def check_grads(
     Parameters
     ----------
     f
-        A function of arrays; its result is an array, a number or a list of them.
+        A function of arrays, or of nested dicts, lists and tuples of them; it returns such, or a number.
     *args
-        Arrays; the check runs in float64, and integers are not differentiated.
+        Its arguments; the check runs in float64, and integers are not differentiated.
     order : {1, 2}
         2: the gradient of the gradient too, in a random direction.
     seed : int
@@ -219,31 +220,61 @@ def check_grads(
     if order not in (1, 2):
         raise ValueError(f"check_grads: order is {order!r}; expected 1 or 2")
     name = getattr(f, "__name__", type(f).__name__)
-    given, floats = as_arrays(name, args)
+    labels, leaves = _leaves_of(args)
+    given, floats = as_arrays(name, leaves)
+    places = [labels[i] for i in floats]
     arrays = [np.array(given[i], np.float64) for i in floats]
 
     def moving(*xs: Any) -> Any:
         full = list(given)
         for i, x in zip(floats, xs, strict=True):
             full[i] = x
-        return f(*full)
+        each = iter(full)
+        out = f(*[map_tree(next, each, x) if _is_nested(x) else next(each) for x in args])
+        return _leaves_of((out,))[1] if _is_nested(out) else out
 
     rng = np.random.default_rng(seed)
     shapes = [np.shape(out) for out in parts(moving(*arrays))]
     dout = np.asarray(rng.standard_normal(sum(int(np.prod(shape)) for shape in shapes)))
-    report = _check_tape(name, floats, moving, arrays, dout)
+    report = _check_tape(name, places, moving, arrays, dout)
     if order == 2 and not report.problems:
         first = grad(lambda *xs: _weighted(moving(*xs), split(dout, shapes)), tuple(range(len(arrays))))
         direction: Array = rng.standard_normal(sum(x.size for x in arrays))
         # The tape's second derivative against differences of its first, which was found right above.
-        second = _check_tape(f"gradient of {name}", floats, first, arrays, direction, analytic=False)
+        second = _check_tape(f"gradient of {name}", places, first, arrays, direction, analytic=False)
         report = replace(second, ways=report.ways, error=max(report.error, second.error), ulps=report.ulps)
     return _done(report, raise_on_error)
 
 
+def _is_nested(x: Any) -> bool:
+    """Tell whether an argument or a result is a container of arrays; a list of numbers is an array."""
+    if isinstance(x, (list, tuple)):
+        return any(hasattr(each, "dtype") or _is_nested(each) for each in x)
+    return isinstance(x, dict) or type(x) in CONTAINERS
+
+
+def _leaves_of(args: Sequence[Any]) -> tuple[list[str], list[Any]]:
+    """Return the leaves of nested arguments in order, each with its place: ``0``, ``1['w']``."""
+    labels: list[str] = []
+    leaves: list[Any] = []
+
+    def visit(label: str, x: Any) -> None:
+        if not _is_nested(x):
+            labels.append(label)
+            leaves.append(x)
+            return
+        children = children_of(x) if type(x) in CONTAINERS else x
+        for key, each in children.items() if isinstance(children, dict) else enumerate(children):
+            visit(f"{label}[{key!r}]", each)
+
+    for i, x in enumerate(args):
+        visit(str(i), x)
+    return labels, leaves
+
+
 def _check_tape(
     name: str,
-    places: Sequence[int],
+    places: Sequence[str],
     f: Callable[..., Any],
     arrays: list[Array],
     dout: Array,

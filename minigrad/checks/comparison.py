@@ -85,7 +85,7 @@ class Comparison:
 
     name: str
     names: Sequence[str]
-    places: Sequence[int]
+    places: Sequence[int | str]
     f: Callable[..., Any]
     arrays: Sequence[Array]
     dout: Array

@@ -162,14 +162,18 @@ class LayerCall:
         """Call the forward, with its own copy of dicts and generators; return its outputs, and the cache."""
         own = [copy.deepcopy(x) if isinstance(x, (dict, *GENERATORS)) else x for x in inputs]
         returned = self.layer.forward(*own, **copy.deepcopy(self.options))
-        if not (isinstance(returned, (tuple, list)) and len(returned) > 1):
+        if not (isinstance(returned, tuple) and len(returned) > 1):
             kept = inspect.ismethod(self.layer.forward)
             raise TypeError(
                 f"{self.name}: the forward returned {type(returned).__name__}; expected (out, cache)"
                 + ("; a layer that keeps its cache in self returns it instead" if kept else "")
             )
         *outs, cache = returned
-        self.as_tuple = len(outs) == 1 and isinstance(outs[0], (tuple, list))
+        if any(isinstance(out, list) for out in outs):
+            raise TypeError(
+                f"{self.name}: the forward returned a list as its output; expected an array, or a tuple of them"
+            )
+        self.as_tuple = len(outs) == 1 and isinstance(outs[0], tuple)
         outs = list(outs[0]) if self.as_tuple else outs
         return [out if hasattr(out, "dtype") else np.asarray(out) for out in outs], cache
 

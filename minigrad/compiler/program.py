@@ -17,6 +17,7 @@ import numpy as np
 
 from ..engine.containers import CONTAINERS, children_of, map_tree
 from ..engine.ownership import BASE_HELD_ONCE
+from ..engine.recording import TapeError
 from ..engine.tensor import Tensor
 from ..pictures.tape import Tape
 from .ir import CONSTANT, Node, checks_first, mapped
@@ -161,7 +162,9 @@ def run(
         result = f(*given, **options)
     except ValueError as error:  # NumPy's "setting an array element with a sequence"
         cause = error.__cause__ or error.__context__
-        raise cause if isinstance(cause, JitError) else error from None
+        if isinstance(cause, (JitError, TapeError)):
+            raise cause from None
+        raise
     left: list[Any] = []
     map_tree(list.append, left, (given, options))
     if [id(x) for x in left if isinstance(x, (Traced, TracedGenerator))] != [id(x) for x in made]:

@@ -13,7 +13,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..engine.arrays import stands_in
 from ..engine.dispatch import fit_in_place
-from ..engine.leaving import OBJECT_HELD_BY_A_NAME, held_by_others, rebinds
+from ..engine.leaving import OBJECT_HELD_BY_A_NAME, held_by_others, is_stored, rebinds
 from ..engine.recording import recording
 from ..engine.tensor import Tensor
 from ..rules.facts import METHODS, facts
@@ -66,6 +66,9 @@ ARRAY = (
     "keep the array, and call NumPy's functions on it: np.stack([…]) for np.array([…]), np.take(table, i, axis=0) for "
     "table[i], y[:, None] == np.arange(C) for a one-hot matrix, np.zeros_like(x) for an array to write into, "
     "x + np.zeros(shape) for np.full"
+)
+FILLED = (
+    "fill an array made of the arguments, np.zeros_like(x) or np.zeros(shape) + 0 * x[0], or join by np.stack"
 )
 FORMATTED = "return the number, and format it outside"
 
@@ -168,7 +171,16 @@ class Traced(NDArrayOperatorsMixin):
     __hash__ = object.__hash__
 
     __bool__ = _refuse("a condition (if, while, and, or, not)", BRANCH)
-    __float__ = _refuse("float()", NUMBER)
+
+    def __float__(self) -> float:
+        if is_stored(2):
+            raise JitError(
+                f"{user_line()}: array[i] = x (or array.fill, np.fromiter) would need the value of an array that the "
+                f"compiled function has not yet; {FILLED}"
+            )
+        return float(self._refused_float())
+
+    _refused_float = _refuse("float()", NUMBER)
     __int__ = _refuse("int()", NUMBER)
     __complex__ = _refuse("complex()", NUMBER)
     __index__ = _refuse(

@@ -13,7 +13,7 @@ from ..rules.elementwise import POSITIVE
 from .arrays import as_array, refuse_foreign
 from .calls import NO_OPTIONS, lift
 from .containers import map_tree
-from .recording import RECORD, Call, differentiated, next_number, recording
+from .recording import RECORD, Call, TapeError, differentiated, next_number, recording
 from .tensor import Tensor
 from .walk import ancestors, walk_back
 
@@ -138,6 +138,10 @@ def recorded(
     differentiated.update(targets)
     try:
         return f(*inputs, **kwargs)
+    except ValueError as error:  # NumPy's "setting an array element with a sequence", of our own error
+        if isinstance(error.__cause__, TapeError):
+            raise error.__cause__ from None
+        raise
     finally:
         differentiated.difference_update(targets)
         if mode is not None:

@@ -34,9 +34,12 @@ def who_asks() -> tuple[str, str]:
     return f"{name}at {frame.f_code.co_filename}:{frame.f_lineno}", instead
 
 
-def is_stored() -> bool:
-    """Tell whether the program is at ``array[i] = t`` or alike: NumPy then asks t for a float, as ``float(t)`` does."""
-    frame = sys._getframe(3)
+def is_stored(depth: int = 3) -> bool:
+    """Tell whether the program is at ``array[i] = t`` or alike: NumPy then asks t for a float, as ``float(t)`` does.
+
+    ``depth`` is how many calls from here the program is.
+    """
+    frame = sys._getframe(depth)
     return _stores(frame.f_code, frame.f_lasti)
 
 

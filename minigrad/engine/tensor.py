@@ -218,15 +218,15 @@ class Tensor(Variable, Dispatched):
 
     def _number(self, kind: str) -> Any:
         if self.requires_grad and recording.get() is not None:
-            if self._call is not None and differentiated and depends_on(self._call, differentiated):
-                raise TapeError(
-                    f"{kind}() of a tensor inside grad would cut it off from the tape; keep the tensor, or "
-                    f"{EXPLICITLY}. If this was array[i] = t: {INSTEAD_OF_AN_ARRAY}"
-                )
             if is_stored():
                 raise TapeError(
                     "array[i] = t (or array.fill, np.fromiter) would cut the tensor t, which requires a gradient, off "
                     f"from the tape; {INSTEAD_OF_AN_ARRAY}"
+                )
+            if self._call is not None and differentiated and depends_on(self._call, differentiated):
+                raise TapeError(
+                    f"{kind}() of a tensor inside grad would cut it off from the tape; keep the tensor, or "
+                    f"{EXPLICITLY}"
                 )
         return self.data if self.ndim == 0 else self.item()
 

@@ -222,6 +222,9 @@ def arrays_for(
     ValueError
         If a shape, a layout or a range is invalid.
     """
+    for shape in shapes:
+        if not isinstance(shape, str):
+            raise TypeError(f'arrays_for: got {shape!r} as a shape; expected the names of its axes, as "n d"')
     axes = [shape.split() for shape in shapes]
     _check_arrays_for(axes, low, high, layouts, min_side, max_side)
 
