@@ -1,8 +1,9 @@
 """A reader of CIFAR-10's pickles that cannot execute code.
 
 A batch is a dict with byte strings, ints, lists and one array of uint8. The opcodes that write these are admitted,
-by Python 2 as in the original files or by Python 3, with NumPy 1 or 2; any other is refused. A file of n bytes takes
-O(n) time and memory: every length is bounded by the rest of the file, and only keys, which are bytes, are hashed.
+by Python 2 as in the original files or by Python 3, with NumPy 1 or 2; any other is refused. Time and memory
+are bounded: every length by the rest of the file, opcodes and containers by what a batch may have of them, and only
+keys, which are bytes, are hashed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import numpy.typing as npt
 
 MAX_BYTES = 2**26
 """A batch of 10,000 images has 31 MB."""
+MAX_OPCODES = 200_000
+"""The original files have 30,108, those of Python 3 up to 90,152."""
 MAX_CONTAINERS = 100
 """How many dicts, lists and tuples a file may make; the original ones make 9, those of Python 3 up to 17."""
 
@@ -90,7 +93,10 @@ class _Machine:
     def run(self) -> Any:
         """Return the value that the file ends with."""
         stack = self.stack
-        while (opcode := self.take(1)) != b".":
+        for _ in range(MAX_OPCODES):
+            opcode = self.take(1)
+            if opcode == b".":
+                return self.pop()
             if opcode in _FIXED:
                 stack.append(self.number(_FIXED[opcode]))
             elif opcode in _PUT:
@@ -100,7 +106,8 @@ class _Machine:
             elif opcode in _STRINGS:
                 stack.append(self.take(self.number(_STRINGS[opcode])))
             elif opcode in _TEXTS:
-                stack.append(self.take(self.number(_TEXTS[opcode])).decode())
+                length = self.number(_TEXTS[opcode])
+                stack.append(str(memoryview(self.content)[self.span(length)], "utf-8"))
             elif opcode in _CONSTANTS:
                 stack.append(_CONSTANTS[opcode])
             elif opcode in _TUPLES:
@@ -110,7 +117,7 @@ class _Machine:
                 self.take(_SKIPPED[opcode])
             else:
                 self.rare(opcode)
-        return self.pop()
+        raise ValueError(f"it has more than {MAX_OPCODES} opcodes, which no batch has")
 
     def rare(self, opcode: bytes) -> None:
         """Execute a rare opcode, or refuse it."""
@@ -150,12 +157,16 @@ class _Machine:
 
     def take(self, length: int) -> bytes:
         """Return so many bytes of the file."""
+        return self.content[self.span(length)]
+
+    def span(self, length: int) -> slice:
+        """Return the place of so many bytes of the file."""
         start, self.place = self.place, self.place + length
         if length < 0 or self.place > len(self.content):
             raise ValueError(
                 f"{length} bytes are announced at {start}, where {len(self.content) - start} are left"
             )
-        return self.content[start : self.place]
+        return slice(start, self.place)
 
     def number(self, form: str) -> int:
         """Return the number of a format, as in `struct`, that comes next."""
@@ -163,8 +174,10 @@ class _Machine:
         return number
 
     def line(self) -> str:
-        """Return the rest of the line."""
-        end = self.content.find(b"\n", self.place)
+        """Return the rest of the line, which is short."""
+        end = self.content.find(b"\n", self.place, self.place + 100)
+        if end < 0:
+            raise ValueError(f"the line at {self.place} has no end")
         text = self.take(end - self.place).decode()
         self.place = end + 1
         return text
@@ -218,7 +231,7 @@ class _Machine:
     def name(self, module: Any, name: Any) -> None:
         """Push a function of the few that a batch names; none is imported."""
         if not (isinstance(module, str) and isinstance(name, str)) or (module, name) not in _GLOBALS:
-            raise ValueError(f"it names {module}.{name}, which no CIFAR-10 batch does")
+            raise ValueError(f"it names {_short(module)}.{_short(name)}, which no CIFAR-10 batch does")
         self.stack.append(_Global(_GLOBALS[module, name]))
 
     def call(self, function: Any, arguments: Any) -> Any:
@@ -229,14 +242,11 @@ class _Machine:
             return _Array()
         if function == "dtype" and arguments:
             if arguments[0] not in ("u1", b"u1"):
-                found = (
-                    arguments[0] if isinstance(arguments[0], (str, bytes)) else type(arguments[0]).__name__
-                )
-                raise ValueError(f"expected an array of uint8, found dtype {found!r}")
+                raise ValueError(f"expected an array of uint8, found dtype {_short(arguments[0])!r}")
             return _UInt8()
         if function == "encode" and len(arguments) == 2 and type(arguments[0]) is str:
             self.encoded += len(arguments[0])
-            if arguments[1] != "latin1" or self.encoded > len(self.content):
+            if arguments[1] != "latin1" or self.encoded > min(len(self.content), MAX_BYTES // 2):
                 raise ValueError("it encodes text otherwise than a batch does")
             return arguments[0].encode("latin1")
         raise ValueError(f"it calls {function} with other arguments than a batch does")
@@ -247,6 +257,11 @@ class _Machine:
             value.values = _array(state)
         elif type(value) is not _UInt8:
             raise ValueError(f"it changes a {type(value).__name__}")
+
+
+def _short(value: Any) -> Any:
+    """Return the first letters of a name; a type's name for anything else."""
+    return value[:40] if isinstance(value, (str, bytes)) else type(value).__name__
 
 
 def _array(state: Any) -> npt.NDArray[np.uint8]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import shutil
 import tempfile
 import time
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -125,6 +127,40 @@ def scratch(parent: Path) -> Iterator[Path]:
             finally:
                 shutil.rmtree(room, ignore_errors=True)
             return
+
+
+def pack(
+    arrays: Mapping[str, NDArray[Any]], text_name: str, text: bytes | str, comment: bytes = b""
+) -> bytes:
+    """Return the contents of an .npz file of arrays and one text."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(text_name, text)
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+        archive.comment = comment
+    return content.getvalue()
+
+
+def unpack(content: bytes, text_name: str) -> tuple[dict[str, NDArray[Any]], bytes]:
+    """Return the arrays and the text of a file that `pack` wrote.
+
+    What is damaged can raise nearly any exception. No code is run; members take no more memory than the content.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = archive.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise ValueError("a member is compressed")
+        if sum(member.file_size for member in members) > len(content):
+            raise ValueError("its members overlap")
+        arrays = {}
+        for member in members:
+            if member.filename != text_name:
+                with archive.open(member) as file:
+                    array = np.lib.format.read_array(file, allow_pickle=False)
+                arrays[member.filename.removesuffix(".npy")] = array
+        return arrays, archive.read(text_name)
 
 
 def fingerprint(array: NDArray[Any]) -> str:

@@ -5,20 +5,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import io
 import json
 import math
 import os
 import warnings
-import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..files import fingerprint, told, write
+from ..files import fingerprint, pack, told, unpack, write
 from .search_space import Setting, key_of
 from .trials import STATUSES, Arrays, Trial, read_history
 
@@ -90,7 +86,7 @@ class SweepFolder:
         """Add a training; if it is the best, first its parameters, whose file holds its line, too."""
         line = _line(trial, params)
         if is_best:
-            write(self.best_file, _archive(params, line))
+            write(self.best_file, pack(params, "result.json", line))
         self._append(line)
 
     def read(self) -> list[Trial]:
@@ -112,7 +108,7 @@ class SweepFolder:
 
     def _read_best_file(self) -> tuple[Trial, Arrays, bytes] | None:
         try:
-            params, line = _read_archive(self.best_file.read_bytes())
+            params, line = unpack(self.best_file.read_bytes(), "result.json")
             if _unsealed(line)["params_sha256"] != _digest(params):
                 return None
             return self._read_line(line), params, line
@@ -231,24 +227,3 @@ def _digest(params: Arrays) -> str:
     for name, array in sorted(params.items()):
         digest.update(f"{name} {fingerprint(array)}\n".encode())
     return digest.hexdigest()[:16]
-
-
-def _archive(params: Arrays, line: bytes) -> bytes:
-    """Return the contents of an .npz file of the parameters, with the training they are of."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for name, array in params.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
-        archive.writestr("result.json", line)
-    return content.getvalue()
-
-
-def _read_archive(content: bytes) -> tuple[Arrays, bytes]:
-    params = {}
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        for name in archive.namelist():
-            if name.endswith(".npy"):
-                with archive.open(name) as member:
-                    params[name.removesuffix(".npy")] = np.lib.format.read_array(member, allow_pickle=False)
-        return params, archive.read("result.json")

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import write
+from ..files import pack, unpack, write
 
 BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 _EMPTY_DIGEST = b"0" * 64
@@ -31,14 +29,8 @@ def save(path: Path, tree: dict[str, Any]) -> None:
     """
     arrays: dict[str, NDArray[Any]] = {}
     description = json.dumps(_encoded(tree, arrays, ""))
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        archive.writestr("tree.json", description)
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
-        archive.comment = _EMPTY_DIGEST
-    body = content.getvalue()[: -len(_EMPTY_DIGEST)]
+    content = pack(arrays, "tree.json", description, comment=_EMPTY_DIGEST)
+    body = content[: -len(_EMPTY_DIGEST)]
     write(path, body + hashlib.sha256(body).hexdigest().encode())
 
 
@@ -57,14 +49,8 @@ def load(path: Path) -> dict[str, Any]:
         body, digest = content[: -len(_EMPTY_DIGEST)], content[-len(_EMPTY_DIGEST) :]
         if hashlib.sha256(body).hexdigest().encode() != digest:
             raise ValueError("its digest is not that of its content")
-        arrays = {}
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for name in archive.namelist():
-                if name.endswith(".npy"):
-                    with archive.open(name) as member:
-                        array = np.lib.format.read_array(member, allow_pickle=False)
-                    arrays[name.removesuffix(".npy")] = array
-            tree = _decoded(json.loads(archive.read("tree.json")), arrays)
+        arrays, description = unpack(content, "tree.json")
+        tree = _decoded(json.loads(description), arrays)
         if not isinstance(tree, dict):
             raise ValueError("it holds no dict")
     except Exception as error:  # a damaged archive can raise nearly anything
