@@ -180,6 +180,8 @@ def terminated_as_interrupted() -> Iterator[Callable[[], bool]]:
     def handle(number: int, frame: Any) -> None:
         nonlocal came
         came = True
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of a background job of a shell script
+            raise KeyboardInterrupt
         signal.raise_signal(signal.SIGINT)
 
     if threading.current_thread() is not threading.main_thread():

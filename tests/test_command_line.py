@@ -456,6 +456,16 @@ def test_an_interrupt_leaves_the_history_and_the_best_so_far(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["history.csv", "history.json", "params.npz"]
 
 
+def test_where_an_interrupt_is_ignored_termination_is_not(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(Solver, "_log", lambda solver, line: os.kill(os.getpid(), signal.SIGTERM))
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert run("--print-every", 0, "--out", tmp_path)[0] == 143
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.csv", "history.json", "params.npz"]
+
+
 @pytest.mark.parametrize("argv", [SHORT, ["--help"], ["--lr", "0"]])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_reader_that_left_is_no_error(argv, unbuffered):

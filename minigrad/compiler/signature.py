@@ -160,7 +160,7 @@ class ReaderSource:
 def cannot_change(x: Any) -> bool:
     """Tell whether an option that is the same object has the same value, for good."""
     kind = type(x)
-    if kind in NUMBERS:
+    if kind in PLAIN:
         return True
     return kind is not MethodType and kind.__hash__ is BY_IDENTITY and fixed(x) is not None
 
@@ -168,7 +168,7 @@ def cannot_change(x: Any) -> bool:
 def option(x: Any) -> Any:
     """Return what tells one value of an option from another; -0.0 from 0.0, and 1 from 1.0, too."""
     kind = type(x)
-    if kind not in NUMBERS:
+    if kind not in PLAIN:
         if kind.__hash__ is BY_IDENTITY or kind is MethodType:
             return fixed(x) or function_option(x)
         try:
@@ -187,7 +187,7 @@ def option(x: Any) -> Any:
     return (kind, x) if x else (kind, x, str(x))
 
 
-NUMBERS = frozenset({int, float, bool, str})
+PLAIN = frozenset({int, float, bool, str, NoneType})
 BY_IDENTITY: Any = object.__hash__
 
 
@@ -205,7 +205,7 @@ def fixed(f: Any) -> tuple[Any, ...] | None:
     JitError
         If it is no function.
     """
-    if f is None or f is Ellipsis:
+    if f is Ellipsis:
         return type(f), f
     if type(f) is MethodType:
         option(f.__self__)
