@@ -12,6 +12,7 @@ from .arrays import KNOWN, as_array, plain_array, takes_over
 from .recording import Array, Call, Parent, TapeError, next_number, recording
 
 NO_OPTIONS: dict[str, Any] = {}
+REAL = np.dtype(float)
 
 
 class Variable:
@@ -127,7 +128,7 @@ def lift(array: Array, parent: Parent) -> Any:
 def refuse_complex(op: Any, arrays: Sequence[Any]) -> None:
     """Refuse complex numbers where an op's rules hold for real ones alone."""
     for x in arrays:
-        if getattr(x, "dtype", None) is not None and x.dtype.kind == "c":
+        if getattr(x, "dtype", REAL).kind == "c":
             raise TapeError(
                 f"{op.name}: no backward rule for complex numbers; give it np.real, np.imag or np.abs of them"
             )

@@ -47,7 +47,8 @@ class Layer:
     def __call__(self, *operands: Any, **options: Any) -> Any:
         """Call the layer: on tensors, one call of the tape; on arrays alone, the forward."""
         args, parents = unwrap(self, operands, ARRAYS, _input)
-        refuse_tensors(self, options)
+        if options:
+            refuse_tensors(self, options)
         try:
             returned = self.forward(*args, **options)
             if self.checked is not None and getattr(returned[0], "dtype", np.dtype(float)).kind != "f":
@@ -62,7 +63,7 @@ class Layer:
                 f"{self.name}: the forward returned {type(returned).__name__}; expected (out, cache)"
             )
         out, options["cache"] = returned
-        if isinstance(out, (list, tuple)):
+        if type(out) is not np.ndarray and isinstance(out, (list, tuple)):
             raise TypeError(
                 f"{self.name}: the forward returned a {type(out).__name__} as its output; expected an array, as by "
                 "np.stack or np.concatenate"
@@ -87,24 +88,25 @@ class Layer:
         )
         found = list(given) if isinstance(given, (tuple, list)) else [given]
         found = found[: len(needs)] + [None] * (len(needs) - len(found))
-        for i, (need, x) in enumerate(zip(needs, operands, strict=True)):
-            if not need:
-                continue
-            dx = found[i]
-            if dx is None:
-                raise ValueError(
-                    f"{self.name}: backward returned no gradient for input {i}, which requires one"
-                )
-            if not hasattr(dx, "dtype"):
-                dx = found[i] = as_array(dx)
-            if dx.shape != x.shape:
-                raise ValueError(
-                    f"{self.name}: backward returned shape {dx.shape} as the gradient of input {i}, whose shape is "
-                    f"{x.shape}"
-                )
-            if dx.dtype != x.dtype:
-                found[i] = dx.astype(x.dtype, casting="same_kind")
+        for i, x in enumerate(operands):
+            if needs[i]:
+                dx = found[i]
+                if type(dx) is not np.ndarray or dx.shape != x.shape or dx.dtype is not x.dtype:
+                    found[i] = self.fitted(dx, i, x)
         return found
+
+    def fitted(self, dx: Any, i: int, x: Any) -> Any:
+        """Return the gradient of input i, which is x, as an array of its dtype; it must have its shape."""
+        if dx is None:
+            raise ValueError(f"{self.name}: backward returned no gradient for input {i}, which requires one")
+        if not hasattr(dx, "dtype"):
+            dx = as_array(dx)
+        if dx.shape != x.shape:
+            raise ValueError(
+                f"{self.name}: backward returned shape {dx.shape} as the gradient of input {i}, whose shape is "
+                f"{x.shape}"
+            )
+        return dx if dx.dtype == x.dtype else dx.astype(x.dtype, casting="same_kind")
 
     def cache_on_tape(self, operands: Sequence[Any], options: dict[str, Any], out: Any) -> Any:
         """Return the cache as tensors: for a higher derivative the forward runs again, through the tape.

@@ -22,7 +22,8 @@ def _checked_labels(y: Any, shape: tuple[int, ...], loss: str) -> Array:
     """Return y as integer labels, one for each row of scores of this shape; an error names the first invalid one."""
     if len(shape) != 2:
         raise ValueError(f"{loss}: the scores have shape {shape}; expected (N, C)")
-    refuse_foreign(y, loss)
+    if type(y) is not np.ndarray:
+        refuse_foreign(y, loss)
     labels = np.asarray(y)
     n, classes = shape
     unsigned = UNSIGNED.get(labels.dtype)
@@ -72,22 +73,20 @@ def softmax_loss(x: Array, y: Any, *, label_smoothing: float = 0.0) -> tuple[Any
     y = _checked_labels(y, x.shape, "softmax_loss")
     if not isinstance(label_smoothing, (float, int, np.floating)) or not 0 <= label_smoothing < 1:
         raise ValueError(f"softmax_loss: label_smoothing is {label_smoothing!r}; expected a number in [0, 1)")
-    label_smoothing = float(label_smoothing)
-    n = len(y)
+    s, n = float(label_smoothing), len(y)
     correct = np.arange(n), y
     scores = widened(x)
     shifted = scores - scores.max(axis=1, keepdims=True)
     exps = np.exp(shifted)
     sums = exps.sum(axis=1, keepdims=True)
-    if label_smoothing:
-        mean = (1 - label_smoothing) * shifted[correct] + label_smoothing * shifted.mean(axis=1)
-        loss = np.mean(np.log(sums[:, 0]) - mean)
-    else:
-        loss = np.mean(np.log(sums[:, 0]) - shifted[correct])
+    mean = shifted[correct]
+    if s:
+        mean = (1 - s) * mean + s * shifted.mean(axis=1)
+    loss = (np.log(sums[:, 0]) - mean).sum() / n
     dx = exps / (n * sums)
-    if label_smoothing:
-        dx -= label_smoothing / x.size
-    dx[correct] -= (1 - label_smoothing) / n
+    if s:
+        dx -= s / x.size
+    dx[correct] -= (1 - s) / n
     return narrowed(loss, x), narrowed(dx, x)
 
 
