@@ -9,6 +9,7 @@ from minigrad.layers import (
     batchnorm_backward,
     batchnorm_backward_alt,
     batchnorm_forward,
+    groupnorm_backward,
     groupnorm_forward,
     layernorm_backward,
     layernorm_forward,
@@ -261,3 +262,49 @@ def test_the_others_refuse_what_does_not_fit():
         spatial_groupnorm_forward(x, np.ones((1, 6, 1, 1)), np.ones(6), 2, {})
     with pytest.raises(ValueError, match=r"spatial_batchnorm: x has shape \(4, 3\); expected \(N, C, H, W\)"):
         spatial_batchnorm_forward(np.ones((4, 3)), np.ones(3), np.ones(3), {"mode": "train"})
+
+
+def training(count):
+    return {"mode": "train", "running_mean": np.zeros(count), "running_var": np.zeros(count)}
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "jit"])
+@pytest.mark.parametrize(
+    ("forward", "backward", "shape", "options"),
+    [
+        (batchnorm_forward, batchnorm_backward, (70_000, 2), lambda: [training(2)]),
+        (batchnorm_forward, batchnorm_backward_alt, (70_000, 2), lambda: [training(2)]),
+        (spatial_batchnorm_forward, spatial_batchnorm_backward, (2, 2, 200, 200), lambda: [training(2)]),
+        (layernorm_forward, layernorm_backward, (2, 70_000), lambda: [{}]),
+        (groupnorm_forward, groupnorm_backward, (1, 2, 70_000), lambda: [1, {}]),
+        (batchnorm_forward, batchnorm_backward_alt, (4, 3), lambda: [training(3)]),
+    ],
+)
+def test_float16_counts_and_squares_beyond_its_range(forward, backward, shape, options, compiled):
+    """More entries than float16 has numbers, and entries whose squares it has not."""
+
+    def both(x, gamma, beta, dout, *options):
+        out, cache = forward(x, gamma, beta, *options)
+        return out, *backward(dout, cache)
+
+    count = shape[-1] if forward is layernorm_forward else shape[1]
+    x = (np.arange(np.prod(shape)) % 7 * 300.0).reshape(shape)
+    arrays = x, np.full(count, 0.5), np.full(count, 0.25), 1 + np.arange(x.size).reshape(shape) % 3
+    with np.errstate(over="ignore"):  # of dbeta, which is out of range where dx is not
+        got = (mg.jit(both) if compiled else both)(*[each.astype(np.float16) for each in arrays], *options())
+    expected = both(*[each.astype(float) for each in arrays], *options())
+    for each, exact, atol in zip(
+        got, expected, (1e-3, 1e-5, 5e-2, 5e-2), strict=True
+    ):  # large sums, of dgamma
+        assert each.dtype == np.float16
+        with np.errstate(over="ignore"):
+            np.testing.assert_allclose(each.astype(float), exact.astype(np.float16), rtol=5e-3, atol=atol)
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "jit"])
+def test_the_penalty_of_float16(compiled):
+    w = np.full((300, 300), 2.0, np.float16)
+    f = mg.value_and_grad(lambda loss, w: mg.l2_regularized(loss, w, reg=1e-6), (0, 1))
+    loss, (dloss, dw) = (mg.jit(f) if compiled else f)(np.float16(1), w)
+    assert loss.dtype == dloss.dtype == dw.dtype == np.float16
+    np.testing.assert_allclose([loss, dloss, dw[0, 0]], [1.18, 1.0, 2e-6], rtol=2e-2)

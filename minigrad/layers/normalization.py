@@ -1,7 +1,7 @@
 """Batch, layer and group normalization: entries less their mean, over their standard deviation, scaled and shifted.
 
 They differ in the axes that share a mean: `batchnorm` takes it over the examples, `layernorm` over the features of an
-example, `groupnorm` over groups of an example's channels.
+example, `groupnorm` over groups of an example's channels. Of float16 all is computed in float32.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
+from ..rules.reductions import narrowed, widened
 from ..rules.table import Arguments, Draw
 
 Param = dict[str, Any]
@@ -73,15 +74,16 @@ def batchnorm_forward(x: Array, gamma: Array, beta: Array, bn_param: Param) -> t
     """
     axes = _checked_batch("batchnorm", x, gamma, beta, bn_param)
     gamma_x, beta_x = _along_channels(gamma, x), _along_channels(beta, x)
+    wide = widened(x)
     if bn_param["mode"] == "train":
-        hat, inverse, mean, var = normalized(x, axes, bn_param.get("eps", EPS))
+        hat, inverse, mean, var = normalized(wide, axes, bn_param.get("eps", EPS))
     else:
         mean, var = (
-            _along_channels(bn_param[f"running_{each}"], x).astype(x.dtype) for each in ("mean", "var")
+            _along_channels(bn_param[f"running_{each}"], x).astype(wide.dtype) for each in ("mean", "var")
         )
-        inverse = 1 / np.sqrt(var + x.dtype.type(bn_param.get("eps", EPS)))
-        hat = (x - mean) * inverse
-    out = _shifted(gamma_x * hat, beta_x)
+        inverse = 1 / np.sqrt(var + wide.dtype.type(bn_param.get("eps", EPS)))
+        hat = (wide - mean) * inverse
+    out = narrowed(_shifted(gamma_x * hat, beta_x), x, gamma, beta)
     if bn_param["mode"] == "train" and isinstance(out, np.ndarray):  # not again, run through the tape
         _update_running(bn_param, mean.reshape(gamma.shape), var.reshape(gamma.shape))
     return out, (bn_param["mode"], axes, hat, inverse, gamma_x)
@@ -102,16 +104,16 @@ def batchnorm_backward(dout: Array, cache: Any) -> Gradients:
     """
     mode, axes, hat, inverse, gamma = cache
     dgamma, dbeta = _parameter_gradients(dout, hat, axes)
-    dhat = dout * gamma
+    dhat = widened(dout) * gamma
     if mode == "test":
-        return dhat * inverse, dgamma, dbeta
+        return _narrowed(dout, dhat * inverse, dgamma, dbeta)
     count = hat.size // inverse.size
     centered = hat / inverse
     dinverse = (dhat * centered).sum(axis=axes, keepdims=True)
     dvar = -0.5 * dinverse * inverse * inverse * inverse
     dcentered = dhat * inverse + 2 / count * centered * dvar
     dmean = -dcentered.sum(axis=axes, keepdims=True)
-    return dcentered + dmean / count, dgamma, dbeta
+    return _narrowed(dout, dcentered + dmean / count, dgamma, dbeta)
 
 
 @takes_arrays
@@ -120,11 +122,11 @@ def batchnorm_backward_alt(dout: Array, cache: Any) -> Gradients:
     mode, axes, hat, inverse, gamma = cache
     dgamma, dbeta = _parameter_gradients(dout, hat, axes)
     if mode == "test":
-        return dout * (gamma * inverse), dgamma, dbeta
+        return _narrowed(dout, widened(dout) * (gamma * inverse), dgamma, dbeta)
     count = hat.size // inverse.size
     mean, slope = ((each / count).reshape(inverse.shape) for each in (dbeta, dgamma))
     dx = (gamma * inverse) * (dout - mean - hat * slope)
-    return dx, dgamma, dbeta
+    return _narrowed(dout, dx, dgamma, dbeta)
 
 
 @takes_arrays
@@ -167,8 +169,8 @@ def layernorm_forward(x: Array, gamma: Array, beta: Array, ln_param: Param) -> t
         If shapes do not fit.
     """
     _check_parameters("layernorm", x, gamma, beta, axis=-1)
-    hat, inverse, _, _ = normalized(x, (-1,), ln_param.get("eps", EPS))
-    return _shifted(gamma * hat, beta), (hat, inverse, gamma)
+    hat, inverse, _, _ = normalized(widened(x), (-1,), ln_param.get("eps", EPS))
+    return narrowed(_shifted(gamma * hat, beta), x, gamma, beta), (hat, inverse, gamma)
 
 
 @takes_arrays
@@ -176,7 +178,8 @@ def layernorm_backward(dout: Array, cache: Any) -> Gradients:
     """Compute the gradients of `layernorm_forward`: dx, dgamma, dbeta."""
     hat, inverse, gamma = cache
     dgamma, dbeta = _parameter_gradients(dout, hat, tuple(range(dout.ndim - 1)))
-    return normalized_backward(dout * gamma, hat, inverse, (-1,)), dgamma, dbeta
+    dx = normalized_backward(widened(dout) * gamma, hat, inverse, (-1,))
+    return _narrowed(dout, dx, dgamma, dbeta)
 
 
 @takes_arrays
@@ -212,10 +215,10 @@ def groupnorm_forward(x: Array, gamma: Array, beta: Array, G: int, gn_param: Par
         )
     grouped = x.reshape(len(x), G, channels // G, *x.shape[2:])
     axes = tuple(range(2, grouped.ndim))
-    hat, inverse, _, _ = normalized(grouped, axes, gn_param.get("eps", EPS))
+    hat, inverse, _, _ = normalized(widened(grouped), axes, gn_param.get("eps", EPS))
     gamma_x = _along_channels(gamma, x)
     out = _shifted(gamma_x * hat.reshape(x.shape), _along_channels(beta, x))
-    return out, (axes, hat, inverse, gamma_x)
+    return narrowed(out, x, gamma, beta), (axes, hat, inverse, gamma_x)
 
 
 @takes_arrays
@@ -223,8 +226,8 @@ def groupnorm_backward(dout: Array, cache: Any) -> Gradients:
     """Compute the gradients of `groupnorm_forward`: dx, dgamma, dbeta."""
     axes, hat, inverse, gamma = cache
     dgamma, dbeta = _parameter_gradients(dout, hat.reshape(dout.shape), (0, *range(2, dout.ndim)))
-    dx = normalized_backward((dout * gamma).reshape(hat.shape), hat, inverse, axes)
-    return dx.reshape(dout.shape), dgamma, dbeta
+    dx = normalized_backward((widened(dout) * gamma).reshape(hat.shape), hat, inverse, axes)
+    return _narrowed(dout, dx.reshape(dout.shape), dgamma, dbeta)
 
 
 @takes_arrays
@@ -265,8 +268,15 @@ def _shifted(scaled: Array, beta: Array) -> Array:
 
 
 def _parameter_gradients(dout: Array, hat: Array, axes: Sequence[int]) -> tuple[Array, Array]:
-    """Return dgamma and dbeta, of out = gamma hat + beta."""
+    """Return dgamma and dbeta, of out = gamma hat + beta; of float16 in float32, so that there is a mean of them."""
+    dout = widened(dout)
     return (dout * hat).sum(axis=tuple(axes)), dout.sum(axis=tuple(axes))
+
+
+def _narrowed(dout: Array, *gradients: Array) -> Gradients:
+    """Return gradients computed of the `widened` dout in its own dtype."""
+    dx, dgamma, dbeta = (narrowed(each, dout) for each in gradients)
+    return dx, dgamma, dbeta
 
 
 def _update_running(bn_param: Param, mean: Array, var: Array) -> None:

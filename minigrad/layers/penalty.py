@@ -9,6 +9,7 @@ import numpy as np
 from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
+from ..rules.reductions import narrowed, widened
 
 
 def _strength(reg: Any, dtype: np.dtype[Any]) -> Any:
@@ -49,20 +50,22 @@ def l2_regularized_forward(
     """
     if loss.shape != ():
         raise ValueError(f"l2_regularized: the loss has shape {loss.shape}; expected a number, as by .sum()")
-    half = _strength(reg, loss.dtype) / 2
-    squares = loss.dtype.type(0)
-    for w in weights:
+    wide = widened(loss)
+    half = _strength(reg, wide.dtype) / 2
+    squares = wide.dtype.type(0)
+    for w in map(widened, weights):
         squares = squares + np.vdot(w, w)
     # [()] makes a number of the loss: numbers add up faster than arrays of no axes.
-    return loss[()] + half * squares, (reg, weights)
+    return narrowed(wide[()] + half * squares, loss, *weights), (reg, weights)
 
 
 @takes_arrays
 def l2_regularized_backward(dout: Array, cache: tuple[float, tuple[Array, ...]]) -> tuple[Any, ...]:
     """Compute the gradients of `l2_regularized_forward`: dout for the loss, reg dout w for each w."""
     reg, weights = cache
-    scale = _strength(reg, dout.dtype) * dout
-    return (dout, *[scale * w for w in weights])
+    wide = widened(dout)
+    scale = _strength(reg, wide.dtype) * wide
+    return (dout, *[narrowed(scale * w, w) for w in weights])
 
 
 l2_regularized = layer(

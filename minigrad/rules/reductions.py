@@ -304,9 +304,12 @@ def widened(x: Any) -> Any:
     return x.astype(np.float32) if x.dtype.itemsize == 2 else x
 
 
-def narrowed(out: Any, x: Any) -> Any:
-    """Return what was computed of `widened` x in float16, if x is."""
-    return out.astype(np.float16) if getattr(x, "dtype", None) == np.float16 else out
+def narrowed(out: Any, *operands: Any) -> Any:
+    """Return what was computed of `widened` operands in float16, if they all are."""
+    for x in operands:
+        if getattr(x, "dtype", None) != np.float16:
+            return out
+    return out.astype(np.float16)
 
 
 def _exponentials(x: Any, axis: Any) -> tuple[Any, Any, Any]:
