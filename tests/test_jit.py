@@ -267,13 +267,18 @@ def of_its_arrays(function, args, kwargs):
     return lambda *values: function(*given(placed, values), **kwargs), arrays
 
 
+def parts(x):
+    return [np.real(x), np.imag(x)] if np.iscomplexobj(x) else [x]
+
+
 def check_with_gradients(f, arrays):
     check(f, arrays)
     floats = tuple(i for i, x in enumerate(arrays) if x.dtype.kind == "f")
 
     def total(*arrays):
         out = f(*arrays)
-        return sum(np.sum(np.sin(x)) for x in (out if isinstance(out, (tuple, list)) else [out]))
+        results = out if isinstance(out, (tuple, list)) else [out]
+        return sum(np.sum(np.sin(part)) for x in results for part in parts(x))
 
     check(mg.value_and_grad(total, floats), arrays)
 
@@ -288,8 +293,8 @@ def test_layers(layer, data):
     check_with_gradients(*of_its_arrays(layer, args, kwargs))
 
 
-PREPARED = {"cholesky", "conjugate", "lstsq"}
-"""Ops that take no array as drawn: positive definite, complex, of a rank that is known."""
+PREPARED = {"cholesky", "conjugate", "lstsq", "eig", "eigvals"}
+"""Ops that take no array as drawn: positive definite, complex, of a rank that is known; or that are always complex here."""
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,8 @@ def _reduction(ufunc: Any, function: Any) -> Callable[..., Any]:
     def call(trace: Any, a: Any, axis: Any = None, *more: Any, **others: Any) -> Any:
         if more or others.keys() - {"keepdims"}:
             return trace.record(function, a, axis, *more, **others)
+        if type(axis) is tuple and len(axis) == 1:
+            axis = axis[0]
         return trace.record(ufunc.reduce, a, axis=axis, keepdims=bool(others.get("keepdims", False)))
 
     return call

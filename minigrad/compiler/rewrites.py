@@ -299,6 +299,10 @@ def scattered_onto(node: Node) -> Node | None:
     return None
 
 
+FEW = 256
+"""Up to so many entries np.heaviside, one call, is faster than the three of a loop that the processor vectorizes."""
+
+
 def half_at_ties(node: Node) -> Node | None:
     """Compute the gradient of ``np.maximum(x, 0)``, which is 1/2 at 0, from the sign of x.
 
@@ -319,6 +323,8 @@ def half_at_ties(node: Node) -> Node | None:
         or {*ties.operands} != {*wins.operands}
     ):
         return None
+    if node.value.size <= FEW:
+        return Node(np.heaviside, (x, 0.5), {}, node.value)
     sign = Node(np.sign, (x,), {}, node.value)
     scaled = Node(np.multiply, (sign, 0.5), {}, node.value)
     return Node(np.add, (scaled, 0.5), {}, node.value)

@@ -37,7 +37,8 @@ LONGEST = 200
 def is_arithmetic(node: Node) -> bool:
     """Tell whether a call computes a number of numbers, which no later call can change."""
     numbers = all(isinstance(x.value, np.generic) for x in (node, *node.operands))
-    return node.function in SIGNS and not node.kwargs and numbers
+    known = node.function in SIGNS or (node.function is np.negative and node.dtype.kind == "f")
+    return known and not node.kwargs and numbers
 
 
 def takes(f: np.ufunc, dtype: np.dtype[Any]) -> bool:
@@ -301,8 +302,8 @@ class SourceWriter:
         """Return the expression that makes a value afresh."""
         f, args = node.function, node.args
         if is_arithmetic(node):
-            x, y = self.arguments(node)
-            return f"{x} {SIGNS[f]} {y}"
+            x, *y = self.arguments(node)
+            return f"{x} {SIGNS[f]} {y[0]}" if y else f"-{x}"
         if f in (part, pick):
             return f"{self.spelled(args[0])}[{self.index(args[1])}]"
         if f is operator.getitem:

@@ -223,7 +223,7 @@ def fitted(g: Any, shape: tuple[int, ...]) -> Any:
 
 def spread(g: Any, shape: tuple[int, ...]) -> Any:
     """Return a view of g that repeats its entries over a shape; `numpy.broadcast_to` takes ten times as long."""
-    if isinstance(g, np.generic):
+    if issubclass(type(g), np.generic):  # whatever isinstance says of what is captured
         g = np.array(g)
     if type(g) is not np.ndarray or not g.flags.c_contiguous:
         return np.broadcast_to(g, shape)
