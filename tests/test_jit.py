@@ -294,7 +294,7 @@ def test_layers(layer, data):
 
 
 PREPARED = {"cholesky", "conjugate", "lstsq", "eig", "eigvals"}
-"""Ops that take no array as drawn: positive definite, complex, of a rank that is known; or that are always complex here."""
+"""Ops that take no array as drawn: positive definite, complex, of a rank that is known; or are always complex here."""
 
 
 @pytest.mark.parametrize(
