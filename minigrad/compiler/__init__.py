@@ -1,1 +1,1 @@
-"""The compiler: a function run once, written down, simplified, planned, and written out as NumPy source."""
+"""The compiler: trace a function once, rewrite the trace, assign memory, and emit NumPy source."""

@@ -1,4 +1,4 @@
-"""The program that a compiled function is: calls, in static single assignment, and what they have in common."""
+"""The intermediate representation: NumPy calls in static single assignment form, and helpers shared by the rewrites."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .where import JitError, user_line
 
 
 class Node:
-    """One recorded call: ``function(*args, **kwargs)``, nodes among the arguments standing for their values.
+    """One recorded call: ``function(*args, **kwargs)``, where nodes among the arguments stand for their values.
 
     An input and a constant have no function. ``readers`` is set before each pass of rewrites: the calls that read the
     value, with None for a result.
@@ -43,7 +43,7 @@ class Node:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The dtype of the value; that of objects, for what is no array."""
+        """The dtype of the value; object for anything that is not an array."""
         dtype: np.dtype[Any] = getattr(self.value, "dtype", OBJECT)
         return dtype
 
@@ -52,7 +52,7 @@ OBJECT = np.dtype(object)
 
 
 def found_in(tree: Any, kind: type) -> Iterator[Any]:
-    """Find what is of a type, nodes or traced arrays, in nested tuples, lists and slices."""
+    """Yield the objects of one type in nested tuples, lists and slices."""
     if type(tree) is kind:
         yield tree
     elif isinstance(tree, (tuple, list)):
@@ -63,7 +63,7 @@ def found_in(tree: Any, kind: type) -> Iterator[Any]:
 
 
 def stand_ins_in(tree: Any) -> Iterator[Any]:
-    """Find what stands in for arrays in nested tuples, lists and slices."""
+    """Yield the stand-ins for arrays in nested tuples, lists and slices."""
     for kind in STAND_INS:
         yield from found_in(tree, kind)
 
@@ -79,11 +79,11 @@ def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
 
 Nodes = list[Node]
 CONSTANT = "constant"
-"""The name of a node whose value is the same in every call."""
+"""The name of constant nodes."""
 
 
 def constant(value: Any) -> Node:
-    """Make the node of a value that is the same in every call."""
+    """Return a constant node: its value is the same in every call."""
     return Node(None, (), {}, value, CONSTANT)
 
 
@@ -93,12 +93,12 @@ def is_constant(node: Node) -> bool:
 
 
 def is_kept(node: Node) -> bool:
-    """Tell whether a call is neither merged with another nor dropped: it checks, or draws random numbers."""
+    """Tell whether a call has an effect (a check, a random draw) and so is neither merged nor dropped."""
     return facts(node.function).checks or isinstance(node.function, Draws)
 
 
 def scalar_of(x: Any) -> float | None:
-    """Return the number that an argument is in every call, if it is one of Python's floats."""
+    """Return a constant scalar argument as a Python float; None for anything else."""
     if type(x) in (int, float):
         return float(x)
     if type(x) is Node and is_constant(x) and x.value.ndim == 0 and x.dtype.kind == "f":
@@ -107,12 +107,12 @@ def scalar_of(x: Any) -> float | None:
 
 
 def alike(node: Node, other: Node) -> bool:
-    """Tell whether two values have one shape and dtype."""
+    """Tell whether two values have the same shape and dtype."""
     return node.shape == other.shape and node.dtype == other.dtype
 
 
 def uniform_value(node: Node) -> Any:
-    """Return the number that a constant array is filled with, as an array of no axes; None, if it is not."""
+    """Return the fill value of a uniform constant array, as a 0-d array; None if it is not uniform."""
     if not is_constant(node) or not isinstance(node.value, np.ndarray) or not node.value.size:
         return None
     first = node.value[(slice(0, 1),) * node.value.ndim].copy()
@@ -124,7 +124,7 @@ def uniform_value(node: Node) -> Any:
 
 
 def one_a_row(index: Any, shape: tuple[int, ...]) -> Any:
-    """Return the columns by which an index takes one entry of each row of a matrix; None, if it does not."""
+    """Return the columns of an index ``np.arange(n), columns``, which takes one entry of each row; else None."""
     if (
         type(index) is not tuple
         or len(index) != 2
@@ -140,7 +140,7 @@ def one_a_row(index: Any, shape: tuple[int, ...]) -> Any:
 
 
 def renewed(node: Node, new: Mapping[Node, Node]) -> Node:
-    """Return a node with others in place of its operands; itself, if there are none for them."""
+    """Return a node with operands replaced as mapped; the node itself if none of them is."""
     for x in node.operands:
         if new.get(x, x) is not x:
             break
@@ -157,12 +157,11 @@ def renewed(node: Node, new: Mapping[Node, Node]) -> Node:
 
 
 Rewrite = Callable[[Node], "Node | None"]
-"""Takes a call whose operands are rewritten already. Returns what has its value instead, of calls that may be new; or
-None, to keep it."""
+"""Takes a call with rewritten operands. Returns its replacement, made of new or existing calls, or None to keep it."""
 
 
 def rewritten(nodes: Nodes, results: Nodes, rewrites: Sequence[Rewrite]) -> tuple[Nodes, Nodes]:
-    """Rewrite every call of a program, operands first, until no rewrite applies; merge equal calls, drop dead ones."""
+    """Apply rewrites to every call, operands first, to a fixed point; merge common subexpressions, drop dead calls."""
     for node in nodes:
         node.readers = []
     for node in nodes:
@@ -175,7 +174,7 @@ def rewritten(nodes: Nodes, results: Nodes, rewrites: Sequence[Rewrite]) -> tupl
     known: dict[Any, Node] = {}
 
     def enter(node: Node) -> Node:
-        """Enter a call after those of its operands that are new; return what has its value."""
+        """Append a call, its new operands first; return the node that holds its value."""
         if node.function is None:
             return known.setdefault(key_of(node), node) if is_constant(node) else node
         if node in entered:
@@ -203,7 +202,7 @@ def rewritten(nodes: Nodes, results: Nodes, rewrites: Sequence[Rewrite]) -> tupl
 
 
 def alive(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
-    """Drop the calls that no result needs."""
+    """Eliminate dead code: calls that no result depends on."""
     needed = set(results)
     out: Nodes = []
     for node in reversed(nodes):
@@ -214,7 +213,7 @@ def alive(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
 
 
 def checks_first(nodes: Nodes) -> Nodes:
-    """Put the calls that check first, with those they depend on: what they refuse has changed no argument yet."""
+    """Move checks, and what they depend on, to the front: an error is raised before any argument is modified."""
     needed: set[Node] = set()
     for node in reversed(nodes):
         if node in needed or facts(node.function).checks:
@@ -226,7 +225,7 @@ def checks_first(nodes: Nodes) -> Nodes:
 
 
 def key_of(node: Node) -> Any:
-    """Return what is equal for equal constants, and for equal calls: nodes by identity, numbers by type too."""
+    """Return a hashable key, equal for equal calls and constants; nodes by identity, numbers by value and type."""
     if node.key is None and node.function is None:
         array = np.asarray(node.value)
         contents = id(node.value) if array.dtype.hasobject else array.tobytes()
@@ -267,7 +266,7 @@ def written(a: Any, index: Any, value: Any) -> Any:
 
 
 def added_at(a: Any, index: Any, value: Any) -> Any:
-    """Return ``a`` with a value added at an index, as often as the index has it."""
+    """Return ``a`` with a value added at an index; repeated indices accumulate."""
     out = np.array(a)
     np.add.at(out, index, value)
     return out
@@ -285,7 +284,7 @@ SCATTER = facts(scatter).whole
 
 
 def scattered(node: Any) -> tuple[Node, Any, tuple[int, ...]] | None:
-    """Return what is scattered, the index and the shape of a call of `minigrad.rules.indexing.scatter`."""
+    """Return the value, index and shape of a call of `minigrad.rules.indexing.scatter`; None for other calls."""
     if type(node) is not Node or node.function is not SCATTER or len(node.args) != 3:
         return None
     return node.args if type(node.args[0]) is Node else None

@@ -1,4 +1,4 @@
-"""`jit`: a function of arrays, compiled to the straight line of NumPy calls that it makes."""
+"""`jit`: compile a function of arrays to straight-line NumPy code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .where import JitError
 
 __all__ = ["JitError", "Jitted", "jit"]
 MAXSIZE = 32
-"""How many signatures of a function are kept compiled."""
+"""The size of a function's cache, in signatures."""
 
 
 GENERATORS = (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
@@ -33,7 +33,7 @@ class CacheInfo(NamedTuple):
 
 
 def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int, ...] = ()) -> Any:
-    """Compile a function of arrays to the NumPy calls it makes, into memory that is kept.
+    """Compile a function of arrays to straight-line NumPy code with preallocated buffers.
 
     The first call with a signature (how the arguments are nested, the arrays' shapes and dtypes, the values of
     all other arguments) runs the function on stand-ins that record NumPy's calls, the backward pass of `grad`
@@ -44,23 +44,23 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
     Parameters
     ----------
     f
-        A function of arrays, numbers, random generators, and nested dicts, lists and tuples of them, that
-        depends on nothing else, does nothing else, and returns arrays, nested as they may be.
-        An array that it writes to is written to. Numbers, strings, functions and the like are options: a new
-        value is a new signature. So is what it, and a function that it calls by a name or is given, reads from
-        outside by a name of its own: a number, string or tuple of them by its value, anything else (a function, a
-        class, an object) by which object it is; and the entries of its lists and dicts and the attributes of its
-        objects, ``self`` of a bound method among them. What is in a module or a class is taken once. Arrays must be
-        arguments. While it is captured they are arrays to isinstance, but not to ``type(x) is np.ndarray``.
-        `numpy.errstate` in the function holds in the first call alone: put it around the calls.
+        A pure function of arrays, numbers, random generators, and nested dicts, lists and tuples of them, which
+        returns arrays, however nested. Writing into an argument is allowed: the caller's array is modified.
+        Numbers, strings and functions are static: a new value is a new signature. So are the globals and closure
+        variables that the function, and the functions it calls by name, read: numbers, strings and tuples of them
+        compare by value, other objects (functions, classes) by identity; entries of lists and dicts and attributes
+        of objects are followed, ``self`` of a bound method included. Attributes of modules and classes are read
+        once. Arrays must be arguments. During tracing they are arrays to isinstance, but not to
+        ``type(x) is np.ndarray``. `numpy.errstate` inside the function holds in the first call only: put it around
+        the calls.
     donate_argnums
-        The positions of arguments whose arrays may be written over, and handed back as results. Labels are checked
-        before anything is written; any other error half-way, or Ctrl-C, can leave them partly updated.
+        The positions of arguments whose arrays may be overwritten and reused as results. Labels are checked before
+        anything is written; any other error half-way, or Ctrl-C, can leave them partly updated.
 
     Returns
     -------
     Jitted
-        To be called as f. What it returns is the caller's own.
+        Called as f. Its results share no memory with later calls.
 
     Raises
     ------
@@ -102,7 +102,7 @@ class Jitted:
     tape : Tape
         The calls in it; ``print`` it.
     buffers : int
-        The memory that it keeps between calls, in bytes.
+        The memory kept between calls, in bytes.
     """
 
     def __init__(self, f: Callable[..., Any], donated: tuple[int, ...]) -> None:
@@ -114,7 +114,7 @@ class Jitted:
         self.hits = self.misses = 0
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        """Call the function; compile it first, if the signature is new."""
+        """Call the function; compile it first if the signature is new."""
         if self.recent is None:
             return self._call(args, kwargs)
         outside, program = self.recent
@@ -167,11 +167,11 @@ class Jitted:
         return Compiled(self.function, args, kwargs, self.donated)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Jitted:
-        """Return the same function, to be compiled anew: compiled code is not shared."""
+        """Return the same function with an empty cache: compiled code is not shared."""
         return Jitted(self.function, self.donated)
 
     def __reduce__(self) -> Any:
-        """Pickle a decorated function by its name, and others as what they compile."""
+        """Pickle a decorated function by name, any other by the function that it wraps."""
         called: str = getattr(self, "__qualname__", "")
         found: Any = sys.modules.get(self.__module__)
         for name in called.split("."):

@@ -1,8 +1,7 @@
-"""Where the values of a captured program are: in buffers, in arguments that may be written over, in new arrays.
+"""Memory planning: each value of a traced program lives in a buffer, in a donated argument, or in a new array.
 
-A value that no result needs is put into a buffer made beforehand, which later values take over when it is
-dead; a call that works entry by entry writes over an operand that dies with it. Results are made afresh in every call,
-or take the place of an argument that was donated.
+Intermediate values go into preallocated buffers, which are reused once their value is dead; elementwise calls work in
+place on an operand that dies there. Results are allocated in every call, or overwrite a donated argument.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ class Place:
     owner : Node
         The first value put there; of an argument, the argument.
     donated : bool
-        Whether it is an argument that may be written over.
+        Whether it is an argument that may be overwritten.
     array : ndarray or None
-        The buffer; None for an argument, and for what each call makes afresh.
+        The buffer; None for an argument, and for a value allocated in every call.
     fresh : bool
-        Whether each call makes it afresh.
+        Whether it is allocated in every call.
     """
 
     __slots__ = ("array", "donated", "fresh", "name", "owner")
@@ -43,7 +42,7 @@ class Place:
 
 
 COPIES = frozenset({cast, np.copy, np.where, written, added_at})
-"""Functions with a way of their own to put the result into an array."""
+"""Functions without ``out`` for which the source writer has another in-place form."""
 
 
 def is_mask(x: Any) -> bool:
@@ -57,11 +56,11 @@ def is_reduction(f: Any) -> bool:
 
 
 MISREDUCES = bool(np.maximum.reduce(np.array([2.0, 1.0])[::-1], keepdims=True, out=np.empty(1))[0] != 2)
-"""Whether this NumPy's maximum of a reversed array into ``out`` is another entry, as in 2.0."""
+"""Whether this NumPy reduces a reversed array into ``out`` wrongly, as 2.0 does."""
 
 
 def may_be_reversed(x: Any) -> bool:
-    """Tell whether an operand may have a negative stride: an argument's may be another in every call."""
+    """Tell whether an operand may have negative strides; an argument may, in any call."""
     if type(x) is not Node or min(getattr(x.value, "strides", ()), default=0) < 0:
         return True
     while type(x) is Node and x.function is not None and facts(x.function).memory == "view":
@@ -70,7 +69,7 @@ def may_be_reversed(x: Any) -> bool:
 
 
 def fills(node: Node) -> bool:
-    """Tell whether a call can put its result into an array it is given."""
+    """Tell whether a call accepts ``out``, or has another way to write into a given array."""
     f = node.function
     if not node.shape or (f is np.where and not is_mask(node.args[0])):
         return False
@@ -83,7 +82,7 @@ def fills(node: Node) -> bool:
 
 
 def overwrites(node: Node) -> list[Node]:
-    """Return the operands that a call may put its result over."""
+    """Return the operands that a call may overwrite with its result."""
     f = node.function
     if isinstance(f, np.ufunc) and f.signature is None:
         return [x for x in node.args if type(x) is Node]
@@ -91,12 +90,12 @@ def overwrites(node: Node) -> list[Node]:
 
 
 def same_layout(x: Node, y: Node) -> bool:
-    """Tell whether two values have the same entries at the same places of their memory."""
+    """Tell whether two values have the same memory layout."""
     return x.shape == y.shape and x.value.flags.c_contiguous and y.value.flags.c_contiguous
 
 
 def is_broadcast(node: Node) -> bool:
-    """Tell whether a value may be a view that cannot be written to: read-only, or with an entry more than once."""
+    """Tell whether a value may be read-only, or a view in which entries share memory."""
     while facts(node.function).memory == "view" and type(node.args[0]) is Node:
         if node.function in (np.broadcast_to, np.diagonal):
             return True
@@ -123,15 +122,15 @@ def way_to(final: Node, x: Node) -> set[Node]:
 
 
 class Plan:
-    """Where every value of a program is.
+    """The storage of every value of a program.
 
     Parameters
     ----------
     inputs, nodes, results : lists of nodes
     donated
-        The inputs that may be written over.
+        The inputs that may be overwritten.
     finals
-        The inputs that the function writes to, and what is to be in them in the end.
+        The inputs that the function modifies, with their final values.
     """
 
     def __init__(
@@ -162,7 +161,7 @@ class Plan:
         self._share_buffers()
 
     def roots_of(self, node: Node) -> frozenset[Node]:
-        """Return whose memory a value may be in; a constant's is nobody's."""
+        """Return the owners of the memory that a value may alias; none for a constant."""
         return self.roots.get(node, frozenset())
 
     def _roots_of(self, node: Node) -> frozenset[Node]:
@@ -178,7 +177,7 @@ class Plan:
         return frozenset({node}).union(*(self.roots_of(x) for x in node.operands))
 
     def _last_uses(self) -> dict[Node, int]:
-        """Return when each memory is read last; never to be written over, if a result is in it."""
+        """Return each storage location's last use; past the last call if a result is in it."""
         last: dict[Node, int] = {}
         for i, node in enumerate(self.nodes):
             for x in (node, *node.operands):
@@ -190,7 +189,7 @@ class Plan:
         return last
 
     def _over_an_operand(self, i: int, node: Node) -> Place | None:
-        """Return the place of an operand that dies in call i, of the result's shape; a donated one, if there is."""
+        """Return the place of an operand of the result's shape whose last use is call i; a donated one if there is."""
         if not fills(node):
             return None
         found = []
@@ -216,7 +215,7 @@ class Plan:
         return max(found, key=lambda place: place.donated, default=None)
 
     def viewed(self, x: Node) -> Node:
-        """Return the value of which another is a view of all entries in another shape; or that other itself."""
+        """Return the value that a reshape views; any other value as it is."""
         roots = self.roots_of(x)
         if x.function is np.reshape and len(roots) == 1 and x not in roots:
             (whole,) = roots
@@ -224,7 +223,7 @@ class Plan:
         return x
 
     def _share_buffers(self) -> None:
-        """Give each value that is neither a result nor an argument a buffer, that of a dead one if it fits."""
+        """Assign buffers to intermediate values; a dead value's buffer is reused where it fits."""
         ends: dict[Place, int] = {}
         for node, place in self.places.items():
             ends[place] = max(ends.get(place, -1), self.last.get(node, -1))

@@ -1,4 +1,4 @@
-"""How each NumPy call is recorded: in the few forms that the compiler knows, or refused."""
+"""The normal form in which each NumPy call is recorded; calls that cannot be traced are refused."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def has_traced(tree: Any) -> bool:
 
 
 def shape_error(what: str, instead: str) -> JitError:
-    """Say that a shape would depend on values."""
+    """Return the error of a shape that depends on values."""
     return JitError(
         f"{user_line()}: {what} from the values of an array gives an array whose shape depends on them, which a "
         f"compiled function cannot; {instead}"
@@ -40,7 +40,7 @@ def shape_error(what: str, instead: str) -> JitError:
 
 
 def refuse_shapes(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Refuse a call of a NumPy function the shape of whose result depends on the values of arrays."""
+    """Refuse a call whose result has a shape that depends on values."""
     if facts(function).shape_from_values or (function is np.where and len(args) + len(kwargs) == 1):
         raise shape_error(
             f"{function.__name__}, computed",
@@ -56,7 +56,7 @@ def refuse_shapes(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 @lru_cache
 def _parameters(function: Any) -> tuple[str, ...]:
-    """Return the names of a function's parameters; none, if it does not tell, as some of NumPy's."""
+    """Return a function's parameter names; none where it has no signature, as some of NumPy's."""
     try:
         return tuple(inspect.signature(function).parameters)
     except ValueError:
@@ -84,13 +84,13 @@ SHAPING |= {"reps", "s", "shape", "source", "window_shape"}
 
 
 def _has_arrays(index: Any) -> bool:
-    """Tell whether reading at an index makes a copy; at a NumPy integer it is a view, as at Python's."""
+    """Tell whether indexing is advanced, and so copies; an integer, NumPy's too, gives a view."""
     parts = index if isinstance(index, tuple) else (index,)
     return any(isinstance(value_of(each), (np.ndarray, list, tuple, range, bool, np.bool_)) for each in parts)
 
 
 def read_part(trace: Any, a: Any, index: Any) -> Any:
-    """Record the reading of a part."""
+    """Record ``a[index]``."""
     if any(x.dtype == bool for x in stand_ins_in(index)):
         raise shape_error("reading by a mask", MASK)
     parts = index if isinstance(index, tuple) else (index,)
@@ -102,7 +102,7 @@ def read_part(trace: Any, a: Any, index: Any) -> Any:
 
 
 def _view(trace: Any, function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
-    """Record a call that views its array, if it does."""
+    """Record a call whose result may view its first argument; note the alias if it does."""
     result = trace.record(function, x, *args, **kwargs)
     if (
         type(x) in STAND_INS
@@ -114,7 +114,7 @@ def _view(trace: Any, function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _perhaps_a_view(trace: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
-    """Record a call of which we do not know whether its results view an argument."""
+    """Record a call whose results may or may not view an argument; find out from the traced values."""
     results = trace.record(function, *args, **kwargs)
     several = isinstance(results, (tuple, list))
     given = list(stand_ins_in((args, tuple(kwargs.values()))))
@@ -126,7 +126,7 @@ def _perhaps_a_view(trace: Any, function: Any, *args: Any, **kwargs: Any) -> Any
 
 
 def _reduction(ufunc: Any, function: Any) -> Callable[..., Any]:
-    """Record a NumPy function that is a ufunc's reduction as that, and with options of its own as it is."""
+    """Record a function such as np.sum as the ufunc's reduction; as it is where other options are given."""
 
     def call(trace: Any, a: Any, axis: Any = None, *more: Any, **others: Any) -> Any:
         if more or others.keys() - {"keepdims"}:
@@ -244,4 +244,4 @@ CALLS: dict[Any, Callable[..., Any]] = {
     astype: lambda trace, x, dtype, casting="unsafe": trace.record(cast, x, np.dtype(dtype), casting),
     any_true: lambda trace, mask: True,
 }
-"""How NumPy's functions are recorded, where not as they are called."""
+"""Normal forms of NumPy's functions, where they differ from the call."""

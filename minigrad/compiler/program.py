@@ -1,4 +1,4 @@
-"""A compiled program: what a function did once, captured, rewritten, planned and written as source."""
+"""A compiled program: one signature of a function, traced, rewritten, planned and emitted as source."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _programs: WeakSet[Compiled] = WeakSet()
 
 
 def _renew_locks() -> None:
-    """Give a forked child locks that are open: the thread that held one in the parent is not in the child."""
+    """Replace the locks in a forked child: a thread that held one in the parent does not exist there."""
     for program in _programs:
         program.lock = Lock()
 
@@ -121,7 +121,7 @@ def name_of(f: Callable[..., Any]) -> str:
 
 
 def parameter_names(f: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:
-    """Return the names of a function's positional parameters, as far as it tells."""
+    """Return the names of a function's positional parameters; none where it has no signature."""
     try:
         parameters = list(inspect.signature(f).parameters.values())
     except (TypeError, ValueError):
@@ -133,12 +133,12 @@ def parameter_names(f: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:
 
 
 def is_leaf(x: Any) -> bool:
-    """Tell whether an argument is an input of the program, and not an option of the call."""
+    """Tell whether an argument is an input of the program, not a static option."""
     return isinstance(x, (np.ndarray, np.generic, np.random.Generator))
 
 
 def named_leaves(name: str, x: Any) -> Iterator[tuple[str, Any]]:
-    """Find the arrays in an argument, each with the nearest name to it."""
+    """Return the arrays in an argument, each with a name for the source: the nearest key or attribute."""
     if isinstance(x, dict):
         for key, each in x.items():
             yield from named_leaves(key if isinstance(key, str) else f"{name}_{key}", each)
@@ -154,7 +154,7 @@ def named_leaves(name: str, x: Any) -> Iterator[tuple[str, Any]]:
 def run(
     f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace
 ) -> tuple[Any, dict[Node, Node]]:
-    """Run a function on stand-ins; return its result, and what is to be written into which input."""
+    """Trace a function on stand-ins; return its result, and the final value of each modified input."""
     inputs = iter(trace.inputs)
     made: list[Any] = []
     given, options = map_tree(stand_in, (trace, inputs, made), (args, kwargs))
@@ -177,7 +177,7 @@ def run(
 
 
 def stand_in(shared: Any, leaf: Any) -> Any:
-    """Return what the function gets for a leaf."""
+    """Return the stand-in for a leaf."""
     trace, inputs, made = shared
     if not is_leaf(leaf):
         return leaf
@@ -202,13 +202,13 @@ def result_node(shared: Any, leaf: Any) -> Any:
 
 
 def forgotten(x: Any) -> Any:
-    """Return zeros for an array, or for a node's, which take no memory."""
+    """Return a zero-stride array of the same shape and dtype: what tracing held is freed."""
     x = x.value if type(x) is Node else x
     return np.broadcast_to(x.dtype.type(0), x.shape) if isinstance(x, np.ndarray) else x
 
 
 def refuse_changed_constants(trace: Trace) -> None:
-    """Refuse arrays that the function made, used and then changed: the record has the changed ones."""
+    """Refuse arrays that the function made, passed to a recorded call, and modified afterwards."""
     for node, before in trace.constants.values():
         if fingerprint(node.value) != before:
             raise JitError(
@@ -218,7 +218,7 @@ def refuse_changed_constants(trace: Trace) -> None:
 
 
 def own_constants(trace: Trace) -> None:
-    """Make the constants the program's own: copy those that something else has, and may write to."""
+    """Copy the constants that something else holds and may modify."""
     held = Counter(id(memory_of(node)) for node, _ in trace.constants.values())
     for node, _ in trace.constants.values():
         if getrefcount(memory_of(node)) > held[id(memory_of(node))] + BASE_HELD_ONCE - 1:

@@ -1,8 +1,8 @@
-"""Rewrites of a captured program into one that computes the same in fewer and cheaper calls.
+"""Rewrites of a traced program into one that computes the same with fewer and cheaper calls.
 
-A program is a list of calls in an order in which they can be computed, and its results. Each rewrite is a function of
-one call, which returns what has its value instead, or None; `minigrad.compiler.ir.rewritten` applies them. *Exact* ones
-leave every bit as it is; the others change the order of the arithmetic, and so the last bits, or the sign of a zero.
+A program is a topologically sorted list of calls, and its results. Each rewrite maps one call to its replacement, or
+to None; `minigrad.compiler.ir.rewritten` applies them. *Exact* rewrites are bit for bit; the others reorder arithmetic,
+which changes the last bits, or the sign of a zero.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from .sums import combine, without_shift
 
 
 def simplify(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
-    """Return a program that computes the same results.
+    """Return an equivalent, cheaper program.
 
     Parameters
     ----------
     nodes
         The calls, in order.
     results
-        The nodes that are wanted; inputs and constants may be among them.
+        The output nodes; inputs and constants may be among them.
     """
     for rewrites in PASSES:
         nodes, results = rewritten(nodes, results, rewrites)
@@ -54,7 +54,7 @@ def simplify(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
 
 
 def folded(node: Node) -> Node | None:
-    """Compute what depends on constants alone. Exact."""
+    """Fold constants: evaluate a call whose operands are all constant. Exact."""
     if not all(map(is_constant, node.operands)):
         return None
 
@@ -66,7 +66,7 @@ def folded(node: Node) -> Node | None:
 
 
 def unchanged(node: Node) -> Node | None:
-    """Take the operand in place of a call that hands it on as it is. Exact."""
+    """Remove a call that returns its operand unchanged. Exact."""
     f, args = node.function, node.args
     if f in NEUTRAL and len(args) == 2:
         for side in SIDES[f]:
@@ -84,9 +84,9 @@ def unchanged(node: Node) -> Node | None:
 
 
 NEUTRAL = {np.multiply: 1.0, np.divide: 1.0, np.add: -0.0, np.subtract: 0.0}
-"""The neutral element of an operation. Of floats, -0.0 + 0.0 is 0.0: only -0.0 adds nothing."""
+"""Neutral elements. Since -0.0 + 0.0 is 0.0, the neutral element of addition is -0.0."""
 SIDES = {np.multiply: (0, 1), np.divide: (1,), np.add: (0, 1), np.subtract: (1,)}
-"""On which sides it is one."""
+"""The operands that may be neutral: the second only, for subtraction and division."""
 
 
 def is_neutral(x: Any, f: Any, other: Node) -> bool:
@@ -106,7 +106,7 @@ def is_no_negative_zero(node: Node) -> bool:
 
 
 def straight(node: Node) -> Node | None:
-    """Move entries in one call in place of two. Exact."""
+    """Merge two reshapes, or two transposes, into one. Exact."""
     f, x = node.function, node.args[0] if node.args else None
     if type(x) is not Node or x.function is not f:
         return None
@@ -119,13 +119,13 @@ def straight(node: Node) -> Node | None:
 
 
 def is_by_entries(node: Node) -> bool:
-    """Tell whether a call computes each entry of its result from one entry of each operand."""
+    """Tell whether a call is elementwise."""
     f = node.function
     return isinstance(f, np.ufunc) and f.signature is None and f.nout == 1 and not node.kwargs
 
 
 def small_operands(node: Node) -> Node | None:
-    """Compute with a number in place of an array that is filled with it, or with what was broadcast. Exact."""
+    """Replace a uniform or broadcast operand of an elementwise call by the scalar or the smaller array. Exact."""
     if not node.shape or not is_by_entries(node):
         return None
     for i, x in enumerate(node.args):
@@ -142,7 +142,7 @@ def small_operands(node: Node) -> Node | None:
 
 
 def axes_kept(node: Node) -> Node | None:
-    """Keep or drop the axes of a reduction in the call, in place of reshaping its result. Exact."""
+    """Fold a reshape of a reduction's result into its ``keepdims``. Exact."""
     x = node.args[0] if node.function is np.reshape else None
     if type(x) is not Node or getattr(x.function, "__name__", "") != "reduce" or len(x.args) != 1:
         return None
@@ -161,7 +161,7 @@ def axes_kept(node: Node) -> Node | None:
 
 
 def new_axis(node: Node) -> Node | None:
-    """Take ``x[:, None]``, and its gradient, for a change of shape. Exact."""
+    """Turn ``x[:, None]``, and the scatter that is its gradient, into a reshape. Exact."""
     x, index = node.args[:2] if node.function is part else (scattered(node) or (None, ()))[:2]
     parts = index if type(index) is tuple else (index,)
     if type(x) is not Node or not x.shape or not node.shape or not any(each is None for each in parts):
@@ -177,9 +177,9 @@ def new_axis(node: Node) -> Node | None:
 
 
 def squares_to_vdot(node: Node) -> Node | None:
-    """Take the sum of all x^2 as the dot product of x with itself, in one pass. Changes the last bits.
+    """Turn np.sum(x ** 2) into the dot product of x with itself, one pass. Changes the last bits.
 
-    A BLAS adds up one after the other where NumPy adds in pairs: of n entries, up to some √n times as much is lost.
+    A BLAS accumulates sequentially where NumPy sums pairwise: for n entries the error may be some √n times as large.
     """
     if node.function != np.add.reduce or node.kwargs != {"axis": None, "keepdims": False}:
         return None
@@ -192,9 +192,9 @@ def squares_to_vdot(node: Node) -> Node | None:
 
 
 def flat_labels(node: Node) -> Node | None:
-    """Read and write the scores at ``np.arange(N), labels`` by one flat index, which NumPy does faster. Exact.
+    """Index the scores at ``np.arange(N), labels`` by one flat index, which NumPy does faster. Exact.
 
-    Only labels that were checked are known not to count from the end.
+    For checked labels only: others may be negative.
     """
     if node.function not in (pick, written) or type(node.args[0]) is not Node:
         return None
@@ -214,7 +214,7 @@ def flat_labels(node: Node) -> Node | None:
 
 
 def scattered_products(node: Node) -> Node | None:
-    """Compute with what is scattered, and scatter the result: what is zero elsewhere stays so.
+    """Move elementwise products inside a scatter: zeros elsewhere stay zero.
 
     Changes the sign of zeros, and leaves zeros where they would be multiplied by infinity or NaN.
     """
@@ -234,7 +234,7 @@ def scattered_products(node: Node) -> Node | None:
 
 
 def read(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
-    """Make the call that reads at an index what is broadcast to a shape."""
+    """Return the node of ``np.broadcast_to(x, shape)[index]``."""
     if type(x) is not Node or x.shape == ():
         return x
     if x.shape != shape:
@@ -244,7 +244,7 @@ def read(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
 
 
 def is_basic(index: Any) -> bool:
-    """Tell whether reading at an index makes a view: it has integers, slices and new axes alone."""
+    """Tell whether indexing is basic, and so gives a view: integers, slices and new axes only."""
     parts = index if type(index) is tuple else (index,)
     parts = tuple(each.value if type(each) is Node else each for each in parts)
     return all(
@@ -300,7 +300,7 @@ def scattered_onto(node: Node) -> Node | None:
 
 
 FEW = 256
-"""Up to so many entries np.heaviside, one call, is faster than the three of a loop that the processor vectorizes."""
+"""Up to this size one call of np.heaviside is faster than three vectorized ones."""
 
 
 def half_at_ties(node: Node) -> Node | None:
@@ -331,11 +331,10 @@ def half_at_ties(node: Node) -> Node | None:
 
 
 def matrix_products(node: Node) -> Node | None:
-    """Multiply matrices and vectors by np.dot: np.matmul asks the same of the BLAS, but takes longer to ask.
+    """Multiply matrices and vectors by np.dot, whose overhead is smaller than np.matmul's.
 
-    Columns and rows as matrices it multiplies in loops of its own, 3 to 6 times as long. Where neither the rows nor the
-    columns of a matrix are contiguous, which np.dot copies first, the last bits may differ; and np.dot does not warn of
-    an overflow.
+    For a column times a row np.matmul does not call the BLAS, and takes 3 to 6 times as long. Where a matrix has no
+    contiguous axis np.dot copies it first, and the last bits may differ; np.dot does not warn of an overflow.
     """
     if node.function is not np.matmul or node.kwargs or node.dtype.char not in "fdFD":
         return None
@@ -373,6 +372,6 @@ PASSES = (
 )
 """The rewrites, pass by pass."""
 EXACT = (*TIDY, flat_labels)
-"""The rewrites that leave every bit as it is."""
+"""The rewrites that are bit for bit."""
 REWRITES = tuple(dict.fromkeys(rewrite for rewrites in PASSES for rewrite in rewrites))
 """All of them."""

@@ -1,8 +1,8 @@
-"""Signatures: which calls of a compiled function are alike.
+"""Signatures: which calls of a compiled function may run the same program.
 
-A program is made for arguments of one structure, with arrays of given shapes and dtypes and options of given
-values, and for what the function reads from outside. `flatten` takes all that down, for a call of any kind;
-`reader` writes a function that does no more than look whether a call is like an earlier one.
+A signature is the structure of the arguments, the shapes and dtypes of their arrays, the values of static options, and
+a snapshot of the globals and closure variables that the function reads. `flatten` computes it for any call; `reader`
+generates a fast check that a call has the same signature as an earlier one.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from .where import JitError
 
 
 class Inlined(Exception):
-    """An argument is a tensor, or is being captured: the function is part of a larger computation."""
+    """Raised where an argument is a tensor or is being traced: the function is inlined into a larger computation."""
 
 
 def flatten(items: Iterable[Any], leaves: list[Any], key: list[Any]) -> None:
-    """Append the arrays of nested arguments to the leaves, and what a program depends on to the key."""
+    """Append the arrays of nested arguments to the leaves, and everything static to the key."""
     for x in items:
         kind = type(x)
         if kind is np.ndarray:
@@ -58,20 +58,20 @@ def flatten(items: Iterable[Any], leaves: list[Any], key: list[Any]) -> None:
 
 
 def reader(args: tuple[Any, ...], kwargs: dict[str, Any], overwritten: list[int]) -> Callable[..., Any]:
-    """Write the function that takes the arrays out of the arguments of a call like this one.
+    """Generate the function that extracts the arrays from the arguments of a call with this signature.
 
     Parameters
     ----------
     args, kwargs
         The arguments of the call.
     overwritten
-        The places, among its arrays, of those that the program writes over.
+        The positions, among the arrays, of those that the program overwrites.
 
     Returns
     -------
     function
-        Of another call's args and kwargs. It returns their arrays; or None, if the call is of another signature, or
-        may be, or if an array that is written over may share its memory.
+        ``f(args, kwargs)`` returns the arrays of another call; None if its signature differs, or may differ, or if an
+        array that is overwritten may share memory.
     """
     source = ReaderSource()
     source.read("args", args)
@@ -96,17 +96,17 @@ class ReaderSource:
         return "\n    ".join(["def leaves_of(args, kwargs):", *self.lines, f"return ({leaves})\n"])
 
     def require(self, *conditions: str) -> None:
-        """Return None where a condition does not hold."""
+        """Emit: return None unless the conditions hold."""
         self.lines.append(f"if not ({' and '.join(conditions)}): return None")
 
     def bound(self, value: Any) -> str:
-        """Return a name for a value."""
+        """Bind a value to a new name in the namespace."""
         name = f"v{len(self.namespace)}"
         self.namespace[name] = value
         return name
 
     def read(self, name: str, x: Any) -> None:
-        """Write the lines that compare an argument."""
+        """Emit the comparison of an argument."""
         kind = type(x)
         if kind is np.ndarray:
             self.require(
@@ -133,7 +133,7 @@ class ReaderSource:
             self.require(f"{name} is {self.bound(x)}" if cannot_change(x) else "False")
 
     def unpack(self, iterable: str, items: Iterable[Any]) -> None:
-        """Write the lines that compare what is in an argument."""
+        """Emit the comparison of a container's items."""
         named = [(self.bound(None), x) for x in items]
         if named:
             self.lines.append(f"{''.join(f'{name}, ' for name, _ in named)} = {iterable}")
@@ -141,7 +141,7 @@ class ReaderSource:
             self.read(name, x)
 
     def keep_apart(self, overwritten: list[int]) -> None:
-        """Write the lines that tell that no array to be written over shares its memory, as far as is quickly told."""
+        """Emit a quick test that no overwritten array shares memory; if it is not conclusive the slow path decides."""
         if not overwritten:
             return
         over = {self.leaves[i][0] for i in overwritten}
@@ -158,7 +158,7 @@ class ReaderSource:
 
 
 def cannot_change(x: Any) -> bool:
-    """Tell whether an option that is the same object has the same value, for good."""
+    """Tell whether an option is immutable: the same object always has the same value."""
     kind = type(x)
     if kind in PLAIN:
         return True
@@ -166,7 +166,7 @@ def cannot_change(x: Any) -> bool:
 
 
 def option(x: Any) -> Any:
-    """Return what tells one value of an option from another; -0.0 from 0.0, and 1 from 1.0, too."""
+    """Return a hashable key of an option's value; -0.0 differs from 0.0, and 1 from 1.0."""
     kind = type(x)
     if kind not in PLAIN:
         if kind.__hash__ is BY_IDENTITY or kind is MethodType:
@@ -192,13 +192,13 @@ BY_IDENTITY: Any = object.__hash__
 
 
 def function_option(f: Any) -> tuple[Any, ...]:
-    """Return what tells a function, or anything else that is called, from another: it, and what it reads."""
+    """Return the key of a callable option: its identity, and a snapshot of what it reads."""
     return type(f), f, *[taken(read(*place)) for place in free_variables(f)]
 
 
 @lru_cache
 def fixed(f: Any) -> tuple[Any, ...] | None:
-    """Return what tells a function that reads nothing from outside, which it never will, from another.
+    """Return the key of a callable that reads no globals or closure variables; None for one that does.
 
     Raises
     ------
@@ -218,12 +218,12 @@ def fixed(f: Any) -> tuple[Any, ...] | None:
 
 
 def has_attributes(kind: Any) -> bool:
-    """Tell whether a class's instances are called by a method of a person's own, with what they hold."""
+    """Tell whether instances of a class are called by a Python method, which may read their attributes."""
     return isinstance(kind.__call__, FunctionType) and not is_ours(kind.__module__)
 
 
 class Same:
-    """What is equal to itself alone, and kept."""
+    """Compares an object by identity, and keeps it alive."""
 
     __slots__ = ("value",)
 
@@ -248,7 +248,7 @@ class Outside:
         self.key = tuple([taken(value) for _, _, value in self.values])
 
     def changed(self) -> bool:
-        """Tell whether something else is there now."""
+        """Tell whether the snapshot is out of date."""
         try:
             for namespace, name, before in self.values:
                 if (namespace.cell_contents if name is None else namespace.get(name)) is not before:
@@ -258,26 +258,26 @@ class Outside:
         return False
 
     def now(self) -> Outside:
-        """Return what is there now."""
+        """Return the current values."""
         return Outside(self.function) if self.changed() else self
 
 
 def taken(x: Any) -> Any:
-    """Return what tells one value read from outside from another: by value if it cannot change, else by identity."""
+    """Return the key of a value read from outside: by value if immutable, else by identity."""
     if isinstance(x, tuple):
         return type(x), *map(taken, x)
     return option(x) if isinstance(x, (int, float, complex, str, bytes, np.generic, NoneType)) else Same(x)
 
 
 def is_ours(module: str) -> bool:
-    """Tell whether a module's names are never bound anew."""
+    """Tell whether a module's globals are taken to be constant."""
     return module.split(".")[0] in ("minigrad", "numpy")
 
 
 def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
-    """Find where a function, and those it calls by a name, read from outside: a namespace and a name, or a cell.
+    """Yield the free variables of a function and of those it calls by name: globals (namespace, name), and cells.
 
-    What may change without being another (a dict, a list, an object with attributes) is a namespace of its own.
+    A mutable object (a dict, a list, an object with attributes) is a namespace of its own.
     """
     waiting: list[Any] = [f]
     seen: set[Any] = set()
@@ -318,11 +318,11 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
 
 
 MOST_ENTRIES = 1000
-"""How many entries of a list or dict from outside are looked at in every call."""
+"""The most entries of an outside list or dict that are compared in every call."""
 
 
 class Contents:
-    """The entries of a list, or the attributes in an object's slots, to be read as those of a dict are."""
+    """A dict-like view of a list's entries, or of an object's slots."""
 
     __slots__ = ("of",)
 
@@ -330,7 +330,7 @@ class Contents:
         self.of = of
 
     def get(self, name: Any) -> Any:
-        """Return an entry or attribute; None, if there is none. Of ``len`` the length, the same object for the same."""
+        """Return an entry or attribute, None if there is none; for the key ``len`` the length."""
         if name is len:
             return sys.intern(str(len(self.of)))
         if isinstance(name, str):
@@ -339,7 +339,7 @@ class Contents:
 
 
 def contents_of(x: Any) -> Iterator[tuple[Any, Any]]:
-    """Find what may change in an object from outside: the entries of lists and dicts, attributes, those in tuples."""
+    """Find the mutable parts of an outside object: entries of lists and dicts, attributes, also inside tuples."""
     kind: Any = type(x)
     if isinstance(x, tuple):
         for each in x:
@@ -371,7 +371,7 @@ def is_foreign(kind: Any) -> bool:
 
 
 def class_attributes(kind: Any) -> list[str]:
-    """Return the attributes of a class and its bases that are values: neither methods nor properties."""
+    """Return the data attributes of a class and its bases: neither methods nor properties."""
     return [
         name
         for base in kind.__mro__
@@ -382,7 +382,7 @@ def class_attributes(kind: Any) -> list[str]:
 
 
 def has_state(x: Any) -> bool:
-    """Tell whether an object of a person's own class has attributes that may change."""
+    """Tell whether an object of a user's class has mutable attributes."""
     kind: Any = type(x)
     if isinstance(x, (type, ModuleType, FunctionType, MethodType, partial, np.ndarray, np.generic)):
         return False
@@ -390,7 +390,7 @@ def has_state(x: Any) -> bool:
 
 
 HEAP_TYPE = 1 << 9
-"""The flag of classes that are not made in C."""
+"""The type flag of classes defined in Python."""
 
 
 @lru_cache
@@ -404,7 +404,7 @@ def slots_of(kind: Any) -> tuple[str, ...]:
 
 
 def functions_of(f: Any) -> list[Any]:
-    """Return the functions that something is made of which can be called."""
+    """Return the Python functions that calling an object would run: its own, a partial's, ``__call__``'s."""
     if hasattr(f, "__wrapped__") and type(f).__module__ != "numpy":  # compiled, or one with a cache
         return [f.__wrapped__]
     if isinstance(f, Layer):
@@ -418,7 +418,7 @@ def functions_of(f: Any) -> list[Any]:
 
 
 def without_arrays(f: Any, *values: Any) -> tuple[Any, ...]:
-    """Return the values that a function has as defaults or by ``functools.partial``, if none is an array."""
+    """Return values that a function has as defaults or by `functools.partial`; refuse arrays among them."""
     for x in values:
         if isinstance(x, np.ndarray):
             raise JitError(
@@ -430,7 +430,7 @@ def without_arrays(f: Any, *values: Any) -> tuple[Any, ...]:
 
 @lru_cache
 def names_in(code: CodeType) -> list[str]:
-    """Return the global names in a function's code, and in that of the functions defined in it."""
+    """Return the global names used in a function's code, nested functions included."""
     names = {
         str(each.argval) for each in dis.get_instructions(code) if each.opname in ("LOAD_GLOBAL", "LOAD_NAME")
     }
@@ -451,12 +451,12 @@ def read(namespace: Any, name: Any) -> Any:
 
 
 def refuse_overlap(leaves: list[Any], overwritten: list[int]) -> None:
-    """Refuse to write over an array of which another argument is a part.
+    """Refuse to overwrite an array that shares memory with another argument.
 
     Raises
     ------
     ValueError
-        If memory that will be written over is read-only, or belongs to two arguments, or to two entries of one.
+        If memory that will be overwritten is read-only, or is shared by two arguments, or by two entries of one.
     """
     alone = len(set(map(id, leaves))) == len(leaves)
     for x in leaves:
@@ -484,7 +484,7 @@ def refuse_overlap(leaves: list[Any], overwritten: list[int]) -> None:
 
 
 def overlaps_itself(x: np.ndarray[Any, Any]) -> bool:
-    """Tell whether an array may have two entries in one place, as a broadcast one or a sliding window has."""
+    """Tell whether entries of an array may share memory, as those of a broadcast array or a sliding window do."""
     if not x.size:
         return False
     extent = x.itemsize

@@ -1,4 +1,4 @@
-"""A planned program as Python source: the text, as a person would write it, and the function it is compiled to."""
+"""Code generation: a planned program as readable Python source, and the function compiled from it."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ HINTS = {
 HINTS |= {pick: "picked", np.log: "logs", np.vdot: "squares"}
 """What a value is called that has no name in the function."""
 VIEW_HINTS = {np.transpose: "_T", np.reshape: "_flat", part: "_part"}
-"""What is added to an array's name for a view of it."""
+"""Suffixes of the names of views."""
 LONGEST = 200
-"""How many characters of an expression are put into another, so that Python can read what comes of it."""
+"""The longest expression that is inlined, in characters: Python's parser limits nesting."""
 
 
 def is_arithmetic(node: Node) -> bool:
-    """Tell whether a call computes a number of numbers, which no later call can change."""
+    """Tell whether a call is arithmetic on scalars, which are immutable."""
     numbers = all(isinstance(x.value, np.generic) for x in (node, *node.operands))
     known = node.function in SIGNS or (node.function is np.negative and node.dtype.kind == "f")
     return known and not node.kwargs and numbers
 
 
 def takes(f: np.ufunc, dtype: np.dtype[Any]) -> bool:
-    """Tell whether a ufunc has a loop on operands that are all of a dtype; ldexp, for one, has none on floats."""
+    """Tell whether a ufunc has a loop with all operands of this dtype; ldexp, for example, has none for floats."""
     return any(loop.startswith(dtype.char * f.nin + "->") for loop in f.types)
 
 
@@ -53,9 +53,9 @@ class SourceWriter:
     ----------
     plan
     parameters : list of (Node, str)
-        The inputs, with the names they are to have.
+        The inputs and their names.
     name
-        That of the function.
+        The function's name.
     """
 
     def __init__(self, plan: Plan, parameters: list[tuple[Node, str]], name: str) -> None:
@@ -87,7 +87,7 @@ class SourceWriter:
                 self.write(node)
 
     def augmented_writes(self) -> dict[Node, tuple[Node, Node]]:
-        """Find the parts of arrays that are read, changed by a number, and written back: ``x[i] -= 1``."""
+        """Find reads and writes that make an augmented assignment with a number: ``x[i] -= 1``."""
         found = {}
         for node in self.plan.nodes:
             changed = node.args[2] if node.function is written else None
@@ -111,7 +111,7 @@ class SourceWriter:
     # -- names -------------------------------------------------------------------------------------------------
 
     def unused(self, hint: str) -> str:
-        """Take a name that nothing has yet, as near to the one asked for as may be."""
+        """Reserve an unused name, derived from the one asked for."""
         base = name = hint if hint.isidentifier() and not keyword.iskeyword(hint) else "t"
         self.counts[base] += 1
         if self.counts[base] > 1:
@@ -123,14 +123,14 @@ class SourceWriter:
         return name
 
     def bound(self, value: Any, hint: str) -> str:
-        """Take a name for a value that the source cannot spell."""
+        """Bind a value without a literal to a name."""
         if id(value) not in self.values:
             self.values[id(value)] = name = self.unused(hint)
             self.namespace[name] = value
         return self.values[id(value)]
 
     def function(self, f: Any) -> str:
-        """Return the name of a function, and have it imported."""
+        """Return the name of a function; import it if necessary."""
         if is_reduction(f):
             ufunc = f.__self__
             name = f"{ufunc.__name__}_{f.__name__}"
@@ -167,7 +167,7 @@ class SourceWriter:
         return self.bound(x, "constant")
 
     def index(self, x: Any) -> str:
-        """Return the source of an index, as it is between the brackets."""
+        """Return the source of an index, without brackets."""
         parts = x if type(x) is tuple else (x,)
         shown = []
         for each in parts:
@@ -181,7 +181,7 @@ class SourceWriter:
     # -- calls ---------------------------------------------------------------------------------------------------
 
     def write(self, node: Node) -> None:
-        """Write the line of a call; none, for a view of a buffer, which is made beforehand."""
+        """Emit the line of a call; none for a view of a buffer, which is made once at compile time."""
         place = self.plan.places.get(node)
         if self.view_beforehand(node) or self.inline(node):
             return
@@ -204,7 +204,7 @@ class SourceWriter:
             self.lines.append((line, shape_of(node)))
 
     def inline(self, node: Node) -> bool:
-        """Put the expression of a value used once where it is used: a view, or a number made of numbers."""
+        """Inline the expression of a value that is used once: a view, or scalar arithmetic."""
         if node not in self.once or node in self.results or is_kept(node):
             return False
         view = node.function in (part, np.transpose) and bool(node.shape)
@@ -232,14 +232,14 @@ class SourceWriter:
         return found
 
     def hint(self, node: Node) -> str:
-        """Return the name a value would like to have."""
+        """Return a suggestion for the name of a value."""
         base = self.names.get(node.args[0], "") if node.args and type(node.args[0]) is Node else ""
         if node.function in VIEW_HINTS and base.isidentifier() and not node.name:
             return base + VIEW_HINTS[node.function]
         return node.name or HINTS.get(node.function, "")
 
     def bound_buffer(self, place: Place, hint: str) -> str:
-        """Take a name for a buffer."""
+        """Bind a buffer to a name."""
         name = self.unused(hint)
         self.namespace[name] = array = place.array
         if array is not None:
@@ -247,7 +247,7 @@ class SourceWriter:
         return name
 
     def view_beforehand(self, node: Node) -> bool:
-        """Make the view of a buffer now, once for all calls, if the call is one."""
+        """Make a view of a buffer at compile time, where the call is one."""
         if facts(node.function).memory != "view" or type(node.args[0]) is not Node:
             return False
         base = self.namespace.get(self.names.get(node.args[0], ""))
@@ -264,7 +264,7 @@ class SourceWriter:
         return True
 
     def arguments(self, node: Node) -> list[str]:
-        """Return the source of a call's arguments, as short as says the same."""
+        """Return the source of a call's arguments, defaults left out."""
         shown = [self.argument(node, x) for x in node.args]
         options = {name: x for name, x in node.kwargs.items() if (name, x) != ("keepdims", False)}
         return shown + [f"{name}={self.spelled(x)}" for name, x in options.items()]
@@ -272,7 +272,7 @@ class SourceWriter:
     def argument(self, node: Node, x: Any) -> str:
         """Return the source of one argument of a call.
 
-        A number beside arrays is made an array of their dtype beforehand, which NumPy would do in each call.
+        A scalar operand becomes a 0-d array of the arrays' dtype, which saves NumPy a conversion in each call.
         """
         number = scalar_of(x)
         if number is None or not np.isfinite(number) or not isinstance(node.function, np.ufunc):
@@ -288,7 +288,7 @@ class SourceWriter:
         return repr(number) if dtype == np.float64 else self.spelled(x)
 
     def number(self, x: float, dtype: np.dtype[Any]) -> str:
-        """Return the name of a number as an array of no axes."""
+        """Return the name of a scalar as a 0-d array."""
         key = repr(x), dtype  # 0.0 and -0.0 are equal
         if key not in self.numbers:
             text = f"{x:g}".replace("e-", "e_").replace("-", "minus_").replace(".", "_").replace("+", "")
@@ -299,7 +299,7 @@ class SourceWriter:
         return self.numbers[key]
 
     def call(self, node: Node) -> str:
-        """Return the expression that makes a value afresh."""
+        """Return the expression of a call, without ``out``."""
         f, args = node.function, node.args
         if is_arithmetic(node):
             x, *y = self.arguments(node)
@@ -316,7 +316,7 @@ class SourceWriter:
         return f"{self.function(f)}({', '.join(self.arguments(node))})"
 
     def filling(self, node: Node, into: str) -> list[str]:
-        """Return the lines that put a value into an array."""
+        """Return the lines that compute a value into an existing array."""
         f, args = node.function, node.args
         if f is cast:
             return [f"{self.function(np.copyto)}({into}, {self.spelled(args[0])}, casting='unsafe')"]
@@ -357,9 +357,9 @@ class SourceWriter:
         tree
             The result, with nodes in the places of arrays.
         new
-            What each of these nodes has become, by ``id``.
+            The replacement of each node of the tree, by ``id``.
         finals
-            What is to be in the inputs in the end.
+            The final values of modified inputs.
         """
         places = self.plan.places
         self.left = {places[x] for x, final in finals.items() if places.get(final) is not places[x]}
@@ -414,7 +414,7 @@ class SourceWriter:
         return self.spelled(tree)
 
     def handed_out(self, node: Node, array: bool) -> str:
-        """Return the source of an array in a result: one that nothing else holds."""
+        """Return the source of an array in a result; a copy where it would share memory."""
         if not node.shape:
             if not array:
                 return (
@@ -438,13 +438,13 @@ class SourceWriter:
         return self.spelled(node) if alone else self.now(f"{self.spelled(node)}.copy()")
 
     def now(self, expression: str) -> str:
-        """Write a line that takes an expression's value, before an argument is written to; return its name."""
+        """Emit a line that evaluates an expression before an argument is modified; return its name."""
         name = self.unused("")
         self.lines.append((f"{name} = {expression}", ""))
         return name
 
     def put_back(self, finals: dict[Node, Node]) -> None:
-        """Write the lines that put values into the inputs where they are not there yet."""
+        """Emit the copies of final values into inputs that do not hold them yet."""
         copied = []
         for x, final in finals.items():
             if self.plan.places[x] not in self.left:

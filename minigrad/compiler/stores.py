@@ -1,4 +1,4 @@
-"""Rewrites of reads and writes: what was written to a part of an array is read from where it came from."""
+"""Rewrites of reads and writes: forward stored values to later reads, eliminate dead stores."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from .ir import Node, alike, part, scattered, written
 
 FARTHEST = 200
-"""How many writes are looked through for the one that a read finds."""
+"""The most stores that are searched for the one a read finds."""
 
 
 def region(index: Any, shape: tuple[int, ...]) -> tuple[list[range], list[bool]] | None:
-    """Return the positions on each axis at an index of integers and slices, and where it is an integer; or None."""
+    """Return each axis's range at a basic index, and which axes have an integer; None for other indices."""
     parts = list(index) if type(index) is tuple else [index]
     if len(parts) > len(shape) or not all(type(each) in (int, slice) for each in parts):
         return None
@@ -30,7 +30,7 @@ def region(index: Any, shape: tuple[int, ...]) -> tuple[list[range], list[bool]]
 
 
 def are_apart(x: list[range], y: list[range]) -> bool:
-    """Tell whether two regions have no entry in common, by where they begin and end."""
+    """Tell whether two regions are disjoint, by their bounds."""
 
     def ends(r: range) -> tuple[int, int]:
         return (min(r[0], r[-1]), max(r[0], r[-1])) if r else (0, -1)
@@ -39,13 +39,13 @@ def are_apart(x: list[range], y: list[range]) -> bool:
 
 
 def stored(array: Node, index: Any) -> tuple[Any, Node] | None:
-    """Find what was last written at an index of an array.
+    """Find the last store to an index of an array.
 
     Returns
     -------
     (value, node) or None
-        What was written there, and where; or None, and the array before all writes that are known to be elsewhere.
-        None, if the index has arrays.
+        The stored value and its node; or None and the array before all stores known to be elsewhere. None for advanced
+        indices.
     """
     wanted = region(index, array.shape)
     if wanted is None:
@@ -67,7 +67,7 @@ def stored(array: Node, index: Any) -> tuple[Any, Node] | None:
 
 
 def is_zero_at(array: Node, index: Any) -> bool:
-    """Tell whether nothing was written at an index of an array that is zero but for what was scattered to it."""
+    """Tell whether an array of scattered values is zero at an index."""
     wanted, looked = region(index, array.shape), stored(array, index)
     if wanted is None or looked is None or looked[0] is not None:
         return False
@@ -77,7 +77,7 @@ def is_zero_at(array: Node, index: Any) -> bool:
 
 
 def read_as_written(node: Node) -> Node | None:
-    """Read what was written to an array where that came from, so that the array is needed no longer. Exact."""
+    """Forward a stored value to a read at the same index. Exact."""
     if node.function is not part or type(node.args[0]) is not Node:
         return None
     array, index = node.args
@@ -93,7 +93,7 @@ def read_as_written(node: Node) -> Node | None:
 
 
 def overwritten(node: Node) -> Node | None:
-    """Leave out a write that the next one is over. Exact."""
+    """Eliminate a store that the next one overwrites. Exact."""
     if node.function is not written or type(node.args[0]) is not Node:
         return None
     first = node.args[0]

@@ -1,4 +1,4 @@
-"""Rewrites of sums: scaled arrays are added up in as few passes as can be, and what cancels is left out."""
+"""Rewrites of sums: collect the terms of linear combinations, and drop terms that cancel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .ir import Node, alike, cast, is_constant, one_a_row, scalar_of, scattered,
 
 
 def scaling(node: Node) -> tuple[float, Node] | None:
-    """Return c and x of a call that is c x, of x's shape and dtype."""
+    """Return (c, x) of a call that is c x, with x's shape and dtype; None for other calls."""
     args = node.args
     if node.dtype.kind != "f" or node.dtype.itemsize > 8 or node.kwargs:  # factors are Python's floats
         return None
@@ -29,7 +29,7 @@ def scaling(node: Node) -> tuple[float, Node] | None:
 
 
 def moderate(c: float, dtype: np.dtype[Any]) -> bool:
-    """Tell whether a factor is small enough a part of the dtype's range to be combined with others."""
+    """Tell whether a factor is far enough from the ends of the dtype's range to be combined with others."""
     largest = 2.0 ** min(64, np.finfo(dtype).maxexp // 4)
     return 1 / largest <= abs(c) <= largest
 
@@ -50,14 +50,14 @@ def is_linear(node: Node) -> bool:
 
 
 def is_inner(node: Node) -> bool:
-    """Tell whether a call is a part of one larger sum alone."""
+    """Tell whether a call's only reader is a larger sum."""
     if len(node.readers) != 1 or node.readers[0] is None or not is_linear(node):
         return False
     return is_linear(node.readers[0])
 
 
 def combine(node: Node) -> Node | None:
-    """Add a sum of scaled arrays up in as few passes as there are different arrays.
+    """Collect the terms of a linear combination: one pass for each distinct array.
 
     The update of a weight, W - lr (reg W + dW), becomes (1 - lr reg) W - lr dW. Changes the last bits (and has
     infinity where inf - inf would be NaN); done only where it saves a call, and never where terms would cancel.
@@ -74,7 +74,7 @@ def combine(node: Node) -> Node | None:
 
 
 def _terms(root: Node) -> tuple[int, dict[Node, tuple[float, float]]]:
-    """Return in how many calls a sum is computed, and of each term its factor and the sum of its factors' sizes."""
+    """Return the number of calls in a sum, and for each term its coefficient and the sum of the coefficients' sizes."""
     calls = 0
     found: dict[Node, tuple[float, float]] = {}
     waiting = [(root, 1.0)]
@@ -95,7 +95,7 @@ def _terms(root: Node) -> tuple[int, dict[Node, tuple[float, float]]]:
 
 
 def _added_up(terms: list[tuple[Node, float]]) -> Node:
-    """Make the calls of a sum of scaled arrays, from the first positive term on."""
+    """Return the calls of a linear combination, the first positive term first."""
     (x, c), *others = sorted(terms, key=lambda term: (term[1] < 0, term[1] == -1))
     total = x if c == 1 else scaled_by(c, x)
     for x, c in others:
@@ -113,10 +113,10 @@ def scaled_by(c: float, x: Node) -> Node:
 
 
 def without_shift(node: Node) -> Node | None:
-    """Leave out the gradient of a softmax's shift by its largest score, which cancels. Changes the last bits.
+    """Drop the gradient of a softmax's shift by its largest score, which cancels. Changes the last bits.
 
-    ``x - x.max(axis, keepdims=True)`` gives the ties for the maximum the negative sum of the shifted scores' gradient.
-    Of a softmax that sum is zero but for rounding, whatever the shift; it is left out where expanding it shows that.
+    In ``x - x.max(axis, keepdims=True)`` the maximum receives the negative sum of the shifted scores' gradient. For a
+    softmax that sum is zero up to rounding; it is dropped where symbolic expansion shows so.
     """
     if node.function is not np.add or node.kwargs:
         return None
@@ -130,7 +130,7 @@ def without_shift(node: Node) -> Node | None:
 
 
 def _shared_by_ties(shift: Node) -> Node | None:
-    """Return the gradient of a maximum that a call spreads over the entries that tie for it; or None."""
+    """Return the gradient of a maximum that a call distributes among ties; None for other calls."""
     if shift.function is not facts(to_ties).whole:
         return None
     share, ties = shift.args
@@ -147,14 +147,14 @@ def _shared_by_ties(shift: Node) -> Node | None:
 
 
 Sum = dict[frozenset[tuple[Any, int]], float]
-"""A sum of products of powers: of each product, its factors with their exponents, and its coefficient."""
+"""A polynomial: the coefficient of each product of powers, a set of (factor, exponent)."""
 MOST_TERMS = 16
 CANCELLED = 1e-6
-"""What is left of coefficients that cancel, over their sizes: they are rounded to the program's dtype."""
+"""The relative size below which coefficients count as cancelled: they are rounded to the program's dtype."""
 
 
 def _is_zero(node: Node) -> bool:
-    """Tell whether a sum along an axis is zero whatever the values, but for rounding."""
+    """Tell whether a sum along an axis is identically zero, up to rounding."""
     try:
         return not expanded(node)
     except Unknown:
@@ -162,7 +162,7 @@ def _is_zero(node: Node) -> bool:
 
 
 class Unknown(Exception):
-    """A call whose sum is not expanded."""
+    """Raised at a call that cannot be expanded."""
 
 
 def expanded(node: Any) -> Sum:
@@ -197,7 +197,7 @@ def expanded(node: Any) -> Sum:
 
 
 def _expanded_total(node: Node) -> Sum:
-    """Expand the sum of products along the last axis: what has one column is a factor of the sum."""
+    """Expand the sum of products along the last axis; factors with one column move out of the sum."""
     x = node.args[0]
     if (
         node.kwargs.get("axis") not in (1, -1, (1,), (-1,))
@@ -226,7 +226,7 @@ def _total_of(product: frozenset[tuple[Any, int]], columns: int) -> Sum:
 
 
 def _columns(x: Any) -> int:
-    """Return how many columns a factor has; a sum along the rows has one."""
+    """Return a factor's number of columns; 1 for a sum along the rows."""
     return int(x.shape[1]) if type(x) is Node and len(x.shape) == 2 else 1
 
 

@@ -1,7 +1,7 @@
-"""Trace: run a function of arrays once, and write down every NumPy call that it makes.
+"""Tracing: run a function on stand-ins, and record every NumPy call that it makes.
 
-The record is in static single assignment: writing into an array makes a new node, and whoever read the old one
-keeps it. A run is gone through twice: it must make the same calls.
+The record is in static single assignment form: a write makes a new node, and earlier readers keep the old one. The
+function is run twice, and must make the same calls.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .where import JitError, assigned_name, user_line
 
 
 class TracedGenerator:
-    """A random generator in a function that is being captured: what is drawn is recorded."""
+    """The stand-in for a random generator: draws are recorded."""
 
     def __init__(self, trace: Trace, node: Node) -> None:
         self._traced = Traced(trace, node)
@@ -51,8 +51,8 @@ class TracedGenerator:
 class Trace:
     """The nodes of one run, in order.
 
-    A run can be gone through again: it then must make the same calls, or it depends on more than its arguments
-    (random numbers, the time, something that it changes itself).
+    A second run must make the same calls; otherwise the function depends on more than its arguments (random
+    numbers, the time, state that it modifies).
     """
 
     def __init__(self) -> None:
@@ -75,13 +75,13 @@ class Trace:
         return node
 
     def stand_in(self, node: Node) -> Traced | TracedGenerator:
-        """Make what the function gets for an argument."""
+        """Return the stand-in for an argument."""
         return (
             TracedGenerator(self, node) if isinstance(node.value, np.random.Generator) else Traced(self, node)
         )
 
     def record(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """Call a function; return its result as traced arrays."""
+        """Call a function and record it; return its result as traced arrays."""
         nodes = mapped(self.node_of, args)
         options = {name: mapped(self.node_of, x) for name, x in kwargs.items()}
         if self.again is not None:
@@ -140,7 +140,7 @@ class Trace:
         return Traced(self, node)
 
     def node_of(self, x: Any) -> Any:
-        """Return what stands for an argument in the record: the node of an array, anything else as it is."""
+        """Return an argument as the record has it: the node of an array, anything else unchanged."""
         if type(x) is Traced:
             if x.recorder is not self and x.node not in self.inputs:
                 raise JitError(
@@ -155,12 +155,12 @@ class Trace:
 
 
 def same(x: Any, recorded: Any) -> bool:
-    """Tell whether an argument is what it was when the call was recorded.
+    """Tell whether an argument equals the recorded one.
 
     Raises
     ------
     JitError
-        If it is an array that was there before.
+        If it is an outside array, not made in this run.
     """
     if isinstance(x, (tuple, list)):
         return type(recorded) is type(x) and len(x) == len(recorded) and all(map(same, x, recorded))
@@ -188,7 +188,7 @@ def same(x: Any, recorded: Any) -> bool:
 
 
 def unwritable(value: Any) -> Any:
-    """Return a view of an array that no call can write to unseen."""
+    """Return a read-only view of an array: a write into it would not be recorded."""
     if isinstance(value, np.ndarray):
         value = value.view()
         value.flags.writeable = False
@@ -196,5 +196,5 @@ def unwritable(value: Any) -> Any:
 
 
 def fingerprint(array: Any) -> int:
-    """Return a number that tells whether an array's contents have changed."""
+    """Return a checksum of an array's contents."""
     return zlib.crc32(np.ascontiguousarray(array).tobytes())

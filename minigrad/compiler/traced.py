@@ -1,4 +1,4 @@
-"""The stand-in for an array in a function that is being captured: NumPy's calls on it are recorded."""
+"""The stand-in for an array while a function is traced: NumPy calls on it are recorded."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from .where import JitError, user_line
 
 
 def _refuse(what: str, instead: str) -> Callable[..., Any]:
-    """Make the method of something that would need the value of an array while the function is captured."""
+    """Return a method that raises: it would need the values of an array during tracing."""
 
     def method(self: Traced, *args: Any, **kwargs: Any) -> Any:
         raise JitError(
@@ -59,7 +59,7 @@ def _augmented(ufunc: Any) -> Callable[[Traced, Any], Any]:
 
 
 NOT_READ_AGAIN = object()
-"""The index of what is no part of an array, or of one at a computed index."""
+"""The index of a view that is not of the form base[index], or has a computed index."""
 BRANCH = "choose by np.where(condition, a, b), or give what decides as a Python number, an option of the call"
 NUMBER = "keep the array: NumPy computes with it as with a number"
 ARRAY = (
@@ -75,7 +75,7 @@ FORMATTED = "return the number, and format it outside"
 
 @stands_in
 class Traced(NDArrayOperatorsMixin):
-    """An array in a function that is being captured: NumPy's calls on it are recorded."""
+    """The stand-in for an array while a function is traced: NumPy calls on it are recorded."""
 
     __slots__ = ("__weakref__", "base", "index", "node", "recorder", "views")
 
@@ -94,7 +94,7 @@ class Traced(NDArrayOperatorsMixin):
         return self if self.base is None else self.base
 
     def viewing(self, other: Traced, index: Any = NOT_READ_AGAIN) -> Traced:
-        """Return this array as a view of another; told which part it is, as one that can be written to."""
+        """Return this array as a view of another; where the index is given, a write to it reaches the base."""
         view = Traced(self.recorder, self.node, other.owner)
         if other.base is None and not has_traced(index):
             view.index = index
@@ -102,7 +102,7 @@ class Traced(NDArrayOperatorsMixin):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        """What isinstance takes it for: an array, or one of NumPy's numbers."""
+        """The class that isinstance sees: ndarray, or one of NumPy's scalar types."""
         return type(self.node.value)
 
     def __copy__(self) -> Traced:
@@ -135,7 +135,7 @@ class Traced(NDArrayOperatorsMixin):
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """The strides of the array that was captured."""
+        """The strides of the traced array."""
         strides: tuple[int, ...] = self.node.value.strides
         return strides
 
@@ -283,9 +283,9 @@ class Traced(NDArrayOperatorsMixin):
         self.become(self.recorder.record(written, self, mapped(untaped, index), value))
 
     def become(self, value: Traced) -> Traced:
-        """Take the value of another in place: of this one's shape, cast to its dtype.
+        """Take the value of another in place, broadcast to this one's shape and cast to its dtype.
 
-        A part writes to the array that it is of; the other parts in use are read again.
+        A write to a view reaches its base; other views in use are read again.
         """
         owner = self.owner
         views = [view for view in (each() for each in owner.views) if view is not None]
@@ -336,7 +336,7 @@ class Traced(NDArrayOperatorsMixin):
         return np.ravel(self.copy(), order)
 
     def __round__(self, ndigits: int | None = None) -> Any:
-        """Round a number to decimals, as NumPy's numbers do; to none, they become Python's."""
+        """Round a scalar to decimals; without ``ndigits`` it would become a Python integer, which is refused."""
         if ndigits is None or not isinstance(self.node.value, np.generic):
             return self.__int__()
         return np.round(self, ndigits)

@@ -1,4 +1,4 @@
-"""Where in a person's code a function that is compiled is: the line for an error, the name for a value."""
+"""The user's place in the code during tracing: the line for an error, the variable's name for a value."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import numpy as np
 
 
 class JitError(TypeError):
-    """What a compiled function cannot do: the message names the line, and what to write instead."""
+    """Raised for what a compiled function cannot do; the message has the line, and what to write instead."""
 
 
 OURS = os.path.dirname(os.path.dirname(__file__))
 NUMPY = os.path.dirname(np.__file__)
 ENGINE = (NUMPY, *(os.path.join(OURS, name) for name in ("compiler", "engine", "rules")))
-"""Code whose own variables do not say what a value is: all that is ours but the layers."""
+"""Code whose variable names are not used for values: minigrad's own but the layers', and NumPy's."""
 
 
 def frame_outside(folders: tuple[str, ...]) -> FrameType | None:
-    """Return the innermost frame whose code is in none of the folders or files."""
+    """Return the innermost frame outside the given folders and files."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename.startswith(folders):
         frame = frame.f_back
@@ -32,20 +32,20 @@ def frame_outside(folders: tuple[str, ...]) -> FrameType | None:
 
 
 def user_line() -> str:
-    """Return the file and line of a person's code that is being run."""
+    """Return the file and line of the user's code that is running."""
     frame = frame_outside((OURS, NUMPY, deepcopy.__code__.co_filename))
     return "jit" if frame is None else f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 
 def assigned_name() -> str:
-    """Return the name of the variable that the result of the call being run is assigned to; or nothing."""
+    """Return the variable that the running call's result is assigned to; empty if there is none."""
     frame = frame_outside(ENGINE)
     return "" if frame is None else _assignments(frame.f_code).get(frame.f_lasti, "")
 
 
 @lru_cache
 def _assignments(code: CodeType) -> dict[int, str]:
-    """Return which variable the result of the instruction at an offset is stored to, right after it."""
+    """Map the offsets of calls in a function's bytecode to the variables their results are stored in."""
     instructions = list(dis.get_instructions(code))
     at = {instruction.offset: instruction for instruction in instructions}
     found = {}
