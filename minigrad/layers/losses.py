@@ -79,10 +79,10 @@ def softmax_loss(x: Array, y: Any, *, label_smoothing: float = 0.0) -> tuple[Any
     shifted = scores - scores.max(axis=1, keepdims=True)
     exps = np.exp(shifted)
     sums = exps.sum(axis=1, keepdims=True)
-    mean = shifted[correct]
+    logs, picked = np.log(sums[:, 0]), shifted[correct]
     if s:
-        mean = (1 - s) * mean + s * shifted.mean(axis=1)
-    loss = (np.log(sums[:, 0]) - mean).sum() / n
+        picked = (1 - s) * picked + s * shifted.mean(axis=1)
+    loss = (logs - picked).sum() / n
     dx = exps / (n * sums)
     if s:
         dx -= s / x.size
