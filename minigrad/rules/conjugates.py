@@ -1,4 +1,4 @@
-"""Rules of the parts of complex numbers; what other rules conjugate by.
+"""Rules of the parts of complex numbers, and the conjugates that other rules use.
 
 In a rule, the gradient g of a complex z = x + iy is ``dL/dx - i dL/dy``, for which ``dL = Re(g dz)``: the rule of a
 holomorphic function is g times the derivative, as for real numbers. The tape conjugates what it hands out.

@@ -19,7 +19,7 @@ def along(draw: Draw) -> Arguments:
 
 
 def _by_lines(rule: Any) -> Any:
-    """Give a rule an axis, the last, where the call has none or another."""
+    """Adapt a rule written for the last axis to any axis, or to none (all entries, in C order)."""
 
     def with_axis(g: Any, out: Any, a: Any, axis: Any = None, dtype: Any = None) -> Any:
         if axis is None or not a.ndim:
@@ -47,14 +47,14 @@ def recurrence(a: Any, b: Any) -> Any:
 
 
 def _shifted(x: Any, first: int) -> Any:
-    """Return x moved by one along the last axis, with another first entry."""
+    """Return x shifted by one along the last axis, with a new first entry."""
     return np.concatenate(
         [np.full((*x.shape[:-1], min(1, x.shape[-1])), first, x.dtype), x[..., :-1]], axis=-1
     )
 
 
 def _recurrence_b(g: Any, out: Any, a: Any, b: Any) -> Any:
-    """The recurrence the other way round, with a[i + 1] in place of a[i]."""
+    """The recurrence run backwards, with a[i + 1] in place of a[i]."""
     return np.flip(recurrence(_shifted(np.flip(a, -1), 0), np.flip(g, -1)), -1)
 
 
@@ -69,7 +69,7 @@ declare(
 def _cumprod(g: Any, out: Any, a: Any) -> Any:
     """The product of the entries before i, times sum over j >= i of g_j and the product from i + 1 to j.
 
-    Nothing is divided by an entry: it is right also where some are 0.
+    No division by an entry: right for zeros, too.
     """
     return _shifted(out, 1) * _recurrence_b(g, out, a, g)
 
@@ -81,7 +81,7 @@ declare(np.cumprod, cumprod, inputs=along, memory="out")
 
 
 def _cumulative(running: Any, first: int) -> Any:
-    """Write the array API's function as NumPy's, with a first entry of its own if that is asked for."""
+    """Express an array API function by NumPy's cumsum or cumprod; ``include_initial`` prepends the neutral element."""
 
     def call(x: Any, /, *, axis: Any = None, dtype: Any = None, include_initial: bool = False) -> Any:
         if axis is None:

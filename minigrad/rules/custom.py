@@ -1,4 +1,4 @@
-"""A rule of one's own: backward rules for any function of arrays, in the form of the table."""
+"""User-defined rules: backward rules for any function of arrays, in the form of the table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .table import OPS, Arguments, Draw, Op, Rule, whole
 def rule(
     function: Callable[..., Any], *rules: Rule, inputs: Callable[[Draw], Arguments] | None = None
 ) -> Callable[..., Any]:
-    """Give a function of arrays its backward rules: SciPy's or one's own, compiled code, a callback.
+    """Give a function of arrays (SciPy's, compiled code, a callback) its backward rules.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from .table import Arguments, Draw, compose, declare, whole
 
 
 def of_triangle(g: Any, upper: bool = False) -> Any:
-    """Return the gradient of the triangle that is read of a Hermitian matrix, given that of the whole; else 0."""
+    """Move the gradient of a Hermitian matrix to the triangle that NumPy reads; the other triangle has 0."""
     n = g.shape[-1]
     below = np.tri(n, k=-1, dtype=bool)
     both = g + adjoint(g)
@@ -50,7 +50,7 @@ declare(
 
 
 def over_gaps(m: Any, gaps: Any) -> Any:
-    """Return m / gaps off the diagonal, which is 0; where both are 0, 0."""
+    """Return m / gaps with a zero diagonal; 0 / 0 counts as 0."""
     idle = np.eye(m.shape[-1], dtype=bool) | (np.equal(gaps, 0) & np.equal(m, 0))
     return np.where(idle, 0, m / np.where(idle, 1, gaps))
 

@@ -10,7 +10,7 @@ from .table import Arguments, Draw, compose, declare, whole
 
 
 def _places(count: int, offset: int) -> tuple[Any, Any]:
-    """Return the rows and the columns of a diagonal."""
+    """Return the row and column indices of a diagonal."""
     along = np.arange(count)
     return along - min(offset, 0), along + max(offset, 0)
 
@@ -36,7 +36,7 @@ def _on_diagonal_inputs(draw: Draw) -> Arguments:
 
 
 def _read_diagonal(g: Any, out: Any, d: Any, shape: Any, offset: int, axis1: int, axis2: int) -> Any:
-    """Read the diagonal, into memory of its own: `numpy.diagonal` is a view that cannot be written to."""
+    """Return a copy of the diagonal: `numpy.diagonal` returns a read-only view."""
     return np.moveaxis(g, (axis1, axis2), (-2, -1))[(..., *_places(d.shape[-1], offset))]
 
 

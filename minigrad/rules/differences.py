@@ -15,7 +15,7 @@ def _cut(axis: int, start: int | None, stop: int | None) -> tuple[Any, ...]:
 
 
 def _place(x: Any, axis: int, name: str) -> int:
-    """Count an axis from 0, as NumPy does; its error, if there is no such axis."""
+    """Normalize an axis; raise NumPy's AxisError if it does not exist."""
     if not -x.ndim <= axis < x.ndim:
         raise np.exceptions.AxisError(axis, x.ndim, f"numpy.{name}")
     return axis % int(x.ndim)
@@ -29,7 +29,7 @@ def _diff_inputs(draw: Draw) -> Arguments:
 
 @compose(np.diff, inputs=_diff_inputs)
 def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = np._NoValue, append: Any = np._NoValue) -> Any:
-    """The differences of neighbours, n times over."""
+    """Subtract neighbours, n times."""
     if n < 0:
         raise ValueError(f"numpy.diff: n is {n}; expected 0 or more")
     if n == 0:
@@ -65,7 +65,7 @@ def _ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
 
 
 def _spacings(f: Any, axes: tuple[int, ...], varargs: tuple[Any, ...]) -> list[Any]:
-    """Return for each axis the distance of neighbours, or all distances."""
+    """Return the spacing along each axis: a number, or the array of distances between neighbours."""
     if not varargs:
         return [1.0] * len(axes)
     if len(varargs) == 1 and metadata.ndim(varargs[0]) == 0:
@@ -107,7 +107,7 @@ def _slopes(f: Any, h: Any, axis: int, edge_order: int) -> Any:
 
 
 def _column(h: Any, f: Any, axis: int) -> Any:
-    """Give distances along an axis of f the axes that come after it."""
+    """Reshape distances along an axis so that they broadcast against f."""
     return np.reshape(h, (-1,) + (1,) * (f.ndim - axis - 1)) if metadata.ndim(h) else h
 
 

@@ -1,4 +1,4 @@
-"""Rules of the functions that act entry by entry, with NumPy's broadcasting.
+"""Rules of the elementwise functions, with NumPy's broadcasting.
 
 Each rule leaves its gradient in the output's shape; the tape sums it down to the operand's.
 """
@@ -28,7 +28,7 @@ ABOVE_ZERO = (0.2, 3.0)
 
 
 def as_floats(x: Any) -> Any:
-    """Return x as floats, if it is an array of integers: narrow and unsigned ones wrap."""
+    """Return an integer array as float64, since narrow and unsigned integers wrap; anything else unchanged."""
     return x.astype(np.float64) if getattr(x, "dtype", FLOAT).kind in "iub" else x
 
 

@@ -1,4 +1,4 @@
-"""What is known of a function beside its rule, stated once: the engine, the compiler and the census read it here."""
+"""Facts about functions, beside their rules, in one place: the engine, the compiler and the census read them here."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ Memory = Literal["view", "out", "new", ""]
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of one function.
+    """Facts about one function.
 
     Attributes
     ----------
     constant
         Why its float results carry no gradient.
     discrete
-        What its results are that could carry none: indices, booleans, shapes.
+        Why its results cannot carry one: indices, booleans, shapes.
     no_gradient
-        Why it has no rule and gets none.
+        Why it has no rule.
     instead
-        What to write in its place.
+        The replacement that the error message suggests.
     in_place
         Whether it writes into its first argument.
     memory
-        Where its result lies: ``"view"`` of the first operand; ``"out"``, wherever the argument ``out`` says;
-        ``"new"`` memory; or, by default, perhaps any operand's.
+        What its result may alias: ``"view"``, the first operand; ``"out"``, only the argument ``out``; ``"new"``,
+        nothing; by default any operand.
     shape_from_values
         Whether its result's shape depends on values.
     complex_numbers
         Whether its rules hold for complex numbers.
     metadata
-        Whether it reads no more than shape and dtype.
+        Whether it reads shape and dtype only.
     checks
-        Whether it refuses bad input, so that it is called even where nothing needs its result.
+        Whether it validates its input, and so must be called even if its result is unused.
     whole
-        For a function of ours that is captured as one call: the function that is called.
+        For a function of minigrad's that is traced as one call: the function to call.
     """
 
     constant: str = ""
@@ -56,23 +56,23 @@ class Facts:
 
 
 FACTS: dict[Any, Facts] = {}
-"""What is known, by the function a person calls."""
+"""The facts, keyed by the function that users call."""
 UNKNOWN = Facts()
 
 
 def facts(function: Any) -> Facts:
-    """Return what is known of a function."""
+    """Return the facts about a function."""
     return FACTS.get(function, UNKNOWN)
 
 
 def state(*functions: Any, **known: Any) -> None:
-    """Enter attributes of `Facts` for functions; what was stated of them before stays."""
+    """Set attributes of `Facts` for functions; the others keep their values."""
     for function in functions:
         FACTS[function] = replace(facts(function), **known)
 
 
 def named(names: str, module: Any = np) -> list[Any]:
-    """Return the functions of these names that this version of NumPy has."""
+    """Return the functions of these names that exist in this version of NumPy."""
     return [getattr(module, name) for name in names.split() if hasattr(module, name)]
 
 

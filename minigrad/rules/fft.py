@@ -18,7 +18,7 @@ NORMS = (None, "backward", "ortho", "forward")
 
 
 def _fitted(x: Any, shape: tuple[int, ...]) -> Any:
-    """Crop x, or pad it with zeros, to a shape of as many axes."""
+    """Crop x, or pad it with zeros, to a shape."""
     if x.shape != shape:
         x = x[tuple([slice(n) for n in shape])]
     if x.shape != shape:
@@ -108,14 +108,14 @@ def _several(draw: Draw) -> Arguments:
 
 
 def _axes(a: Any, s: Any, axes: Any) -> list[int]:
-    """Count the axes of a call from 0."""
+    """Normalize the axes of a call."""
     if axes is None:
         axes = range(-a.ndim if s is None else -len(s), 0)
     return [int(axis) % a.ndim for axis in axes]
 
 
 def _each_once(function: Any, default: Any) -> Callable[..., Any]:
-    """Make the forward of a transform along several axes: refuse one that is there twice."""
+    """Make the forward of a transform along several axes; a repeated axis is refused."""
 
     def forward(a: Any, s: Any = None, axes: Any = default, norm: Any = None) -> Any:
         counted = _axes(a, s, axes)
@@ -184,7 +184,7 @@ def _shifted(draw: Draw) -> Arguments:
 
 
 def _rolled(x: Any, axes: Any, shift: Callable[[int], int]) -> Any:
-    """Roll x along each axis by what a shift is of its length."""
+    """Roll x along each axis by a shift computed from its length."""
     axes = tuple(range(x.ndim) if axes is None else axes if isinstance(axes, Sequence) else (axes,))
     return np.roll(x, tuple([shift(x.shape[axis]) for axis in axes]), axes)
 

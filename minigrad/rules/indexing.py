@@ -39,7 +39,7 @@ def _getitem_inputs(draw: Draw) -> Arguments:
 
 
 def _repeats(index: Any) -> bool:
-    """Tell whether an index may name one entry twice: it holds integer arrays or lists."""
+    """Tell whether an index may repeat an entry: it contains integer arrays or lists."""
     parts = index if isinstance(index, tuple) else (index,)
     return any(
         metadata.ndim(part) > 0 and getattr(part, "dtype", np.dtype(int)).kind != "b" for part in parts

@@ -1,4 +1,4 @@
-"""Shape, number of axes and of entries, read from an operand: NumPy's functions would ask it to dispatch."""
+"""Shape, ndim and size of an operand, without the dispatch that NumPy's functions go through."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ def size(x: Any) -> int:
 
 
 def outline(shape: tuple[int, ...]) -> Any:
-    """Return an array of this shape that takes no memory: for the shape of what a function makes of it."""
+    """Return a zero-stride array of this shape, which takes no memory: to find out the shape of a function's result."""
     return np.ndarray(shape, np.int8, b"\0", 0, (0,) * len(shape))

@@ -1,4 +1,4 @@
-"""Rules of the functions that pass over NaN: it has no part in the result, and its gradient is 0."""
+"""Rules of the functions that ignore NaN: the gradient of a NaN entry is 0."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .table import Rule, declare
 
 
 def _passing_over(rule: Rule, value: int) -> Rule:
-    """Make of the rule of a reduction that of its nan-function: NaN is left out, as by ``where``."""
+    """Derive a nan-reduction's rule from the reduction's: NaN is left out, as by ``where``."""
 
     @wraps(rule)
     def over(g: Any, out: Any, a: Any, *args: Any, where: Any = True, **options: Any) -> Any:
@@ -24,7 +24,7 @@ def _passing_over(rule: Rule, value: int) -> Rule:
 
 
 def _running_over(rule: Rule, value: int) -> Rule:
-    """Make of the rule of a cumulative function that of its nan-function: NaN counts as a value."""
+    """Derive a cumulative nan-function's rule from the function's: NaN counts as the neutral element."""
 
     def over(g: Any, out: Any, a: Any, axis: Any = None, dtype: Any = None) -> Any:
         valid = np.logical_not(np.isnan(a))

@@ -1,4 +1,4 @@
-"""Calls that pick entries by integers and masks: take, choose, select and their kin, written as readings of parts.
+"""Functions that pick entries by integers and masks (take, choose, select, …), expressed by indexing.
 
 Integers and masks are constants. What writes into its argument (`numpy.put_along_axis`) has no rule.
 """
@@ -14,7 +14,7 @@ from .table import Arguments, Draw, compose
 
 
 def _positions(indices: Any, n: int, mode: str) -> Any:
-    """Return integers as positions along an axis of length n, as ``mode`` has them."""
+    """Return indices along an axis of length n, wrapped or clipped according to ``mode``."""
     positions = indices if hasattr(indices, "dtype") else np.asarray(indices, dtype=None if indices else int)
     if positions.dtype.kind == "b":
         positions = positions.astype(int)
@@ -39,7 +39,7 @@ def _take(a: Any, indices: Any, axis: Any = None, *, mode: str = "raise") -> Any
 
 
 def _lines(positions: Any, shape: tuple[int, ...], axis: int) -> tuple[Any, ...]:
-    """Return the index that reads each line along an axis at positions of its own."""
+    """Return the index of `numpy.take_along_axis`: each line along the axis has its own positions."""
     one = (1,) * len(shape)
     return tuple(
         positions if i == axis else np.arange(n).reshape(*one[:i], n, *one[i + 1 :])

@@ -1,4 +1,4 @@
-"""Polynomials as lines of coefficients, the highest power first.
+"""Polynomials as 1-d arrays of coefficients, the highest power first.
 
 `numpy.polymul`, ``polydiv`` and ``poly`` leave leading zeros out, so that a shape would depend on values: they have no
 rule; a product is `numpy.convolve`.
@@ -37,7 +37,7 @@ def _two_lines(draw: Draw) -> Arguments:
 
 
 def _padded(p: Any, q: Any) -> list[Any]:
-    """Return the coefficients of two polynomials, zeros in front of the shorter ones."""
+    """Return the coefficients of two polynomials, the shorter ones padded with leading zeros."""
     p, q = _as_line(p), _as_line(q)
     n = max(len(p), len(q))
     return [

@@ -24,7 +24,7 @@ def _matmul_inputs(draw: Draw) -> Arguments:
 
 
 def _dense(g: Any) -> Any:
-    """Copy a broadcast view, which would keep matmul from the BLAS."""
+    """Copy a broadcast view, for which matmul would not call the BLAS."""
     return g.copy() if type(g) is np.ndarray and 0 in g.strides else g
 
 
@@ -59,14 +59,14 @@ def _dot_inputs(draw: Draw) -> Arguments:
 
 
 def _dot_left(g: Any, out: Any, a: Any, b: Any) -> Any:
-    """As a product of numbers, of matrices, or along the last axis of a and the last but one of b."""
+    """Contract g with b: the case of scalars, of matrices, or of b with more axes, as in `numpy.dot`."""
     if metadata.ndim(a) == 0 or metadata.ndim(b) == 0:
         return g * b
     return _matmul_left(g, out, a, b) if b.ndim <= 2 else _tensordot_a(g, out, a, b, (-1, -2))
 
 
 def _dot_right(g: Any, out: Any, a: Any, b: Any) -> Any:
-    """As `_dot_left`."""
+    """Contract g with a, as `_dot_left` does with b."""
     if metadata.ndim(a) == 0 or metadata.ndim(b) == 0:
         return g * a
     return _matmul_right(g, out, a, b) if b.ndim <= 2 else _tensordot_b(g, out, a, b, (-1, -2))
@@ -176,7 +176,7 @@ def _tensordot_inputs(draw: Draw) -> Arguments:
 
 
 def _summed(axes: Any, a: Any, b: Any) -> tuple[list[int], list[int]]:
-    """Name the axes of a and of b that tensordot sums over."""
+    """Return the axes of a and of b that tensordot sums over."""
     if metadata.ndim(axes) == 0:
         return list(range(a.ndim - axes, a.ndim)), list(range(axes))
     a_axes, b_axes = (np.atleast_1d(one).tolist() for one in axes)
@@ -246,7 +246,7 @@ def _labels(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], 
 
 
 def _einsum_call(*args: Any, optimize: Any = False, **others: Any) -> Arguments:
-    """Tell the operands, and the subscripts as a string: of lists of axes, ``a, [0, 1], b, [1, 2]``, too."""
+    """Return the operands, and the subscripts as a string, also for the form ``a, [0, 1], b, [1, 2]``."""
     others = {name: value for name, value in others.items() if value not in (None, "K", "safe")}
     if others:
         raise TypeError(
@@ -262,18 +262,18 @@ def _einsum_call(*args: Any, optimize: Any = False, **others: Any) -> Arguments:
 
 
 def _written(axes: Sequence[Any]) -> str:
-    """Write a list of axes as subscripts, in the same order when sorted."""
+    """Write a list of axes as letters that sort in the same order."""
     return "".join(
         ["..." if axis is Ellipsis else (ascii_uppercase + ascii_lowercase)[axis] for axis in axes]
     )
 
 
 BLAS_PAYS = 2**12
-"""From this many products of entries on, a contraction of two operands is faster as a matmul."""
+"""The number of scalar products from which a contraction of two operands is faster as a matmul."""
 
 
 def _contract(lefts: list[str], target: str, operands: list[Any]) -> Any:
-    """Do what einsum does; two large operands by matmul, which runs in the BLAS also where there are batch axes."""
+    """Evaluate an einsum; two large operands by matmul, which uses the BLAS with batch axes, too."""
     sides: dict[str, int] = {}
     for labels, x in zip(lefts, operands, strict=True):
         for label, side in zip(labels, x.shape, strict=True):

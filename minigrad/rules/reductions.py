@@ -1,4 +1,4 @@
-"""Rules of the functions that take axes away, and softmax and its kin.
+"""Rules of the reductions, and of softmax and its kin.
 
 Where ``axis``, ``keepdims``, ``where`` and ``initial`` appear they are NumPy's. A gradient may keep the reduced
 axes at length 1; the tape spreads it over the operand. How many entries there are is counted in integers, never in
@@ -19,12 +19,12 @@ from .table import OPS, Arguments, Draw, any_true, compose, declare, dispatched,
 
 
 def keep(g: Any, axis: Any, keepdims: bool) -> Any:
-    """Put the reduced axes back into g, at length 1."""
+    """Restore the reduced axes of g, with length 1."""
     return g if keepdims or axis is None else np.expand_dims(g, axis)
 
 
 def axes_of(a: Any, axis: Any) -> tuple[int, ...]:
-    """Return the axes that a reduction takes away, counted from 0; none of an array without axes."""
+    """Return the normalized axes of a reduction; none for a 0-d array."""
     if axis is None:
         return tuple(range(a.ndim))
     axes = axis if isinstance(axis, tuple) else (axis,)
@@ -45,7 +45,7 @@ def from_last(y: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
 
 
 def _count(a: Any, axis: Any, where: Any = True) -> Any:
-    """Return how many entries of a go into one of the result; an array that keeps the axes, with ``where``."""
+    """Return the number of entries reduced to one; with ``where`` an array with the reduced axes kept."""
     if where is True:
         return a.size if axis is None else math.prod([a.shape[i] for i in axes_of(a, axis)])
     return np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=True)
@@ -128,7 +128,7 @@ def mean(
 
 
 def reduces(ufunc: np.ufunc, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the forward of a function that is a ufunc's reduction: the ufunc's own, which costs less to call."""
+    """Return a forward that calls the ufunc's ``reduce`` directly, which has less overhead than the function."""
 
     def forward(a: Any, axis: Any = None, keepdims: bool = False, **others: Any) -> Any:
         if others:

@@ -1,4 +1,4 @@
-"""Rules of the functions that move entries and do not change them: a rule moves the gradient back."""
+"""Rules of the functions that rearrange entries: a rule rearranges the gradient back."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ declare(
 
 
 def _permuted(function: Any) -> Any:
-    """Return a permutation of axes as np.transpose of the order it puts them in."""
+    """Express a permutation of axes as np.transpose."""
 
     def permute(a: Any, *args: Any, **options: Any) -> Any:
         lengths = metadata.outline(tuple(range(1, metadata.ndim(a) + 1)))
@@ -159,7 +159,7 @@ def _padded_inputs(draw: Draw) -> Arguments:
 
 @dispatched
 def padded(array: Any, pad_width: Any, constant_values: Any = 0) -> Any:
-    """Return an array with numbers around it."""
+    """Return an array padded with constants."""
     return np.pad(array, pad_width, "constant", constant_values=constant_values)
 
 

@@ -1,4 +1,4 @@
-"""Rules of what slides along an axis: windows, convolution and correlation."""
+"""Rules of sliding windows, convolution and correlation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ sliding_window_view = np.lib.stride_tricks.sliding_window_view
 
 
 def _windows(x: Any, window_shape: Any, axis: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the windows' lengths and their axes, counted from 0, one each."""
+    """Return the windows' lengths and their normalized axes."""
     lengths = tuple(window_shape) if np.iterable(window_shape) else (window_shape,)
     axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     return lengths, tuple(each % x.ndim for each in axes)
@@ -66,7 +66,7 @@ def _mode_inputs(draw: Draw) -> Arguments:
 
 
 def _line(x: Any, name: str) -> Any:
-    """Return one line of numbers; of a number, a line of one."""
+    """Return a 1-d array; a scalar becomes one entry."""
     if metadata.ndim(x) > 1 or not metadata.size(x):
         raise ValueError(
             f"numpy.{name}: an operand has shape {metadata.shape(x)}; expected one axis, not empty"
@@ -75,7 +75,7 @@ def _line(x: Any, name: str) -> Any:
 
 
 def _middle(whole_line: Any, n: int, m: int, mode: str, same: int) -> Any:
-    """Return the part of a whole convolution of n and m entries that ``mode`` asks for."""
+    """Return the part of a full convolution of n and m entries that ``mode`` selects."""
     short, long = min(n, m), max(n, m)
     if mode == "full":
         return whole_line

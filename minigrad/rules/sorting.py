@@ -1,4 +1,4 @@
-"""Rules of what puts entries in order: sort, partition, median and the quantiles.
+"""Rules of sort, partition, median and the quantiles.
 
 Of equal entries the first in the array counts as the smaller one.
 """
@@ -66,7 +66,7 @@ def _between_ranks(
 
 
 def _by_line(weights: Any, a: Any, axes: tuple[int, ...]) -> Any:
-    """Return weights as they go with the lines: those of one line for all of them, or each with its entry."""
+    """Return the weights of each line: one set for all lines, or one weight for each entry."""
     return to_last(np.asarray(weights), axes) if metadata.shape(weights) == a.shape else weights
 
 

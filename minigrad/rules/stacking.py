@@ -27,7 +27,7 @@ def _concatenate_call(arrays: Any, axis: Any = 0) -> Arguments:
 
 
 def _concatenate(needs: Sequence[Any], g: Any, out: Any, *arrays: Any, axis: Any) -> list[Any]:
-    """Cut each operand's piece out."""
+    """Slice each operand's piece out of g."""
     before = () if axis is None else (slice(None),) * (axis % g.ndim)
     lengths = [metadata.size(a) if axis is None else a.shape[axis] for a in arrays]
     ends = list(accumulate(lengths))
@@ -59,7 +59,7 @@ def _stack_inputs(draw: Draw) -> Arguments:
 
 
 def _stack(needs: Sequence[Any], g: Any, out: Any, *arrays: Any, axis: int) -> list[Any]:
-    """Cut each operand's slice out."""
+    """Take each operand's slice of g."""
     before = (slice(None),) * (axis % g.ndim)
     return [g[(*before, i)] if need else None for i, need in enumerate(needs)]
 
@@ -75,7 +75,7 @@ declare(
 
 
 AT_LEAST = {np.atleast_1d: 1, np.atleast_2d: 2, np.atleast_3d: 3}
-"""How many axes they make sure of."""
+"""The least number of axes of their results."""
 
 
 def _with_axes(function: Any, a: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Averages and covariances, written as the sums and products that they are."""
+"""Averages and covariances, expressed by sums and products."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of rules: for a NumPy function, how each operand's gradient follows from the output's."""
+"""The table of rules: for each NumPy function, the gradients of its operands given the gradient of its output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class Draw(Protocol):
-    """The source of the arrays and options an op is tested with: what its ``inputs`` may ask for."""
+    """The source of random test arrays and options that an op's ``inputs`` draws from."""
 
     def array(self, shape: tuple[int, ...] | None = None, low: float = -2.0, high: float = 2.0) -> Any:
         """Return a float array with entries in [low, high]; of any shape, if none is given."""
@@ -43,7 +43,7 @@ class Op:
     Parameters
     ----------
     function
-        What a person calls; the key of the table.
+        The function that users call; the key of the table.
     rules
         ``rule(g, out, *operands, **options)`` for each operand: the operand's gradient, given the gradient
         ``g`` of the output ``out``. Its shape may be any that broadcasts against the operand's and its dtype
@@ -56,11 +56,11 @@ class Op:
     writes
         Whether ``together`` writes into g: it is then given an array that nothing else holds.
     arity
-        With ``together``: how many operands there are, if always as many.
+        With ``together``: the number of operands, if fixed.
     bind
-        With ``together``, if there may be any number: ``bind(*args, **kwargs) -> (operands, options)``.
+        With ``together``, if the number of operands varies: ``bind(*args, **kwargs) -> (operands, options)``.
     forward
-        How the recorded call is computed, where that is not ``function(*operands, **options)``.
+        Computes the recorded call; by default ``function(*operands, **options)``.
     inputs
         Draws ``(operands, options)`` for the property tests.
     """
@@ -130,7 +130,7 @@ class Op:
 
     @cached_property
     def positional(self) -> int:
-        """How many of the function's leading parameters are those that the rules know, in the same order."""
+        """The number of the function's leading parameters that agree with the rules' parameters."""
         names = self.known if isinstance(self.function, np.ufunc) else self.defaults
         pairs = zip(names, self.known, strict=False)
         return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
@@ -142,7 +142,7 @@ class Op:
 
     @cached_property
     def positional_options(self) -> dict[int, list[str]]:
-        """By the number of positional arguments: the names of those that are options, where positions tell them."""
+        """Maps a number of positional arguments to the names of the options among them."""
         return {count: self.known[self.arity : count] for count in range(self.arity, self.positional + 1)}
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
@@ -192,7 +192,7 @@ def refused(function: Callable[..., Any], what: str, known: Iterable[str]) -> Ty
 
 
 def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return a function's parameters with their defaults; none, if it does not tell, as some of NumPy's."""
+    """Return a function's parameters with their defaults; none where it has no signature, as some of NumPy's."""
     try:
         return {name: each.default for name, each in inspect.signature(function).parameters.items()}
     except ValueError:
@@ -200,7 +200,7 @@ def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def full_name(function: Any) -> str:
-    """Return a function's name with its module, ``numpy.linalg.norm``; ufuncs do not tell theirs."""
+    """Return a function's qualified name, such as ``numpy.linalg.norm``; a ufunc's module is looked up."""
     module = getattr(function, "__module__", None)
     if isinstance(function, np.ufunc):
         homes = ("numpy", "scipy.special")
@@ -235,7 +235,7 @@ def spread(g: Any, shape: tuple[int, ...]) -> Any:
 
 
 class Composite:
-    """A call that the tape records as the NumPy calls it is made of."""
+    """A function that is recorded as the NumPy calls it is composed of."""
 
     __slots__ = ("forward", "function", "inputs", "name")
 
@@ -313,7 +313,7 @@ def is_plain(x: Any) -> bool:
 
 
 def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a function of ours be overridden by its arguments, as NumPy's are (NEP 18)."""
+    """Let arguments override a function of minigrad's, as they override NumPy's (NEP 18)."""
 
     @wraps(function)
     def dispatcher(*args: Any, **kwargs: Any) -> Any:
@@ -327,9 +327,9 @@ def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def whole(**known: Any) -> Callable[[Rule], Rule]:
-    """Do as `dispatched` does, for a function of ours that jit takes as one call; it looks into the others.
+    """Do as `dispatched` does, for a function that jit records as one call; it traces into other functions.
 
-    What is known of the function are attributes of `minigrad.rules.facts.Facts`.
+    The parameters are attributes of `minigrad.rules.facts.Facts`.
     """
 
     def enter(function: Rule) -> Rule:
@@ -343,5 +343,5 @@ def whole(**known: Any) -> Callable[[Rule], Rule]:
 
 @dispatched
 def any_true(mask: Any) -> Any:
-    """Tell whether a rule must care for special entries: whether there are any, or, captured by jit, may be."""
+    """Tell whether a mask has true entries; always true during tracing, where it may have."""
     return np.any(mask)
