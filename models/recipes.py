@@ -6,7 +6,7 @@ Each was tuned on validation images; the page "Recipes" of the reference has wha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from minigrad.layers import conv_forward
 from minigrad.preprocess import patch_whitening, pca_whitening
-from minigrad.solver import Model, Solver
+from minigrad.solver import Solver
 from minigrad.training import chain, cosine, flip, shift, warmup
+from minigrad.training.augmentation import Augment
 
 from .conv_net import ConvNet
 from .fully_connected_net import FullyConnectedNet
 
 Features = Callable[[NDArray[Any]], NDArray[Any]]
+Views = Callable[[NDArray[Any]], Iterator[NDArray[Any]]]
 
 
 @dataclass(frozen=True)
@@ -30,43 +32,50 @@ class Recipe:
 
     Attributes
     ----------
-    summary : str
-        The net, in a line.
-    net : callable
-        ``net(shape, seed) -> Model``, for features of a shape.
+    net : class
+        The model, of `models`.
+    options : dict
+        Its options; ``input_dim`` is that of the features.
     features : callable
-        ``features(X_train) -> function`` from images to the net's input.
+        ``features(X_train)`` returns the function from images to the net's input.
+    mirror : bool
+        Whether training images are mirrored half of the time.
     shift : int
-        The pixels by which a training image is shifted at most; it is mirrored half of the time, too.
+        The pixels by which they are shifted at most; 0 for none.
+    views : callable
+        From images to the views of them whose scores are averaged at the end.
     batch_size, num_epochs : int
-    update_rule : str
     learning_rate : float
         The largest: it rises over the first epoch, and falls to 0 along a cosine.
     weight_decay : float
-        The strength of `adamw`'s decay.
-    average : float
-        Decay of the moving average of the parameters.
+    update_rule : str
     """
 
-    summary: str
-    net: Callable[[tuple[int, ...], int], Model]
-    features: Callable[[NDArray[Any]], Features]
+    net: Callable[..., Any]
+    options: dict[str, Any]
+    features: partial[Features]
+    mirror: bool
     shift: int
+    views: Views
     batch_size: int
     num_epochs: int
     learning_rate: float
     weight_decay: float
-    average: float
     update_rule: str = "adamw"
 
     def settings(self) -> dict[str, Any]:
         """Return the settings as numbers and names, for a file."""
-        return {name: value for name, value in asdict(self).items() if not callable(value)}
+        return {each.name: described(getattr(self, each.name)) for each in fields(self)}
+
+    def augment(self) -> Augment:
+        """Return the augmentation of the training images."""
+        return chain(*([flip()] if self.mirror else []), *([shift(self.shift)] if self.shift else []))
 
     def solver(self, data: dict[str, NDArray[Any]], seed: int, **options: Any) -> Solver:
-        """Return what trains a new net on images, ``X_train`` of shape (N, 3, H, W) and so on; options as of Solver."""
+        """Return what trains a new net on images, ``X_train`` of shape (N, C, H, W) and so on; options as of Solver."""
         features = self.features(data["X_train"])
-        net = self.net(features(data["X_train"][:1]).shape[1:], seed)
+        shape = features(data["X_train"][:1]).shape[1:]
+        net = self.net(input_dim=shape if len(shape) > 1 else shape[0], seed=seed, **self.options)
         steps = max(len(data["X_train"]) // self.batch_size, 1)
         return Solver(
             OnFeatures(net, features),
@@ -77,11 +86,17 @@ class Recipe:
             batch_size=self.batch_size,
             num_epochs=self.num_epochs,
             replacement=False,
-            augment=chain(flip(), shift(self.shift)) if self.shift else flip(),
-            average=self.average,
+            augment=self.augment(),
             seed=seed,
             **options,
         )
+
+
+def described(value: Any) -> Any:
+    """Return a setting as numbers and names."""
+    if isinstance(value, partial):
+        return {"function": value.func.__name__, **value.keywords}
+    return value.__name__ if callable(value) else value
 
 
 class OnFeatures:
@@ -104,7 +119,7 @@ class OnFeatures:
     def __init__(self, net: Any, features: Features) -> None:
         self.net, self.features = net, features
         self.params, self.state = net.params, net.state
-        self.views: Callable[[NDArray[Any]], Iterator[NDArray[Any]]] = as_it_is
+        self.views: Views = as_it_is
 
     def loss(self, X: NDArray[Any], y: NDArray[Any] | None = None) -> Any:
         """Return the scores of images X; given labels y, ``(loss, grads)``."""
@@ -137,45 +152,44 @@ def whitened_patches(X_train: NDArray[Any], size: int, n_components: int) -> Fea
 
 RECIPES = {
     "two-layer": Recipe(
-        summary="200 whitened principal components - affine 4096 - relu - dropout - affine",
-        features=partial(pca_whitening, n_components=200),
-        net=lambda shape, seed: FullyConnectedNet(
-            [4096], *shape, dropout_keep_ratio=0.5, label_smoothing=0.1, seed=seed
-        ),
+        net=FullyConnectedNet,
+        options={"hidden_dims": [4096], "dropout_keep_ratio": 0.5, "label_smoothing": 0.1},
+        features=partial(pca_whitening, n_components=200, eps=0.02),
+        mirror=True,
         shift=1,
+        views=mirrored_and_shifted,
         batch_size=250,
         num_epochs=20,
         learning_rate=8e-3,
         weight_decay=0.05,
-        average=0.99,
     ),
     "deep": Recipe(
-        summary="300 whitened principal components - {affine 2048 - batch norm - relu - dropout} x 3 - affine",
-        features=partial(pca_whitening, n_components=300),
-        net=lambda shape, seed: FullyConnectedNet(
-            [2048] * 3,
-            *shape,
-            normalization="batchnorm",
-            dropout_keep_ratio=0.7,
-            label_smoothing=0.1,
-            seed=seed,
-        ),
+        net=FullyConnectedNet,
+        options={
+            "hidden_dims": [2048, 2048, 2048],
+            "normalization": "batchnorm",
+            "dropout_keep_ratio": 0.7,
+            "label_smoothing": 0.1,
+        },
+        features=partial(pca_whitening, n_components=300, eps=0.02),
+        mirror=True,
         shift=2,
+        views=mirrored_and_shifted,
         batch_size=500,
-        num_epochs=40,
+        num_epochs=30,
         learning_rate=3e-3,
         weight_decay=0.05,
-        average=0.99,
     ),
     "conv": Recipe(
-        summary="24 whitened patches - {conv - batch norm - relu, twice, then max pool} of 32, 64, 128 - affine",
+        net=ConvNet,
+        options={"num_filters": [32, 64, 128], "label_smoothing": 0.1},
         features=partial(whitened_patches, size=4, n_components=24),
-        net=lambda shape, seed: ConvNet(shape, [32, 64, 128], label_smoothing=0.1, seed=seed),
+        mirror=True,
         shift=2,
+        views=mirrored_and_shifted,
         batch_size=250,
-        num_epochs=12,
+        num_epochs=8,
         learning_rate=5e-3,
         weight_decay=0.05,
-        average=0.99,
     ),
 }

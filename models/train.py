@@ -30,7 +30,7 @@ from .command_line import (
     terminated_as_interrupted,
     write,
 )
-from .recipes import RECIPES, Recipe, mirrored_and_shifted
+from .recipes import RECIPES, Recipe
 
 PROGRAM = "train"
 OUTPUTS = ("history.json", "history.csv", "params.npz", "curves.png")
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace, recipe: Recipe) -> None:
         solver.train()
     except FloatingPointError as error:
         stop(1, f"training diverged: {error}", PROGRAM)
-    accuracies = measured(solver, data)
+    accuracies = measured(solver, recipe, data)
     minutes = (time.perf_counter() - start) / 60
     print(f"validation accuracy: {accuracies['validation']:.4f}")
     print(f"test accuracy: {accuracies['test']:.4f}")
@@ -87,9 +87,9 @@ def run(args: argparse.Namespace, recipe: Recipe) -> None:
         write(args.out, files, OUTPUTS, PROGRAM)
 
 
-def measured(solver: Solver, data: dict[str, Any]) -> dict[str, float]:
-    """Return the accuracies of the best parameters, over views of each image."""
-    solver.model.views = mirrored_and_shifted  # type: ignore[attr-defined]  # it is an OnFeatures
+def measured(solver: Solver, recipe: Recipe, data: dict[str, Any]) -> dict[str, float]:
+    """Return the accuracies of the best parameters, over the recipe's views of each image."""
+    solver.model.views = recipe.views  # type: ignore[attr-defined]  # it is an OnFeatures
     return {
         name: solver.check_accuracy(data[f"X_{part}"], data[f"y_{part}"])
         for name, part in (("validation", "val"), ("test", "test"))
@@ -116,7 +116,7 @@ def make_parser() -> Parser:
         usage="python -m models.train --recipe NAME [options]",
         description="Train a net on CIFAR-10 by a recipe, in at most a quarter of an hour on two cores; print its\n"
         "accuracy on validation and test images, with the parameters that did best on validation.",
-        epilog="\n".join(f"{name:11}{recipe.summary}" for name, recipe in RECIPES.items()),
+        epilog="\n\n".join(f"{name}: {lines(recipe)}" for name, recipe in RECIPES.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -155,6 +155,11 @@ def make_parser() -> Parser:
         "curves.png there; those of an earlier run are replaced",
     )
     return parser
+
+
+def lines(recipe: Recipe) -> str:
+    """Return a recipe's settings as lines."""
+    return "".join(f"\n  {name:15}{value}" for name, value in recipe.settings().items())
 
 
 if __name__ == "__main__":

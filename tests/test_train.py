@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from models import train
+from models import ablation, train
 from models.recipes import RECIPES, OnFeatures, mirrored_and_shifted, whitened_patches
 
 SIDE = 16
@@ -146,3 +146,24 @@ def test_patches_are_whitened():
     assert out.shape == (200, 10, SIDE // 2, SIDE // 2)
     within = out[..., 1:-1, 1:-1].transpose(0, 2, 3, 1).reshape(-1, 10)
     np.testing.assert_allclose(np.corrcoef(within.T), np.eye(10), atol=0.1)
+
+
+def test_an_ablation_leaves_out_one_ingredient_at_a_time(monkeypatch, capsys):
+    monkeypatch.setattr(ablation, "get_cifar10_data", tiny_cifar10)
+    small = RECIPES["deep"].options | {"hidden_dims": [8]}
+    monkeypatch.setitem(RECIPES, "deep", dataclasses.replace(RECIPES["deep"], options=small))
+    ablation.main(["--recipe", "deep", "--num-train", "500", "--num-val", "20", "--epochs", "1"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [re.split(r"  +", line)[0] for line in lines] == [
+        "nothing left out",
+        "mirror images",
+        "shifts",
+        "weight decay",
+        "dropout",
+        "label smoothing",
+        "batch norm",
+        "principal components",
+    ]
+    for line in lines:
+        assert re.fullmatch(r".*0\.\d{4}  0\.\d{4}  \d+ s of CPU", line)
+    assert "principal components" not in dict(ablation.ablations(RECIPES["conv"]))

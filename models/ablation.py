@@ -1,0 +1,74 @@
+"""What each ingredient of a recipe brings: ``python -m models.ablation --recipe NAME`` trains without one at a time.
+
+The accuracies are of validation images; the test images are not read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigrad.datasets import get_cifar10_data
+
+from .recipes import RECIPES, Features, Recipe
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print a line for each ingredient: the validation accuracy without it, of the images and over their views."""
+    parser = argparse.ArgumentParser(
+        prog="ablation", usage="python -m models.ablation --recipe NAME [options]"
+    )
+    parser.add_argument("--recipe", choices=RECIPES, required=True)
+    parser.add_argument("--data-dir", metavar="DIR", help="as of models.train")
+    parser.add_argument("--num-train", type=int, default=45000, metavar="N")
+    parser.add_argument("--num-val", type=int, default=5000, metavar="N")
+    parser.add_argument("--epochs", type=int, metavar="N", help="epochs, other than the recipe's")
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    args = parser.parse_args(argv)
+    data = get_cifar10_data(args.data_dir, args.num_train, args.num_val, 0, dtype=np.float32)
+    recipe = RECIPES[args.recipe]
+    if args.epochs is not None:
+        recipe = dataclasses.replace(recipe, num_epochs=args.epochs)
+    for without, changed in ablations(recipe):
+        start = time.process_time()
+        solver = changed.solver(data, args.seed, print_every=0, verbose=False, progress=False)
+        solver.train()
+        solver.model.views = changed.views  # type: ignore[attr-defined]  # it is an OnFeatures
+        over_views = solver.check_accuracy(data["X_val"], data["y_val"])
+        seconds = time.process_time() - start
+        print(f"{without:22}{solver.best_val_acc:.4f}  {over_views:.4f}  {seconds:.0f} s of CPU", flush=True)
+
+
+def ablations(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
+    """Yield a recipe as it is, and without one ingredient at a time."""
+    yield "nothing left out", recipe
+    yield "mirror images", dataclasses.replace(recipe, mirror=False)
+    yield "shifts", dataclasses.replace(recipe, shift=0)
+    yield "weight decay", dataclasses.replace(recipe, weight_decay=0.0)
+    options = {
+        "dropout": ("dropout_keep_ratio", 1.0),
+        "label smoothing": ("label_smoothing", 0.0),
+        "batch norm": ("normalization", None),
+    }
+    for without, (option, value) in options.items():
+        if option in recipe.options:
+            yield without, dataclasses.replace(recipe, options=recipe.options | {option: value})
+    if recipe.features.func is not RECIPES["conv"].features.func:
+        yield "principal components", dataclasses.replace(recipe, features=partial(standardized))
+
+
+def standardized(X_train: NDArray[Any]) -> Features:
+    """Return the function to pixels of mean 0 and variance 1 on the training images, those of an image in a row."""
+    mean, deviation = X_train.mean(axis=0), X_train.std(axis=0)
+    return lambda X: ((X - mean) / deviation).reshape(len(X), -1)
+
+
+if __name__ == "__main__":
+    main()
