@@ -1,7 +1,9 @@
 """Which calls of a compiled function are alike: what is told quickly is told as by taking the whole call down."""
 
 import inspect
+import re
 import textwrap
+import warnings
 from collections import OrderedDict, namedtuple
 
 import numpy as np
@@ -225,3 +227,61 @@ def test_attributes_of_classes_are_seen_to_change(place, form):
     assert f(x) == f(x) == 0.5
     {"object": net, "class": Net, "base": Base}[place].rate = 0.25
     assert f(x) == f(x) == 0.25
+
+
+def warnings_of(call, *values):
+    """The warnings of a call with each of the values, in turn."""
+    found = []
+    for value in values:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            call(value)
+        found.append([str(each.message) for each in caught])
+    return found
+
+
+W = np.ones(2, np.float32)
+
+
+def scaled(w, lr, settings=(), *, t=1):
+    return w * lr
+
+
+@pytest.mark.parametrize(
+    ("call", "given"),
+    [
+        (lambda step, i: step(W, 0.5 + i), "lr; .* np.float32"),
+        (lambda step, i: step(W, lr=0.5 + i, settings={"a": 0.1, "b": (2, 0)}), "lr; .* np.float32"),
+        (lambda step, i: step(W, 1.0, t=i), "t; .* np.int64"),
+        (lambda step, i: step(W, 1.0, {"a": [0, True, np.float64(0)], "b": (2, i)}), "b; .* np.int64"),
+        (lambda step, i: step(W, 1.0, {"rate": 0.5 + i, "m": 2}), "rate; .* np.float32"),
+        (lambda step, i: step(2, 1.0, [0.5 + i]), "settings; .* np.float64"),
+    ],
+)
+def test_a_number_that_changes_often_is_told_once(call, given):
+    step = mg.jit(scaled)
+    with np.errstate(all="ignore"):
+        told = warnings_of(lambda i: call(step, i), *range(8), *range(8))
+    assert [bool(each) for each in told] == [False] * 4 + [True] + [False] * 11
+    assert re.match(f"jit: scaled was compiled 5 times, for as many values of {given}[(]", *told[4])
+
+
+def test_the_line_that_calls_is_told():
+    step = mg.jit(scaled)
+    with pytest.warns(UserWarning, match="values of lr") as caught:
+        for i in range(5):
+            step(W, float(i))
+    assert caught[0].filename == __file__
+
+
+def test_numbers_that_change_together_or_seldom_are_not_told():
+    step = mg.jit(scaled)
+    calls = [
+        lambda i: step(W, float(i), (i,)),
+        lambda i: step(np.ones(i), 0.5),
+        lambda i: step(W, np.float32(i)),
+    ]
+    for call in calls:
+        assert not any(warnings_of(call, *range(1, 8)))
+    assert not any(warnings_of(lambda lr: step(W, lr), 0.1, 0.2, 0.3, 0.4, True))
+    assert not any(warnings_of(lambda name: step(W, 0.5, {"name": name}), *"abcdefg"))

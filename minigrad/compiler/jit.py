@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections import OrderedDict
+import warnings
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..engine.recording import recording
 from ..engine.watch import Anomaly
-from .program import Compiled, name_of
-from .signature import Inlined, Outside, flatten, refuse_overlap
+from .program import Compiled, name_of, parameter_names
+from .signature import Inlined, Outside, differing_number, flatten, numbers, refuse_overlap
 from .where import JitError
 
 __all__ = ["JitError", "Jitted", "jit"]
 MAXSIZE = 32
 """The size of a function's cache, in signatures."""
+VALUES = 5
+"""How many values of one number a function is compiled for before a warning."""
 
 
 GENERATORS = (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
@@ -67,6 +72,11 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
     JitError
         When first called, at a line whose outcome depends on the values of arrays (``if loss > 3``,
         ``float(x)``, ``np.asarray(x)``), on random numbers that are no argument, or on an array from outside.
+
+    Warns
+    -----
+    UserWarning
+        When it is compiled for the fifth value of one number, such as a learning rate on a schedule.
 
     Examples
     --------
@@ -143,6 +153,7 @@ class Jitted:
         program = self.programs.get(signature)
         if program is None:
             program = self._compile(args, kwargs)
+            self._warn_of_a_number(signature, args, kwargs)
             refuse_overlap(leaves, program.overwritten)
             if not outside.changed():  # meanwhile, by another thread
                 self.programs[signature] = program
@@ -165,6 +176,21 @@ class Jitted:
                 f"{len(args) + len(kwargs)} arguments"
             )
         return Compiled(self.function, args, kwargs, self.donated)
+
+    def _warn_of_a_number(
+        self, signature: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Warn when a signature differs from several earlier ones in the value of one number alone."""
+        counts = Counter(differing_number(signature, other) for other in list(self.programs))
+        given = list(numbers([*parameter_names(self.function, args), *kwargs], [*args, *kwargs.values()]))
+        for i, (name, value) in enumerate(given):
+            if counts[i] == VALUES - 1:
+                dtype = "int64" if type(value) is int else float_dtype([*args, *kwargs.values()])
+                warnings.warn(
+                    f"jit: {name_of(self.function)} was compiled {VALUES} times, for as many values of {name}; if it "
+                    f"changes often, give np.{dtype}({name}), whose value is no part of the signature",
+                    stacklevel=4,
+                )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Jitted:
         """Return the same function with an empty cache: compiled code is not shared."""
@@ -207,3 +233,11 @@ class Jitted:
     def cache_info(self) -> CacheInfo:
         """Return cache statistics: hits, misses, maximum and current size."""
         return CacheInfo(self.hits, self.misses, MAXSIZE, len(self.programs))
+
+
+def float_dtype(arguments: list[Any]) -> str:
+    """Return the name of the dtype that the floats among the arrays in arguments are promoted to."""
+    leaves: list[Any] = []
+    flatten(arguments, leaves, [])
+    dtypes = [x.dtype for x in leaves if hasattr(x, "dtype") and x.dtype.kind == "f"]
+    return np.result_type(*dtypes).name if dtypes else "float64"

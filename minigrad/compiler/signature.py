@@ -57,6 +57,34 @@ def flatten(items: Iterable[Any], leaves: list[Any], key: list[Any]) -> None:
             key.append(option(x))
 
 
+def numbers(names: Iterable[str], items: Iterable[Any]) -> Iterator[tuple[str, int | float]]:
+    """Find the Python numbers in nested arguments, in the order of `flatten`, each with the nearest name to it."""
+    for name, x in zip(names, items, strict=True):
+        if isinstance(x, dict):
+            yield from numbers([key if isinstance(key, str) else name for key in x], x.values())
+        elif isinstance(x, (tuple, list)):
+            yield from numbers([name] * len(x), x)
+        elif type(x) in CONTAINERS:
+            yield from numbers([name], [children_of(x)])
+        elif type(x) in (int, float):
+            yield name, x
+
+
+def differing_number(signature: tuple[Any, ...], other: tuple[Any, ...]) -> int | None:
+    """Return which of the numbers in a signature is another in the other, if nothing else is."""
+    if len(signature) != len(other):
+        return None
+    places = [i for i, (a, b) in enumerate(zip(signature, other, strict=True)) if a != b]
+    if len(places) != 1 or not (is_number(signature[places[0]]) and is_number(other[places[0]])):
+        return None
+    return sum(map(is_number, signature[: places[0]]))
+
+
+def is_number(entry: Any) -> bool:
+    """Tell whether an entry of a signature stands for a Python number."""
+    return isinstance(entry, tuple) and bool(entry) and entry[0] in (int, float)
+
+
 def reader(args: tuple[Any, ...], kwargs: dict[str, Any], overwritten: list[int]) -> Callable[..., Any]:
     """Generate the function that extracts the arrays from the arguments of a call with this signature.
 
