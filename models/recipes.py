@@ -166,7 +166,7 @@ RECIPES = {
     "deep": Recipe(
         net=FullyConnectedNet,
         options={
-            "hidden_dims": [2048, 2048, 2048],
+            "hidden_dims": [2048, 2048],
             "normalization": "batchnorm",
             "dropout_keep_ratio": 0.7,
             "label_smoothing": 0.1,
@@ -175,8 +175,8 @@ RECIPES = {
         mirror=True,
         shift=2,
         views=mirrored_and_shifted,
-        batch_size=500,
-        num_epochs=30,
+        batch_size=250,
+        num_epochs=25,
         learning_rate=3e-3,
         weight_decay=0.05,
     ),
