@@ -11,6 +11,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
+import numpy as np
 from docutils import nodes
 from jinja2 import Template
 from sphinx.addnodes import desc_annotation, desc_content, pending_xref
@@ -22,6 +23,8 @@ from minigrad.census import KINDS, UFUNC_METHODS, census, counts
 from minigrad.compiler.rewrites import EXACT, REWRITES
 from minigrad.layers import LAYERS, Layer
 from minigrad.rules import OPS, Composite, Op
+from minigrad.rules.special import SPECIAL
+from minigrad.rules.table import full_name as name_of
 
 project = "minigrad"
 version = release = minigrad.__version__
@@ -46,7 +49,10 @@ nitpicky = True
 nitpick_ignore_regex = [("py:class", ".*")]
 
 UFUNC_ENDINGS = tuple(f".{method}" for method in UFUNC_METHODS)
-NUMPY = "https://numpy.org/doc/stable/reference/generated/"
+ELSEWHERE = {
+    "numpy": "https://numpy.org/doc/stable/reference/generated/",
+    "scipy": "https://docs.scipy.org/doc/scipy/reference/generated/",
+}
 MODULES = {
     found.name: importlib.import_module(found.name)
     for found in pkgutil.walk_packages(minigrad.__path__, "minigrad.")
@@ -101,10 +107,11 @@ def written_rules(op: Op | Composite) -> list[str]:
     if isinstance(op, Composite):
         return ["Recorded as the calls that it is made of."]
     written = []
-    for rule in [op.together] if op.together else op.rules:
+    rules = [inspect.unwrap(rule) for rule in ([op.together] if op.together else op.rules)]
+    for rule in rules:
         line = rule.__code__.co_firstlineno
         if rule.__name__ == "<lambda>":
-            beside = [each for each in op.rules if each.__code__.co_firstlineno == line]
+            beside = [each for each in rules if each.__code__.co_firstlineno == line]
             written.append(f"``{lambdas(rule.__code__.co_filename)[line][beside.index(rule)]}``")
         else:
             written.append((rule.__doc__ or f"``{rule.__name__}``").splitlines()[0])
@@ -116,11 +123,12 @@ def table_of_rules() -> list[dict[str, Any]]:
     return [
         {
             "family": op.inputs.__module__,
-            "function": f"{getattr(function, '__module__', 'numpy')}.{function.__name__}",
+            "function": name_of(function).replace("._ufuncs._", "."),
             "parameters": getattr(op, "known", []),
             "rules": written_rules(op),
         }
-        for function, op in OPS.items()
+        for function, op in {**OPS, **SPECIAL}.items()
+        if function not in SPECIAL or isinstance(function, np.ufunc)
     ]
 
 
@@ -189,12 +197,12 @@ def leave_types_as_prose(app: Sphinx, page: nodes.document) -> None:
 
 
 def look_further(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.Element) -> Any:
-    """Resolve a name that is not its own module's: NumPy's, imported there, or public."""
+    """Resolve a name that is not its own module's: NumPy's or SciPy's, imported there, or public."""
     target = node["reftarget"]
     if node["reftype"] != "obj":
         return None
-    if target.startswith("numpy."):
-        return nodes.reference("", "", text, refuri=f"{NUMPY}{target}.html", internal=False)
+    if (library := target.partition(".")[0]) in ELSEWHERE:
+        return nodes.reference("", "", text, refuri=f"{ELSEWHERE[library]}{target}.html", internal=False)
     target = full_name(target, node.get("py:module"))
     return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, text)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import operator
+import sys
 from collections import Counter
 from collections.abc import Callable
 from copy import copy
@@ -42,8 +43,12 @@ def is_arithmetic(node: Node) -> bool:
 
 
 def takes(f: np.ufunc, dtype: np.dtype[Any]) -> bool:
-    """Tell whether a ufunc has a loop with all operands of this dtype; ldexp, for example, has none for floats."""
-    return any(loop.startswith(dtype.char * f.nin + "->") for loop in f.types)
+    """Tell whether a ufunc has a loop with all operands of this dtype, and none for an integer beside them.
+
+    ``ldexp``, for example, has none for floats; SciPy's polynomials compute otherwise where the order is an integer.
+    """
+    loops = [loop.partition("->")[0] for loop in f.types]
+    return dtype.char * f.nin in loops and not any("l" in loop and "d" in loop for loop in loops)
 
 
 class SourceWriter:
@@ -63,6 +68,7 @@ class SourceWriter:
         self.names: dict[Node, str] = {}
         self.namespace: dict[str, Any] = {}
         self.imports: set[str] = set()
+        self.special: list[str] = []  # what is imported from scipy.special
         self.header: list[str] = []
         self.lines: list[tuple[str, str]] = []
         self.numbers: dict[tuple[str, Any], str] = {}
@@ -144,6 +150,9 @@ class SourceWriter:
             self.namespace[name] = f
             self.imports.add(name)
             return name
+        if getattr(sys.modules.get("scipy.special"), name, None) is f and id(f) not in self.values:
+            called = self.bound(f, name)
+            self.special.append(name if called == name else f"{name} as {called}")
         return self.bound(f, name.lstrip("_"))
 
     def spelled(self, x: Any) -> str:
@@ -369,6 +378,8 @@ class SourceWriter:
         width = min(max([len(line) for line, _ in self.lines], default=0), 60)
         body = [f"    {line:{width}}  # {shape}" if shape else f"    {line}" for line, shape in self.lines]
         head = [f"from numpy import {', '.join(sorted(self.imports))}"] if self.imports else []
+        if self.special:
+            head.append(f"from scipy.special import {', '.join(sorted(self.special))}")
         source = "\n".join(
             [
                 *head,

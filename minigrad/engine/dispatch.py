@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..rules.facts import facts
+from ..rules.lookup import rules_of
 from ..rules.table import ARRAYS_OWN, OPS, Composite, Op, full_name
 from ..rules.ufunc_methods import METHODS
 from .arrays import ARRAYS, ForeignError, foreign, is_foreign, refuse_foreign
@@ -33,7 +34,7 @@ class Dispatched:
                     return NotImplemented  # so that NumPy asks the other
                 raise
         if recording.get() is not None and any_requires_grad(inputs, kwargs):
-            if method in METHODS and ufunc in OPS:
+            if method in METHODS and rules_of(ufunc) is not None:
                 return METHODS[method](ufunc, *inputs, **kwargs)
             raise _no_rule(ufunc, method)
         if method == "at":
@@ -53,7 +54,7 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call any NumPy function, some of whose arguments are tensors."""
     if recording.get() is None or not any_requires_grad(*args, kwargs):
         return _call_on_constants(function, args, kwargs)
-    op = OPS.get(function)
+    op = rules_of(function)
     if type(op) is Op:
         operands, options = op.bind(args, kwargs)
         return apply(op, operands, _off_tape(op, options) if options else options)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..rules.facts import facts
+from ..rules.lookup import rules_of
 from ..rules.table import full_name
 from .recording import Array, TapeError
 
@@ -28,7 +29,8 @@ def who_asks() -> tuple[str, str]:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in LIBRARIES:
         called, module = frame.f_code.co_name, frame.f_globals["__name__"]
         name = "" if module.startswith("minigrad.compiler") else f"{module}.{called}, called "
-        known = facts(getattr(np, called, None)).instead
+        function = getattr(np, called, frame.f_globals.get(called))
+        known = facts(function).instead if rules_of(function) is None else ""
         instead = f"write {known}, or {EXPLICITLY}" if known else INSTEAD_OF_AN_ARRAY
         frame = frame.f_back
     return f"{name}at {frame.f_code.co_filename}:{frame.f_lineno}", instead

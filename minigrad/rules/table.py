@@ -184,10 +184,9 @@ class Op:
 
 def refused(function: Callable[..., Any], what: str, known: Iterable[str]) -> TypeError:
     """Return the error of a call that the rules do not cover."""
-    name = f"{getattr(function, '__module__', None) or 'numpy'}.{function.__name__}"
     return TypeError(
-        f"{name}: no backward rule {what}; the rule knows {', '.join(known)}: write the call with these, or, where "
-        "no gradient is needed, on t.detach()"
+        f"{full_name(function)}: no backward rule {what}; the rule knows {', '.join(known)}: write the call "
+        "with these, or, where no gradient is needed, on t.detach()"
     )
 
 
@@ -203,7 +202,7 @@ def full_name(function: Any) -> str:
     """Return a function's qualified name, such as ``numpy.linalg.norm``; a ufunc's module is looked up."""
     module = getattr(function, "__module__", None)
     if isinstance(function, np.ufunc):
-        homes = ("numpy", "scipy.special")
+        homes = ("numpy", "scipy.special", "scipy.special._ufuncs")
         module = next(
             (m for m in homes if getattr(sys.modules.get(m), function.__name__, None) is function), None
         )
