@@ -42,7 +42,7 @@ class Network(Protocol):
 
     @property
     def params(self) -> dict[str, NDArray[Any]]:
-        """The parameters by name; ``W1`` is the first layer's weight matrix."""
+        """The parameters by name; ``W1`` is the first layer's weights."""
 
 
 def visualize_grid(Xs: NDArray[Any], ubound: float = 255.0, padding: int = 1) -> NDArray[np.float64]:
@@ -91,13 +91,14 @@ def visualize_grid(Xs: NDArray[Any], ubound: float = 255.0, padding: int = 1) ->
 
 
 def show_net_weights(net: Network, ax: Axes | None = None) -> Axes:
-    """Draw the first layer's weights, each hidden unit's as the image it responds to.
+    """Draw the first layer's weights, those of each hidden unit or filter as the image that it responds to.
 
     Parameters
     ----------
     net : object with a dict ``params``
         ``net.params["W1"]`` has shape (D, units). A D of 3 * side * side, such as CIFAR-10's 3 * 32 * 32, is
-        drawn in colour, channels first; a D of side * side, such as 8 * 8 digits, in grey.
+        drawn in colour, channels first; a D of side * side, such as 8 * 8 digits, in grey. Or it has shape
+        (filters, C, height, width), as of a convolution, with 3 channels for colour or 1 for grey.
     ax : matplotlib Axes, optional
         Where to draw; a new figure by default.
 
@@ -108,13 +109,15 @@ def show_net_weights(net: Network, ax: Axes | None = None) -> Axes:
     Raises
     ------
     ValueError
-        When W1 is not a matrix, D is neither, or a weight is NaN or infinite.
+        When W1 has another shape, or a weight is NaN or infinite.
     ImportError
         When matplotlib is missing.
     """
     if "W1" not in net.params:
         raise ValueError(f"show_net_weights draws net.params['W1'], but there is only {sorted(net.params)}")
-    grid = visualize_grid(_as_images(net.params["W1"]), padding=3).astype(np.uint8)
+    W1 = net.params["W1"]
+    images, padding = (_filters_as_images(W1), 1) if np.ndim(W1) == 4 else (_as_images(W1), 3)
+    grid = visualize_grid(images, padding=padding).astype(np.uint8)
     if ax is None:
         (ax,) = _new_axes(1)
     ax.imshow(grid, cmap="gray", vmin=0, vmax=255)
@@ -304,7 +307,7 @@ def _plain_text(text: str) -> str:
 def _as_images(W1: NDArray[Any]) -> NDArray[Any]:
     """Turn the columns of W1, (D, units), into images (units, side, side, channels)."""
     if np.ndim(W1) != 2:
-        raise ValueError(f"W1 must be a matrix of shape (D, units), got shape {np.shape(W1)}")
+        raise ValueError(f"W1 must have shape (D, units) or (filters, C, height, width), got {np.shape(W1)}")
     D, units = W1.shape
     for channels in (3, 1):
         side = math.isqrt(D // channels)
@@ -314,6 +317,15 @@ def _as_images(W1: NDArray[Any]) -> NDArray[Any]:
         f"W1 has {D} rows, which make no square image: expected 3 * side * side for colour, "
         "such as 3072 = 3 * 32 * 32, or side * side for grey, such as 64 = 8 * 8"
     )
+
+
+def _filters_as_images(W1: NDArray[Any]) -> NDArray[Any]:
+    """Turn the filters of a convolution, (filters, C, height, width), into images, channels last."""
+    if W1.shape[1] not in (1, 3):
+        raise ValueError(
+            f"W1 has shape {W1.shape}, and {W1.shape[1]} channels are no image: expected 3 for colour, or 1 for grey"
+        )
+    return W1.transpose(0, 2, 3, 1)
 
 
 def _new_axes(count: int, side_by_side: bool = False) -> Sequence[Axes]:

@@ -152,7 +152,28 @@ def test_weights_are_drawn_where_they_are_asked_for():
     assert len(plt.get_fignums()) == 1
 
 
-@pytest.mark.parametrize("shape", [(13, 4), (2 * 8 * 8, 4), (64,)])
+@settings(deadline=None)
+@given(
+    filters=st.integers(1, 5),
+    channels=st.sampled_from([1, 3]),
+    height=st.integers(1, 7),
+    width=st.integers(1, 7),
+)
+def test_filters_are_images_of_their_own_size(filters, channels, height, width):
+    W1 = np.random.default_rng(0).standard_normal((filters, channels, height, width))
+    ax = show_net_weights(SimpleNamespace(params={"W1": W1}))
+    drawn = ax.images[0].get_array().reshape(-1, ax.images[0].get_array().shape[1], channels)
+    side = math.ceil(math.sqrt(filters))
+    assert drawn.shape[:2] == (side * (height + 1) - 1, side * (width + 1) - 1)
+    for i, weights in enumerate(W1):
+        top, left = (i // side) * (height + 1), (i % side) * (width + 1)
+        scaled = 255 * (weights - weights.min()) / (np.ptp(weights) or 1)
+        tile = drawn[top : top + height, left : left + width]
+        assert np.abs(tile - scaled.transpose(1, 2, 0)).max() <= 1  # cut to whole numbers
+    plt.close(ax.figure)
+
+
+@pytest.mark.parametrize("shape", [(13, 4), (2 * 8 * 8, 4), (64,), (8, 2, 3, 3), (8, 16, 3, 3), (8, 3, 3)])
 def test_weights_that_are_no_images_are_refused_before_a_figure_is_made(shape):
     with pytest.raises(ValueError, match="W1"):
         show_net_weights(SimpleNamespace(params={"W1": np.zeros(shape)}))
