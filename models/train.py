@@ -74,17 +74,32 @@ def run(args: argparse.Namespace, recipe: Recipe) -> None:
         stop(2, str(error), PROGRAM)
     try:
         solver.train()
+    except KeyboardInterrupt:
+        write_results(args, recipe, solver, test_accuracy=None)
+        raise
     except FloatingPointError as error:
+        write_results(args, recipe, solver, test_accuracy=None)
         stop(1, f"training diverged: {error}", PROGRAM)
     accuracies = measured(solver, recipe, data)
     minutes = (time.perf_counter() - start) / 60
     print(f"validation accuracy: {accuracies['validation']:.4f}")
     print(f"test accuracy: {accuracies['test']:.4f}")
     print(f"minutes: {minutes:.1f}")
-    if args.out is not None:
-        settings = settings_of(args) | recipe.settings()
-        files = histories(settings, solver, accuracies["test"]) | parameters(solver.model) | curves(solver)
-        write(args.out, files, OUTPUTS, PROGRAM)
+    write_results(args, recipe, solver, accuracies["test"])
+
+
+def write_results(
+    args: argparse.Namespace, recipe: Recipe, solver: Solver, test_accuracy: float | None
+) -> None:
+    """Write the settings, the histories, the best parameters and, of a training that was completed, its curves."""
+    if args.out is None:
+        return
+    files = histories(settings_of(args) | recipe.settings(), solver, test_accuracy)
+    if solver.val_acc_history:
+        files |= parameters(solver.model)
+    if test_accuracy is not None:
+        files |= curves(solver)
+    write(args.out, files, OUTPUTS, PROGRAM)
 
 
 def measured(solver: Solver, recipe: Recipe, data: dict[str, Any]) -> dict[str, float]:
@@ -152,7 +167,8 @@ def make_parser() -> Parser:
         type=FOLDER,
         metavar="DIR",
         help="write history.json with the settings, history.csv, params.npz and, if matplotlib is installed, "
-        "curves.png there; those of an earlier run are replaced",
+        "curves.png there; those of an earlier run are replaced. Interrupted, it writes the history and the best "
+        "parameters so far",
     )
     return parser
 

@@ -101,12 +101,19 @@ def test_a_training_that_diverges_is_told_in_one_line(run, monkeypatch):
     assert re.fullmatch(r"train: error: training diverged: .*\n", err)
 
 
-def test_interrupted_it_says_so(run, monkeypatch):
-    def interrupt(*args):
+def test_interrupted_it_keeps_what_there_is(run, tmp_path, monkeypatch):
+    solver_train = train.Solver.train
+
+    def interrupted(solver):
+        solver_train(solver, 1)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train.Solver, "train", interrupt)
-    assert run("--recipe", "conv") == (130, "", "train: interrupted\n")
+    monkeypatch.setattr(train.Solver, "train", interrupted)
+    command = ["--recipe", "conv", "--epochs", 3, "--quiet", "--out", tmp_path]
+    assert run(*command) == (130, "", "train: interrupted\n")
+    history = json.loads((tmp_path / "history.json").read_text())
+    assert (history["test_accuracy"], len(history["loss_history"])) == (None, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.csv", "history.json", "params.npz"]
 
 
 class Sums:
