@@ -12,7 +12,9 @@ from models import ablation, train
 from models.recipes import RECIPES, OnFeatures, mirrored_and_shifted, whitened_patches
 
 SIDE = 16
-PRINTED = re.compile(r"validation accuracy: (\d\.\d{4})\ntest accuracy: (\d\.\d{4})\nminutes: \d+\.\d\n")
+PRINTED = re.compile(
+    r"validation accuracy: (\d\.\d{4})\ntest accuracy: (\d\.\d{4})\nminutes: \d+\.\d, of CPU time \d+\.\d\n"
+)
 
 
 def images(rng, n):
