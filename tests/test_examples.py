@@ -213,9 +213,13 @@ def page():
     ("name", "expected", "args"),
     [
         ("norm_logpdf", stats.norm.logpdf, (0.3, 0.1, 1.5)),
-        ("norm_cdf", stats.norm.cdf, (0.3, 0.1, 1.5)),
+        ("norm_logcdf", stats.norm.logcdf, (0.3, 0.1, 1.5)),
         ("laplace_logpdf", stats.laplace.logpdf, (0.3, 0.1, 1.5)),
         ("logistic_logpdf", stats.logistic.logpdf, (0.3,)),
+        ("t_logpdf", stats.t.logpdf, (0.3, 4.5, 0.1, 1.5)),
+        ("gamma_logpdf", lambda x, a, scale: stats.gamma.logpdf(x, a, scale=scale), (0.3, 2.5, 1.5)),
+        ("poisson_logpmf", stats.poisson.logpmf, (3.0, 2.5)),
+        ("nbinom_logpmf", stats.nbinom.logpmf, (3.0, 2.5, 0.4)),
         (
             "multivariate_normal_logpdf",
             stats.multivariate_normal.logpdf,
@@ -228,7 +232,21 @@ def test_densities_in_a_few_lines(page, name, expected, args):
     check_grads(page[name], *map(np.asarray, args))
 
 
+def test_losses_of_the_page(page):
+    w, X, signs = RNG.standard_normal(3), RNG.standard_normal((6, 3)), np.array([1, 1, -1, 1, -1, -1])
+    probabilities = {"probit_loss": stats.norm.logcdf, "logistic_regression_loss": stats.logistic.logcdf}
+    for name, log_probability in probabilities.items():
+        loss = page[name]
+        np.testing.assert_allclose(loss(w, X, signs), -np.sum(log_probability(signs * (X @ w))), rtol=1e-12)
+        check_grads(lambda w, loss=loss: loss(w, X, signs), w, order=2)
+        gradient = mg.grad(loss)
+        np.testing.assert_allclose(mg.jit(gradient)(w, X, signs), gradient(w, X, signs), rtol=1e-12)
+
+
 def test_a_triangular_solve_with_rules_of_ones_own(page):
     L = np.tril(RNG.standard_normal((3, 3))) + 3 * np.eye(3)
     b = RNG.standard_normal(3)
     check_grads(lambda L, b: page["triangular_solve"](np.tril(L), b), L, b, order=2)
+    A = L @ L.T
+    np.testing.assert_allclose(page["cho_solve"](L, b), np.linalg.solve(A, b), rtol=1e-12)
+    check_grads(lambda L, b: page["cho_solve"](np.tril(L), b), L, b, order=2)
