@@ -30,6 +30,7 @@ from .training.augmentation import Augment
 from .training.batches import Batches
 from .training.interrupt import deferred_interrupt
 from .training.measure import Metric, accuracy, measured
+from .training.progress import progress_bar
 from .training.schedules import Schedule
 from .training.weights import Weights
 
@@ -228,6 +229,7 @@ class Solver:
         self._records: list[dict[str, Any]] = []
         self._goal: int | None = None  # the epoch to which a call of train that has not ended goes
         self._ended = False  # by the callback
+        self._bar: Any = None  # while it is shown
         minibatches = np.random.default_rng(seed)
         self._samples, augmenting = minibatches.spawn(2)
         self._batches = Batches(
@@ -290,6 +292,7 @@ class Solver:
             if self.on_divergence == "raise":
                 raise
         finally:
+            self._bar = None
             self._batches.close()
             self._weights.put_best()
 
@@ -379,14 +382,11 @@ class Solver:
     # The loop
 
     def _train_to(self, goal: int) -> None:
-        from tqdm import tqdm
-
         per_epoch = max(len(self.X_train) // self.batch_size, 1)
         first = len(self.loss_history)
         last = first + (goal - self.epoch) * per_epoch - first % per_epoch
-        hide_bar = None if self.progress is None else not self.progress  # None: tqdm asks the terminal
         saved = time.monotonic()
-        with deferred_interrupt() as interrupted, tqdm(total=last - first, disable=hide_bar) as bar:
+        with deferred_interrupt() as interrupted, progress_bar(self.progress, last - first) as self._bar:
             while self.epoch < goal and not self._stopped():
                 t = len(self.loss_history)
                 self._step(f"iteration {t + 1} / {last}")
@@ -403,7 +403,7 @@ class Solver:
                 if due or interrupted():
                     self._save()
                     saved = time.monotonic()
-                self._show(bar)
+                self._show()
                 if interrupted():
                     raise KeyboardInterrupt(self._how_to_go_on(last))
 
@@ -528,20 +528,18 @@ class Solver:
 
     # What is shown
 
-    def _show(self, bar: Any) -> None:
-        if bar.disable:
+    def _show(self) -> None:
+        if self._bar is None:
             return
         loss, train_acc, val_acc = self.loss_history[-1], self.train_acc_history[-1], self.val_acc_history[-1]
-        bar.set_postfix_str(
+        self._bar.set_postfix_str(
             f"loss {loss:.4f}, train acc {train_acc:.3f}, val acc {val_acc:.3f}", refresh=False
         )
-        bar.update()
+        self._bar.update()
 
     def _log(self, line: str) -> None:
-        from tqdm import tqdm
-
         if self.verbose:
-            tqdm.write(line)
+            (print if self._bar is None else self._bar.write)(line)
 
 
 _KEPT = (

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigrad.solver import Solver
+from minigrad.sweep import sweep
 from minigrad.training import cosine
 
 
@@ -981,3 +982,12 @@ def test_a_loss_that_returns_something_else_is_told(returned):
     }
     with pytest.raises(TypeError, match=r"it must return \(loss, grads\)"):
         Solver(Model(), data, batch_size=2, num_epochs=1, verbose=False).train()
+
+
+def test_no_bar_takes_no_lock_of_tqdms(monkeypatch):
+    """Forked processes share it: where one is killed that has it, all others would wait for ever."""
+    from tqdm import tqdm
+
+    monkeypatch.setattr(tqdm, "get_lock", lambda: pytest.fail("a lock is taken"))
+    make_solver(verbose=True).train()
+    sweep(lambda setting, data, seed: {"val_acc": 0.5}, {"a": [1]}, {"X": np.ones(1)}, progress=False)

@@ -6,6 +6,7 @@ import warnings
 from dataclasses import replace
 from typing import Any
 
+from ..training.progress import progress_bar
 from .folder import SweepFolder
 from .search_space import Setting, key_of, seed_of, without_epochs
 from .trials import STATUSES, SweepResult, Trial, read_off, read_record
@@ -14,10 +15,7 @@ from .workers import ThisProcess, Workers
 
 def train_all(trainer: ThisProcess | Workers, seed: int, results: Results, progress: bool | None) -> None:
     """Train the missing settings, until none is missing."""
-    from tqdm import tqdm
-
-    hide_bar = None if progress is None else not progress  # None: tqdm asks the terminal
-    with tqdm(total=len(results.settings), disable=hide_bar, unit="setting") as bar:
+    with progress_bar(progress, len(results.settings), "setting") as bar:
         results.show(bar)
         to_do = results.missing()
         running = 0
@@ -97,6 +95,8 @@ class Results:
 
     def show(self, bar: Any) -> None:
         """Show how many settings are known, and the best accuracy."""
+        if bar is None:
+            return
         if (best := self.best()) is not None:
             bar.set_postfix_str(f"best val acc {best.val_acc:.4f}", refresh=False)
         bar.update(len(self.trials) - bar.n)
