@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.engine import watch
 
 VIEWS = {
     "row": lambda a: a[0],
@@ -141,3 +142,92 @@ def test_parts_changed_in_place_where_they_are_written_back(differentiate):
     np.testing.assert_allclose(differentiate(f)(X), differences(f, X), rtol=1e-6)
     with pytest.raises(mg.TapeError, match="in-place change of a view"):
         differentiate(rows_of_a_list)(X)
+
+
+def _write_row(a, x):
+    a[1] = x[0]
+
+
+def _write_column(a, x):
+    a[:, 0] = x[1, 1]
+
+
+def _write_where(a, x):
+    a[np.array([False, True])] = 3.0
+
+
+def _write_at(a, x):
+    a[[0, 0], [1, 2]] = x[0, 0]
+
+
+def _add_to_row(a, x):
+    a[0] += x[1]
+
+
+def _scale(a, x):
+    a *= x[0, 1]
+
+
+PARTS = {**VIEWS, "left": lambda a: a[:, 0], "right": lambda a: a[:, 1:], "last row": lambda a: a[-1]}
+WRITES = [_write_row, _write_column, _write_where, _write_at, _add_to_row, _scale]
+
+
+@DIFFERENTIATIONS
+def test_a_view_read_after_a_write_is_numpys_or_an_error(differentiate):
+    """What was not written to is read as it was; a view of what was is refused."""
+    refused = set()
+    for view, write in product(PARTS, WRITES):
+
+        def f(x, view=view, write=write):
+            a = x * 2.0
+            v = PARTS[view](a)
+            before = (v * v).sum()
+            write(a, x)
+            return before + (v * 3.0 * v).sum() + (a * a).sum()
+
+        try:
+            got = differentiate(f)(X)
+        except RuntimeError as error:
+            assert "is a view of a tensor that was written to" in str(error)
+            refused.add((view, write))
+        else:
+            np.testing.assert_allclose(got, differences(f, X), rtol=1e-6, atol=1e-6)
+    assert ("row", _add_to_row) in refused
+    assert not refused & {("right", _write_column), ("left", _write_at), ("last row", _add_to_row)}
+    assert not {view for view, _ in refused} & {"copy", "new"}
+
+
+@DIFFERENTIATIONS
+def test_views_taken_again_after_the_write(differentiate):
+    """A stencil, and rows exchanged: taken once and for all, the views would not follow."""
+
+    def heat(x, views):
+        u = x * 1.0
+        parts = views(u)
+        for _ in range(3):
+            left, mid, right = parts if parts is not None else (u[:, :-2], u[:, 1:-1], u[:, 2:])
+            u[:, 1:-1] = mid + 0.1 * (left - 2 * mid + right)
+        return (u * np.arange(6.0).reshape(2, 3)).sum()
+
+    def exchanged(x, copy):
+        a = x * 1.0
+        a[0], a[1] = (a[1].copy(), a[0].copy()) if copy else (a[1], a[0])
+        return (a * np.arange(6.0).reshape(2, 3)).sum()
+
+    for f in (lambda x: heat(x, lambda u: None), lambda x: exchanged(x, copy=True)):
+        np.testing.assert_allclose(differentiate(f)(X), differences(f, X), rtol=1e-6)
+    for f in (
+        lambda x: heat(x, lambda u: (u[:, :-2], u[:, 1:-1], u[:, 2:])),
+        lambda x: exchanged(x, copy=False),
+    ):
+        with pytest.raises(RuntimeError, match="take the view again after the write"):
+            differentiate(f)(X)
+
+
+def test_replaced_arrays_are_forgotten_with_them():
+    t = mg.tensor(np.ones((2, 3)), requires_grad=True) * 1.0
+    v = t[0]
+    t[0] = 2.0
+    assert watch.any_replaced()
+    del t, v
+    assert not watch.any_replaced()

@@ -134,6 +134,11 @@ class Traced(NDArrayOperatorsMixin):
         return math.prod(self.node.shape)
 
     @property
+    def captured(self) -> Any:
+        """The array that was captured."""
+        return self.node.value
+
+    @property
     def strides(self) -> tuple[int, ...]:
         """The strides of the traced array."""
         strides: tuple[int, ...] = self.node.value.strides

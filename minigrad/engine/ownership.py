@@ -71,6 +71,15 @@ def owns_data(holder: Any) -> bool:
     return holder.data.base is None and bool(holder.data.flags.writeable)
 
 
+def is_shared(holder: Any, call: Any, more: int = 0) -> bool:
+    """Tell whether the array in an object's slot ``data`` has other holders, such as views.
+
+    The call that made it does not count, nor ``more`` holders that are known.
+    """
+    made = call is not None and call[5] is holder.data
+    return not DATA_HELD_ONCE or getrefcount(holder.data) > DATA_HELD_ONCE + made + more
+
+
 def views_another(array: Array, call: Any = None) -> bool:
     """Tell whether an array is a view of one that something else holds too.
 

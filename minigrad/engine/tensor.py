@@ -31,11 +31,11 @@ from .arrays import STAND_INS, as_array, refuse_foreign
 from .calls import Variable, any_requires_grad, apply, bare, binary, record, results_are, unwrap
 from .dispatch import Dispatched, call, fit_in_place
 from .leaving import EXPLICITLY, INSTEAD_OF_AN_ARRAY, is_stored, is_stored_back, who_asks
-from .ownership import owns_data, views_another
+from .ownership import is_shared, owns_data, views_another
 from .recording import Array, TapeError, differentiated, recording
 from .sharing import shared
 from .walk import depends_on, walk_back
-from .watch import wrote
+from .watch import replaces, wrote
 
 
 def _operators(op: Any) -> tuple[Callable[[Any, Any], Tensor], Callable[[Any, Any], Tensor]]:
@@ -60,6 +60,8 @@ def _augmented(ufunc: Any) -> Callable[[Any, Any], Tensor]:
                 self._refuse_view()
             self._may_become(self.requires_grad or any_requires_grad(other))
             value = fit_in_place(ufunc(self, other), self.data)
+            if is_shared(self, self._call, 1):  # by more than the call just made
+                replaces(self.data, ...)
             self.data, self._call, self.requires_grad = value.data, value._call, value.requires_grad
         return self
 
@@ -310,6 +312,7 @@ class Tensor(Variable, Dispatched):
         in_place = owns_data(
             self
         )  # no call and no view has this array: a loop that fills it need not copy it
+        shared = not in_place and is_shared(self, self._call)
         (old, part), parents = unwrap(SETITEM, (self, value))
         if in_place and not _has_stand_ins((part, index)):
             old[index] = part
@@ -318,6 +321,8 @@ class Tensor(Variable, Dispatched):
             new = setitem(old, part, index)
         # The gradient depends on no value of the two whole arrays: the tape keeps their shapes alone.
         written = record(SETITEM, [_outline(old), part], parents, {"index": index}, _outline(new))
+        if shared and new is not old:
+            replaces(old, index)
         self.data, self._call, self.requires_grad = new, written._call, written.requires_grad
 
     def _refuse_view(self) -> None:

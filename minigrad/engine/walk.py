@@ -13,7 +13,7 @@ import numpy as np
 from .arrays import as_array
 from .ownership import owns_value
 from .recording import Array, Call, Leaf, Parent, differentiated, recording
-from .watch import Anomaly, check_unwritten, last_write
+from .watch import Anomaly, any_replaced, check_current, check_unwritten, last_write
 
 
 def ancestors(call: Call, targets: Collection[int] = ()) -> tuple[dict[int, Call], bool]:
@@ -120,12 +120,14 @@ def _walk(
     """
     mode = recording.get()
     anomaly = mode if isinstance(mode, Anomaly) else None
-    written = last_write()
+    written, replaced = last_write(), any_replaced()
     leaves: dict[int, Leaf] = {}
     for number in sorted(calls, reverse=True):  # only later calls use a result: its gradient is complete
         _, op, operands, parents, options, out = call = calls[number]
         if number < written:
             check_unwritten(call)
+        if replaced:
+            check_current(call)
         if op.writes and not owns_value(gradients, number):
             gradients[number] = gradients[number].copy()
         g = gradients.pop(number)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .arrays import STAND_INS
 from .recording import Array, Call, Mode, Recording, next_number, recording
 from .sharing import shared
 
@@ -128,3 +129,68 @@ def _changed(op: Any, i: int, array: Array, operands: Sequence[Any]) -> RuntimeE
         f"{op.name}: {which}, of shape {array.shape}, was changed in place after the call and before the backward "
         "pass, which needs what it held; call backward first, or change a copy"
     )
+
+
+_replaced: dict[int, tuple[Any, list[tuple[int, Any, Any]]]] = {}
+"""By the ``id`` of an array that recorded writes replaced: a weak reference; and when, which part of it (None: all of
+it, else where that lies in memory), and the index written."""
+
+
+def replaces(array: Array, index: Any) -> None:
+    """Remember that a recorded write gave a tensor another array than this, which its views still show."""
+    owner = _owner(array)
+    key = id(owner)
+    found = _replaced.get(key)
+    if found is None:
+        found = _replaced[key] = weakref.ref(owner, lambda _: _replaced.pop(key, None)), []
+    found[1].append((next_number(), None if array is owner else _place(array), index))
+
+
+def _place(array: Array) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    """Return where an array lies in memory: its address, shape and strides."""
+    array = _captured(array)
+    return array.ctypes.data, array.shape, array.strides
+
+
+def any_replaced() -> bool:
+    """Tell whether there is an array, still in use, that a recorded write replaced."""
+    return bool(_replaced)
+
+
+def check_current(call: Call) -> None:
+    """Refuse to walk back through a call that read a view of a tensor which was written to since the view was taken."""
+    number, op, operands, _, _, _ = call
+    for i, x in enumerate(operands):
+        if getattr(x, "base", None) is None:
+            continue
+        owner = _owner(x)
+        for written, place, index in _replaced.get(id(owner), (None, ()))[1]:
+            if written < number and _overlap(_place(x), place or _place(owner), index):
+                raise RuntimeError(
+                    f"{op.name}: its operand {i}, of shape {x.shape}, is a view of a tensor that was written to after "
+                    "the view was taken: NumPy's view would show what was written, the tensor's does not; take the "
+                    "view again after the write, t[0], or a copy before it, t[0].copy()"
+                )
+
+
+def _overlap(place: Any, written: Any, index: Any) -> bool:
+    """Tell whether the array at a place has an entry in common with the part, at an index, of another's."""
+    part = _addresses(*written)[_captured_index(index)]
+    return bool(np.isin(_addresses(*place), part).any())
+
+
+def _addresses(data: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
+    """Return where in memory each entry of an array lies."""
+    places: Any = np.array(data)
+    for length, stride in zip(shape, strides, strict=True):
+        places = np.add.outer(places, np.arange(length) * stride)
+    return places
+
+
+def _captured_index(index: Any) -> Any:
+    return tuple(map(_captured, index)) if isinstance(index, tuple) else _captured(index)
+
+
+def _captured(x: Any) -> Any:
+    """Return the array that a stand-in has while a function is captured; an array as it is."""
+    return x.captured if type(x) in STAND_INS else x
