@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol, SupportsFloat, overload
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,43 +20,24 @@ from .training.arguments import (
     check_config,
     check_data,
     check_examples,
-    check_gradients,
-    check_learning_rate,
     check_model,
     check_options,
     check_positive_int,
+    check_stream,
+    check_takes_weights,
+    check_weights,
 )
 from .training.augmentation import Augment
-from .training.batches import Batches
+from .training.batches import Batch, Batches, Sampled, Source, Stream, Streamed
 from .training.interrupt import deferred_interrupt
 from .training.measure import Metric, accuracy, measured
+from .training.model import Model, loss_and_gradients
 from .training.progress import progress_bar
 from .training.schedules import Schedule
+from .training.updates import decay, follow, learning_rate, update
 from .training.weights import Weights
 
 __all__ = ["Metric", "Model", "Solver"]
-
-
-class Model(Protocol):
-    """What a `Solver` trains.
-
-    Further state (running means, a generator for dropout) belongs in an attribute ``state``: a dict of arrays,
-    numbers and generators, nested or not. It is saved with the parameters, the best ones and those in a
-    checkpoint.
-    """
-
-    @property
-    def params(self) -> dict[str, NDArray[Any]]:
-        """The parameters by name; the solver updates them."""
-
-    @overload
-    def loss(self, X: NDArray[Any], y: None = None) -> NDArray[Any]: ...
-
-    @overload
-    def loss(self, X: NDArray[Any], y: NDArray[Any]) -> tuple[SupportsFloat, dict[str, NDArray[Any]]]: ...
-
-    def loss(self, X: NDArray[Any], y: NDArray[Any] | None = None) -> Any:
-        """Return the scores (N, C) of X; given labels y (N,), the loss and every parameter's gradient."""
 
 
 class Solver:
@@ -71,7 +52,7 @@ class Solver:
         without labels and ``(loss, grads)`` with them. Its parameters are updated in place.
     data : mapping
         ``X_train`` (N, d_1, ..., d_k), ``y_train`` (N,), ``X_val`` and ``y_val`` alike; labels are integers,
-        unless there is a `metric`.
+        unless there is a `metric`. With `batches`, the training set may be left out.
     update_rule : str or callable
         The name of a rule in `minigrad.optim`, or a function ``rule(w, dw, config) -> (w, config)``.
     optim_config : dict, optional
@@ -81,7 +62,7 @@ class Solver:
     batch_size : int
         Examples in a minibatch.
     num_epochs : int
-        Epochs one call of `train` makes, each of ``max(N // batch_size, 1)`` iterations.
+        Epochs one call of `train` makes, each of ``max(N // batch_size, 1)`` iterations, or one pass of `batches`.
     print_every : int
         Iterations between two logged losses; none is logged when it is 0 or negative.
     verbose : bool
@@ -115,6 +96,14 @@ class Solver:
         ``lambda outputs, y: -np.mean((outputs - y) ** 2)``.
     callback : callable, optional
         ``callback(solver)``, called after each epoch; a true result ends training.
+    sample_weights : ndarray of shape (N,), optional
+        A weight > 0 of each training example: a minibatch's loss is the mean weighted by them. The model's
+        ``loss`` must take ``sample_weights=`` for it. Accuracies are not weighted.
+    batches : iterable or callable, optional
+        The minibatches, in the place of those drawn from the training set, as of data larger than the memory:
+        ``(X, y)`` or ``(X, y, sample_weights)``, each pass an epoch; or ``batches(rng)``, which returns them for an
+        epoch and takes what is random from ``rng``, so that `resume` continues bit for bit. Training accuracies are
+        then of the training set in `data` or, without one, of the last minibatch.
     checkpoint : path, optional
         A file from which `resume` continues bit for bit. It is replaced atomically after each epoch, when training
         ends, and on Ctrl-C.
@@ -166,12 +155,14 @@ class Solver:
         average: float | None = None,
         metric: Metric | None = None,
         callback: Callable[[Solver], object] | None = None,
+        sample_weights: NDArray[Any] | None = None,
+        batches: Stream | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_seconds: float | None = None,
         history: str | os.PathLike[str] | None = None,
     ) -> None:
         check_model(model)
-        check_data(data, is_labels=metric is None)
+        check_data(data, is_labels=metric is None, is_streamed=batches is not None)
         check_options(
             {
                 "lr_decay": lr_decay,
@@ -194,12 +185,20 @@ class Solver:
                 "history": history,
             }
         )
+        if batches is not None:
+            check_stream(batches, replacement, sample_weights)
+        if sample_weights is not None:
+            check_weights(sample_weights, len(data["X_train"]))
+            check_takes_weights(model)
         self.update_rule = optim.find_rule(update_rule)
         check_config(self.update_rule, optim_config, model.params)
 
         self.model = model
-        self.X_train, self.y_train = np.asarray(data["X_train"]), np.asarray(data["y_train"])
-        self.X_val, self.y_val = np.asarray(data["X_val"]), np.asarray(data["y_val"])
+        self._data = {name: np.asarray(data[name]) for name in _DATA if name in data}
+        self.X_val, self.y_val = self._data["X_val"], self._data["y_val"]
+        self.X_train, self.y_train = self._data.get("X_train"), self._data.get("y_train")
+        if sample_weights is not None:
+            self._data["sample_weights"] = np.asarray(sample_weights)
         self.optim_configs = {name: dict(optim_config or {}) for name in model.params}
         self.lr_decay = lr_decay
         self.batch_size = batch_size
@@ -232,9 +231,16 @@ class Solver:
         self._bar: Any = None  # while it is shown
         minibatches = np.random.default_rng(seed)
         self._samples, augmenting = minibatches.spawn(2)
-        self._batches = Batches(
-            self.X_train, self.y_train, batch_size, replacement, augment, minibatches, augmenting
-        )
+        source: Source
+        if batches is not None:
+            source = Streamed(batches, metric is None, minibatches)
+        else:
+            assert self.X_train is not None and self.y_train is not None
+            weights = self._data.get("sample_weights")
+            source = Sampled(self.X_train, self.y_train, weights, batch_size, replacement, minibatches)
+        self._steps = None if batches is not None else max(len(data["X_train"]) // batch_size, 1)  # an epoch
+        self._batches = Batches(source, augment, augmenting)
+        self._batch: Batch
         self._settings = {
             "update_rule": _name_of(self.update_rule),
             "optim_config": dict(optim_config or {}),
@@ -247,8 +253,9 @@ class Solver:
             "augment": augment and _name_of(augment),
             "average": average and float(average),
             "metric": metric and _name_of(metric),
+            "batches": None if batches is None else _name_of(batches),
         }
-        self._data: dict[str, str] | None = None
+        self._fingerprints: dict[str, str] | None = None
         self._applied = True  # the last gradient
         if self.checkpoint is not None:
             checkpoints.check(self._state())
@@ -382,22 +389,22 @@ class Solver:
     # The loop
 
     def _train_to(self, goal: int) -> None:
-        per_epoch = max(len(self.X_train) // self.batch_size, 1)
-        first = len(self.loss_history)
-        last = first + (goal - self.epoch) * per_epoch - first % per_epoch
+        last = self._last_iteration(goal)
+        of_all = "" if last is None else f" / {last}"
+        to_do = None if last is None else last - len(self.loss_history)
         saved = time.monotonic()
-        with deferred_interrupt() as interrupted, progress_bar(self.progress, last - first) as self._bar:
+        with deferred_interrupt() as interrupted, progress_bar(self.progress, to_do) as self._bar:
             while self.epoch < goal and not self._stopped():
                 t = len(self.loss_history)
-                self._step(f"iteration {t + 1} / {last}")
+                self._step(f"iteration {t + 1}{of_all}")
                 if self.print_every > 0 and t % self.print_every == 0:
-                    self._log(f"(Iteration {t + 1} / {last}) loss: {self.loss_history[-1]:f}")
+                    self._log(f"(Iteration {t + 1}{of_all}) loss: {self.loss_history[-1]:f}")
                 if not self.val_acc_history:
                     self._measure(0, goal)
                 due = (
                     self.checkpoint_seconds is not None and time.monotonic() > saved + self.checkpoint_seconds
                 )
-                if (t + 1) % per_epoch == 0:
+                if self._batch.is_last if self._steps is None else (t + 1) % self._steps == 0:
                     self._end_epoch(goal)
                     due = True
                 if due or interrupted():
@@ -405,43 +412,36 @@ class Solver:
                     saved = time.monotonic()
                 self._show()
                 if interrupted():
-                    raise KeyboardInterrupt(self._how_to_go_on(last))
+                    raise KeyboardInterrupt(self._how_to_go_on(of_all))
+
+    def _last_iteration(self, goal: int) -> int | None:
+        """Return the number of the last iteration until an epoch is complete; None where an epoch's are unknown."""
+        if self._steps is None:
+            return None
+        first = len(self.loss_history)
+        return first + (goal - self.epoch) * self._steps - first % self._steps
 
     def _step(self, where: str) -> None:
         """Update the parameters on one minibatch; record its loss before the update."""
         self._applied = False
-        result = self.model.loss(*self._batches.draw())
-        if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping)):
-            raise TypeError(
-                f"model.loss(X, y) returned {type(result).__name__}; it must return (loss, grads), grads a dict "
-                "from the names of the parameters to their gradients"
-            )
-        loss_value, grads = result
-        loss = float(loss_value)
+        self._batch = self._batches.draw()
+        loss, grads = loss_and_gradients(self.model, self._batch)
         if self.lr_schedule is not None:
-            t = len(self.loss_history)
-            rate = check_learning_rate(self.lr_schedule(t), t)
-            for config in self.optim_configs.values():
-                config["learning_rate"] = rate
+            follow(self.lr_schedule, len(self.loss_history), self.optim_configs)
         if not math.isfinite(loss):
-            learning_rate = next(iter(self.optim_configs.values())).get("learning_rate", "the rule's default")
+            rate = learning_rate(self.optim_configs, "the rule's default")
             raise FloatingPointError(
-                f"the loss is {loss} at {where} (learning rate: {learning_rate}); "
+                f"the loss is {loss} at {where} (learning rate: {rate}); "
                 "its gradient was not applied. Try a lower learning rate, a smaller weight_scale or "
                 "less regularization, and look for NaN and unscaled values in the data"
             )
-        params = self.model.params
-        check_gradients(params, grads)
-        for name, w in params.items():
-            params[name], self.optim_configs[name] = self.update_rule(
-                w, grads[name], self.optim_configs[name]
-            )
+        update(self.update_rule, self.model.params, grads, self.optim_configs)
         self._weights.updated()
         self.loss_history.append(loss)
         self._applied = True
 
     def _end_epoch(self, goal: int) -> None:
-        self._decay_learning_rates()
+        decay(self.optim_configs, self.lr_decay)
         self._measure(self.epoch + 1, goal)
         self.epoch += 1
         if self.callback is not None:
@@ -450,14 +450,17 @@ class Solver:
     def _measure(self, epoch: int, goal: int) -> None:
         """Measure, record and log both accuracies; keep the parameters if they are the best so far."""
         with self._weights.averaged():
-            train_acc = self.check_accuracy(self.X_train, self.y_train, self.num_train_samples)
+            X, y = self.X_train, self.y_train
+            if X is None or y is None:
+                X, y, *_ = self._batch
+            train_acc = self.check_accuracy(X, y, self.num_train_samples)
             val_acc = self.check_accuracy(self.X_val, self.y_val, self.num_val_samples)
             self.train_acc_history.append(train_acc)
             self.val_acc_history.append(val_acc)
             if val_acc > self.best_val_acc:
                 self.best_val_acc = val_acc
                 self._weights.keep_as_best()
-        rate = next(iter(self.optim_configs.values())).get("learning_rate")
+        rate = learning_rate(self.optim_configs)
         self._records.append(
             {
                 "epoch": epoch,
@@ -472,17 +475,6 @@ class Solver:
             write(self.history, "".join(json.dumps(each) + "\n" for each in self._records).encode())
         self._log(f"(Epoch {epoch} / {goal}) train acc: {train_acc:f}; val_acc: {val_acc:f}")
 
-    def _decay_learning_rates(self) -> None:
-        if self.lr_decay == 1:
-            return
-        for name, config in self.optim_configs.items():
-            if "learning_rate" not in config:
-                raise ValueError(
-                    f"lr_decay is {self.lr_decay}, but the config of {name!r} has no 'learning_rate'; "
-                    "pass one in optim_config, or lr_decay=1"
-                )
-            config["learning_rate"] *= self.lr_decay
-
     def _stopped(self) -> bool:
         """Tell whether the callback or patience ended training."""
         if self.patience is None or not self.val_acc_history:
@@ -494,17 +486,11 @@ class Solver:
 
     def _identity(self) -> dict[str, Any]:
         """Return the part of a checkpoint that must agree with the solver that resumes."""
-        if self._data is None:
-            arrays = {
-                "X_train": self.X_train,
-                "y_train": self.y_train,
-                "X_val": self.X_val,
-                "y_val": self.y_val,
-            }
-            self._data = {name: fingerprint(array) for name, array in arrays.items()}
+        if self._fingerprints is None:
+            self._fingerprints = {name: fingerprint(array) for name, array in self._data.items()}
         shapes = {name: f"{w.dtype} {w.shape}" for name, w in self.model.params.items()}
         model = {"class": type(self.model).__name__} | shapes
-        return {"model": model, "data": self._data, "settings": self._settings}
+        return {"model": model, "data": self._fingerprints, "settings": self._settings}
 
     def _state(self) -> dict[str, Any]:
         parts = {
@@ -518,13 +504,13 @@ class Solver:
         if self.checkpoint is not None:
             checkpoints.save(self.checkpoint, self._state())
 
-    def _how_to_go_on(self, last: int) -> str:
+    def _how_to_go_on(self, of_all: str) -> str:
         kept = (
             ""
             if self.checkpoint is None
             else f"; so does a new Solver with the same arguments after resume({str(self.checkpoint)!r})"
         )
-        return f"training was interrupted after iteration {len(self.loss_history)} / {last}; train() goes on{kept}"
+        return f"training was interrupted after iteration {len(self.loss_history)}{of_all}; train() goes on{kept}"
 
     # What is shown
 
@@ -542,6 +528,7 @@ class Solver:
             (print if self._bar is None else self._bar.write)(line)
 
 
+_DATA = ("X_train", "y_train", "X_val", "y_val")
 _KEPT = (
     "optim_configs",
     "epoch",

@@ -22,9 +22,11 @@ def three_layer_scores(params: dict[str, Any], X: Any) -> Any:
     return mg.affine(hidden, params["W3"], params["b3"])
 
 
-def three_layer_objective(params: dict[str, Any], X: Any, y: Any, reg: Any) -> Any:
+def three_layer_objective(
+    params: dict[str, Any], X: Any, y: Any, reg: Any, sample_weights: Any = None
+) -> Any:
     """Return the loss of X with labels y, the penalty of the weights included."""
-    loss = mg.softmax_cross_entropy(three_layer_scores(params, X), y)
+    loss = mg.softmax_cross_entropy(three_layer_scores(params, X), y, sample_weights=sample_weights)
     return mg.l2_regularized(loss, params["W1"], params["W2"], params["W3"], reg=reg)
 
 
@@ -44,10 +46,18 @@ def deep_scores(
 
 
 def deep_objective(
-    params: dict[str, Any], X: Any, y: Any, reg: Any, *state: Any, label_smoothing: float = 0.0
+    params: dict[str, Any],
+    X: Any,
+    y: Any,
+    reg: Any,
+    *state: Any,
+    label_smoothing: float = 0.0,
+    sample_weights: Any = None,
 ) -> Any:
     """Return the loss of X with labels y, the penalty of the weights included."""
-    loss = mg.softmax_cross_entropy(deep_scores(params, X, *state), y, label_smoothing=label_smoothing)
+    loss = mg.softmax_cross_entropy(
+        deep_scores(params, X, *state), y, label_smoothing=label_smoothing, sample_weights=sample_weights
+    )
     return mg.l2_regularized(loss, *[w for name, w in params.items() if name.startswith("W")], reg=reg)
 
 
@@ -118,11 +128,13 @@ class ThreeLayerConvNet:
             self.params[f"W{i}"] = initial(rng, shape, weight_scale, dtype)
             self.params[f"b{i}"] = np.zeros(units, dtype)
 
-    def loss(self, X: np.ndarray, y: np.ndarray | None = None) -> Any:
+    def loss(
+        self, X: np.ndarray, y: np.ndarray | None = None, sample_weights: np.ndarray | None = None
+    ) -> Any:
         """Return the scores of X, of shape (N, C, H, W); given labels y, ``(loss, grads)``."""
         if y is None:
             return three_layer_scores(self.params, X)
-        return self.loss_and_grads(self.params, X, y, self.reg)
+        return self.loss_and_grads(self.params, X, y, self.reg, sample_weights)
 
 
 class ConvNet:
@@ -200,11 +212,21 @@ class ConvNet:
         self.params[f"W{last}"] = initial(rng, (channels * cells, num_classes), None, dtype)
         self.params[f"b{last}"] = np.zeros(num_classes, dtype)
 
-    def loss(self, X: np.ndarray, y: np.ndarray | None = None) -> Any:
+    def loss(
+        self, X: np.ndarray, y: np.ndarray | None = None, sample_weights: np.ndarray | None = None
+    ) -> Any:
         """Return the scores of X, (N, C, H, W), in test mode; given labels y, ``(loss, grads)`` in training mode."""
         for param in (*self.bn_params, self.dropout_param):
             param["mode"] = "test" if y is None else "train"
         if y is None:
             return deep_scores(self.params, X, self.bn_params, self.dropout_param)
         state = self.bn_params, self.dropout_param
-        return self.loss_and_grads(self.params, X, y, self.reg, *state, label_smoothing=self.label_smoothing)
+        return self.loss_and_grads(
+            self.params,
+            X,
+            y,
+            self.reg,
+            *state,
+            label_smoothing=self.label_smoothing,
+            sample_weights=sample_weights,
+        )

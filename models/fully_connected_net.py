@@ -30,10 +30,18 @@ def scores(
 
 
 def objective(
-    params: dict[str, Any], X: Any, y: Any, reg: Any, *state: Any, label_smoothing: float = 0.0
+    params: dict[str, Any],
+    X: Any,
+    y: Any,
+    reg: Any,
+    *state: Any,
+    label_smoothing: float = 0.0,
+    sample_weights: Any = None,
 ) -> Any:
     """Return the loss of X with labels y, the penalty of the weights included."""
-    loss = mg.softmax_cross_entropy(scores(params, X, *state), y, label_smoothing=label_smoothing)
+    loss = mg.softmax_cross_entropy(
+        scores(params, X, *state), y, label_smoothing=label_smoothing, sample_weights=sample_weights
+    )
     return mg.l2_regularized(loss, *[w for name, w in params.items() if name.startswith("W")], reg=reg)
 
 
@@ -131,7 +139,9 @@ class FullyConnectedNet:
                 batch = {"mode": "train", "running_mean": np.zeros(units), "running_var": np.ones(units)}
                 self.norm_params.append(batch if normalization == "batchnorm" else {})
 
-    def loss(self, X: np.ndarray, y: np.ndarray | None = None) -> Any:
+    def loss(
+        self, X: np.ndarray, y: np.ndarray | None = None, sample_weights: np.ndarray | None = None
+    ) -> Any:
         """Return the scores of X, in test mode; given labels y, ``(loss, grads)`` in training mode.
 
         Parameters
@@ -146,4 +156,12 @@ class FullyConnectedNet:
         if y is None:
             return scores(self.params, X, self.norm_params, self.dropout_param)
         state = self.norm_params, self.dropout_param
-        return self.loss_and_grads(self.params, X, y, self.reg, *state, label_smoothing=self.label_smoothing)
+        return self.loss_and_grads(
+            self.params,
+            X,
+            y,
+            self.reg,
+            *state,
+            label_smoothing=self.label_smoothing,
+            sample_weights=sample_weights,
+        )

@@ -23,7 +23,9 @@ class TwoLayerNet(two_layer_net.TwoLayerNet):
 
     losses: ClassVar[dict[str, Any]] = {"softmax": softmax_loss, "svm": svm_loss}
 
-    def loss(self, X: np.ndarray, y: np.ndarray | None = None) -> Any:
+    def loss(
+        self, X: np.ndarray, y: np.ndarray | None = None, sample_weights: np.ndarray | None = None
+    ) -> Any:
         """Return the scores of X; given labels y, ``(loss, grads)``, grads a dict like ``params``."""
         W1, b1, W2, b2 = (self.params[name] for name in ("W1", "b1", "W2", "b2"))
         hidden, hidden_cache = affine_relu_forward(X, W1, b1)
@@ -31,7 +33,7 @@ class TwoLayerNet(two_layer_net.TwoLayerNet):
         if y is None:
             return scores
 
-        loss, dscores = self.data_loss(scores, y)
+        loss, dscores = self.data_loss(scores, y, sample_weights=sample_weights)
         loss += 0.5 * self.reg * (np.sum(W1 * W1) + np.sum(W2 * W2))
 
         dhidden, dW2, db2 = affine_backward(dscores, scores_cache)

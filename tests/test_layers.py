@@ -24,6 +24,8 @@ from minigrad.layers import (
     affine_forward,
     affine_relu_backward,
     affine_relu_forward,
+    l1_forward,
+    mse_forward,
     relu_backward,
     relu_forward,
     softmax_loss,
@@ -268,6 +270,60 @@ def test_label_smoothing_spreads_a_part_of_each_target_over_all_classes(data, s)
 def test_label_smoothing_out_of_range_is_refused(s):
     with pytest.raises(ValueError, match=r"label_smoothing is .*; expected a number in \[0, 1\)"):
         softmax_loss(np.zeros((1, 2)), np.array([0]), label_smoothing=s)
+
+
+WEIGHTED = pytest.mark.parametrize("loss", [softmax_loss, svm_loss, mse_forward, l1_forward])
+
+
+def drawn_pair(data, loss):
+    """Return inputs of a loss; their examples are rows."""
+    n, columns = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 3)))
+    x, y = (data.draw(hnp.arrays(np.float64, (n, columns), elements=st.floats(-9, 9))) for _ in range(2))
+    if loss in (softmax_loss, svm_loss):
+        y = data.draw(hnp.arrays(np.int64, n, elements=st.integers(0, columns - 1)))
+    return x, y
+
+
+@WEIGHTED
+@given(
+    data=st.data(), scale=st.sampled_from([1, 0.3, 1e300]), dtype=st.sampled_from([np.float32, np.float64])
+)
+def test_an_example_of_weight_k_counts_as_k_examples(loss, data, scale, dtype):
+    x, y = drawn_pair(data, loss)
+    x, y = x.astype(dtype), y.astype(dtype if y.ndim == 2 else int)
+    counts = data.draw(hnp.arrays(np.int64, len(x), elements=st.integers(0, 4)).filter(np.any))
+    weighted, dx = loss(x, y, sample_weights=counts * np.float64(scale))
+    repeated, dxs = loss(np.repeat(x, counts, axis=0), np.repeat(y, counts, axis=0))
+    example = np.repeat(np.arange(len(x)), counts)
+    expected = np.array([dxs[example == i].sum(axis=0) for i in range(len(x))])
+    tolerance = 64 * float(np.finfo(dtype).eps)
+    assert weighted == pytest.approx(repeated, rel=tolerance, abs=tolerance)
+    np.testing.assert_allclose(dx, expected, rtol=tolerance, atol=tolerance)
+    assert dx.dtype == weighted.dtype == x.dtype
+
+
+@WEIGHTED
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.ones(3), r"float64 of shape \(3,\); expected a real number for each of the 2 examples"),
+        (np.ones((2, 1)), r"shape \(2, 1\)"),
+        (np.ones(2, complex), "complex128"),
+        ([1, -1], r"sample_weights\[1\] is -1; expected a finite number >= 0"),
+        ([np.nan, 1], r"sample_weights\[0\] is nan"),
+        ([1, np.inf], r"sample_weights\[1\] is inf"),
+        ([0, 0], "all sample_weights are 0"),
+    ],
+)
+def test_unfit_sample_weights_are_refused(loss, weights, message):
+    y = np.array([0, 1]) if loss in (softmax_loss, svm_loss) else np.ones((2, 2))
+    with pytest.raises(ValueError, match=message):
+        loss(np.zeros((2, 2)), y, sample_weights=weights)
+
+
+def test_a_number_has_no_examples_to_weigh():
+    with pytest.raises(ValueError, match="mse: x is a number"):
+        mg.mse(1.0, 2.0, sample_weights=[1.0])
 
 
 @LOSSES

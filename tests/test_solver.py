@@ -91,11 +91,20 @@ class Noisy(SoftmaxRegression):
         return super().loss(X + self.state["rng"].standard_normal(X.shape), y)
 
 
+def streamed(rng):
+    """Yield the minibatches of an epoch."""
+    data = make_data()
+    for rows in rng.permutation(30).reshape(3, 10):
+        yield data["X_train"][rows], data["y_train"][rows] + rng.integers(1)
+
+
 OPTIONS = [
     {"num_train_samples": 7},
     {"lr_decay": 0.5, "optim_config": {"learning_rate": 0.5}, "replacement": False},
     {"augment": noise, "update_rule": momentum, "average": 0.8},
     {"augment": noise, "lr_schedule": cosine(0.5, 9), "update_rule": momentum, "replacement": False},
+    {"batches": streamed},
+    {"batches": streamed, "augment": noise},
     {"patience": 2, "batch_size": 7, "num_val_samples": 9, "optim_config": {"learning_rate": 5.0}},
 ]
 
@@ -360,12 +369,12 @@ def test_training_again_goes_on_from_where_it_stood(epochs, options):
 
 
 @settings(max_examples=20, deadline=None)
-@given(step=st.integers(1, 8), options=st.sampled_from(OPTIONS[:4]))
+@given(step=st.integers(1, 8), options=st.sampled_from(OPTIONS[:-1]))
 def test_an_interrupted_call_is_completed_by_the_next(step, options):
     expected = make_solver(Noisy(), **options)
     expected.train()
     solver = make_solver(Noisy(interrupt_at=step), **options)
-    with pytest.raises(KeyboardInterrupt, match=rf"after iteration {step} / 9; train\(\) goes on$"):
+    with pytest.raises(KeyboardInterrupt, match=rf"after iteration {step}( / 9)?; train\(\) goes on$"):
         solver.train()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert (len(solver.loss_history), solver.epoch) == (step, step // 3)

@@ -43,8 +43,34 @@ def _checked_labels(y: Any, shape: tuple[int, ...], loss: str) -> Array:
     return labels
 
 
+@whole(checks=True)
+def _fractions(sample_weights: Any, n: int, dtype: Any, loss: str) -> Array:
+    """Return the weights of n examples over their sum, as floats of a dtype; an error names the first invalid one."""
+    if type(sample_weights) is not np.ndarray:
+        refuse_foreign(sample_weights, loss)
+    weights = np.asarray(sample_weights)
+    if weights.shape != (n,) or weights.dtype.kind not in "iuf":
+        raise ValueError(
+            f"{loss}: sample_weights is {weights.dtype} of shape {weights.shape}; expected a real number for each of "
+            f"the {n} examples, shape ({n},)"
+        )
+    weights = weights.astype(np.float64)
+    unfit = ~(np.isfinite(weights) & (weights >= 0))
+    if unfit.any():
+        i = int(np.argmax(unfit))
+        raise ValueError(f"{loss}: sample_weights[{i}] is {sample_weights[i]}; expected a finite number >= 0")
+    top = weights.max(initial=0)
+    if top == 0:
+        raise ValueError(f"{loss}: all sample_weights are 0; their weighted mean is not defined")
+    weights /= top  # lest the sum overflow
+    fractions: Array = (weights / weights.sum()).astype(dtype)
+    return fractions
+
+
 @takes_arrays
-def softmax_loss(x: Array, y: Any, *, label_smoothing: float = 0.0) -> tuple[Any, Array]:
+def softmax_loss(
+    x: Array, y: Any, *, label_smoothing: float = 0.0, sample_weights: Any = None
+) -> tuple[Any, Array]:
     """Compute the mean cross-entropy of softmax(x) and its gradient, at scores of any size.
 
     Label smoothing: Szegedy et al., "Rethinking the Inception architecture for computer vision", 2016.
@@ -57,6 +83,8 @@ def softmax_loss(x: Array, y: Any, *, label_smoothing: float = 0.0) -> tuple[Any
         Labels.
     label_smoothing : float
         The part s, in [0, 1), of each target that is spread evenly over all classes.
+    sample_weights : ndarray of N numbers >= 0, optional
+        The loss is the mean over examples weighted by them, sum_i w[i] loss[i] / sum_i w[i].
 
     Returns
     -------
@@ -68,7 +96,8 @@ def softmax_loss(x: Array, y: Any, *, label_smoothing: float = 0.0) -> tuple[Any
     Raises
     ------
     ValueError
-        If y is not N integers in [0, C), the message has the value and its index; or s is not in [0, 1).
+        If y is not N integers in [0, C), the message has the value and its index; or s is not in [0, 1); or the
+        weights are not finite numbers >= 0, or all 0.
     """
     y = _checked_labels(y, x.shape, "softmax_loss")
     if not isinstance(label_smoothing, (float, int, np.floating)) or not 0 <= label_smoothing < 1:
@@ -82,6 +111,14 @@ def softmax_loss(x: Array, y: Any, *, label_smoothing: float = 0.0) -> tuple[Any
     logs, picked = np.log(sums[:, 0]), shifted[correct]
     if s:
         picked = (1 - s) * picked + s * shifted.mean(axis=1)
+    if sample_weights is not None:
+        fractions = _fractions(sample_weights, n, scores.real.dtype, "softmax_loss")
+        columns = fractions[:, None]
+        dx = exps * (columns / sums)
+        if s:
+            dx -= s / x.shape[1] * columns
+        dx[correct] -= (1 - s) * fractions
+        return narrowed(((logs - picked) * fractions).sum(), x), narrowed(dx, x)
     loss = (logs - picked).sum() / n
     dx = exps / (n * sums)
     if s:
@@ -91,7 +128,7 @@ def softmax_loss(x: Array, y: Any, *, label_smoothing: float = 0.0) -> tuple[Any
 
 
 @takes_arrays
-def svm_loss(x: Array, y: Any) -> tuple[Any, Array]:
+def svm_loss(x: Array, y: Any, *, sample_weights: Any = None) -> tuple[Any, Array]:
     """Compute the mean multiclass hinge loss (Weston and Watkins 1999, margin 1) and its gradient.
 
     Parameters
@@ -100,6 +137,8 @@ def svm_loss(x: Array, y: Any) -> tuple[Any, Array]:
         Scores; x[i, j] is that of class j for example i.
     y : ndarray of N integers in [0, C)
         Labels.
+    sample_weights : ndarray of N numbers >= 0, optional
+        The loss is the mean over examples weighted by them, sum_i w[i] loss[i] / sum_i w[i].
 
     Returns
     -------
@@ -111,7 +150,8 @@ def svm_loss(x: Array, y: Any) -> tuple[Any, Array]:
     Raises
     ------
     ValueError
-        If y is not N integers in [0, C); the message has the value and its index.
+        If y is not N integers in [0, C), the message has the value and its index; or the weights are not finite
+        numbers >= 0, or all 0.
     """
     y = _checked_labels(y, x.shape, "svm_loss")
     n = len(y)
@@ -121,6 +161,9 @@ def svm_loss(x: Array, y: Any) -> tuple[Any, Array]:
     margins[correct] = 0
     dx = (margins > 0).astype(scores.dtype)
     dx[correct] = -dx.sum(axis=1)
+    if sample_weights is not None:
+        fractions = _fractions(sample_weights, n, scores.real.dtype, "svm_loss")
+        return narrowed((margins.sum(axis=1) * fractions).sum(), x), narrowed(dx * fractions[:, None], x)
     return narrowed(margins.sum(axis=1).mean(), x), narrowed(dx / n, x)
 
 
@@ -133,11 +176,18 @@ def loss_backward(dout: Array, dx: Array) -> Array:
 
 def _loss_inputs(draw: Draw) -> Arguments:
     n, classes = draw.integer(1, 4), draw.integer(1, 4)
-    return (draw.array((n, classes)), np.array([draw.integer(0, classes - 1) for _ in range(n)])), {}
+    labels = np.array([draw.integer(0, classes - 1) for _ in range(n)])
+    return (draw.array((n, classes)), labels), _drawn_weights(draw, n)
 
 
 def _softmax_inputs(draw: Draw) -> Arguments:
-    return _loss_inputs(draw)[0], {"label_smoothing": draw.choice([0.0, 0.3])}
+    operands, options = _loss_inputs(draw)
+    return operands, options | {"label_smoothing": draw.choice([0.0, 0.3])}
+
+
+def _drawn_weights(draw: Draw, n: int) -> dict[str, Any]:
+    weights: dict[str, Any] = draw.choice([{}, {"sample_weights": np.arange(1.0, n + 1)}])
+    return weights
 
 
 softmax_cross_entropy = layer(
@@ -157,44 +207,72 @@ def _residuals(loss: str, x: Array, y: Array) -> Array:
     return x - y
 
 
+def _entry_weights(loss: str, x: Array, sample_weights: Any, dtype: Any) -> Array:
+    """Return what each entry of x counts in the weighted mean, for all entries of an example at once."""
+    if x.ndim == 0:
+        raise ValueError(f"{loss}: x is a number, and has no examples that sample_weights could weigh")
+    n = x.shape[0]
+    fractions = _fractions(sample_weights, n, dtype, loss)
+    weights: Array = np.reshape(fractions, (n,) + (1,) * (x.ndim - 1)) * dtype.type(n / x.size)
+    return weights
+
+
 @takes_arrays
-def mse_forward(x: Array, y: Array) -> tuple[Any, Array]:
+def mse_forward(x: Array, y: Array, *, sample_weights: Any = None) -> tuple[Any, Array]:
     """Compute the mean of (x - y)^2 over all entries; x and y are arrays of one shape.
 
+    Parameters
+    ----------
+    x, y : ndarrays of one shape
+    sample_weights : ndarray of len(x) numbers >= 0, optional
+        The loss is the mean over the first axis weighted by them, sum_i w[i] loss[i] / sum_i w[i].
+
     Returns
     -------
     loss : scalar
     dx : ndarray of x's shape
-        Its gradient for x, 2 (x - y) / size; for y it is -dx.
+        Its gradient for x, 2 (x - y) / size unless weighted; for y it is -dx.
 
     Raises
     ------
     ValueError
-        If the shapes differ, or there are no entries.
+        If the shapes differ, or there are no entries; or the weights are not finite numbers >= 0, or all 0.
     """
     residuals = widened(_residuals("mse", x, y))
-    dx = residuals * residuals.dtype.type(2 / x.size)
-    return narrowed(np.mean(np.square(residuals)), x), narrowed(dx, x)
+    if sample_weights is None:
+        loss = np.mean(np.square(residuals))
+        return narrowed(loss, x), narrowed(residuals * residuals.dtype.type(2 / x.size), x)
+    weighted = residuals * _entry_weights("mse", x, sample_weights, residuals.real.dtype)
+    return narrowed((weighted * residuals).sum(), x), narrowed(2 * weighted, x)
 
 
 @takes_arrays
-def l1_forward(x: Array, y: Array) -> tuple[Any, Array]:
+def l1_forward(x: Array, y: Array, *, sample_weights: Any = None) -> tuple[Any, Array]:
     r"""Compute the mean of \|x - y\| over all entries; x and y are arrays of one shape.
+
+    Parameters
+    ----------
+    x, y : ndarrays of one shape
+    sample_weights : ndarray of len(x) numbers >= 0, optional
+        The loss is the mean over the first axis weighted by them, sum_i w[i] loss[i] / sum_i w[i].
 
     Returns
     -------
     loss : scalar
     dx : ndarray of x's shape
-        Its gradient for x, sign(x - y) / size, 0 where x = y; for y it is -dx.
+        Its gradient for x, sign(x - y) / size unless weighted, 0 where x = y; for y it is -dx.
 
     Raises
     ------
     ValueError
-        If the shapes differ, or there are no entries.
+        If the shapes differ, or there are no entries; or the weights are not finite numbers >= 0, or all 0.
     """
     residuals = widened(_residuals("l1", x, y))
-    dx = np.sign(residuals) * residuals.dtype.type(1 / x.size)
-    return narrowed(np.mean(np.abs(residuals)), x), narrowed(dx, x)
+    if sample_weights is None:
+        dx = np.sign(residuals) * residuals.dtype.type(1 / x.size)
+        return narrowed(np.mean(np.abs(residuals)), x), narrowed(dx, x)
+    weights = _entry_weights("l1", x, sample_weights, residuals.real.dtype)
+    return narrowed((np.abs(residuals) * weights).sum(), x), narrowed(np.sign(residuals) * weights, x)
 
 
 @takes_arrays
@@ -211,7 +289,7 @@ def l1_backward(dout: Any, dx: Array) -> tuple[Array, Array]:
 
 def _pair_inputs(draw: Draw) -> Arguments:
     shape = draw.shape(min_side=1)
-    return (draw.array(shape), draw.array(shape)), {}
+    return (draw.array(shape), draw.array(shape)), _drawn_weights(draw, shape[0]) if shape else {}
 
 
 mse = layer(mse_forward, mse_backward, inputs=_pair_inputs)

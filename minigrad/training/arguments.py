@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,14 +26,19 @@ def check_model(model: Any) -> None:
         raise TypeError(f"{type(model).__name__} must have a method loss(X, y=None)")
 
 
-def check_data(data: Any, is_labels: bool) -> None:
-    """Refuse data without a training or a validation part, or with examples and targets that do not fit."""
+def check_data(data: Any, is_labels: bool, is_streamed: bool = False) -> None:
+    """Refuse data without a training or a validation part, or with examples and targets that do not fit.
+
+    Where the minibatches are streamed, the training part may be missing.
+    """
     if not isinstance(data, Mapping):
         raise TypeError(
             f"data must be a mapping with X_train, y_train, X_val and y_val, got {type(data).__name__}"
         )
     for split in ("train", "val"):
         X, y = f"X_{split}", f"y_{split}"
+        if is_streamed and split == "train" and X not in data and y not in data:
+            continue
         for key in (X, y):
             if key not in data:
                 raise ValueError(f"data has no {key!r}; it must have X_train, y_train, X_val and y_val")
@@ -55,6 +61,45 @@ def check_examples(X_name: str, X: Any, y_name: str, y: Any, is_labels: bool) ->
             f"{y_name} must hold integer labels, got {targets.dtype}; if these are classes, convert them with "
             "astype(int); for regression give metric=, a function of the model's outputs and the targets"
         )
+
+
+def check_weights(sample_weights: Any, n: int) -> None:
+    """Refuse anything but n finite weights > 0."""
+    weights = np.asarray(sample_weights)
+    if weights.shape != (n,) or weights.dtype.kind not in "iuf":
+        raise ValueError(
+            f"sample_weights must be {n} numbers, one for each example; got {weights.dtype} of shape {weights.shape}"
+        )
+    unfit = ~(np.isfinite(weights) & (weights > 0))
+    if unfit.any():
+        i = int(np.argmax(unfit))
+        raise ValueError(
+            f"sample_weights[{i}] is {weights[i]}; weights must be finite and > 0: leave out examples of none"
+        )
+
+
+def check_takes_weights(model: Any) -> None:
+    """Refuse a model whose loss takes no sample weights."""
+    parameters = inspect.signature(model.loss).parameters
+    if "sample_weights" not in parameters and not any(
+        each.kind is each.VAR_KEYWORD for each in parameters.values()
+    ):
+        raise TypeError(
+            f"{type(model).__name__}.loss takes no sample_weights; define loss(X, y=None, sample_weights=None), "
+            "whose loss is the mean weighted by them"
+        )
+
+
+def check_stream(batches: Any, replacement: bool, sample_weights: Any) -> None:
+    """Refuse batches that are neither iterable nor a function, and what they leave without an effect."""
+    if not (isinstance(batches, Iterable) or callable(batches)) or isinstance(batches, str | Mapping):
+        raise TypeError(
+            f"batches must be an iterable of (X, y) or a function batches(rng) that returns one, got {batches!r}"
+        )
+    if sample_weights is not None:
+        raise ValueError("batches and sample_weights are both given; let batches give (X, y, sample_weights)")
+    if not replacement:
+        raise ValueError("batches and replacement=False are both given; batches alone decide what is drawn")
 
 
 def check_options(options: Mapping[str, Any]) -> None:

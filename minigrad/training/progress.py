@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 
-def progress_bar(show: bool | None, total: int, unit: str = "it") -> AbstractContextManager[Any]:
+def progress_bar(show: bool | None, total: int | None, unit: str = "it") -> AbstractContextManager[Any]:
     """Return tqdm's bar, or a context of None where none is shown; None shows it when stderr is a terminal.
 
     Then tqdm is not called at all: it has a lock that forked processes share, and one that is killed while it holds

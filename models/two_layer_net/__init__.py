@@ -15,9 +15,11 @@ def scores(params: dict[str, Any], X: Any) -> Any:
     return mg.affine(hidden, params["W2"], params["b2"])
 
 
-def objective(params: dict[str, Any], X: Any, y: Any, reg: float, data_loss: Any) -> Any:
+def objective(
+    params: dict[str, Any], X: Any, y: Any, reg: float, data_loss: Any, sample_weights: Any = None
+) -> Any:
     """Return the loss of X with labels y, the penalty of the weights included."""
-    loss = data_loss(scores(params, X), y)
+    loss = data_loss(scores(params, X), y, sample_weights=sample_weights)
     return mg.l2_regularized(loss, params["W1"], params["W2"], reg=reg)
 
 
@@ -74,17 +76,21 @@ class TwoLayerNet:
             "b2": np.zeros(num_classes, dtype),
         }
 
-    def loss(self, X: np.ndarray, y: np.ndarray | None = None) -> Any:
+    def loss(
+        self, X: np.ndarray, y: np.ndarray | None = None, sample_weights: np.ndarray | None = None
+    ) -> Any:
         """Return the scores of X; given labels y, ``(loss, grads)``, grads a dict like ``params``.
 
         Parameters
         ----------
         X : ndarray of shape (N, d_1, …, d_k)
         y : ndarray of N integers in [0, C), optional
+        sample_weights : ndarray of N numbers >= 0, optional
+            The loss is the mean over examples weighted by them.
         """
         if y is None:
             return scores(self.params, X)
-        return self.loss_and_grads(self.params, X, y, self.reg, self.data_loss)
+        return self.loss_and_grads(self.params, X, y, self.reg, self.data_loss, sample_weights)
 
 
 class CompiledTwoLayerNet(TwoLayerNet):

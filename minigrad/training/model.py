@@ -1,0 +1,48 @@
+"""What a Solver trains, and one call of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, SupportsFloat, overload
+
+from numpy.typing import NDArray
+
+from .arguments import check_takes_weights
+from .batches import Batch
+
+
+class Model(Protocol):
+    """What a `Solver` trains.
+
+    Further state (running means, a generator for dropout) belongs in an attribute ``state``: a dict of arrays,
+    numbers and generators, nested or not. It is saved with the parameters, the best ones and those in a
+    checkpoint. To train with sample weights, ``loss`` takes them as the keyword ``sample_weights`` (N,) too.
+    """
+
+    @property
+    def params(self) -> dict[str, NDArray[Any]]:
+        """The parameters by name; the solver updates them."""
+
+    @overload
+    def loss(self, X: NDArray[Any], y: None = None) -> NDArray[Any]: ...
+
+    @overload
+    def loss(self, X: NDArray[Any], y: NDArray[Any]) -> tuple[SupportsFloat, dict[str, NDArray[Any]]]: ...
+
+    def loss(self, X: NDArray[Any], y: NDArray[Any] | None = None) -> Any:
+        """Return the scores (N, C) of X; given labels y (N,), the loss and every parameter's gradient."""
+
+
+def loss_and_gradients(model: Any, batch: Batch) -> tuple[float, Mapping[str, NDArray[Any]]]:
+    """Return a model's loss of a minibatch, and the gradients by parameter."""
+    options = {}
+    if batch.weights is not None:
+        check_takes_weights(model)
+        options["sample_weights"] = batch.weights
+    result = model.loss(batch.X, batch.y, **options)
+    if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping)):
+        raise TypeError(
+            f"model.loss(X, y) returned {type(result).__name__}; it must return (loss, grads), grads a dict "
+            "from the names of the parameters to their gradients"
+        )
+    return float(result[0]), result[1]
