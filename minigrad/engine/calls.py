@@ -13,6 +13,8 @@ from .recording import Array, Call, Parent, TapeError, next_number, recording
 
 NO_OPTIONS: dict[str, Any] = {}
 REAL = np.dtype(float)
+PARTS = "give it np.real, np.imag or np.abs of them"
+COMPLEX = {np.dtype(order + code) for code in "FDG" for order in "<>"}
 
 
 class Variable:
@@ -102,7 +104,9 @@ def record(op: Any, args: Sequence[Any], parents: Sequence[Parent], options: dic
     for parent in parents:
         if parent is not None and (mode := recording.get()) is not None:
             if not op.complex_numbers:
-                refuse_complex(op, (*args, out))
+                for x in (*args, out):
+                    if getattr(x, "dtype", REAL) in COMPLEX:
+                        raise TapeError(f"{op.name}: no backward rule for complex numbers; {PARTS}")
             result.requires_grad = True
             result._call = call = (next_number(), op, args, parents, options, out)
             if mode.watches:
@@ -123,15 +127,6 @@ def lift(array: Array, parent: Parent) -> Any:
     result.requires_grad = True
     result._call = parent
     return result
-
-
-def refuse_complex(op: Any, arrays: Sequence[Any]) -> None:
-    """Refuse complex numbers where an op's rules hold for real ones alone."""
-    for x in arrays:
-        if getattr(x, "dtype", REAL).kind == "c":
-            raise TapeError(
-                f"{op.name}: no backward rule for complex numbers; give it np.real, np.imag or np.abs of them"
-            )
 
 
 def refuse_tensors(op: Any, options: dict[str, Any]) -> None:

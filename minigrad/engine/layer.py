@@ -87,7 +87,8 @@ class Layer:
             self.backward(g, cache, list(map(bool, needs))) if self.takes_needs else self.backward(g, cache)
         )
         found = list(given) if isinstance(given, (tuple, list)) else [given]
-        found = found[: len(needs)] + [None] * (len(needs) - len(found))
+        if len(found) != len(needs):
+            found = found[: len(needs)] + [None] * (len(needs) - len(found))
         for i, x in enumerate(operands):
             if needs[i]:
                 dx = found[i]

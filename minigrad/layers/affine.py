@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import unwrap
 from typing import Any
 
 import numpy as np
@@ -118,11 +119,16 @@ def relu_backward(dout: Array, cache: Array) -> Array:
     return dout * (cache > 0)
 
 
+# Called with arrays: without the checks of `takes_arrays`.
+_affine_forward, _affine_backward = unwrap(affine_forward), unwrap(affine_backward)
+_relu_forward, _relu_backward = unwrap(relu_forward), unwrap(relu_backward)
+
+
 @takes_arrays
 def affine_relu_forward(x: Array, w: Array, b: Array) -> tuple[Array, tuple[Any, Any]]:
     """Compute `affine_forward`, then `relu_forward`; shapes as there. The cache is the pair of theirs."""
-    a, affine_cache = affine_forward(x, w, b)
-    out, relu_cache = relu_forward(a)
+    a, affine_cache = _affine_forward(x, w, b)
+    out, relu_cache = _relu_forward(a)
     return out, (affine_cache, relu_cache)
 
 
@@ -132,7 +138,8 @@ def affine_relu_backward(
 ) -> tuple[Array | None, Array | None, Array | None]:
     """Compute the gradients of `affine_relu_forward`: dx, dw, db, as `affine_backward` does."""
     affine_cache, relu_cache = cache
-    return affine_backward(relu_backward(dout, relu_cache), affine_cache, needs)
+    dx, dw, db = _affine_backward(_relu_backward(dout, relu_cache), affine_cache, needs)
+    return dx, dw, db
 
 
 def _affine_inputs(draw: Draw) -> Arguments:

@@ -296,8 +296,15 @@ def _softmax_inputs(draw: Draw) -> Arguments:
     return (x,), {"axis": draw.choice([None, (), tuple(range(x.ndim)), *range(-x.ndim, x.ndim)])}
 
 
+FLOAT16 = np.dtype(np.float16)
+WIDE = {np.dtype(code) for code in "fdFD"}
+"""Dtypes, of those that occur often, that hold sums and counts of their entries."""
+
+
 def widened(x: Any) -> Any:
     """Return x in a dtype that holds sums and counts of its entries: integers and float16 in a wider one."""
+    if getattr(x, "dtype", None) in WIDE:
+        return x
     x = x if hasattr(x, "dtype") else np.asarray(x)
     if x.dtype.kind in "biu":
         return x.astype(np.float64)
@@ -307,7 +314,7 @@ def widened(x: Any) -> Any:
 def narrowed(out: Any, *operands: Any) -> Any:
     """Return what was computed of `widened` operands in float16, if they all are."""
     for x in operands:
-        if getattr(x, "dtype", None) != np.float16:
+        if getattr(x, "dtype", None) != FLOAT16:
             return out
     return out.astype(np.float16)
 
