@@ -13,7 +13,10 @@ import numpy as np
 import minigrad as mg
 from minigrad.checks.proof import RandomDraw, float_places
 from minigrad.rules import OPS
+from minigrad.rules.special import SPECIAL
+from minigrad.rules.table import full_name
 
+TABLE = {**OPS, **SPECIAL}
 STEPS = 4
 TOLERANCE = 1e-9
 
@@ -21,7 +24,7 @@ TOLERANCE = 1e-9
 def path_of(function):
     """The dotted name of a function: numpy.linalg.norm, minigrad.rules.indexing.getitem."""
     if isinstance(function, np.ufunc):
-        return f"{getattr(function, '__module__', None) or 'numpy'}.{function.__name__}"
+        return full_name(function)
     return f"{function.__module__}.{function.__name__}"
 
 
@@ -45,7 +48,7 @@ def ours(jax):
 def counterparts(jax):
     """For each function of the table JAX's, where it has one."""
     found, own = {}, ours(jax)
-    for function in OPS:
+    for function in TABLE:
         name = function.__name__
         path = path_of(function)
         if path.startswith("minigrad."):
@@ -64,7 +67,7 @@ def drawn_program(rng, functions):
     program = []
     while len(program) < STEPS:
         function = functions[rng.integers(len(functions))]
-        op = OPS[function]
+        op = TABLE[function]
         args, kwargs = op.inputs(RandomDraw(int(rng.integers(2**31))))
         places = float_places(args)
         if places:
@@ -106,8 +109,8 @@ def main(count=2000, first=0):
     other = counterparts(jax)
     functions = sorted(other, key=path_of)
     print(
-        f"{len(functions)} of {len(OPS)} functions have a counterpart; without: "
-        + ", ".join(sorted({path_of(f) for f in OPS if f not in other}))
+        f"{len(functions)} of {len(TABLE)} functions have a counterpart; without: "
+        + ", ".join(sorted({path_of(f) for f in TABLE if f not in other}))
     )
     used, refused, wrong = Counter(), Counter(), 0
     for seed in range(first, first + count):

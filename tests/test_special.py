@@ -137,6 +137,8 @@ def test_a_broken_rule_is_caught(op, data):
         (lambda y: sp.xlogy(0.0, y), 0.0, 0.0, None),
         (lambda y: sp.kl_div(0.0, y), 0.0, 1.0, None),
         (lambda x: sp.shichi(x)[0], 1e-8, 1.0, 1e-8 / 3),
+        (lambda x: sp.shichi(x)[0], 0.0, 1.0, 0.0),
+        (lambda x: sp.sici(x)[0], 0.0, 1.0, 0.0),
     ],
 )
 def test_tails_and_poles(f, x, first, second):

@@ -21,7 +21,7 @@ declare(sp.logit, lambda g, out, p: g / (p * (1 - p)), inputs=drawn(SHARES))
 declare(sp.log_expit, lambda g, out, x: g * sp.expit(-x), inputs=drawn(ANY))
 
 
-def _ratio(x: Any, y: Any) -> Any:
+def ratio(x: Any, y: Any) -> Any:
     """Return x / y; 0, where both are 0."""
     return x / np.where(np.equal(x, 0) & np.equal(y, 0), 1, y)
 
@@ -29,26 +29,26 @@ def _ratio(x: Any, y: Any) -> Any:
 declare(
     sp.xlogy,
     lambda g, out, x, y: g * np.log(y),
-    lambda g, out, x, y: g * _ratio(x, y),
+    lambda g, out, x, y: g * ratio(x, y),
     inputs=drawn(ANY, ABOVE_ZERO),
 )
 declare(
     sp.xlog1py,
     lambda g, out, x, y: g * np.log1p(y),
-    lambda g, out, x, y: g * _ratio(x, 1 + y),
+    lambda g, out, x, y: g * ratio(x, 1 + y),
     inputs=drawn(ANY, NEAR_0),
 )
 declare(sp.entr, lambda g, out, x: -g * (np.log(x) + 1), inputs=drawn(ABOVE_ZERO))
 declare(
     sp.rel_entr,
     lambda g, out, x, y: g * (np.log(x / y) + 1),
-    lambda g, out, x, y: -g * _ratio(x, y),
+    lambda g, out, x, y: -g * ratio(x, y),
     inputs=drawn(ABOVE_ZERO, ABOVE_ZERO),
 )
 declare(
     sp.kl_div,
     lambda g, out, x, y: g * np.log(x / y),
-    lambda g, out, x, y: g * (1 - _ratio(x, y)),
+    lambda g, out, x, y: g * (1 - ratio(x, y)),
     inputs=drawn(ABOVE_ZERO, ABOVE_ZERO),
 )
 

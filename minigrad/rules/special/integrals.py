@@ -11,6 +11,7 @@ from scipy.special import _ufuncs
 
 from ..elementwise import ABOVE_ZERO, ANY
 from ..table import any_true
+from .entropy import ratio
 from .table import declare, drawn, several
 
 declare(sp.exp1, lambda g, out, x: -g * np.exp(-x) / x, inputs=drawn(ABOVE_ZERO))
@@ -32,12 +33,12 @@ declare(sp.expn, None, _expn, inputs=drawn([0, 1, 2, 4], ABOVE_ZERO))
 
 def _sici(g: Any, out: Any, x: Any) -> Any:
     """sin(x) / x and cos(x) / x."""
-    return g[0] * np.sinc(x / math.pi) + g[1] * np.cos(x) / x
+    return g[0] * np.sinc(x / math.pi) + ratio(g[1] * np.cos(x), x)
 
 
 def _shichi(g: Any, out: Any, x: Any) -> Any:
     """sinh(x) / x and cosh(x) / x."""
-    return g[0] * (sp.exprel(x) + sp.exprel(-x)) / 2 + g[1] * np.cosh(x) / x
+    return g[0] * (sp.exprel(x) + sp.exprel(-x)) / 2 + ratio(g[1] * np.cosh(x), x)
 
 
 several(sp.sici, _sici, inputs=drawn(ABOVE_ZERO))
