@@ -1,13 +1,17 @@
-"""Options that are NumPy's integers, and operands of narrow dtypes, give what Python's and float64 give."""
+"""Operands of every dtype, and options of NumPy's integers: NumPy's values, and the gradients that float64 gives."""
+
+from itertools import product
 
 import numpy as np
 import pytest
-from derivatives import differentiated, flat
+from derivatives import differentiated, flat, parts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minigrad.checks.proof import of_arrays
+import minigrad as mg
+from minigrad.checks.proof import RandomDraw, float_places, of_arrays
 from minigrad.rules import OPS
+from minigrad.rules.table import full_name
 from minigrad.testing import calls
 
 EVERY_OP = pytest.mark.parametrize(
@@ -27,7 +31,7 @@ def accepted(function, args, kwargs):
     """Whether NumPy takes such a call, and does not warn that an option wraps in its own arithmetic."""
     try:
         function(*args, **kwargs)
-    except (TypeError, ValueError, IndexError, RuntimeWarning):
+    except (TypeError, ValueError, IndexError, OverflowError, RuntimeError, RuntimeWarning):
         return False
     return True
 
@@ -69,3 +73,104 @@ def test_an_operand_of_another_dtype(ufunc, dtype):
                 want = differentiated(lambda t, y=exact, f=f: f(t, y), 1)(x)
             for a, b in zip(flat(got), flat(want), strict=True):
                 np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+DTYPES = [
+    *[np.bool_, np.uint8, np.int8, np.uint16, np.int16, np.int32, np.int64, np.uint64],
+    *[np.float16, np.float32, np.longdouble],
+]
+REAL = [op for op in EVERY_OP.args[1] if op.inputs is not None]
+ROUNDED = {"cond", "corrcoef", "cov", "lstsq"}
+"""Computed in other steps than NumPy's: the value is NumPy's up to rounding."""
+UNORDERED = {"partition", "argpartition"}
+"""NumPy's order within the parts depends on the dtype."""
+
+
+def in_dtype(x, dtype):
+    """Numbers like x, of a dtype: of both signs where it has them, and no smaller than it can tell apart."""
+    kind = np.dtype(dtype).kind
+    if kind == "f":
+        return x.astype(dtype)
+    if kind == "b":
+        return x > 0
+    return (np.abs(np.rint(x * 3)) if kind == "u" else np.rint(x * 3)).astype(dtype)
+
+
+def with_operand(args, place, x):
+    i, j = place
+    new = [list(arg) if isinstance(arg, list) else arg for arg in args]
+    if isinstance(args[i], list):
+        new[i][j] = x
+    else:
+        new[i] = x
+    return new
+
+
+def operand(args, place):
+    i, j = place
+    return args[i][j] if isinstance(args[i], list) else args[i]
+
+
+def cases(op):
+    """Calls of an op in which one operand is of another dtype, as an array or as one of NumPy's numbers."""
+    for seed in range(2):
+        args, options = op.inputs(RandomDraw(seed))
+        places = float_places(args)
+        if any(operand(args, place).dtype.kind == "c" for place in places):
+            continue
+        for dtype, place in product(DTYPES, places):
+            x = in_dtype(operand(args, place), dtype)
+            numbers = [x.flat[0]] if x.size and not full_name(op.function).startswith("minigrad") else []
+            for other in [x, *numbers]:
+                full = with_operand(args, place, other)
+                if accepted(op.function, full, options):
+                    yield full, options, places, place
+
+
+@pytest.mark.parametrize("op", REAL, ids=lambda op: op.name)
+@pytest.mark.filterwarnings("ignore")
+def test_values_are_numpys(op):
+    """Of the same dtype, bit for bit."""
+    for args, options, places, _ in cases(op):
+        given = args
+        for place in places:
+            x = operand(args, place)
+            if isinstance(x, np.ndarray) and x.dtype.kind == "f":
+                given = with_operand(given, place, mg.tensor(x, requires_grad=True))
+        with np.errstate(all="ignore"):
+            for got, want in zip(
+                parts(op.function(*given, **options)), parts(op.function(*args, **options)), strict=True
+            ):
+                got, want = np.asarray(mg.stop_gradient(got)), np.asarray(want)
+                assert got.dtype == want.dtype
+                if op.name in ROUNDED:
+                    tolerance = 8 * max(float(np.finfo(got.dtype).eps), 2**-52)
+                    np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
+                else:
+                    np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("op", [op for op in REAL if op.name not in UNORDERED], ids=lambda op: op.name)
+@pytest.mark.filterwarnings("ignore")
+def test_gradients_are_those_of_float64(op):
+    """To the precision of the dtype: for the operand itself, where it is of floats, and for the others."""
+    for args, options, places, place in cases(op):
+        x = operand(args, place)
+        exact = with_operand(args, place, np.asarray(x, np.float64)[()])
+        eps = float(max(np.finfo(x.dtype).eps, 2**-52)) if x.dtype.kind == "f" else 2**-52
+        own = [place] if x.dtype.kind == "f" and isinstance(x, np.ndarray) else []
+        for chosen in (own, [each for each in places if each != place]):
+            out = op.function(*exact, **options)
+            if not chosen or any(np.asarray(part).dtype.kind != "f" for part in parts(out)):
+                continue
+            f, arrays = of_arrays(op.function, args, options, chosen)
+            reference, others = of_arrays(op.function, exact, options, chosen)
+            if any(np.asarray(part).dtype.kind != "f" for part in parts(f(*arrays))):
+                continue
+            with np.errstate(all="ignore"):
+                got = flat(differentiated(f, len(arrays))(*arrays)[1])
+                want = flat(differentiated(reference, len(others))(*others)[1])
+            for g, w, array in zip(got, want, arrays, strict=True):
+                assert g.dtype == array.dtype
+                size = max(np.max(np.abs(w[np.isfinite(w)]), initial=0), 1)
+                np.testing.assert_allclose(g.astype(float), w, rtol=200 * eps, atol=200 * eps * size)

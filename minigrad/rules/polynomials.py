@@ -99,6 +99,7 @@ def _vander_inputs(draw: Draw) -> Arguments:
 @compose(np.vander, inputs=_vander_inputs)
 def _vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     n = len(x) if N is None else N
+    x = x.astype(np.promote_types(x.dtype, int))  # as NumPy
     powers = [np.ones_like(x)]
     for _ in range(n - 1):
         powers.append(powers[-1] * x)

@@ -94,16 +94,21 @@ declare(
 )
 
 
+def _multiplies(a: Any, b: Any) -> bool:
+    """Tell whether an inner product has no axes but those of one operand, or none at all."""
+    return bool(max(metadata.ndim(a), metadata.ndim(b)) < 2 or min(metadata.ndim(a), metadata.ndim(b)) == 0)
+
+
 def _inner_left(g: Any, out: Any, a: Any, b: Any) -> Any:
     """Contract g with b over the axes that b gave to the result."""
-    if metadata.ndim(b) < 2 and metadata.ndim(a) < 2:
+    if _multiplies(a, b):
         return g * b
     return g @ b if metadata.ndim(b) == 2 else tensordot_a(g, out, a, b, (-1, -1))
 
 
 def _inner_right(g: Any, out: Any, a: Any, b: Any) -> Any:
     """Contract g with a over the axes that a gave to the result."""
-    if metadata.ndim(a) < 2 and metadata.ndim(b) < 2:
+    if _multiplies(a, b):
         return g * a
     return np.swapaxes(g, 0, 1) @ a if a.ndim == b.ndim == 2 else tensordot_b(g, out, a, b, (-1, -1))
 
@@ -113,7 +118,13 @@ declare(
     _inner_left,
     _inner_right,
     inputs=_two(
-        ((2, 3), (4, 3)), ((3,), (2, 1, 3)), ((3,), (3,)), ((), (2,)), ((2, 0), (3, 0)), ((2, 1, 3), (3,))
+        ((2, 3), (4, 3)),
+        ((3,), (2, 1, 3)),
+        ((3,), (3,)),
+        ((), (2,)),
+        ((2, 0), (3, 0)),
+        ((2, 1, 3), (3,)),
+        ((2, 3), ()),
     ),
 )
 

@@ -294,7 +294,7 @@ def _insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     values = np.reshape(values, (1,) * (arr.ndim - metadata.ndim(values)) + metadata.shape(values))
     if metadata.ndim(obj) == 0 and not isinstance(obj, slice):
         values = np.moveaxis(values, 0, axis)
-    values = np.broadcast_to(values, (*whole[:axis], count, *whole[axis + 1 :]))
+    values = np.broadcast_to(values, (*whole[:axis], count, *whole[axis + 1 :])).astype(arr.dtype)  # as NumPy
     order = np.insert(np.arange(n), obj, np.arange(n, n + count))
     return np.concatenate([arr, values], axis=axis)[(slice(None),) * axis + (order,)]
 

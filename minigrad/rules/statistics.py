@@ -38,6 +38,8 @@ def _average(
         weights = np.transpose(weights, tuple(int(i) for i in np.argsort(axes)))
         weights = np.reshape(weights, [n if i in axes else 1 for i, n in enumerate(a.shape)])
         weights = np.broadcast_to(weights, a.shape)
+    integer = [np.dtype(float)] if a.dtype.kind in "biu" else []
+    weights = weights.astype(np.result_type(a.dtype, weights.dtype, *integer))  # as NumPy
     scale = np.sum(weights, axis=axis, keepdims=keepdims)
     mean = np.sum(a * weights, axis=axis, keepdims=keepdims) / scale
     return (mean, scale) if returned else mean
