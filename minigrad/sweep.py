@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .files import fingerprint
 from .solver import Model, Solver
 from .sweeping.folder import SweepFolder, only_one
+from .sweeping.halving import HalvedResults, Halving, read_halving
 from .sweeping.results import Results, train_all
 from .sweeping.search_space import Setting, choices, log_uniform, read_grid, uniform
 from .sweeping.trials import Arrays, SweepResult, Table, Trial
@@ -32,6 +33,7 @@ from .sweeping.workers import (
 
 __all__ = [
     "Executor",
+    "Halving",
     "SweepResult",
     "Table",
     "Trial",
@@ -51,6 +53,7 @@ def sweep(
     out: str | os.PathLike[str] | None = None,
     seed: int = 0,
     progress: bool | None = None,
+    halving: Halving | int | None = None,
 ) -> SweepResult:
     """Train with every setting of a grid.
 
@@ -79,6 +82,9 @@ def sweep(
         Each setting's own seed follows from this one and the setting, whatever its ``num_epochs``.
     progress : bool, optional
         Whether to show a progress bar, on stderr; None shows it when stderr is a terminal.
+    halving : Halving or int, optional
+        Successive halving: `Halving` has the epochs of each rung and the part that goes on to the next. An int n is for
+        settings of one ``num_epochs`` E: a rung at E, E // n, E // n², …, from each of which the best n-th goes on.
 
     Returns
     -------
@@ -131,11 +137,15 @@ def sweep(
         "grid": shown_grid,
         "data": {name: fingerprint(array) for name, array in arrays.items()},
     }
+    if halving is not None:
+        halving, settings = read_halving(halving, settings)
+        description["halving"] = {"rungs": list(halving.rungs), "keep": float(halving.keep)}
     with contextlib.ExitStack() as stack:
         if out is None:
             out = stack.enter_context(tempfile.TemporaryDirectory(prefix="minigrad-sweep-"))
         stack.enter_context(only_one(Path(out)))
-        results = Results(settings, SweepFolder(Path(out), description, settings))
+        folder = SweepFolder(Path(out), description, settings)
+        results = Results(settings, folder) if halving is None else HalvedResults(halving, settings, folder)
         shutil.rmtree(Path(out, DATA_FOLDER), ignore_errors=True)  # of a sweep that was killed
         here = ThisProcess(train, arrays)
         trainer: ThisProcess | Workers = here

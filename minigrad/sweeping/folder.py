@@ -54,7 +54,7 @@ class SweepFolder:
     path : path
         The folder; it must be there.
     description : dict
-        ``seed``, ``grid`` and ``data`` of the sweep, as JSON holds them.
+        ``seed``, ``grid`` and ``data`` of the sweep, and ``halving`` if there is any, as JSON holds them.
     settings : iterable of dict
         All settings of the sweep.
 
@@ -145,7 +145,8 @@ class SweepFolder:
         trial = Trial(**kept)
         if not isinstance(trial.setting, dict) or key_of(trial.setting) not in self._keys:
             raise ValueError("the setting is not of the grid")
-        if trial.read_off is not None or trial.params is not None or not isinstance(trial.error, str | None):
+        derived = (trial.read_off, trial.promoted, trial.params)
+        if derived != (None, None, None) or not isinstance(trial.error, str | None):
             raise TypeError("a value is of another type")
         epoch = trial.diverged_at_epoch
         if epoch is not None and (type(epoch) is not int or epoch < 1 or trial.status != "diverged"):
@@ -195,12 +196,15 @@ def _flat(description: dict[str, Any]) -> dict[str, Any]:
     parts = {
         f"{part}[{name!r}]": value for part in ("grid", "data") for name, value in description[part].items()
     }
-    return {"seed": description["seed"]} | parts
+    halving = {name: value for name, value in description.items() if name == "halving"}
+    return {"seed": description["seed"]} | halving | parts
 
 
 def _line(trial: Trial, params: Arrays) -> bytes:
     """Return a training as a line of JSON, with the digest of its parameters, and the line's own."""
-    kept = {name: value for name, value in asdict(trial).items() if name not in ("read_off", "params")}
+    kept = {
+        name: value for name, value in asdict(trial).items() if name not in ("read_off", "promoted", "params")
+    }
     kept["params_sha256"] = _digest(params)
     content = json.dumps(kept).encode()
     return content[:-1] + _seal(content)

@@ -15,7 +15,7 @@ from .workers import ThisProcess, Workers
 
 def train_all(trainer: ThisProcess | Workers, seed: int, results: Results, progress: bool | None) -> None:
     """Train the missing settings, until none is missing."""
-    with progress_bar(progress, len(results.settings), "setting") as bar:
+    with progress_bar(progress, results.count, "setting") as bar:
         results.show(bar)
         to_do = results.missing()
         running = 0
@@ -36,6 +36,7 @@ class Results:
     def __init__(self, settings: list[Setting], folder: SweepFolder) -> None:
         self.folder = folder
         self.settings = settings
+        self.count = len(settings)
         self.order = {key_of(setting): number for number, setting in enumerate(settings)}
         self.chains: dict[str, list[Setting]] = {}
         for setting in sorted(settings, key=lambda setting: -setting.get("num_epochs", 1)):

@@ -42,6 +42,8 @@ class Trial:
         The traceback, if ``train`` raised an error.
     read_off : int or None
         The ``num_epochs`` of the longer run that this one was read off; None if it was trained itself.
+    promoted : bool or None
+        In a sweep with `halving`, whether it went on to the next rung; None at the last one, and without halving.
     params : dict of ndarrays or None
         The parameters; only those of the best trial are kept.
     """
@@ -53,6 +55,7 @@ class Trial:
     diverged_at_epoch: int | None = None
     error: str | None = None
     read_off: int | None = None
+    promoted: bool | None = None
     params: Arrays | None = None
 
 
@@ -62,8 +65,8 @@ class SweepResult:
     Attributes
     ----------
     trials : list of Trial
-        One for each setting, best first: by validation accuracy, then those that diverged, then those that
-        raised an error; equal ones in the order of the grid.
+        One for each setting, or with halving for each that was trained, best first: by validation accuracy, then those
+        that diverged, then those that raised an error; equal ones in the order of the grid.
     """
 
     def __init__(self, trials: list[Trial]) -> None:
@@ -88,25 +91,29 @@ class SweepResult:
     def table(self) -> Table:
         """Return all settings, best first."""
         names = list(dict.fromkeys(name for trial in self.trials for name in trial.setting))
+        halved = any(trial.promoted is not None for trial in self.trials)
         rows = [
             [
                 *(trial.setting.get(name) for name in names),
                 trial.val_acc,
                 trial.status,
+                *([trial.promoted] if halved else []),
                 trial.diverged_at_epoch,
                 None if trial.read_off is None else f"num_epochs={trial.read_off}",
                 trial.error and trial.error.rstrip().splitlines()[-1],
             ]
             for trial in self.trials
         ]
-        return Table([*names, "val_acc", "status", "diverged_at_epoch", "from", "error"], rows)
+        promoted = ["promoted"] if halved else []
+        return Table([*names, "val_acc", "status", *promoted, "diverged_at_epoch", "from", "error"], rows)
 
 
 @dataclass(frozen=True)
 class Table:
     """Rows under named columns; None for a missing entry. ``str(table)`` aligns them.
 
-    The column ``from`` names the longer run that a setting was read off.
+    The column ``from`` names the longer run that a setting was read off; ``promoted``, after successive halving, says
+    whether a setting went on to more epochs.
     """
 
     columns: list[str]
