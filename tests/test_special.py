@@ -231,7 +231,6 @@ def test_a_function_without_a_rule_says_so_and_computes_where_no_gradient_is_nee
             lambda t: 2 * 1 / 4 * np.log(np.pi) + np.sum(sp.gammaln(t[..., None] - np.arange(2) / 2), -1),
             None,
         ),
-        (lambda t: sp.comb(t, 2), lambda t: sp.binom(t, 2), None),
         (lambda t: sp.factorial(t, exact=False), lambda t: sp.gamma(t + 1), lambda x: sp.gamma(x + 1)),
     ],
 )

@@ -12,6 +12,7 @@ from shutil import rmtree
 from typing import Any
 
 import numpy as np
+import scipy.special
 from docutils import nodes
 from jinja2 import Template
 from sphinx.addnodes import desc_annotation, desc_content, pending_xref
@@ -157,6 +158,11 @@ def fill_in(app: Sphinx, page: str, source: list[str]) -> None:
             census=[row for row in census() if not row.name.endswith(UFUNC_ENDINGS)],
             counts=counts(census()),
             kinds=KINDS,
+            without=[
+                name
+                for name in scipy.special.__all__
+                if isinstance(f := getattr(scipy.special, name), np.ufunc) and f not in SPECIAL
+            ],
             layers=LAYERS,
             rewrites=dict.fromkeys(REWRITES),
             exact=EXACT,
