@@ -1,8 +1,9 @@
-"""The grid search of the course over the two-layer net: ``python -m models.two_layer_net sweep --help``."""
+"""Sweeps of nets over grids, the course's by default: ``python -m models.two_layer_net sweep --help``."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import multiprocessing
 import time
 from collections.abc import Sequence
@@ -13,10 +14,11 @@ from typing import Any
 from minigrad import optim
 from minigrad.preprocess import pca_whitened
 from minigrad.solver import Solver
-from minigrad.sweep import SweepResult, sweep, train_model
+from minigrad.sweep import SweepResult, sweep
 
-from .command_line import FOLDER, NATURAL, PROGRAM, Parser, checked, load, printed, stop
-from .two_layer_net import CompiledTwoLayerNet
+from .command_line import DEFAULTS, load
+from .console import FOLDER, NATURAL, PROGRAM, Parser, checked, printed, stop
+from .registry import MODELS, TRAINING, check_names, settings_of_net, train, trained
 
 GRIDS: dict[str, dict[str, list[Any]]] = {
     "digits": {
@@ -36,9 +38,6 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
 
 WEIGHT_SCALE = {"digits": 0.1, "cifar10": 1e-3}
 
-NAMES = ("hidden_dim", "num_epochs", "learning_rate", "reg", "weight_scale")
-"""The names of a setting of `train`; ``update_rule`` is optional, ``"sgd"`` by default."""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the grid, print the table and the best setting; return the exit status: 141 when nobody reads on.
@@ -50,13 +49,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         the folder are at fault, and with 1 when no setting could be trained.
     """
     args = make_parser().parse_args(argv)
+    grid = grid_of(args)
     data = load(args)
     went_on = (args.out / "results.jsonl").exists()
     start = time.perf_counter()
     try:
         if args.pca:
             data = principal_components(args, data)
-        result = search(args, data)
+        result = search(args, grid, data)
     except KeyboardInterrupt:
         stop(130, f"interrupted; the same command goes on with what is left, from {args.out}")
     except (OSError, ValueError) as error:
@@ -79,57 +79,52 @@ def principal_components(args: argparse.Namespace, data: dict[str, Any]) -> dict
         stop(2, str(error).replace("n_components", "--pca"))
 
 
-def search(args: argparse.Namespace, data: dict[str, Any]) -> SweepResult:
-    """Train the grid of the data set, by as many processes as asked for."""
+def grid_of(args: argparse.Namespace) -> dict[str, list[Any]]:
+    """Return the grid that the arguments ask for; stop if it has a name that the model does not.
+
+    Without ``--grid`` it is the course's. With it, what has no values there has the data set's default, if that is for
+    this model.
+    """
+    if args.pca and args.model.endswith("conv"):
+        stop(2, f"--pca is for nets whose input are vectors; --model {args.model} convolves images")
+    given = dict(args.grid)
+    if len(given) < len(args.grid):
+        stop(2, f"--grid gives a name twice: {', '.join(name for name, _ in args.grid)}")
+    if not given and args.model == "two-layer":
+        grid = {**GRIDS[args.dataset], "weight_scale": [WEIGHT_SCALE[args.dataset]]}
+        if args.update_rule != "sgd":
+            grid["learning_rate"] = learning_rates(args.update_rule)
+    else:
+        of_net = settings_of_net(args.model) if args.model == "two-layer" else ["hidden_dim"]
+        known = {*TRAINING, *set(of_net).intersection(settings_of_net(args.model))}
+        grid = {name: [value] for name, value in DEFAULTS[args.dataset].items() if name in known}
+        if args.update_rule != "sgd":
+            grid["learning_rate"] = [optim.update_rules[args.update_rule].settings["learning_rate"]]
+    if args.update_rule != "sgd":
+        grid["update_rule"] = [args.update_rule]
+    grid |= given
+    if args.halving is not None:
+        grid["num_epochs"] = [max(grid["num_epochs"])]
+    try:
+        check_names(grid, args.model, grid.get("update_rule", ["sgd"]))
+    except ValueError as error:
+        stop(2, f"--grid: {error}")
+    return grid if args.model == "two-layer" else {"model": [args.model], **grid}
+
+
+def search(args: argparse.Namespace, grid: dict[str, list[Any]], data: dict[str, Any]) -> SweepResult:
+    """Train the grid, by as many processes as asked for."""
     pool: Any = nullcontext()
     if args.workers > 1:
         pool = ProcessPoolExecutor(args.workers, multiprocessing.get_context("spawn"))
-    grid = {**GRIDS[args.dataset], "weight_scale": [WEIGHT_SCALE[args.dataset]]}
-    if args.update_rule != "sgd":
-        grid |= {"update_rule": [args.update_rule], "learning_rate": learning_rates(args.update_rule)}
     with pool as executor:
-        return sweep(train, grid, data, executor, args.out, args.seed)
+        return sweep(train, grid, data, executor, args.out, args.seed, halving=args.halving)
 
 
 def learning_rates(rule: str) -> list[float]:
     """Return the learning rates to try with a rule other than sgd: its default, a third of it and three times it."""
     default: float = optim.update_rules[rule].settings["learning_rate"]
     return [default / 3, default, 3 * default]
-
-
-def train(setting: dict[str, Any], data: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Train one setting as the course does: batches of 200, the learning rate 0.95 times as high each epoch.
-
-    Raises
-    ------
-    ValueError
-        When the setting has other names than `NAMES`.
-    """
-    unknown = [name for name in setting if name not in (*NAMES, "update_rule")]
-    missing = [name for name in NAMES if name not in setting]
-    if unknown or missing:
-        faults = [f"unknown: {unknown}"] * bool(unknown) + [f"missing: {missing}"] * bool(missing)
-        raise ValueError(
-            f"a setting must have the names {', '.join(NAMES)} and no other; {'; '.join(faults)}"
-        )
-    net = CompiledTwoLayerNet(
-        input_dim=data["X_train"][0].size,
-        hidden_dim=setting["hidden_dim"],
-        weight_scale=setting["weight_scale"],
-        reg=setting["reg"],
-        dtype=data["X_train"].dtype,
-        seed=seed,
-    )
-    return train_model(
-        net,
-        data,
-        seed,
-        update_rule=setting.get("update_rule", "sgd"),
-        optim_config={"learning_rate": setting["learning_rate"]},
-        lr_decay=0.95,
-        batch_size=min(200, len(data["X_train"])),
-        num_epochs=setting["num_epochs"],
-    )
 
 
 def report(result: SweepResult, data: dict[str, Any], took: str) -> None:
@@ -140,8 +135,7 @@ def report(result: SweepResult, data: dict[str, Any], took: str) -> None:
     except ValueError as error:
         stop(1, str(error))
     assert best.params is not None
-    net = CompiledTwoLayerNet(data["X_train"][0].size, best.setting["hidden_dim"])
-    net.params = best.params
+    net = trained(best.setting, data["X_train"].shape[1:], best.params)
     test_accuracy = Solver(net, data).check_accuracy(data["X_test"], data["y_test"])
     print()
     print("best setting:", ", ".join(f"{name}={value}" for name, value in best.setting.items()))
@@ -156,9 +150,9 @@ def make_parser() -> Parser:
     parser = Parser(
         prog=PROGRAM,
         usage="python -m models.two_layer_net sweep --out DIR [options]",
-        description="Train the two-layer net with every setting of a grid, 81 in all. Settings that\n"
-        "differ in the epochs alone are trained once; what is finished is in the folder at\n"
-        "once, and the same command, run again, goes on from there.",
+        description="Train a net with every setting of a grid, by default the two-layer net with 81. Settings\n"
+        "that differ in the epochs alone are trained once; what is finished is in the folder\n"
+        "at once, and the same command, run again, goes on from there.",
         epilog="\n".join(f"the grid of {dataset}:\n{lines(grid)}" for dataset, grid in GRIDS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -172,6 +166,25 @@ def make_parser() -> Parser:
         type=checked(int, lambda k: k >= 1, "an integer of at least 1"),
         metavar="K",
         help="train on the K first principal components of the images, whitened, in the place of their pixels",
+    )
+    parser.add_argument("--model", choices=MODELS, default="two-layer", help="(default: %(default)s)")
+    parser.add_argument(
+        "--grid",
+        type=values_of,
+        action="append",
+        default=[],
+        metavar="NAME=X,Y",
+        help="the values of a setting, as hidden_dim=100,250; of every name that has more than one the flag is given "
+        "again. It replaces the whole grid below. Names of nets, beside those of the training "
+        f"({', '.join(TRAINING)}) and of the rule: "
+        + "; ".join(f"{model}: {', '.join(settings_of_net(model))}" for model in MODELS),
+    )
+    parser.add_argument(
+        "--halving",
+        type=checked(int, lambda n: n >= 2, "an integer of at least 2"),
+        metavar="N",
+        help="successive halving: the best N-th of the settings goes on from each rung, to N times as many epochs, up "
+        "to the largest num_epochs of the grid",
     )
     parser.add_argument(
         "--update-rule",
@@ -189,6 +202,31 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--out", type=FOLDER, metavar="DIR", required=True, help="the folder of the results")
     return parser
+
+
+def values_of(text: str) -> tuple[str, list[Any]]:
+    """Return the name and the values of ``name=value,value``."""
+    name, equals, values = text.partition("=")
+    read = [value_of(value.strip()) for value in values.split(",")]
+    if (
+        not equals
+        or not name.strip()
+        or any(value in ("", math.inf, -math.inf) or value != value for value in read)
+    ):
+        raise argparse.ArgumentTypeError(
+            f"got {text!r}, expected a name and values, as learning_rate=1e-3,5e-4"
+        )
+    return name.strip().replace("-", "_"), read
+
+
+def value_of(text: str) -> Any:
+    """Return a value as an int or a float if it is one, None for ``none``, and else the text."""
+    for convert in (int, float):
+        try:
+            return convert(text)
+        except ValueError:
+            pass
+    return None if text == "none" else text
 
 
 def lines(grid: dict[str, list[Any]]) -> str:

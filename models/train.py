@@ -15,21 +15,8 @@ from minigrad.datasets import get_cifar10_data
 from minigrad.solver import Solver
 from minigrad.vis import plot_history
 
-from .command_line import (
-    FOLDER,
-    NATURAL,
-    Parser,
-    check_folder,
-    checked,
-    histories,
-    parameters,
-    png,
-    printed,
-    settings_of,
-    stop,
-    terminated_as_interrupted,
-    write,
-)
+from .console import FOLDER, NATURAL, Parser, checked, printed, stop, terminated_as_interrupted
+from .outputs import check_folder, histories, parameters, png, settings_of, write
 from .recipes import RECIPES, Recipe
 
 PROGRAM = "train"
@@ -49,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = make_parser().parse_args(argv)
     recipe = RECIPES[args.recipe]
-    if args.epochs is not None:
-        recipe = dataclasses.replace(recipe, num_epochs=args.epochs)
+    if args.num_epochs is not None:
+        recipe = dataclasses.replace(recipe, num_epochs=args.num_epochs)
     try:
         with terminated_as_interrupted() as terminated:
             return printed(lambda: run(args, recipe))
@@ -152,7 +139,9 @@ def make_parser() -> Parser:
             default=number,
             help=f"{part} images (default: %(default)s)",
         )
-    parser.add_argument("--epochs", type=count, metavar="N", help="epochs, other than the recipe's")
+    parser.add_argument(
+        "--num-epochs", "--epochs", type=count, metavar="N", help="epochs, other than the recipe's"
+    )
     parser.add_argument(
         "--seed",
         type=NATURAL,

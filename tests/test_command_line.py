@@ -17,7 +17,7 @@ from cifar_files import FILES, write_cifar10
 from minigrad import optim
 from minigrad.datasets import load_digits
 from minigrad.solver import Solver
-from models import command_line
+from models import command_line, outputs
 from models.two_layer_net import TwoLayerNet
 
 ROOT = Path(__file__).parent.parent
@@ -168,8 +168,10 @@ def test_every_update_rule_is_a_choice_with_its_own_learning_rate(run, rule):
     assert status == 0
     assert float(re.search(r"validation accuracy: (0\.\d+)", out)[1]) > 0.2
     args = command_line.parse(["--update-rule", rule])
-    assert args.lr == (0.5 if rule == "sgd" else optim.update_rules[rule].settings["learning_rate"])
-    assert command_line.parse(["--update-rule", rule, "--lr", "3"]).lr == 3
+    assert args.learning_rate == (
+        0.5 if rule == "sgd" else optim.update_rules[rule].settings["learning_rate"]
+    )
+    assert command_line.parse(["--update-rule", rule, "--lr", "3"]).learning_rate == 3
 
 
 def test_no_loss_is_logged_if_none_is_wanted(run):
@@ -208,7 +210,7 @@ def test_each_data_set_has_its_defaults():
         args = vars(command_line.parse(["--dataset", dataset]))
         assert args.items() >= defaults.items()
         args = vars(command_line.parse(["--dataset", dataset, "--hidden", "7", "--reg", "0"]))
-        assert args.items() >= (defaults | {"hidden": 7, "reg": 0}).items()
+        assert args.items() >= (defaults | {"hidden_dim": 7, "reg": 0}).items()
 
 
 # Results
@@ -229,7 +231,7 @@ def test_the_history_is_strict_json(run, tmp_path):
         "update_rule": "sgd",
         "seed": 0,
         **command_line.DEFAULTS["digits"],
-        "epochs": 2,
+        "num_epochs": 2,
     }
     assert len(history["loss_history"]) == 50
     assert len(history["train_acc_history"]) == len(history["val_acc_history"]) == 3
@@ -273,8 +275,8 @@ def test_the_pictures_are_drawn(run, tmp_path, cifar10, dataset):
     flags = ["--data-dir", cifar10] if dataset == "cifar10" else []
     status, _, err = run(*SHORT, "--dataset", dataset, *flags, "--out", tmp_path / "out")
     assert (status, err) == (0, "")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(command_line.OUTPUTS)
-    for name in command_line.PICTURES:
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(outputs.OUTPUTS)
+    for name in outputs.PICTURES:
         assert (tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG")
 
 
@@ -312,8 +314,8 @@ def test_what_a_killed_run_left_is_completed_first(run, tmp_path):
     assert run(*SHORT, "--seed", 1, "--out", tmp_path)[0] == 0
     (tmp_path / ".minigrad.cleared").mkdir()
     (tmp_path / "params.npz").rename(tmp_path / ".minigrad.cleared" / "params.npz")
-    command_line.check_folder(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(command_line.OUTPUTS)
+    outputs.check_folder(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(outputs.OUTPUTS)
 
 
 # Mistakes
@@ -333,7 +335,7 @@ def test_what_a_killed_run_left_is_completed_first(run, tmp_path):
 )  # fmt: skip
 def test_a_wrong_number_is_refused(run, flag, values, expected):
     for value in values:
-        assert_refused(run(f"{flag}={value}"), f"argument {flag}: got '{value}', expected {expected}")
+        assert_refused(run(f"{flag}={value}"), f"argument .*{flag}: got '{value}', expected {expected}")
 
 
 @pytest.mark.parametrize("flag", ["--dataset", "--dtype", "--backend", "--loss"])
@@ -346,9 +348,33 @@ def test_unknown_arguments_are_refused(run, argv):
     assert_refused(run(*argv), "")
 
 
+@pytest.mark.parametrize(
+    ("mistyped", "meant"),
+    [
+        ("--leraning-rate=3", "--learning-rate"),
+        ("--epoch", "--epochs"),
+        ("--hiden", "--hidden"),
+        ("--sed", "--seed"),
+    ],
+)
+def test_the_flag_that_was_meant_is_told(run, mistyped, meant):
+    assert_refused(run(mistyped, "3"), rf"unrecognized arguments: {mistyped} 3; did you mean {meant}\?")
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [("--lr", "--learning-rate"), ("--epochs", "--num-epochs"), ("--hidden", "--hidden-dim")],
+)
+def test_the_short_flags_are_aliases(short, long):
+    assert command_line.parse([short, "3"]) == command_line.parse([long, "3"])
+
+
 def test_a_mistake_is_one_line_of_the_process_too():
     end = subprocess.run([*COMMAND, "--lr", "-1"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert_refused((end.returncode, end.stdout, end.stderr), "--lr: got '-1', expected a finite number > 0")
+    assert_refused(
+        (end.returncode, end.stdout, end.stderr),
+        "--learning-rate/--lr: got '-1', expected a finite number > 0",
+    )
 
 
 def test_a_folder_of_digits_is_refused(run, tmp_path):
@@ -393,7 +419,7 @@ def test_a_folder_one_may_not_write_to_is_refused_before_training(run, tmp_path,
         raise PermissionError(13, "Permission denied", str(dir))
 
     monkeypatch.setattr(Solver, "train", pytest.fail)
-    monkeypatch.setattr(command_line.tempfile, "TemporaryFile", refuse)  # root may write everywhere
+    monkeypatch.setattr(outputs.tempfile, "TemporaryFile", refuse)  # root may write everywhere
     assert_refused(run("--out", tmp_path), r"where no file can be written \(Permission denied\)")
 
 
@@ -489,8 +515,10 @@ def test_help_names_every_flag_and_default(run, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     status, out, err = run("--help")
     assert (status, err) == (0, "")
-    flags = "dataset data-dir hidden lr lr-decay reg epochs batch-size weight-scale dtype seed backend loss"
-    for flag in [*flags.split(), "print-every", "quiet", "out"]:
+    flags = (
+        "dataset data-dir hidden-dim learning-rate lr-decay reg num-epochs batch-size weight-scale dtype seed"
+    )
+    for flag in [*flags.split(), "backend", "loss", "print-every", "quiet", "out"]:
         assert re.search(rf"^  --{flag}\b", out, re.MULTILINE), flag
     for name in command_line.DEFAULTS["digits"]:
         defaults = {dataset: values[name] for dataset, values in command_line.DEFAULTS.items()}

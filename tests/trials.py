@@ -43,7 +43,7 @@ from minigrad.sweep import sweep
 from minigrad.sweeping.folder import SweepFolder
 from minigrad.sweeping.trials import Trial
 from minigrad.training import checkpoint
-from models.command_line import OUTPUTS
+from models.outputs import OUTPUTS
 
 
 def expect(holds: object, what: object) -> None:

@@ -1,0 +1,117 @@
+"""What a command line writes: settings, histories, parameters and pictures, by file name."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigrad.files import finish, publish
+from minigrad.solver import Solver
+from minigrad.vis import plot_history, show_net_weights
+
+from .console import PROGRAM, stop
+
+PICTURES = ("curves.png", "weights.png")
+OUTPUTS = ("history.json", "history.csv", "params.npz", *PICTURES)
+
+
+def check_folder(folder: Path, outputs: Sequence[str] = OUTPUTS, program: str = PROGRAM) -> None:
+    """Make the folder, if missing; stop if no file can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        finish(folder, outputs)  # of a run that was killed while it wrote
+    except OSError as error:
+        reason = f"no file can be written ({error.strerror}); name another folder"
+        stop(2, f"--out is {folder}, where {reason}", program)
+
+
+def settings_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments that decide what is trained."""
+    settings = vars(args) | {"data_dir": args.data_dir and str(args.data_dir)}
+    return {name: value for name, value in settings.items() if name not in ("print_every", "quiet", "out")}
+
+
+def histories(settings: dict[str, Any], solver: Solver, test_accuracy: float | None) -> dict[str, bytes]:
+    """Return the settings, the losses and the accuracies, as JSON and as a table."""
+    history = {
+        "settings": settings,
+        "loss_history": solver.loss_history,
+        "train_acc_history": solver.train_acc_history,
+        "val_acc_history": solver.val_acc_history,
+        "best_val_acc": solver.best_val_acc if solver.val_acc_history else None,
+        "test_accuracy": test_accuracy,
+    }
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\n").writerows(rows(solver))
+    return {
+        "history.json": json.dumps(history, indent=1, allow_nan=False).encode() + b"\n",
+        "history.csv": table.getvalue().encode(),
+    }
+
+
+def rows(solver: Solver) -> Iterator[tuple[Any, ...]]:
+    """Yield a table with a row for each iteration and accuracies where they were measured.
+
+    An iteration's epoch is how many are complete after it; an epoch's first row has its accuracies.
+    """
+    yield "iteration", "epoch", "loss", "train_acc", "val_acc"
+    accuracies = list(zip(solver.train_acc_history, solver.val_acc_history, strict=True))
+    iterations_per_epoch = max(len(solver.X_train) // solver.batch_size, 1)
+    for iteration, loss in enumerate(solver.loss_history, start=1):
+        epoch = iteration // iterations_per_epoch
+        measured = iteration == 1 or iteration % iterations_per_epoch == 0
+        yield (
+            iteration,
+            epoch,
+            loss,
+            *(accuracies[epoch] if measured and epoch < len(accuracies) else ("", "")),
+        )
+
+
+def parameters(model: Any) -> dict[str, bytes]:
+    """Return the parameters as an archive of arrays."""
+    file = io.BytesIO()
+    np.savez(file, **model.params)
+    return {"params.npz": file.getvalue()}
+
+
+def pictures(solver: Solver) -> dict[str, bytes]:
+    """Return the learning curves and the first layer's weights; none, and a hint, without matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        print(f'{PROGRAM}: {", ".join(PICTURES)} need matplotlib: pip install -e ".[plot]"', file=sys.stderr)
+        return {}
+    curves, weights = (Figure(figsize=(8, 8), layout="constrained") for _ in PICTURES)
+    plot_history(solver, curves.subplots(2))
+    show_net_weights(solver.model, weights.subplots())
+    return dict(zip(PICTURES, map(png, (curves, weights)), strict=True))
+
+
+def png(figure: Any) -> bytes:
+    """Return a figure as PNG."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=100)
+    return file.getvalue()
+
+
+def write(
+    folder: Path, files: dict[str, bytes], outputs: Sequence[str] = OUTPUTS, program: str = PROGRAM
+) -> None:
+    """Replace the files of an earlier run, all at once; stop if that fails."""
+    try:
+        publish(folder, files, outputs)
+    except OSError as error:
+        stop(1, f"{error.filename} cannot be written ({os.strerror(error.errno or 0)})", program)
