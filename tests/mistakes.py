@@ -289,6 +289,69 @@ def bias_back(dout, cache):
 RNG = np.random.default_rng(0)
 
 
+# -- of images: batch normalization, group normalization, a convolution of rows, an affine layer and a relu -----------
+
+
+def normalized_images(x, gamma, beta, groups=None):
+    """Over all but the channels, or over groups of an example's channels."""
+    shape = (1, *x.shape) if groups is None else (len(x), groups, -1)
+    rows = np.moveaxis(x, 1, 0).reshape(x.shape[1], -1) if groups is None else x.reshape(shape)
+    centred = rows - rows.mean(axis=-1, keepdims=True)
+    sigma = np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-5)
+    hat = centred / sigma
+    if groups is None:
+        hat = np.moveaxis(hat.reshape(x.shape[1], len(x), *x.shape[2:]), 0, 1)
+    hat = hat.reshape(x.shape)
+    return gamma[:, None, None] * hat + beta[:, None, None], (hat, sigma, gamma, groups)
+
+
+def normalized_images_back(dout, cache, gamma=True, mean=1, variance=1):
+    hat, sigma, factor, groups = cache
+    g = dout * factor[:, None, None] if gamma else dout
+
+    def rows(x):
+        return (
+            np.moveaxis(x, 1, 0).reshape(x.shape[1], -1) if groups is None else x.reshape(len(x), groups, -1)
+        )
+
+    g, h = rows(g), rows(hat)
+    dx = (
+        g - mean * g.mean(axis=-1, keepdims=True) - variance * h * (g * h).mean(axis=-1, keepdims=True)
+    ) / sigma
+    if groups is None:
+        dx = np.moveaxis(dx.reshape(hat.shape[1], len(hat), *hat.shape[2:]), 0, 1)
+    return dx.reshape(hat.shape), (dout * hat).sum(axis=(0, 2, 3)), dout.sum(axis=(0, 2, 3))
+
+
+def grouped(x, gamma, beta):
+    return normalized_images(x, gamma, beta, 2)
+
+
+def fir(x, w):
+    """Each row of x, correlated with the taps w."""
+    n = x.shape[1] - len(w) + 1
+    return sum(w[k] * x[:, k : k + n] for k in range(len(w))), (x, w)
+
+
+def fir_back(dout, cache, taps=None):
+    x, w = cache
+    n, dx = dout.shape[1], np.zeros_like(x)
+    for k, tap in enumerate(w if taps is None else taps(w)):
+        dx[:, k : k + n] += tap * dout
+    return dx, np.array([np.sum(dout * x[:, k : k + n]) for k in range(len(w))])
+
+
+def affine_relu(x, w, b):
+    out = np.maximum(x @ w + b, 0)
+    return out, (x, w, out)
+
+
+def affine_relu_back(dout, cache, mask=True):
+    x, w, out = cache
+    g = dout * (out > 0) if mask else dout
+    return g @ w.T, x.T @ g, g.sum(axis=0)
+
+
 def drawn(*shapes):
     return tuple(RNG.standard_normal(shape) for shape in shapes)
 
@@ -323,7 +386,20 @@ LAYERS = {
     "tanh": (tanh, tanh_back, X),
     "square": (square, square_back, X),
 }
+IMAGES = drawn((2, 4, 2, 3), 4, 4)
+LAYERS |= {
+    "images": (normalized_images, normalized_images_back, IMAGES),
+    "groups": (grouped, normalized_images_back, IMAGES),
+    "taps": (fir, fir_back, drawn((2, 6), 3)),
+    "affine relu": (affine_relu, affine_relu_back, XWB),
+}
 LOSSES = "softmax loss", "svm loss"
+
+
+def _of(backward, **mistake):
+    """A mistake that is an option of a backward."""
+    return lambda g, d, c: backward(d, c, **mistake)
+
 
 MISTAKES = [
     ("affine", "db not summed", lambda g, d, c: (g[0], g[1], d), "sum over axis 0 missing"),
@@ -437,4 +513,13 @@ MISTAKES = [
     ("tanh", "no derivative", lambda g, d, out: d * out, "not known"),
     ("square", "no 2", lambda g, d, x: d * x, "a square's factor 2"),
     ("square", "dout twice", lambda g, d, x: 2 * d**2 * x, "a factor dout too many"),
+    ("images", "gamma forgotten", _of(normalized_images_back, gamma=False), "gamma missing, along axis 1"),
+    ("images", "the mean's term", _of(normalized_images_back, mean=0), "a mean's contribution"),
+    ("images", "the variance's term", _of(normalized_images_back, variance=0), "a variance's contribution"),
+    ("groups", "the mean's term", _of(normalized_images_back, mean=0), "a mean's contribution"),
+    ("groups", "the variance's term", _of(normalized_images_back, variance=0), "2 groups of channels"),
+    ("taps", "reversed", _of(fir_back, taps=lambda w: w[::-1]), "reversed taps"),
+    ("taps", "the last missing", _of(fir_back, taps=lambda w: w[:-1]), "a tap missing"),
+    ("taps", "the first missing", _of(fir_back, taps=lambda w: w * [0, 1, 1]), "a tap missing"),
+    ("affine relu", "no mask", _of(affine_relu_back, mask=False), "a mask forgotten"),
 ]

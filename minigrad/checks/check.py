@@ -20,7 +20,8 @@ from ..engine.layer import Layer
 from ..engine.recording import Array
 from .comparison import Comparison, Way, tape_gradients
 from .contracts import broken_contracts
-from .diagnosis import UNKNOWN, Evidence, diagnose
+from .diagnosis import UNKNOWN, diagnose
+from .evidence import Evidence
 from .layer_call import LayerCall, as_arrays, as_layer
 from .numerical_gradient import (
     flat,
