@@ -184,6 +184,24 @@ def dx_assigned(dout, cache):
     return dx
 
 
+def filters(x, w):
+    """Convolve images (N, C, H, W) with filters (F, C, h, w)."""
+    seen = np.lib.stride_tricks.sliding_window_view(x, w.shape[2:], axis=(2, 3))
+    return np.tensordot(seen, w, axes=([1, 4, 5], [1, 2, 3])).transpose(0, 3, 1, 2), (x, w)
+
+
+def filters_back(dout, cache, assigned=False):
+    x, w = cache
+    dx, dw = np.zeros_like(x), np.zeros_like(w)
+    for i in range(dout.shape[2]):
+        for j in range(dout.shape[3]):
+            place = np.s_[:, :, i : i + w.shape[2], j : j + w.shape[3]]
+            term = np.tensordot(dout[:, :, i, j], w, axes=1)
+            dx[place] = term if assigned else dx[place] + term
+            dw += np.tensordot(dout[:, :, i, j].T, x[place], axes=1)
+    return dx, dw
+
+
 def pool(x):
     return x.reshape(len(x), -1, 2).max(axis=2), x
 
@@ -374,6 +392,7 @@ LAYERS = {
     "layernorm": (layernorm, layernorm_back, drawn((5, 5), 5, 5)),
     "conv": (conv, conv_back, drawn((5, 5), (3, 3))),
     "conv of a row": (conv, conv_back, drawn((1, 7), (1, 3))),
+    "filters": (filters, filters_back, drawn((2, 2, 3, 4), (2, 2, 2, 2))),
     "max pooling": (pool, pool_back, X),
     "max pooling, by index": (pool, pool_back_by_index, X),
     "attention": (attention, attention_back, drawn((4, 5), (4, 5), (4, 5))),
@@ -480,6 +499,7 @@ MISTAKES = [
     ("conv", "off by one", lambda g, d, c: (np.roll(g[0], 1, axis=1), g[1]), "off by one"),
     ("conv of a row", "= for +=", lambda g, d, c: (dx_assigned(d, c), g[1]), "= in place of +="),
     ("conv of a row", "dw flipped", lambda g, d, c: (g[0], g[1][:, ::-1]), "reversed along axis 1"),
+    ("filters", "= for +=", lambda g, d, c: filters_back(d, c, assigned=True), "= in place of +="),
     ("max pooling", "everywhere", lambda g, d, x: np.repeat(d, 2, axis=1), "mask ignored"),
     ("max pooling", "as a mean", lambda g, d, x: np.repeat(d, 2, axis=1) / 2, "not known"),
     ("max pooling", "at the minimum", lambda g, d, x: pool_back(d, -x), "mask inverted"),

@@ -156,15 +156,16 @@ def _terms(e: Evidence) -> str | None:
                 if equal(e.got, np.take(e.terms, place, axis).sum(axis=tuple(range(out - 1)))):
                     which = "first" if place == 0 else "last"
                     return f"sum over axis {axis} missing: only its {which} entry counts"
-    flat = e.terms.reshape(e.dout.size, -1)
-    if e.dout.size > 1 and flat.size:
-        last = e.dout.size - 1 - np.argmax(flat[::-1] != 0, axis=0)
-        first = np.argmax(flat != 0, axis=0)
-        for places, which in ((last, "last"), (first, "first")):
-            picked = np.take_along_axis(flat, places[None], axis=0)[0].reshape(e.right.shape)
-            if equal(e.got, picked):
-                return f"= in place of +=: of all terms that add up only the {which} one counts"
-        count = np.maximum(np.count_nonzero(flat, axis=0), 1).reshape(e.right.shape)
+    if e.dout.size > 1:
+        for axes in range(out):  # a loop over the last axes; over the first ones the sum is right
+            summed = e.terms.sum(axis=tuple(range(axes))).reshape(-1, e.right.size)
+            last = len(summed) - 1 - np.argmax(summed[::-1] != 0, axis=0)
+            first = np.argmax(summed != 0, axis=0)
+            for places, which in ((last, "last"), (first, "first")):
+                picked = np.take_along_axis(summed, places[None], axis=0)[0].reshape(e.right.shape)
+                if equal(e.got, picked):
+                    return f"= in place of +=: of all terms that add up only the {which} one counts"
+        count = np.maximum(np.count_nonzero(e.terms, axis=tuple(range(out))), 1)
         if equal(e.got, e.right / count):
             return "a mean in place of a sum: divided by the number of terms that add up"
     return None
