@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from .preprocess import Whitening
     from .sweep import SweepResult, Trial
 
 
@@ -90,7 +91,7 @@ def visualize_grid(Xs: NDArray[Any], ubound: float = 255.0, padding: int = 1) ->
     return grid.reshape(height, width, C)[: height - padding, : width - padding]
 
 
-def show_net_weights(net: Network, ax: Axes | None = None) -> Axes:
+def show_net_weights(net: Network, ax: Axes | None = None, whitening: Whitening | None = None) -> Axes:
     """Draw the first layer's weights, those of each hidden unit or filter as the image that it responds to.
 
     Parameters
@@ -101,6 +102,10 @@ def show_net_weights(net: Network, ax: Axes | None = None) -> Axes:
         (filters, C, height, width), as of a convolution, with 3 channels for colour or 1 for grey.
     ax : matplotlib Axes, optional
         Where to draw; a new figure by default.
+    whitening : Whitening, optional
+        Of a net on principal components, the map of `minigrad.preprocess.pca_whitening` from images to them: drawn are
+        the weights of the pixels, ``whitening.projection @ W1``. (`minigrad.preprocess.pca_whitened` scales all
+        components by one number, which changes no picture.)
 
     Returns
     -------
@@ -116,6 +121,8 @@ def show_net_weights(net: Network, ax: Axes | None = None) -> Axes:
     if "W1" not in net.params:
         raise ValueError(f"show_net_weights draws net.params['W1'], but there is only {sorted(net.params)}")
     W1 = net.params["W1"]
+    if whitening is not None:
+        W1 = _of_pixels(W1, whitening)
     images, padding = (_filters_as_images(W1), 1) if np.ndim(W1) == 4 else (_as_images(W1), 3)
     grid = visualize_grid(images, padding=padding).astype(np.uint8)
     if ax is None:
@@ -304,6 +311,17 @@ def _plain_text(text: str) -> str:
     return text.replace("$", r"\$")
 
 
+def _of_pixels(W1: NDArray[Any], whitening: Whitening) -> NDArray[Any]:
+    """Return the weights of pixels that weights of components amount to."""
+    components = whitening.projection.shape[1]
+    if np.ndim(W1) != 2 or len(W1) != components:
+        raise ValueError(
+            f"W1 has shape {np.shape(W1)}, but whitening gives {components} components; expected ({components}, units)"
+        )
+    weights: NDArray[Any] = whitening.projection @ W1
+    return weights
+
+
 def _as_images(W1: NDArray[Any]) -> NDArray[Any]:
     """Turn the columns of W1, (D, units), into images (units, side, side, channels)."""
     if np.ndim(W1) != 2:
@@ -315,7 +333,8 @@ def _as_images(W1: NDArray[Any]) -> NDArray[Any]:
             return W1.reshape(channels, side, side, units).transpose(3, 1, 2, 0)
     raise ValueError(
         f"W1 has {D} rows, which make no square image: expected 3 * side * side for colour, "
-        "such as 3072 = 3 * 32 * 32, or side * side for grey, such as 64 = 8 * 8"
+        "such as 3072 = 3 * 32 * 32, or side * side for grey, such as 64 = 8 * 8; of principal components give "
+        "whitening=, the map that makes them"
     )
 
 

@@ -40,6 +40,8 @@ def test_the_code_runs_from_top_to_bottom_and_prints_what_is_shown(capsys, monke
             printed = capsys.readouterr().out
             if following == "":
                 assert printed == shown
+            for expression, least in re.findall(r"^(\S.*?)  # above ([\d.]+)$", code, re.MULTILINE):
+                assert eval(expression, namespace) > float(least)
             for expression, value in re.findall(r"^(\S.*?)  # (array\(.*\))$", code, re.MULTILINE):
                 assert repr(eval(expression, namespace)) == value
 

@@ -15,6 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from minigrad.preprocess import pca_whitening
 from minigrad.sweep import SweepResult, Trial
 from minigrad.vis import plot_history, plot_sweep, show_net_weights, visualize_grid
 
@@ -142,6 +143,27 @@ def test_weights_of_any_square_image_are_shown(side, channels, units):
     width = math.ceil(math.sqrt(units)) * (side + 3) - 3
     assert ax.images[0].get_array().shape == ((width, width, 3) if channels == 3 else (width, width))
     plt.close(ax.figure)
+
+
+def test_weights_of_principal_components_are_drawn_as_those_of_the_pixels():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((50, 1, 4, 4))
+    whitening, on_components = pca_whitening(X, 5), net(5, 3)
+    W1 = on_components.params["W1"]
+    on_pixels = SimpleNamespace(params={"W1": whitening.projection @ W1})
+    np.testing.assert_allclose(
+        (X.reshape(50, 16) - whitening.mean) @ on_pixels.params["W1"], whitening(X) @ W1, atol=1e-12
+    )
+    (drawn,) = show_net_weights(on_components, whitening=whitening).images
+    (expected,) = show_net_weights(on_pixels).images
+    np.testing.assert_array_equal(drawn.get_array(), expected.get_array())
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (5,), (5, 1, 1, 1)])
+def test_weights_of_other_components_are_refused(shape):
+    whitening = pca_whitening(np.random.default_rng(0).standard_normal((50, 16)), 5)
+    with pytest.raises(ValueError, match=r"but whitening gives 5 components; expected \(5, units\)"):
+        show_net_weights(SimpleNamespace(params={"W1": np.zeros(shape)}), whitening=whitening)
 
 
 def test_weights_are_drawn_where_they_are_asked_for():
