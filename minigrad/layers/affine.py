@@ -106,6 +106,9 @@ def relu_forward(x: Array) -> tuple[Array, Array]:
 def relu_backward(dout: Array, cache: Array) -> Array:
     """Compute the gradient of `relu_forward`: dout where x > 0, and 0 elsewhere; relu'(0) = 0.
 
+    By a product, which is several times faster than to select: where dout is infinite and the unit is dead, dx is
+    NaN, and not 0; ``np.where(x > 0, x, 0)`` selects.
+
     Parameters
     ----------
     dout : ndarray of any shape
