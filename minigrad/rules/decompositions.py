@@ -156,9 +156,12 @@ def _singular_triples(g: Any, out: Any, a: Any, full_matrices: bool = False) -> 
     u, du = _without_rest(u, du, min(m, n))
     vh, dvh = map(adjoint, _without_rest(adjoint(vh), adjoint(dvh), min(m, n)))
     s, below = np.expand_dims(s, -2), np.expand_dims(s, -1)
-    gaps = (s - below) * (s + below)
+    gaps, both = s - below, s + below  # not their product, which would underflow
+    both = np.where(np.equal(both, 0), 1, both)
     of_u, of_v = adjoint(u) @ du, vh @ adjoint(dvh)
-    inner = over_gaps(of_u - adjoint(of_u), gaps) * s + below * over_gaps(of_v - adjoint(of_v), gaps)
+    inner = over_gaps(of_u - adjoint(of_u), gaps) * (s / both) + over_gaps(of_v - adjoint(of_v), gaps) * (
+        below / both
+    )
     if a.dtype.kind == "c":  # the phase that u and v share
         inner = inner + np.eye(u.shape[-1]) * (1j * np.imag(of_u) / s)
     total = (u * np.expand_dims(ds, -2) + u @ inner) @ vh
