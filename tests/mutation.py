@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import importlib
 import os
 import shutil
 import subprocess
@@ -22,17 +23,26 @@ import tempfile
 import types
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
 from hypothesis import HealthCheck, Phase, given, settings
 
+from minigrad.rules import table
+from minigrad.rules.facts import facts, state
+
 ROOT = Path(__file__).parents[1]
-FILES = [f"minigrad/rules/{name}.py" for name in ("elementwise", "trigonometry", "choosing", "reductions")]
-FILES += [f"minigrad/rules/{name}.py" for name in ("shaping", "stacking", "diagonals", "indexing")]
+NO_RULES = {"__init__", "table", "facts", "metadata", "custom", "complex_numbers", "without_gradient"}
+NO_RULES |= {"ufunc_methods"}  # which is of no function in the table
+FILES = [
+    f"minigrad/rules/{path.name}"
+    for path in sorted((ROOT / "minigrad/rules").glob("*.py"))
+    if path.stem not in NO_RULES
+]
 FILES += [f"minigrad/layers/{name}.py" for name in ("affine", "losses", "penalty")]
 EQUIVALENT = Path(__file__).with_name("mutation_equivalent.txt")
 NOT_RULES = {"within", "inputs", "layer", "dispatcher", "__init__", "__call__", "__repr__"}
@@ -135,8 +145,15 @@ def results(function: ast.AST) -> Iterator[ast.AST]:
 
 def rules_in(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
     """Find the functions that rules are made of, by name; a lambda's is that of the function it is the rule of."""
+    inner = {
+        id(each)
+        for f in ast.walk(tree)
+        if isinstance(f, ast.FunctionDef)
+        for s in f.body
+        for each in ast.walk(s)
+    }
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and node.name not in NOT_RULES:
+        if isinstance(node, ast.FunctionDef) and node.name not in NOT_RULES and id(node) not in inner:
             names = [argument.arg for argument in node.args.args]
             if "draw" not in names and not node.name.endswith("_inputs") and node.name != "_index":
                 yield node.name, node
@@ -146,8 +163,8 @@ def rules_in(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
                     yield ast.unparse(node.args[0]), argument
 
 
-def mutate(file: str) -> Iterator[tuple[Mutant, str]]:
-    """Make all mutants of a file, each with its source."""
+def mutate(file: str) -> Iterator[tuple[Mutant, Callable[[], str]]]:
+    """Make all mutants of a file, each with what makes its source."""
     tree = ast.parse((ROOT / file).read_text())
     for node in ast.walk(tree):  # docstrings are no code
         if (
@@ -164,13 +181,18 @@ def mutate(file: str) -> Iterator[tuple[Mutant, str]]:
             before, after = ast.unparse(node), ast.unparse(change)
             if before == after:
                 continue
-            kept = copy.copy(node.__dict__), type(node)
-            changed = copy.deepcopy(change)
-            node.__class__, node.__dict__ = type(changed), changed.__dict__
-            source = ast.unparse(ast.fix_missing_locations(tree))
-            node.__dict__, node.__class__ = kept[0], kept[1]
             numbers[name, before, after] += 1
-            yield Mutant(file, name, before, after, numbers[name, before, after]), source
+            mutant = Mutant(file, name, before, after, numbers[name, before, after])
+            yield mutant, partial(changed, tree, node, copy.deepcopy(change))
+
+
+def changed(tree: ast.Module, node: ast.AST, change: ast.AST) -> str:
+    """Return the source of a file with a node changed."""
+    kept = node.__dict__, type(node)
+    node.__class__, node.__dict__ = type(change), change.__dict__
+    source = ast.unparse(ast.fix_missing_locations(tree))
+    node.__dict__, node.__class__ = kept
+    return source
 
 
 def scaled(node: ast.AST) -> Iterator[ast.AST]:
@@ -193,6 +215,11 @@ def loaded(file: str, source: str) -> types.ModuleType:
     module.__package__ = name.rpartition(".")[0]
     module.__file__ = str(ROOT / file)
     exec(compile(source, file, "exec"), module.__dict__)
+    right = importlib.import_module(name)
+    for each, function in vars(module).items():
+        if isinstance(function, types.FunctionType):
+            known = facts(getattr(right, each, None))
+            state(function, complex_numbers=known.complex_numbers)  # which another file states
     return module
 
 
@@ -219,8 +246,9 @@ def suspects(module: types.ModuleType, mutant: Mutant) -> list[object]:
     for op in dict.fromkeys(module.OPS_DECLARED):
         rules = getattr(op, "rules", ())
         parts = [op.forward, *(rules if isinstance(rules, tuple) else [rules.rule])]
-        codes = [part.__code__ for part in parts if isinstance(part, types.FunctionType)]
-        if op.name in names or any(touched(code, names) or code.co_name in names for code in codes):
+        parts = [part for part in parts if isinstance(part, types.FunctionType)]
+        made_by = {part.__qualname__.partition(".")[0] for part in parts}
+        if op.name in names or names & made_by or any(touched(part.__code__, names) for part in parts):
             found.append(op)
     return found or list(dict.fromkeys(module.OPS_DECLARED))
 
@@ -253,8 +281,6 @@ def holds(suspect: object, examples: int) -> None:
 
 def unnoticed(mutant: Mutant, source: str, examples: int = 50) -> list[str]:
     """Return the names of the ops and layers whose gradient properties hold for a mutant; none, if one does not."""
-    from minigrad.rules import table
-
     before = dict(table.OPS)
     try:
         with warnings.catch_warnings():
@@ -280,9 +306,11 @@ def is_killed(mutant: Mutant, source: str) -> bool:
     if "/layers/" in mutant.file:
         runs = [["tests/test_subgradients.py", "tests/test_layers.py", "tests/test_models.py"]]
     else:
+        own = Path("tests", f"test_{Path(mutant.file).stem}.py")
         runs = [
-            ["tests/test_subgradients.py", "tests/test_tensor.py", "tests/test_functional.py"],
-            ["tests/test_rules.py", "-k", " or ".join(names)],
+            [*([str(own)] if (ROOT / own).exists() else []), "tests/test_subgradients.py"],
+            ["tests/test_rules.py", "tests/test_complex_numbers.py", "-k", " or ".join(names)],
+            ["tests/test_tensor.py", "tests/test_functional.py"],
         ]
     with tempfile.TemporaryDirectory() as folder:
         for part in ("minigrad", "models", "tests", "setup.cfg", "pyproject.toml"):
@@ -304,7 +332,7 @@ def equivalents() -> dict[str, str]:
     return dict(pairs)
 
 
-def sample(count: int | None) -> list[tuple[Mutant, str]]:
+def sample(count: int | None) -> list[tuple[Mutant, Callable[[], str]]]:
     """Return all mutants, or so many of them: the same each time, whatever else is added."""
     mutants = [pair for file in FILES for pair in mutate(file)]
     if count is None:
@@ -329,7 +357,8 @@ def main() -> int:
     pairs = sample(args.sample)
     tried = [pair for pair in pairs if str(pair[0]) not in known]
     with ProcessPoolExecutor(args.workers) as pool:
-        for (mutant, _), killed in zip(tried, pool.map(is_killed, *zip(*tried, strict=True)), strict=True):
+        made = ((mutant, source()) for mutant, source in tried)
+        for (mutant, _), killed in zip(tried, pool.map(is_killed, *zip(*made, strict=True)), strict=True):
             score["killed" if killed else "survived"] += 1
             if not killed:
                 survivors.append(mutant)

@@ -10,13 +10,13 @@ MUTANTS = [pair for pair in mutation.sample(40) if str(pair[0]) not in mutation.
 
 @pytest.mark.parametrize(("mutant", "source"), MUTANTS, ids=[str(mutant) for mutant, _ in MUTANTS])
 def test_a_broken_rule_is_noticed(mutant, source):
-    assert mutation.is_killed(mutant, source)
+    assert mutation.is_killed(mutant, source())
 
 
 @pytest.mark.parametrize("file", mutation.FILES)
 def test_the_right_ones_are_not(file):
     right = ast.unparse(ast.parse((mutation.ROOT / file).read_text()))
-    assert mutation.unnoticed(mutation.Mutant(file, "", "", "", 1), right, examples=5)
+    assert mutation.unnoticed(mutation.Mutant(file, "", "", "", 1), right, examples=1)
 
 
 def test_every_equivalent_is_a_mutant_and_says_why():

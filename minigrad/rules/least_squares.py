@@ -12,26 +12,30 @@ from .linalg import tall_or_wide, transposed
 from .table import OPS, Arguments, Composite, Draw, declare, whole
 
 
+def _through(g: Any, p: Any, a: Any, left: bool = True, right: bool = True) -> Any:
+    """Golub & Pereyra (1973), equation 4.12; it holds while the rank stays.
+
+    Of full rank a p is the identity, or p a: then ``left`` or ``right`` is rounding alone, and left out.
+    """
+    toward = -adjoint(p) @ g @ adjoint(p)
+    if left:
+        toward = toward + (np.eye(a.shape[-2], dtype=a.dtype) - a @ p) @ adjoint(g) @ p @ adjoint(p)
+    if right:
+        toward = toward + adjoint(p) @ p @ adjoint(g) @ (np.eye(a.shape[-1], dtype=a.dtype) - p @ a)
+    return toward
+
+
 def _pinv(
     g: Any, out: Any, a: Any, rcond: Any = None, hermitian: bool = False, rtol: Any = np._NoValue
 ) -> Any:
-    """Golub & Pereyra (1973), equation 4.12; it holds while the rank stays.
-
-    Of a Hermitian matrix one triangle is read: the other has 0.
-    """
+    """Of a Hermitian matrix one triangle is read: the other has 0."""
     if hermitian:
         below = np.tril(a, -1)
         a = np.where(np.eye(a.shape[-1], dtype=bool), real(a), below + adjoint(below))
-    g, p = conj(g), out
-    own = p @ adjoint(p)
-    m, n = a.shape[-2:]
-    left, right = np.eye(m, dtype=a.dtype) - a @ p, np.eye(n, dtype=a.dtype) - p @ a
-    toward = -adjoint(p) @ g @ adjoint(p)
-    toward = toward + left @ (adjoint(g) @ own)
-    toward = toward + adjoint(p) @ p @ adjoint(g) @ right
+    toward = _through(conj(g), out, a)
     cutoff = rtol if rcond is None else rcond
     if cutoff is not None and cutoff is not np._NoValue:
-        toward = toward + _of_dropped(adjoint(g), a, cutoff)
+        toward = toward + _of_dropped(transposed(g), a, cutoff)
     return conj(of_triangle(toward) if hermitian else toward)
 
 
@@ -90,9 +94,16 @@ def _lstsq_inputs(draw: Draw) -> Arguments:
     return (a, draw.array((m, *draw.choice([(), (2,)])))), {"rcond": draw.choice([None, -1, 1e-3])}
 
 
+def _lstsq_a(g: Any, out: Any, a: Any, b: Any, rcond: Any = None) -> Any:
+    """The gradient of a pseudoinverse that is multiplied with b; the rank is full."""
+    of_pinv = conj(_columns(g) @ transposed(_columns(b)))
+    rows, columns = a.shape
+    return conj(_through(of_pinv, np.linalg.pinv(a), a, left=rows > columns, right=rows < columns))
+
+
 declare(
     least_squares,
-    lambda g, out, a, b, rcond=None: _pinv(_columns(g) @ transposed(_columns(b)), np.linalg.pinv(a), a),
+    _lstsq_a,
     lambda g, out, a, b, rcond=None: transposed(np.linalg.pinv(a)) @ g,
     inputs=_lstsq_inputs,
 )

@@ -22,6 +22,13 @@ def _list_inputs(draw: Draw) -> Arguments:
     return ([draw.array((*shape[:at], side, *shape[at + 1 :])) for side in sides],), {"axis": axis}
 
 
+def _joined_inputs(draw: Draw) -> Arguments:
+    """Draw arrays that fit along an axis, or of any shapes, with ``axis`` None."""
+    if draw.choice([False, False, True]):
+        return ([draw.array() for _ in range(draw.integer(1, 3))],), {"axis": None}
+    return _list_inputs(draw)
+
+
 def _concatenate_call(arrays: Any, axis: Any = 0) -> Arguments:
     return tuple(arrays), {"axis": axis}
 
@@ -48,7 +55,7 @@ declare(
     together=_concatenate,
     bind=_concatenate_call,
     forward=lambda *arrays, axis: np.concatenate(arrays, axis),
-    inputs=_list_inputs,
+    inputs=_joined_inputs,
     memory="out",
 )
 
