@@ -307,11 +307,9 @@ def is_killed(mutant: Mutant, source: str) -> bool:
         runs = [["tests/test_subgradients.py", "tests/test_layers.py", "tests/test_models.py"]]
     else:
         own = Path("tests", f"test_{Path(mutant.file).stem}.py")
-        runs = [
-            [*([str(own)] if (ROOT / own).exists() else []), "tests/test_subgradients.py"],
-            ["tests/test_rules.py", "tests/test_complex_numbers.py", "-k", " or ".join(names)],
-            ["tests/test_tensor.py", "tests/test_functional.py"],
-        ]
+        runs = [[str(own)]] if (ROOT / own).exists() else []
+        runs += [[f"tests/test_{name}.py", "-k", " or ".join(names)] for name in ("complex_numbers", "rules")]
+        runs += [["tests/test_subgradients.py", "tests/test_tensor.py", "tests/test_functional.py"]]
     with tempfile.TemporaryDirectory() as folder:
         for part in ("minigrad", "models", "tests", "setup.cfg", "pyproject.toml"):
             copied = shutil.copytree if (ROOT / part).is_dir() else shutil.copy

@@ -156,6 +156,10 @@ def arrays_of(program):
     ]
 
 
+UP_TO_SIGN = {"eigh", "svd", "qr"}
+"""Functions whose vectors LAPACK may return with either sign."""
+
+
 def run(program, xs, xp, functions):
     """The value of a program for other arrays in place of its own; xp is numpy or jax.numpy."""
     xs, before = iter(xs), None
@@ -173,6 +177,8 @@ def run(program, xs, xp, functions):
                 args[i] = x
         out = functions.get(function, function)(*args, **kwargs)
         for each in out if isinstance(out, (list, tuple)) else [out]:
+            if function.__name__ in UP_TO_SIGN:
+                each = xp.abs(each)
             if each.dtype.kind == "c":
                 each = xp.real(each) + 2 * xp.imag(each)
             if each.dtype.kind == "f":

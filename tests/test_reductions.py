@@ -179,3 +179,13 @@ def test_nan_in_a_quantile_stays_nan():
     g = mg.grad(lambda a: np.sum(np.median(a, axis=1)))(x)
     assert np.isnan(g[0]).any()
     np.testing.assert_array_equal(g[1], [0, 1, 0])
+
+
+@pytest.mark.parametrize("f", [mg.softmax, mg.log_softmax, mg.logsumexp])
+def test_float16_is_what_the_wide_one_is_rounded(f):
+    x = np.array([0.5, -1.0, 2.0], np.float16)
+    np.testing.assert_allclose(f(x), f(x.astype(np.float64)), rtol=1e-3)
+    got, want = (
+        mg.grad(lambda x: np.sum(f(x) * np.array([1, 2, 3], x.dtype)))(each) for each in (x, x.astype(float))
+    )
+    np.testing.assert_allclose(got, want, atol=2e-3)

@@ -113,6 +113,8 @@ def _column(h: Any, f: Any, axis: int) -> Any:
 
 def _gradient_inputs(draw: Draw) -> Arguments:
     f = draw.array(tuple(draw.integer(3, 4) for _ in range(draw.integer(1, 2))))
+    if draw.choice([False, False, True]):  # along all axes
+        return (f, *draw.choice([(), (0.5,), (0.5, 2.0)[: f.ndim]])), {}
     axis = draw.integer(-f.ndim, f.ndim - 1)
     places = np.asarray(np.cumsum(np.linspace(0.5, 1.5, f.shape[axis])), f.dtype)
     return (f, *draw.choice([(), (0.5,), (places,)])), {"axis": axis, "edge_order": draw.choice([1, 2])}
