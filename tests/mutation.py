@@ -37,7 +37,7 @@ from minigrad.rules.facts import facts, state
 
 ROOT = Path(__file__).parents[1]
 NO_RULES = {"__init__", "table", "facts", "metadata", "custom", "complex_numbers", "without_gradient"}
-NO_RULES |= {"ufunc_methods"}  # which is of no function in the table
+NO_RULES |= {"lookup", "ufunc_methods"}  # which are of no function in the table
 FILES = [
     f"minigrad/rules/{path.name}"
     for path in sorted((ROOT / "minigrad/rules").glob("*.py"))
