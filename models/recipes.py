@@ -165,7 +165,7 @@ RECIPES = {
         views=mirrored_and_shifted,
         batch_size=250,
         num_epochs=20,
-        learning_rate=8e-3,
+        learning_rate=3e-3,
         weight_decay=0.05,
     ),
     "deep": Recipe(
