@@ -1,4 +1,4 @@
-"""The command line of the two-layer net: read a data set, train, print the accuracies, write the results."""
+"""The command line of the nets: read a data set, train, print the accuracies, write the results."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from minigrad.solver import Solver
 from . import hand_written, two_layer_net
 from .console import FOLDER, NATURAL, PROGRAM, Parser, checked, printed, stop, terminated_as_interrupted
 from .outputs import check_folder, histories, parameters, pictures, settings_of, write
+from .registry import MODELS, settings_of_net
 
 BACKENDS = {
     "jit": two_layer_net.CompiledTwoLayerNet,
@@ -45,6 +46,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
 }
 """The defaults of each data set."""
+
+OF_NETS = ("hidden_dim", "weight_scale", "reg")
+"""The settings here that are a net's own."""
 
 EXAMPLES = """\
 examples:
@@ -95,15 +99,7 @@ def run(args: argparse.Namespace) -> None:
     data = load(args)
     if args.out is not None:
         check_folder(args.out)
-    model = BACKENDS[args.backend](
-        input_dim=data["X_train"][0].size,
-        hidden_dim=args.hidden_dim,
-        weight_scale=args.weight_scale,
-        reg=args.reg,
-        dtype=args.dtype,
-        seed=args.seed,
-        loss=args.loss,
-    )
+    model = make_net(args, data["X_train"].shape[1:])
     solver = Solver(
         model,
         data,
@@ -139,13 +135,35 @@ def run(args: argparse.Namespace) -> None:
         )
 
 
+def make_net(args: argparse.Namespace, shape: tuple[int, ...]) -> Any:
+    """Return the net that the arguments ask for, for images of a shape."""
+    common = {"dtype": args.dtype, "seed": args.seed}
+    if args.model != "two-layer":
+        given = {name: getattr(args, name) for name in OF_NETS if getattr(args, name) is not None}
+        return MODELS[args.model](shape, backend=args.backend, **common, **given)
+    return BACKENDS[args.backend](
+        input_dim=math.prod(shape),
+        hidden_dim=args.hidden_dim,
+        weight_scale=args.weight_scale,
+        reg=args.reg,
+        loss=args.loss,
+        **common,
+    )
+
+
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return the arguments, with the data set's defaults filled in."""
+    """Return the arguments, with the data set's defaults filled in; those of nets are for the two-layer net."""
     args = make_parser().parse_args(argv)
+    if args.model != "two-layer":
+        if args.loss != "softmax" or args.backend == "hand":
+            stop(2, f"--loss {args.loss} --backend {args.backend} is for --model two-layer")
+        for name in OF_NETS:
+            if getattr(args, name) is not None and name not in settings_of_net(args.model):
+                stop(2, f"--model {args.model} has no --{name.replace('_', '-')}")
     if args.learning_rate is None and args.update_rule != "sgd":
         args.learning_rate = optim.update_rules[args.update_rule].settings["learning_rate"]
     for name, default in DEFAULTS[args.dataset].items():
-        if getattr(args, name) is None:
+        if getattr(args, name) is None and (args.model == "two-layer" or name not in OF_NETS):
             setattr(args, name, default)
     return args
 
@@ -159,7 +177,7 @@ def make_parser() -> Parser:
     parser = Parser(
         prog=PROGRAM,
         usage="python -m models.two_layer_net [options]",
-        description="Train a two-layer net, affine - relu - affine, to classify images; print its accuracy "
+        description="Train a net, by default affine - relu - affine, to classify images; print its accuracy "
         "on validation and test images, with the parameters that did best on validation.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -182,6 +200,13 @@ def make_parser() -> Parser:
     )
 
     net = parser.add_argument_group("net")
+    net.add_argument(
+        "--model",
+        choices=MODELS,
+        default="two-layer",
+        help="of another than the two-layer net, hidden units, weights and penalty have defaults of its own, and "
+        "`sweep` sets what else it has (default: %(default)s)",
+    )
     net.add_argument(
         "--hidden-dim", "--hidden", type=count, metavar="N", help=by_dataset("hidden units", "hidden_dim")
     )

@@ -20,6 +20,7 @@ from minigrad.solver import Solver
 from minigrad.vis import plot_history, show_net_weights
 
 from .console import PROGRAM, stop
+from .registry import running
 
 PICTURES = ("curves.png", "weights.png")
 OUTPUTS = ("history.json", "history.csv", "params.npz", *PICTURES)
@@ -81,9 +82,9 @@ def rows(solver: Solver) -> Iterator[tuple[Any, ...]]:
 
 
 def parameters(model: Any) -> dict[str, bytes]:
-    """Return the parameters as an archive of arrays."""
+    """Return the parameters, and batch normalization's running means and variances, as an archive of arrays."""
     file = io.BytesIO()
-    np.savez(file, **model.params)
+    np.savez(file, **model.params, **{name: param[key] for name, param, key in running(model)})
     return {"params.npz": file.getvalue()}
 
 

@@ -190,6 +190,7 @@ def trained(setting: dict[str, Any], shape: Shape, params: dict[str, Any]) -> An
 
 def running(net: Any) -> list[tuple[str, dict[str, Any], str]]:
     """Return a name for each running mean and variance of batch normalization, and the dict and key where it is."""
+    net = getattr(net, "net", net)  # of a net on features
     norm_params = getattr(net, "bn_params", None) or getattr(net, "norm_params", [])
     return [
         (f"{key}{i}", param, key)

@@ -17,7 +17,7 @@ from cifar_files import FILES, write_cifar10
 from minigrad import optim
 from minigrad.datasets import load_digits
 from minigrad.solver import Solver
-from models import command_line, outputs
+from models import command_line, outputs, registry
 from models.two_layer_net import TwoLayerNet
 
 ROOT = Path(__file__).parent.parent
@@ -174,6 +174,35 @@ def test_every_update_rule_is_a_choice_with_its_own_learning_rate(run, rule):
     assert command_line.parse(["--update-rule", rule, "--lr", "3"]).learning_rate == 3
 
 
+@pytest.mark.parametrize("model", registry.MODELS)
+@pytest.mark.parametrize("backend", ["jit", "tape"])
+def test_every_model_is_a_choice(run, tmp_path, model, backend):
+    flags = (
+        f"--model {model} --backend {backend} --num-epochs 1 --update-rule adam --dtype float32 --reg 1e-4"
+    )
+    result = run(*flags.split(), "--batch-size", 200, "--quiet", "--out", tmp_path)
+    printed = ACCURACIES.fullmatch(result[1]).groups()
+    with np.load(tmp_path / "params.npz") as params:
+        net = registry.trained({"model": model}, (1, 8, 8), dict(params))
+    data = load_digits(np.float32)
+    for split, accuracy in zip(("val", "test"), printed, strict=True):
+        right = np.mean(net.loss(data[f"X_{split}"]).argmax(axis=1) == data[f"y_{split}"])
+        assert f"{right:.4f}" == accuracy
+    assert (tmp_path / "weights.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--model conv --hidden 5", "--model conv has no --hidden-dim"),
+        ("--model conv --backend hand", "--loss softmax --backend hand is for --model two-layer"),
+        ("--model fully-connected --loss svm", "--loss svm --backend jit is for --model two-layer"),
+    ],
+)
+def test_what_a_model_does_not_have_is_refused(run, flags, message):
+    assert_refused(run(*flags.split()), message)
+
+
 def test_no_loss_is_logged_if_none_is_wanted(run):
     _, out, _ = run(*SHORT, "--print-every", 0)
     assert "Iteration" not in out
@@ -225,6 +254,7 @@ def test_the_history_is_strict_json(run, tmp_path):
     assert history["settings"] == {
         "dataset": "digits",
         "data_dir": None,
+        "model": "two-layer",
         "loss": "softmax",
         "dtype": "float64",
         "backend": "jit",
@@ -515,9 +545,7 @@ def test_help_names_every_flag_and_default(run, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     status, out, err = run("--help")
     assert (status, err) == (0, "")
-    flags = (
-        "dataset data-dir hidden-dim learning-rate lr-decay reg num-epochs batch-size weight-scale dtype seed"
-    )
+    flags = "dataset data-dir model hidden-dim learning-rate lr-decay reg num-epochs batch-size weight-scale dtype seed"
     for flag in [*flags.split(), "backend", "loss", "print-every", "quiet", "out"]:
         assert re.search(rf"^  --{flag}\b", out, re.MULTILINE), flag
     for name in command_line.DEFAULTS["digits"]:
