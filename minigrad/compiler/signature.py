@@ -446,7 +446,7 @@ def functions_of(f: Any) -> list[Any]:
 
 
 def without_arrays(f: Any, *values: Any) -> tuple[Any, ...]:
-    """Return values that a function has as defaults or by `functools.partial`; refuse arrays among them."""
+    """Return values that a function has as defaults or by ``functools.partial``; refuse arrays among them."""
     for x in values:
         if isinstance(x, np.ndarray):
             raise JitError(

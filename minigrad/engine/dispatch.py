@@ -8,7 +8,7 @@ import numpy as np
 
 from ..rules.facts import facts
 from ..rules.lookup import rules_of
-from ..rules.table import ARRAYS_OWN, OPS, Composite, Op, full_name
+from ..rules.table import OPS, Composite, Op, full_name, overrides
 from ..rules.ufunc_methods import METHODS
 from .arrays import ARRAYS, ForeignError, foreign, is_foreign, refuse_foreign
 from .calls import any_requires_grad, apply, bare, constants
@@ -44,7 +44,7 @@ class Dispatched:
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         for kind in types if len(types) > 1 else ():
             if kind is not type(self) and kind not in ARRAYS:
-                if kind.__array_function__ is not ARRAYS_OWN:
+                if overrides(kind):
                     return NotImplemented  # so that NumPy asks the other
                 raise foreign(kind, full_name(function))
         return call(function, args, kwargs)

@@ -58,7 +58,7 @@ def _stores(code: CodeType, offset: int) -> bool:
 def is_stored_back(count: int) -> bool:
     """Tell whether the program is at ``container[i] += …``, and nothing but this statement has the item.
 
-    ``count`` is `sys.getrefcount` of the item, in its method ``__iadd__``.
+    ``count`` is ``sys.getrefcount`` of the item, in its method ``__iadd__``.
     """
     frame = sys._getframe(2)
     return count <= ITEM_HELD_ONCE and _stores_back(frame.f_code, frame.f_lasti)

@@ -119,7 +119,7 @@ class no_grad(Mode):
     ------
     RuntimeError
         In a generator that yields inside the block: recording would be off for its caller, too. One that is run
-        by `contextlib.contextmanager` may.
+        by ``contextlib.contextmanager`` may.
     """
 
     def mode(self) -> None:

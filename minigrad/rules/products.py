@@ -66,7 +66,7 @@ def _dot_left(g: Any, out: Any, a: Any, b: Any) -> Any:
 
 
 def _dot_right(g: Any, out: Any, a: Any, b: Any) -> Any:
-    """Contract g with a, as `_dot_left` does with b."""
+    """Contract g with a: the case of scalars, of matrices, or of b with more axes."""
     if metadata.ndim(a) == 0 or metadata.ndim(b) == 0:
         return g * a
     return _matmul_right(g, out, a, b) if b.ndim <= 2 else tensordot_b(g, out, a, b, (-1, -2))

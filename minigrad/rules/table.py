@@ -302,13 +302,15 @@ def compose(
     return enter
 
 
-ARRAYS_OWN = np.ndarray.__array_function__
-"""What arrays and their subclasses that override nothing have: there is nothing to be asked."""
+def overrides(kind: type) -> bool:
+    """Tell whether a class overrides NumPy's functions, and not only inherits or lacks the protocol (NEP 18)."""
+    default = np.ndarray.__array_function__
+    return getattr(kind, "__array_function__", default) is not default
 
 
 def is_plain(x: Any) -> bool:
     """Tell whether NumPy computes with x by itself: it is no tensor, and no stand-in for an array."""
-    return getattr(type(x), "__array_function__", ARRAYS_OWN) is ARRAYS_OWN
+    return not overrides(type(x))
 
 
 def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -43,7 +43,7 @@ class Trial:
     read_off : int or None
         The ``num_epochs`` of the longer run that this one was read off; None if it was trained itself.
     promoted : bool or None
-        In a sweep with `halving`, whether it went on to the next rung; None at the last one, and without halving.
+        In a sweep with ``halving``, whether it went on to the next rung; None at the last one, and without halving.
     params : dict of ndarrays or None
         The parameters; only those of the best trial are kept.
     """

@@ -12,7 +12,7 @@ from .batches import Batch
 
 
 class Model(Protocol):
-    """What a `Solver` trains.
+    """What a `minigrad.solver.Solver` trains.
 
     Further state (running means, a generator for dropout) belongs in an attribute ``state``: a dict of arrays,
     numbers and generators, nested or not. It is saved with the parameters, the best ones and those in a
