@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigrad.datasets import get_cifar10_data
+from minigrad.preprocess import pca_whitening
 
 from .recipes import RECIPES, Features, Recipe
 
@@ -60,7 +61,7 @@ def ablations(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
     for without, (option, value) in options.items():
         if option in recipe.options:
             yield without, dataclasses.replace(recipe, options=recipe.options | {option: value})
-    if recipe.features.func is not RECIPES["conv"].features.func:
+    if recipe.features.func is pca_whitening:
         yield "principal components", dataclasses.replace(recipe, features=partial(standardized))
 
 
