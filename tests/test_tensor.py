@@ -312,7 +312,6 @@ def test_silent_cuts_are_errors():
         lambda: x.__setitem__(slice(None), t),
         lambda: np.copyto(x, t),
         lambda: np.add(t, 1, out=x),
-        lambda: np.add(x, 1, out=t * 1),
         lambda: mg.tensor(t),
     ):
         with pytest.raises(TypeError):
@@ -371,7 +370,7 @@ def test_a_tensor_as_an_option_is_an_error():
     for cut in (
         lambda: np.pad(t, 1, constant_values=c),
         lambda: np.full_like(t, c),
-        lambda: np.add.at(mg.tensor(np.zeros(2)), [0, 0], t),
+        lambda: np.multiply.at(mg.tensor(np.zeros(2)), [0, 0], t),
         lambda: np.add.at(np.zeros(2), [0, 0], t),
         lambda: mg.relu(x=t),
         lambda: np.frompyfunc(float, 1, 1)(t),
@@ -452,8 +451,8 @@ def test_without_a_rule():
         np.roots(t)
     with pytest.raises(TypeError, match="add: no backward rule with 'where'"):
         np.add(t, 1, where=np.array([True, False]))
-    with pytest.raises(TypeError, match=r"numpy\.add\.at has no backward rule"):
-        np.add.at(t, [0], 1.0)
+    with pytest.raises(TypeError, match=r"numpy\.multiply\.at has no backward rule"):
+        np.multiply.at(t, [0], 1.0)
     with pytest.raises(TypeError, match="sort: no backward rule with 'order'"):
         np.sort(t, order="x")
     with pytest.raises(TypeError, match="mode='constant'"):

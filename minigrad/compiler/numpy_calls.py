@@ -11,6 +11,7 @@ import numpy as np
 
 from ..engine.arrays import STAND_INS
 from ..engine.containers import rebuilt
+from ..engine.writing import WRITERS
 from ..rules.eig import eig, eigvals
 from ..rules.elementwise import astype
 from ..rules.facts import facts
@@ -212,6 +213,19 @@ def _filled(value: int) -> Callable[..., Any]:
     return lambda trace, a, *args, **kwargs: _full_like(trace, a, value, *args, **kwargs)
 
 
+def _writer(write: Callable[..., None]) -> Callable[..., None]:
+    """Record a function that writes into its first argument as what it does to a stand-in."""
+
+    def call(trace: Any, into: Any, *args: Any, **kwargs: Any) -> None:
+        if type(into) not in STAND_INS:
+            raise JitError(
+                f"{user_line()}: a plain array made inside would be written to; start from np.zeros_like(x)"
+            )
+        write(into, *args, **kwargs)
+
+    return call
+
+
 CALLS: dict[Any, Callable[..., Any]] = {
     np.sum: _reduction(np.add, np.sum),
     np.prod: _reduction(np.multiply, np.prod),
@@ -243,5 +257,6 @@ CALLS: dict[Any, Callable[..., Any]] = {
     setitem: lambda trace, a, value, index: trace.record(written, a, index, value),
     astype: lambda trace, x, dtype, casting="unsafe": trace.record(cast, x, np.dtype(dtype), casting),
     any_true: lambda trace, mask: True,
+    **{function: _writer(write) for function, write in WRITERS.items()},
 }
 """Normal forms of NumPy's functions, where they differ from the call."""

@@ -15,6 +15,7 @@ from .calls import any_requires_grad, apply, bare, constants
 from .leaving import EXPLICITLY, held_by_others, rebinds
 from .recording import TapeError, recording
 from .watch import wrote
+from .writing import WRITERS, add_at, write_into
 
 
 class Dispatched:
@@ -34,6 +35,8 @@ class Dispatched:
                     return NotImplemented  # so that NumPy asks the other
                 raise
         if recording.get() is not None and any_requires_grad(inputs, kwargs):
+            if method == "at" and ufunc is np.add and isinstance(inputs[0], Dispatched):
+                return add_at(*inputs)
             if method in METHODS and rules_of(ufunc) is not None:
                 return METHODS[method](ufunc, *inputs, **kwargs)
             raise _no_rule(ufunc, method)
@@ -62,6 +65,8 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         kwargs = {name: value for name, value in kwargs.items() if name != "out"}
     if isinstance(op, Composite):
         return op(*args, **kwargs)
+    if function in WRITERS and isinstance(args[0], Dispatched):
+        return WRITERS[function](*args, **kwargs)
     if "out" not in kwargs and not facts(function).in_place:
         out = function(*bare(args), **bare(kwargs))
         if facts(function).constant and not (
@@ -110,6 +115,8 @@ def _call_into(
         if rebinds(out):
             return fit_in_place(ufunc(*inputs, **kwargs), out[0])
         raise held_by_others(ufunc)
+    if method == "__call__" and len(out) == 1 and isinstance(out[0], Dispatched):
+        return write_into(out[0], ufunc(*inputs, **kwargs))
     raise TapeError(
         f"{full_name(ufunc)}: out= would cut the result off from the tape; write t = np.{ufunc.__name__}(...)"
     )

@@ -59,10 +59,7 @@ def _augmented(ufunc: Any) -> Callable[[Any, Any], Tensor]:
             if self.data.base is not None and not is_stored_back(getrefcount(self)):
                 self._refuse_view()
             self._may_become(self.requires_grad or any_requires_grad(other))
-            value = fit_in_place(ufunc(self, other), self.data)
-            if is_shared(self, self._call, 1):  # by more than the call just made
-                replaces(self.data, ...)
-            self.data, self._call, self.requires_grad = value.data, value._call, value.requires_grad
+            self._become(ufunc(self, other))
         return self
 
     return method
@@ -324,6 +321,16 @@ class Tensor(Variable, Dispatched):
         if shared and new is not old:
             replaces(old, index)
         self.data, self._call, self.requires_grad = new, written._call, written.requires_grad
+
+    def _become(self, value: Any) -> None:
+        """Take a result in place, recorded: cast to this tensor's shape and dtype."""
+        value = value if type(value) is Tensor else Tensor(as_array(value))
+        self._may_become(value.requires_grad)
+        value = fit_in_place(value, self.data)
+        own = 0 if value._call is None else sum([x is self.data for x in value._call[2]])
+        if is_shared(self, self._call, own):  # by more than the call just made
+            replaces(self.data, ...)
+        self.data, self._call, self.requires_grad = value.data, value._call, value.requires_grad
 
     def _refuse_view(self) -> None:
         """Refuse a recorded change of a view that would not be seen in the tensor that is viewed."""

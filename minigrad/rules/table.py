@@ -108,6 +108,11 @@ class Op:
                 if dx.dtype is not x.dtype and dx.dtype != x.dtype:
                     if dx.dtype.kind == "c" and x.dtype.kind != "c":
                         dx = np.real(dx)  # of a complex gradient, a real operand has the real part
+                    if dx.dtype.kind not in "fciub":
+                        raise TypeError(
+                            f"{self.name}: no gradient of operands of dtype {dx.dtype}; give plain numbers, as by "
+                            "x.astype(float)"
+                        )
                     found[i] = dx.astype(x.dtype, casting="same_kind")
         return found
 

@@ -1,0 +1,43 @@
+"""NumPy's functions that write into an argument, on a tensor or what stands in for an array: recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+
+from ..rules.indexing import scatter
+from .calls import bare
+
+
+def write_into(out: Any, value: Any) -> Any:
+    """Let a tensor become a value, cast to its shape and dtype, as ``out=`` does; return the tensor."""
+    if out.data.base is not None:
+        out._refuse_view()
+    out._become(value)
+    return out
+
+
+def add_at(a: Any, index: Any, value: Any) -> None:
+    """`numpy.add.at`: where the index repeats, all is added."""
+    index = deepcopy(bare(index))  # which may change before the backward pass
+    part = np.broadcast_to(value, a.data[index].shape)
+    write_into(a, a + scatter(part, index, a.shape))
+
+
+def _copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
+    dst[...] = src if where is True else np.where(where, src, dst)
+
+
+def _fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
+    if a.ndim < 2 or wrap or (a.ndim > 2 and len(set(a.shape)) > 1):
+        raise ValueError(
+            f"fill_diagonal: got shape {a.shape}, wrap={wrap}; expected a matrix, or axes of one length"
+        )
+    places = np.arange(min(a.shape))
+    a[(places,) * a.ndim] = val
+
+
+WRITERS: dict[Any, Callable[..., None]] = {np.copyto: _copyto, np.fill_diagonal: _fill_diagonal}

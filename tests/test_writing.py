@@ -1,0 +1,113 @@
+"""NumPy's functions that write into a tensor: the value and the gradient are those of the same program on arrays."""
+
+import numpy as np
+import pytest
+from test_ownership import DIFFERENTIATIONS, X, differences
+
+import minigrad as mg
+
+
+def out_of_two(x):
+    y = np.exp(x / 6.0)
+    np.multiply(y, 2.0, out=y)
+    np.sin(y, out=y)
+    np.add(x, y, out=y)
+    return (y * y).sum()
+
+
+def out_by_position(x):
+    y = x * 1.0
+    np.subtract(y, x[0], y)
+    np.square(y, y)
+    return (y * x).sum()
+
+
+def out_of_a_constant(x):
+    y = mg.tensor(np.zeros((2, 3), np.float32)) if type(x) is not np.ndarray else np.zeros((2, 3), np.float32)
+    np.multiply(x, x, out=y)
+    assert y.dtype == np.float32
+    return (y * x).sum()
+
+
+def added_at(x):
+    y = x * x
+    index = np.array([0, 1, 1])
+    np.add.at(y, index, x[1])
+    np.add.at(y, (0, index), 3.0)
+    np.add.at(y, (slice(None), [2, 2]), x[:, :1] * x[0, 0])
+    index[...] = 0
+    return (y * y).sum()
+
+
+def copied(x):
+    y, z = x * 1.0, x * 2.0
+    np.copyto(y, z[0] * x[1, 1])
+    np.copyto(z, x[1], where=np.array([True, False, True]))
+    return (y * z).sum()
+
+
+def diagonal(x):
+    y = x[:, :2] * 1.0
+    np.fill_diagonal(y, x[0, 2])
+    z = x * 3.0
+    np.fill_diagonal(z, x[:, 1])
+    return (y**3).sum() + (z * z * x).sum()
+
+
+PROGRAMS = [out_of_two, out_by_position, out_of_a_constant, added_at, copied, diagonal]
+
+
+@pytest.mark.parametrize("f", PROGRAMS)
+def test_what_is_written_has_numpys_value_and_its_gradient(f):
+    value, gradient = mg.value_and_grad(f)(X)
+    np.testing.assert_allclose(value, f(X), rtol=1e-6)
+    rtol = 1e-6 if f is not out_of_a_constant else 1e-2  # float32
+    np.testing.assert_allclose(gradient, differences(f, X, 1e-5 if rtol < 1e-3 else 1e-2), rtol=rtol)
+
+
+@pytest.mark.parametrize("f", PROGRAMS)
+def test_compiled(f):
+    np.testing.assert_allclose(mg.jit(mg.grad(f))(X), mg.grad(f)(X), rtol=1e-12)
+    if f not in (out_of_a_constant, added_at):  # which write to an array that they make themselves
+        np.testing.assert_allclose(mg.jit(f)(X), f(X), rtol=1e-12)
+
+
+def test_a_constant_written_over_a_result():
+    t = mg.tensor([1.0, 2.0], requires_grad=True)
+    y = t * 2.0
+    before = y * y
+    np.add(np.ones(2), 1.0, out=y)
+    (before + y * t).sum().backward()
+    np.testing.assert_array_equal(t.grad, 8 * t.data + 2)
+
+
+@DIFFERENTIATIONS
+@pytest.mark.parametrize("through", ["view", "stale"])
+def test_a_view_is_not_written_to_unseen(differentiate, through):
+    def f(x):
+        y = x * 2.0
+        row = y[0]
+        np.exp(x[0], out=row) if through == "view" else np.exp(x, out=y)
+        return (y * y).sum() + (row * row).sum()
+
+    with pytest.raises((mg.TapeError, RuntimeError), match="view"):
+        differentiate(f)(X)
+
+
+def test_what_does_not_fit_changes_nothing():
+    t = mg.tensor([1.0, 2.0], requires_grad=True)
+    y = t * 1.0
+    for write in (
+        lambda: np.add(np.ones((2, 2)), t, out=y),
+        lambda: np.exp(t * 1j, out=y),
+        lambda: np.multiply(t, 2.0, out=t),
+        lambda: np.add.at(y, [5], t[0]),
+        lambda: np.copyto(y, np.ones(3) * t[0]),
+        lambda: np.fill_diagonal(y, t[0]),
+        lambda: np.modf(t, out=(y, None)),
+    ):
+        with pytest.raises((TypeError, ValueError, RuntimeError, IndexError)):
+            write()
+    np.testing.assert_array_equal(y.data, [1, 2])
+    y.sum().backward()
+    np.testing.assert_array_equal(t.grad, 1)
