@@ -1,5 +1,6 @@
 """Writes through views: they are what NumPy makes of them, or an error, eager and compiled."""
 
+import gc
 from itertools import product
 
 import numpy as np
@@ -225,6 +226,7 @@ def test_views_taken_again_after_the_write(differentiate):
 
 
 def test_replaced_arrays_are_forgotten_with_them():
+    gc.collect()
     before = len(watch._replaced)
     t = mg.tensor(np.ones((2, 3)), requires_grad=True) * 1.0
     v = t[0]
