@@ -59,7 +59,7 @@ def _fractions(sample_weights: Any, n: int, dtype: Any, loss: str) -> Array:
     if unfit.any():
         i = int(np.argmax(unfit))
         raise ValueError(f"{loss}: sample_weights[{i}] is {sample_weights[i]}; expected a finite number >= 0")
-    top = weights.max(initial=0)
+    top = weights.max()
     if top == 0:
         raise ValueError(f"{loss}: all sample_weights are 0; their weighted mean is not defined")
     weights /= top  # lest the sum overflow
