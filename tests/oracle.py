@@ -105,6 +105,7 @@ def drawn_call(rng, function, other, jax):
         return None
     if getattr(op, "complex_numbers", False) and function.__name__ not in OF_REAL and rng.random() < 1 / 3:
         args = [complexified(rng, x) for x in args]
+        kwargs = {name: x for name, x in kwargs.items() if name != "dtype"}  # real ones
     call = op.function, args, kwargs, places
     xs = [jax.numpy.asarray(x) for x in arrays_of([call])]
     gradient = jax.grad(lambda xs: run([call], xs, jax.numpy, other))
