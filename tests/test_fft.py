@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.gradient_check import check_grads
 
 RNG = np.random.default_rng(0)
 PAIRS = [
@@ -72,3 +73,11 @@ def test_out_is_refused_by_name(transform):
 def test_no_axes_at_all():
     x = np.ones((2, 3))
     np.testing.assert_array_equal(mg.grad(lambda x: np.sum(np.fft.fftn(x, axes=()) ** 2))(x), 2 * x)
+
+
+@pytest.mark.filterwarnings("ignore:`axes` should not be `None`:DeprecationWarning")
+def test_lengths_without_axes_are_those_of_the_last():
+    x = RNG.standard_normal((3, 4))
+    for s in ((2,), (6,)):
+        check_grads(lambda x, s=s: np.abs(np.fft.fftn(x, s)), x)
+        check_grads(lambda x, s=s: np.abs(np.fft.rfftn(x, s)), x)

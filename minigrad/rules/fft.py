@@ -47,7 +47,11 @@ def _inputs(draw: Draw, least: int = 1, longest: int = 6) -> Arguments:
     if axis == len(shape) - 1 and draw.choice([False, True]):  # by default the last
         return (x,), {}
     axis -= draw.choice([0, len(shape)])
-    return (x,), {"n": draw.choice([None, *range(1, longest + 1)]), "axis": axis, "norm": draw.choice(NORMS)}
+    return (x,), {
+        "n": draw.choice([None, 1, 2, *range(1, longest + 1)]),
+        "axis": axis,
+        "norm": draw.choice(NORMS),
+    }
 
 
 def _half_inputs(draw: Draw) -> Arguments:
