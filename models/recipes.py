@@ -153,12 +153,7 @@ def whitened_patches(X_train: NDArray[Any], size: int, n_components: int) -> Fea
 RECIPES = {
     "two-layer": Recipe(
         net=FullyConnectedNet,
-        options={
-            "hidden_dims": [4096],
-            "normalization": "batchnorm",
-            "dropout_keep_ratio": 0.5,
-            "label_smoothing": 0.1,
-        },
+        options={"hidden_dims": [4096], "normalization": "batchnorm", "label_smoothing": 0.1},
         features=partial(pca_whitening, n_components=200, eps=0.02),
         mirror=True,
         shift=1,
