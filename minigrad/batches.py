@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .engine.arguments import names_itself
+
 MAX_BYTES = 2**26
 """A batch of 10,000 images has 31 MB."""
 MAX_OPCODES = 200_000
@@ -64,6 +66,7 @@ class _Array:
     values: npt.NDArray[np.uint8] | None = None
 
 
+@names_itself
 def read_pickle(content: bytes) -> Any:
     """Return the dict, list, bytes, int, or array of uint8 of a pickle.
 

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .batches import MAX_BYTES, read_pickle
+from .engine.arguments import names_itself
 from .files import scratch, told
 
 __all__ = ["cifar10_folder", "download_cifar10", "get_CIFAR10_data", "get_cifar10_data", "load_digits"]
@@ -40,6 +41,7 @@ _TRAINING_FILES = [f"data_batch_{i}" for i in range(1, 6)]
 _TEST_FILES = ["test_batch"]
 
 
+@names_itself
 def get_cifar10_data(
     root: str | os.PathLike[str] | None = None,
     num_training: int = 49000,
@@ -104,6 +106,7 @@ def get_cifar10_data(
 get_CIFAR10_data = get_cifar10_data  # the course's spelling
 
 
+@names_itself
 def load_digits(dtype: npt.DTypeLike = np.float64, num_training: int = 1297) -> dict[str, npt.NDArray[Any]]:
     """Load the 8x8 handwritten digits that come with the package.
 
@@ -148,6 +151,7 @@ def load_digits(dtype: npt.DTypeLike = np.float64, num_training: int = 1297) -> 
     )
 
 
+@names_itself
 def cifar10_folder(root: str | os.PathLike[str] | None = None) -> Path:
     """Find the folder ``cifar-10-batches-py``.
 
@@ -184,6 +188,7 @@ def cifar10_folder(root: str | os.PathLike[str] | None = None) -> Path:
     )
 
 
+@names_itself
 def download_cifar10(
     root: str | os.PathLike[str] | None = None, url: str = CIFAR10_URL, known_hash: str = CIFAR10_SHA256
 ) -> Path:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .engine.arguments import NAMES, names_itself
 from .engine.containers import map_tree
 
 __all__ = [
@@ -56,7 +57,9 @@ class UpdateRule:
         self.step, self.settings, self.state = step, settings, state
         self.__name__ = self.__qualname__ = step.__name__
         self.__doc__ = step.__doc__
+        NAMES.add(self.__name__)
 
+    @names_itself
     def __call__(
         self, w: NDArray[Any], dw: NDArray[Any], config: Config | None = None
     ) -> tuple[NDArray[Any], Config]:
@@ -102,6 +105,7 @@ class UpdateRule:
         w += step
         return w, config
 
+    @names_itself
     def init(self, params: Any) -> dict[str, Any]:
         """Return the state before the first step, of nested dicts, lists and tuples of parameters."""
         return {
@@ -109,6 +113,7 @@ class UpdateRule:
             for name in self.state
         }
 
+    @names_itself
     def update(
         self, grads: Any, state: dict[str, Any], params: Any, **settings: Any
     ) -> tuple[Any, dict[str, Any]]:
@@ -136,8 +141,17 @@ class UpdateRule:
             if not hasattr(value, "dtype"):
                 _check_setting(self.__name__, name, value)
         settings = self.settings | settings
-        slopes, states = _leaves(grads), {name: _leaves(each) for name, each in state.items() if name != "t"}
+        if not isinstance(state, dict) or any(name not in state for name in self.state):
+            raise TypeError(
+                f"{self.__name__}: state is {state!r}; expected what init returns: {{{', '.join(self.state)}}}"
+            )
+        slopes, states = _leaves(grads), {name: _leaves(state[name]) for name in self.state if name != "t"}
         weights = _leaves(params)
+        for name, each in states.items():
+            if len(each) != len(weights):
+                raise ValueError(
+                    f"{self.__name__}: {len(each)} arrays of {name}, {len(weights)} parameters; they must agree"
+                )
         steps: dict[str, list[Any]] = {name: [] for name in states}
         if len(slopes) != len(weights):
             raise ValueError(
@@ -166,6 +180,7 @@ update_rules: dict[str, UpdateRule] = {}
 """The update rules by their names."""
 
 
+@names_itself
 def update_rule(*state: str, **settings: float) -> Callable[[Step], UpdateRule]:
     """Make an update rule of a step, and enter it in `update_rules`; the parameters are those of `UpdateRule`."""
 
@@ -252,6 +267,7 @@ def adamw(w: Any, dw: Any, state: dict[str, Any], settings: dict[str, Any]) -> A
     return step - settings["learning_rate"] * settings["weight_decay"] * w, state
 
 
+@names_itself
 def clip_global_norm(grads: Any, max_norm: float) -> tuple[Any, Any]:
     """Scale nested gradients so that the norm of all together is at most ``max_norm``.
 
@@ -284,6 +300,7 @@ def clip_global_norm(grads: Any, max_norm: float) -> tuple[Any, Any]:
     return _rebuilt(grads, [g * _of_dtype(scale, g.dtype) for g in leaves]), norm
 
 
+@names_itself
 def find_rule(rule: str | CourseRule) -> CourseRule:
     """Return the update rule of this name; a function is returned as it is.
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .engine.arguments import names_itself
+
 __all__ = ["Whitening", "patch_whitening", "pca_whitened", "pca_whitening"]
 
 ROWS = 2000
@@ -33,6 +35,7 @@ class Whitening:
     mean: NDArray[np.float64]
     projection: NDArray[np.float64]
 
+    @names_itself
     def __call__(self, X: NDArray[Any]) -> NDArray[Any]:
         """Return the components of examples.
 
@@ -51,6 +54,7 @@ class Whitening:
         return components
 
 
+@names_itself
 def pca_whitening(X: NDArray[Any], n_components: int, eps: float = 0.0) -> Whitening:
     """Return the map of examples to their first principal components, of variance 1 each on X.
 
@@ -82,6 +86,7 @@ def pca_whitening(X: NDArray[Any], n_components: int, eps: float = 0.0) -> White
     return Whitening(mean, directions / np.sqrt(variances + eps * total / rows.shape[1]))
 
 
+@names_itself
 def patch_whitening(
     X: NDArray[Any], size: int, n_components: int, eps: float = 0.0
 ) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -121,6 +126,7 @@ def patch_whitening(
     return w.astype(X.dtype), (-whitening.mean @ whitening.projection).astype(X.dtype)
 
 
+@names_itself
 def pca_whitened(
     data: Mapping[str, NDArray[Any]], n_components: int, unit_variance: bool = False
 ) -> dict[str, NDArray[Any]]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import optim
+from .engine.arguments import names_itself
 from .files import fingerprint, write
 from .training import checkpoint as checkpoints
 from .training.arguments import (
@@ -131,6 +132,7 @@ class Solver:
         When an argument is not as above.
     """
 
+    @names_itself
     def __init__(
         self,
         model: Model,
@@ -260,6 +262,7 @@ class Solver:
         if self.checkpoint is not None:
             checkpoints.check(self._state())
 
+    @names_itself
     def train(self, num_epochs: int | None = None) -> None:
         """Train for some epochs; a further call continues for as many more.
 
@@ -303,6 +306,7 @@ class Solver:
             self._batches.close()
             self._weights.put_best()
 
+    @names_itself
     def resume(self, path: str | os.PathLike[str] | None = None) -> Solver:
         """Restore a checkpoint; `train` then continues bit for bit as the solver that wrote it would have.
 
@@ -345,6 +349,7 @@ class Solver:
         """Copies of the parameters that reached ``best_val_acc``; empty before the first measurement."""
         return self._weights.best
 
+    @names_itself
     def check_accuracy(
         self, X: NDArray[Any], y: NDArray[Any], num_samples: int | None = None, batch_size: int = 100
     ) -> float:

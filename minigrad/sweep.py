@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .engine.arguments import names_itself
 from .files import fingerprint
 from .solver import Model, Solver
 from .sweeping.folder import SweepFolder, only_one
@@ -45,6 +46,7 @@ __all__ = [
 ]
 
 
+@names_itself
 def sweep(
     train: Train,
     grid: Mapping[str, Any] | Sequence[Setting],
@@ -157,6 +159,7 @@ def sweep(
         return results.ranked()
 
 
+@names_itself
 def train_model(model: Model, data: Mapping[str, NDArray[Any]], seed: int, **options: Any) -> dict[str, Any]:
     """Train a model with a `Solver` and return the record that `sweep` expects.
 

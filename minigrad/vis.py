@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .engine.arguments import names_itself
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -46,6 +48,7 @@ class Network(Protocol):
         """The parameters by name; ``W1`` is the first layer's weights."""
 
 
+@names_itself
 def visualize_grid(Xs: NDArray[Any], ubound: float = 255.0, padding: int = 1) -> NDArray[np.float64]:
     """Lay images out in a square grid, each scaled to [0, ubound] by its own minimum and maximum.
 
@@ -91,6 +94,7 @@ def visualize_grid(Xs: NDArray[Any], ubound: float = 255.0, padding: int = 1) ->
     return grid.reshape(height, width, C)[: height - padding, : width - padding]
 
 
+@names_itself
 def show_net_weights(net: Network, ax: Axes | None = None, whitening: Whitening | None = None) -> Axes:
     """Draw the first layer's weights, those of each hidden unit or filter as the image that it responds to.
 
@@ -132,6 +136,7 @@ def show_net_weights(net: Network, ax: Axes | None = None, whitening: Whitening 
     return ax
 
 
+@names_itself
 def plot_history(solver: History, axes: Sequence[Axes] | None = None) -> tuple[Axes, Axes]:
     """Plot the loss of every iteration above the accuracies of every epoch.
 
@@ -166,6 +171,7 @@ def plot_history(solver: History, axes: Sequence[Axes] | None = None) -> tuple[A
     return loss_axes, accuracy_axes
 
 
+@names_itself
 def plot_sweep(result: SweepResult, axes: Sequence[Axes] | None = None) -> list[Axes]:
     """Plot the validation accuracy of every setting over each name that was varied, side by side.
 

@@ -1,13 +1,22 @@
-"""One wrong argument in each place of the layers: a right answer, or an error that names the function."""
+"""One wrong argument in each place of every public function: a right answer, or an error that names the function."""
 
+import contextlib
 import datetime
+import importlib
+import io
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
+from cifar_files import write_cifar10
+from public_calls import CALLS, NOT_CALLED, PLACE
+from test_doors import DOORS
 
+import minigrad as mg
 from minigrad.checks.proof import RandomDraw
 from minigrad.engine.arguments import NAMES, takes_arrays
+from minigrad.engine.recording import TapeError
 from minigrad.layers import LAYERS
 
 WRONG = {
@@ -33,6 +42,50 @@ WRONG = {
     "dict": {},
     "ragged": [[1.0], [1.0, 2.0]],
 }
+DEEP = []
+for _ in range(3000):
+    DEEP = [DEEP]
+MORE = {
+    "float": 1.5,
+    "zero": 0,
+    "huge": 10**30,
+    "bytes": b"x",
+    "function": lambda *args, **kwargs: None,
+    "type": int,
+    "list": [1, "a"],
+    "tuple": (1,),
+    "set": {1},
+    "path": Path("nowhere", "file"),
+    "masked": np.ma.masked_array([1.0], [True]),
+    "matrix": np.ones((1, 1)).view(np.matrix),
+    "read-only": np.broadcast_to(2.0, 3),
+    "tensor": mg.tensor(np.ones(2), requires_grad=True),
+    "deep": DEEP,
+}
+TOO_LARGE = {
+    *(
+        ("choices", "n"),
+        ("jacobian()", 0),
+        ("shift", "pixels"),
+        ("cutout", "size"),
+        ("per_example_grads()", 1),
+    ),
+    *((name, "axis") for name in ("softmax", "log_softmax", "logsumexp")),
+}
+"""Where a large value is right, or NumPy's affair."""
+OF_FUNCTIONS = {"grad", "value_and_grad", "elementwise_grad", "jacobian", "hessian", "hvp", "jvp", "vjp"}
+OF_FUNCTIONS |= {
+    "per_example_grads",
+    "flatten",
+    "checkpoint",
+    "jit",
+    "layer",
+    "rule",
+    "check_layer",
+    "warmup",
+}
+OF_FUNCTIONS |= {"chain", "Tensor.backward", "tensor", "sigmoid", "softmax", "log_softmax", "logsumexp"}
+"""Functions of arrays, and of functions of arrays: errors of NumPy's, as in `numpy.exp`, and of such functions pass."""
 
 
 def called(function, args, options):
@@ -58,6 +111,71 @@ def test_a_wrong_argument(name, what):
         wrong = [*args[:place], WRONG[what], *args[place + 1 :]]
         called(layer, wrong, options)
         called(layer.checked, wrong, options)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def folder(tmp_path_factory):
+    write_cifar10(PLACE)
+    with contextlib.chdir(tmp_path_factory.mktemp("here")) if hasattr(contextlib, "chdir") else nowhere():
+        yield
+
+
+@contextlib.contextmanager
+def nowhere():
+    yield
+
+
+def called_with(name, place, wrong):
+    """Call a function with a wrong argument; return what it raises."""
+    function, given, use = CALLS[name]
+    args = given()
+    args = dict(args) if isinstance(args, dict) else list(args)
+    if place is not None:
+        args[place] = wrong
+    quiet = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
+    with warnings.catch_warnings(), np.errstate(all="ignore"), quiet[0], quiet[1]:
+        warnings.simplefilter("ignore")
+        try:
+            result = function(**args) if isinstance(args, dict) else function(*args)
+            if use is not None:
+                use(result)
+        except Exception as error:
+            return error
+    return None
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_wrong_argument_of_a_public_function(name):
+    assert called_with(name, None, None) is None
+    given = CALLS[name][1]()
+    internal, bare, base = [], [], name.partition(",")[0].removesuffix("()")
+    known = NAMES.union(LAYERS) | {base}
+    for place in given if isinstance(given, dict) else range(len(given)):
+        for what, wrong in (WRONG | MORE).items():
+            if (name, place) in TOO_LARGE and what in ("huge", "broadcast", "deep"):
+                continue
+            error = called_with(name, place, wrong)
+            if error is None or isinstance(error, (OSError, AssertionError)):
+                continue
+            if not isinstance(error, (TypeError, ValueError)):
+                internal.append((place, what, repr(error)[:200]))
+            elif str(error).partition(":")[0] not in known and not isinstance(error, TapeError):
+                bare.append((place, what, repr(error)[:200]))
+    assert internal == []
+    assert bare == [] or base in OF_FUNCTIONS
+
+
+def test_every_public_function_is_called():
+    names = {name.partition(",")[0].removesuffix("()") for name in CALLS}
+    names |= {name for group in NOT_CALLED for name in group.split(", ")}
+    for door in DOORS:
+        module = importlib.import_module(door)
+        public = {name for name in module.__all__ if callable(getattr(module, name))}
+        layers = {
+            name for name in public if door in ("minigrad", "minigrad.layers") and name.partition("_")[0]
+        }
+        known = names | set(LAYERS) | (layers if door == "minigrad.layers" else set())
+        assert public - known == set(), door
 
 
 def test_every_layer_takes_array_likes():

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arguments import check_natural, names_itself
 from ..engine.containers import CONTAINERS, children_of, map_tree
 from ..engine.derivatives import grad
 from ..engine.layer import Layer
@@ -76,6 +77,7 @@ class Report:
         return f"right: {', '.join(self.ways)} agree to {self.error:.1e}; {self.surely}{kinks}"
 
 
+@names_itself
 def check_layer(
     layer: Any,
     *inputs: Any,
@@ -132,6 +134,7 @@ def check_layer(
     """
     if inputs and callable(layer) and callable(inputs[0]) and not isinstance(layer, Layer):
         layer, inputs = (layer, inputs[0]), inputs[1:]
+    check_natural("check_layer", "seed", 0 if seed is None else seed)
     ours = {"argnums": argnums, "seed": seed, "per_example": per_example or None}
     if options is None:
         _check_no_clash(layer, {name for name, x in ours.items() if x is not None})
@@ -193,6 +196,7 @@ def _done(report: Report, raise_on_error: bool) -> Report:
     return report
 
 
+@names_itself
 def check_grads(
     f: Callable[..., Any], *args: Any, order: int = 1, seed: int = 0, raise_on_error: bool = True
 ) -> Report:
@@ -218,6 +222,7 @@ def check_grads(
     TapeError
         If the tape has no rule for a function that f calls.
     """
+    check_natural("check_grads", "seed", seed)
     if order not in (1, 2):
         raise ValueError(f"check_grads: order is {order!r}; expected 1 or 2")
     name = getattr(f, "__name__", type(f).__name__)

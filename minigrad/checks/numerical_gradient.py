@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arguments import names_itself
 from ..engine.recording import Array
 
 STEP = 2.0**-12
@@ -26,6 +27,7 @@ NUDGE = 2.0**-26
 """The smallest relative change of an entry by which its effect is measured."""
 
 
+@names_itself
 def rel_error(x: Any, y: Any) -> float:
     """Return the largest ``|x - y| / max(1e-8, |x| + |y|)``, as the course's notebook defines it; 0, if empty.
 
@@ -51,6 +53,7 @@ def rel_error(x: Any, y: Any) -> float:
     return float(np.max(np.abs(x - y) / np.maximum(1e-8, np.abs(x) + np.abs(y)), initial=0.0))
 
 
+@names_itself
 def eval_numerical_gradient(
     f: Callable[[Array], Any], x: Array, verbose: bool = True, h: float = 1e-5
 ) -> Array:
@@ -88,6 +91,7 @@ def eval_numerical_gradient(
     return gradient
 
 
+@names_itself
 def eval_numerical_gradient_array(f: Callable[[Array], Any], x: Array, df: Any, h: float = 1e-5) -> Array:
     """Return the gradient of sum(f(x) df) by central differences, as the course does.
 
@@ -118,7 +122,7 @@ def eval_numerical_gradient_array(f: Callable[[Array], Any], x: Array, df: Any, 
     for index in np.ndindex(x.shape):
         above, below = [_moved(lambda: np.array(f(x)), x, index, step) for step in (h, -h)]
         if np.ndim(df) and np.shape(df) != above.shape:
-            raise ValueError(f"numerical gradient: df has shape {np.shape(df)}, but f(x) has {above.shape}")
+            raise ValueError(f"df has shape {np.shape(df)}, but f(x) has {above.shape}")
         gradient[index] = np.sum((above - below) * df) / (2 * h)
     return gradient
 
@@ -126,11 +130,11 @@ def eval_numerical_gradient_array(f: Callable[[Array], Any], x: Array, df: Any, 
 def _check_nudgeable(x: Any, h: float) -> None:
     if not isinstance(x, np.ndarray) or x.dtype.kind != "f" or not x.flags.writeable:
         what = f"dtype {x.dtype}" if isinstance(x, np.ndarray) else type(x).__name__
-        raise TypeError(f"numerical gradient: x has {what}; expected a writable array of floats")
+        raise TypeError(f"x has {what}; expected a writable array of floats")
     if not (isinstance(h, (int, float, np.number)) and h > 0):
-        raise ValueError(f"numerical gradient: h is {h!r}; expected a step > 0")
+        raise ValueError(f"h is {h!r}; expected a step > 0")
     if _entries_overlap(x):
-        raise ValueError("numerical gradient: entries of x share memory, so none moves alone; give x.copy()")
+        raise ValueError("entries of x share memory, so none moves alone; give x.copy()")
     if h < np.finfo(x.dtype).eps ** 0.5:
         warnings.warn(
             f"numerical gradient: a step of {h:g} is lost in the rounding of {x.dtype}; give float64, or a step of "

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..engine.arguments import names_itself
+from ..engine.arrays import TOO_DEEP
 from ..engine.recording import recording
 from ..engine.watch import Anomaly
 from .program import Compiled, name_of, parameter_names
@@ -37,6 +39,7 @@ class CacheInfo(NamedTuple):
     currsize: int
 
 
+@names_itself
 def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int, ...] = ()) -> Any:
     """Compile a function of arrays to straight-line NumPy code with preallocated buffers.
 
@@ -146,6 +149,8 @@ class Jitted:
                 flatten((kwargs,), leaves, key)
         except Inlined:
             return self.function(*args, **kwargs)
+        except RecursionError:
+            raise ValueError(f"jit: {TOO_DEEP}") from None
         if type(recording.get()) is Anomaly:
             return self.function(*args, **kwargs)
         outside = Outside(self.function) if self.recent is None else self.recent[0].now()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
+from opcode import opmap
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -28,6 +30,8 @@ BARE = (
     RecursionError,
 )
 """Errors of Python's that a wrong argument leads to."""
+RAISE = opmap["RAISE_VARARGS"]
+"""The instruction of a raise statement."""
 
 
 def takes_arrays(function: Function) -> Function:
@@ -91,6 +95,56 @@ def takes_arrays(function: Function) -> Function:
 
     wrapper.takes_arrays = True  # type: ignore[attr-defined]  # an attribute of the function's own
     return cast(Function, wrapper)
+
+
+def check_natural(called: str, name: str, value: object) -> None:
+    """Refuse anything but an int >= 0, such as a seed."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+        raise ValueError(f"{called}: {name} is {_told(value)} ({value!r}); expected an int >= 0")
+
+
+def names_itself(function: Function) -> Function:
+    """Let a function name itself in every error that a wrong argument leads to.
+
+    What a check of the package says is preceded by the function's name; errors of Python's and NumPy's become TypeError
+    or ValueError, and tell what was given. Those of a person's own functions, which it calls, pass.
+    """
+    called = function.__qualname__.partition(".__")[0]  # a class is called by its own name
+    names = list(inspect.signature(function).parameters)
+    NAMES.add(called)
+
+    @wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except BARE as error:
+            given = [(names[min(i, len(names) - 1)], x) for i, x in enumerate(args)]
+            told = _of_ours(error, called, [*given, *kwargs.items()])
+            if told is None:
+                raise
+            raise told from error
+
+    return cast(Function, wrapper)
+
+
+def _of_ours(error: Exception, called: str, given: Iterable[tuple[str, Any]]) -> Exception | None:
+    """Return what to raise in the place of an error; None for one of another's code, or one that names a function."""
+    frame = error.__traceback__ and error.__traceback__.tb_next
+    if (
+        frame is None or type(error) not in BARE
+    ):  # it was called with other arguments than it has; or it is NumPy's
+        return None if frame is None else explained(error, called, given)
+    while True:
+        module = frame.tb_frame.f_globals.get("__name__", "").partition(".")[0]
+        if module not in ("minigrad", "numpy") and module not in sys.stdlib_module_names:
+            return None
+        if frame.tb_next is None:
+            break
+        frame = frame.tb_next
+    is_check = module == "minigrad" and frame.tb_frame.f_code.co_code[frame.tb_lasti] == RAISE
+    if not (is_check and type(error) in (TypeError, ValueError)):
+        return explained(error, called, given)
+    return None if str(error).partition(":")[0] in NAMES else type(error)(f"{called}: {error}")
 
 
 def explained(error: Exception, called: str, given: Iterable[tuple[str, Any]]) -> Exception | None:

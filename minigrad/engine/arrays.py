@@ -57,6 +57,9 @@ def takes_over(x: Any) -> bool:
     return bool(getattr(kind, "__array_priority__", 0) > 0)
 
 
+TOO_DEEP = "an argument is nested too deeply, or in itself"
+
+
 def refuse_foreign(x: Any, name: str) -> None:
     """Refuse what the call of this name would strip of its meaning, however nested.
 
@@ -66,9 +69,12 @@ def refuse_foreign(x: Any, name: str) -> None:
         If there is a masked array, a matrix, a data frame, a sparse array, … in x.
     """
     if type(x) in (list, tuple):
-        for each in x:
-            if type(each) not in ARRAYS_AND_NUMBERS:
-                refuse_foreign(each, name)
+        try:
+            for each in x:
+                if type(each) not in ARRAYS_AND_NUMBERS:
+                    refuse_foreign(each, name)
+        except RecursionError:
+            raise ValueError(f"{name}: {TOO_DEEP}") from None
     elif is_foreign(x):
         raise foreign(type(x), name)
 

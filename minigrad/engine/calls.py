@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import ARRAYS_AND_NUMBERS as PLAIN
-from .arrays import KNOWN, as_array, plain_array, takes_over
+from .arrays import KNOWN, TOO_DEEP, as_array, plain_array, takes_over
 from .recording import Array, Call, Parent, TapeError, next_number, recording
 
 NO_OPTIONS: dict[str, Any] = {}
@@ -145,11 +145,14 @@ def any_requires_grad(*trees: Any) -> bool:
                 return True
         elif kind in PLAIN:
             continue
-        elif isinstance(x, dict):
-            if any_requires_grad(*x.values()):
+        try:
+            if isinstance(x, dict):
+                if any_requires_grad(*x.values()):
+                    return True
+            elif isinstance(x, (tuple, list)) and any_requires_grad(*x):
                 return True
-        elif isinstance(x, (tuple, list)) and any_requires_grad(*x):
-            return True
+        except RecursionError:
+            raise ValueError(TOO_DEEP) from None
     return False
 
 
@@ -158,10 +161,13 @@ def bare(x: Any) -> Any:
     kind = type(x)
     if kind is Tensor:
         return x.data
-    if kind is tuple or kind is list:
-        return kind([bare(each) for each in x])
-    if kind is dict:
-        return {key: bare(each) for key, each in x.items()}
+    try:
+        if kind is tuple or kind is list:
+            return kind([bare(each) for each in x])
+        if kind is dict:
+            return {key: bare(each) for key, each in x.items()}
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
     return x
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import names_itself
 from .containers import map_tree
 from .derivatives import as_input, pulled_back, recorded
 from .layer import layer
@@ -16,6 +17,7 @@ from .tensor import Tensor
 from .walk import ancestors
 
 
+@names_itself
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     """Return f as one call of the tape that keeps its arguments alone, and runs f again in the backward pass.
 

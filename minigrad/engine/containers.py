@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import names_itself
+from .arrays import TOO_DEEP
+
 
 def rebuilt(tree: Any, items: list[Any]) -> Any:
     """Return a tuple, named or not, or a list of the tree's own type, with other items."""
@@ -17,17 +20,20 @@ def rebuilt(tree: Any, items: list[Any]) -> Any:
 
 def map_tree(function: Callable[[Any, Any], Any], shared: Any, tree: Any) -> Any:
     """Apply ``function(shared, leaf)`` to each leaf of nested dicts, lists, tuples and registered containers."""
-    if isinstance(tree, dict):
-        mapped = {
-            key: function(shared, each) if type(each) is np.ndarray else map_tree(function, shared, each)
-            for key, each in tree.items()
-        }
-        return mapped if type(tree) is dict else like(tree, mapped)
-    if isinstance(tree, (list, tuple)):
-        return rebuilt(tree, [map_tree(function, shared, each) for each in tree])
-    if type(tree) in CONTAINERS:
-        return with_children(tree, map_tree(function, shared, children_of(tree)))
-    return function(shared, tree)
+    try:
+        if isinstance(tree, dict):
+            mapped = {
+                key: function(shared, each) if type(each) is np.ndarray else map_tree(function, shared, each)
+                for key, each in tree.items()
+            }
+            return mapped if type(tree) is dict else like(tree, mapped)
+        if isinstance(tree, (list, tuple)):
+            return rebuilt(tree, [map_tree(function, shared, each) for each in tree])
+        if type(tree) in CONTAINERS:
+            return with_children(tree, map_tree(function, shared, children_of(tree)))
+        return function(shared, tree)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
 
 
 CONTAINERS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {}
@@ -44,6 +50,7 @@ def with_children(x: Any, new: Any) -> Any:
     return CONTAINERS[type(x)][1](x, new)
 
 
+@names_itself
 def register_container(
     kind: type,
     children: Callable[[Any], Any] | None = None,

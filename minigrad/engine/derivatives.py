@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..rules.elementwise import POSITIVE
+from .arguments import names_itself
 from .arrays import as_array, refuse_foreign
 from .calls import NO_OPTIONS, lift
 from .containers import map_tree
@@ -18,6 +19,7 @@ from .tensor import Tensor
 from .walk import ancestors, walk_back
 
 
+@names_itself
 def grad(
     f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False
 ) -> Callable[..., Any]:
@@ -65,6 +67,7 @@ def grad(
     return gradient
 
 
+@names_itself
 def value_and_grad(
     f: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False
 ) -> Callable[..., Any]:

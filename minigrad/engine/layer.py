@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..rules.table import Arguments, Draw
-from .arguments import BARE, array_of, explained
+from .arguments import BARE, array_of, explained, names_itself
 from .arrays import ARRAY_LIKE, ARRAYS, STAND_INS, as_array, refuse_foreign
 from .calls import record, refuse_tensors, unwrap
 from .recording import TapeError
@@ -182,6 +182,7 @@ LAYERS: dict[str, Layer] = {}
 """The layers that say how to draw their inputs: the property tests and the benchmark find them here."""
 
 
+@names_itself
 def layer(
     forward: Callable[..., Any],
     backward: Callable[..., Any],

@@ -28,10 +28,11 @@ def who_asks() -> tuple[str, str]:
     name, instead = "", INSTEAD_OF_AN_ARRAY
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in LIBRARIES:
         called, module = frame.f_code.co_name, frame.f_globals["__name__"]
-        name = "" if module.startswith("minigrad.compiler") else f"{module}.{called}, called "
-        function = getattr(np, called, frame.f_globals.get(called))
-        known = facts(function).instead if rules_of(function) is None else ""
-        instead = f"write {known}, or {EXPLICITLY}" if known else INSTEAD_OF_AN_ARRAY
+        if module != "minigrad.engine.arguments":  # a decorator's
+            name = "" if module.startswith("minigrad.compiler") else f"{module}.{called}, called "
+            function = getattr(np, called, frame.f_globals.get(called))
+            known = facts(function).instead if rules_of(function) is None else ""
+            instead = f"write {known}, or {EXPLICITLY}" if known else INSTEAD_OF_AN_ARRAY
         frame = frame.f_back
     return f"{name}at {frame.f_code.co_filename}:{frame.f_lineno}", instead
 

@@ -27,6 +27,7 @@ from ..rules.elementwise import (
 from ..rules.indexing import GETITEM, SETITEM, setitem
 from ..rules.products import MATMUL
 from ..rules.shaping import TRANSPOSE
+from .arguments import names_itself
 from .arrays import STAND_INS, as_array, refuse_foreign
 from .calls import Variable, any_requires_grad, apply, bare, binary, record, results_are, unwrap
 from .dispatch import Dispatched, call, fit_in_place
@@ -451,6 +452,7 @@ class Tensor(Variable, Dispatched):
                 leaf._grad = g if leaf._grad is None else as_array(leaf._grad + g)
 
 
+@names_itself
 def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
     """Make a tensor that holds a copy of data: a leaf.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import names_itself
 from .arrays import as_array
 from .calls import any_requires_grad
 from .containers import map_tree
@@ -17,6 +18,7 @@ from .recording import Call, recording
 from .tensor import Tensor
 
 
+@names_itself
 def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
     """Call f, and return what multiplies a vector by its Jacobian from the left: reverse mode.
 
@@ -86,6 +88,7 @@ def _seed(outs: list[Any], cotangents: list[Any]) -> tuple[Call | None, Any]:
     return (total._call, np.ones((), total.dtype)) if pairs else (None, None)
 
 
+@names_itself
 def jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
     """Return ``f(*primals)`` and the derivative of f along the tangents: forward mode.
 
@@ -125,6 +128,7 @@ def _jvp(f: Callable[..., Any], primals: tuple[Any, ...]) -> tuple[Any, Callable
     return result, along
 
 
+@names_itself
 def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
     """Return the function that computes the Jacobian of f for one argument.
 
@@ -148,9 +152,15 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
     array([[1., 2.],
            [3., 4.]])
     """
+    if type(argnums) is not int:
+        raise TypeError(f"jacobian: argnums is {argnums!r}; expected an integer")
+
+    _check_callable("jacobian", f)
 
     @wraps(f)
     def whole(*args: Any, **kwargs: Any) -> Any:
+        if not -len(args) <= argnums < len(args):
+            raise TypeError(f"jacobian: argnums has {argnums}, but f was called with {len(args)} arguments")
         x = args[argnums]
 
         def of_one(moving: Any) -> Any:
@@ -203,6 +213,7 @@ def _basis(shape: tuple[int, ...], dtype: Any) -> list[Any]:
     return [np.reshape(row, shape) for row in np.eye(size, dtype=dtype)]
 
 
+@names_itself
 def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
     """Return the function that computes the matrix of second derivatives of a scalar function.
 
@@ -217,6 +228,7 @@ def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
     return jacobian(grad(f, argnums), argnums)
 
 
+@names_itself
 def hvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
     """Return the product of the Hessian of a scalar function, for its first argument, with a vector.
 
@@ -239,6 +251,7 @@ def hvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ..
     return jvp(lambda x: grad(f)(x, *others), (first,), (vector,))[1]
 
 
+@names_itself
 def elementwise_grad(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
     """Return the derivative of a function that acts entry by entry; of its result's sum, in general.
 
@@ -247,9 +260,16 @@ def elementwise_grad(f: Callable[..., Any], argnums: int = 0) -> Callable[..., A
     >>> mg.elementwise_grad(np.tanh)(np.zeros(3))
     array([1., 1., 1.])
     """
+    _check_callable("elementwise_grad", f)
     return grad(lambda *args, **kwargs: np.sum(f(*args, **kwargs)), argnums)
 
 
+def _check_callable(called: str, f: Any) -> None:
+    if not callable(f):
+        raise TypeError(f"{called}: got {f!r}; expected a function of arrays")
+
+
+@names_itself
 def per_example_grads(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
     """Return the function that computes the gradient of a loss for each example of a batch by itself.
 
@@ -289,11 +309,13 @@ def per_example_grads(f: Callable[..., Any], argnums: int = 0) -> Callable[..., 
     return each
 
 
+@names_itself
 def stop_gradient(x: Any) -> Any:
     """Return x as a constant, for derivatives of any order: each tensor in it detached; arrays as they are."""
     return map_tree(lambda _, leaf: leaf.detach() if type(leaf) is Tensor else leaf, None, x)
 
 
+@names_itself
 def flatten(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
     """Return the arrays of a nested container as one vector, and the function that undoes it.
 

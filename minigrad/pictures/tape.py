@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arguments import names_itself
 from ..engine.recording import Call, Parent
 from ..engine.tensor import Tensor
 from ..engine.walk import ancestors
@@ -15,6 +16,7 @@ from ..engine.watch import check_unwritten
 from .drawing import LIMIT, Drawing, constant_box, draw, leaf_box, said, too_long
 
 
+@names_itself
 def draw_tape(result: Tensor, gradients: bool = False, **leaves: Tensor) -> Drawing:
     """Draw the calls behind a tensor: ``mg.draw_tape(loss, W=W, b=b).save("loss.svg")``.
 
@@ -128,6 +130,7 @@ class Tape:
         return str(operand)
 
 
+@names_itself
 def tape(result: Tensor, **leaves: Tensor) -> Tape:
     """Return the calls behind a tensor, oldest first: ``print(mg.tape(loss, W=W, b=b))``.
 

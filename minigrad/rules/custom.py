@@ -46,9 +46,11 @@ def rule(
     array(0.5)
     """
     if not callable(function):
-        raise TypeError(f"rule: got {function!r}; expected a function of arrays")
+        raise TypeError(f"rule: got {type(function).__name__}; expected a function of arrays")
     if not rules or not all(map(callable, rules)):
-        raise TypeError(f"rule: got the rules {rules!r}; expected one function for each operand")
+        raise TypeError(
+            f"rule: got the rules {[type(each).__name__ for each in rules]}; expected one function for each operand"
+        )
     if isinstance(function, np.ufunc):
         OPS[function] = Op(function, rules, inputs)
     dispatcher = whole()(function)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+from ..engine.arguments import names_itself
 from .folder import SweepFolder
 from .results import Results
 from .search_space import Setting, key_of, without_epochs
@@ -37,6 +38,7 @@ class Halving:
     rungs: Sequence[int]
     keep: float = 1 / 3
 
+    @names_itself
     def __post_init__(self) -> None:
         rungs = self.rungs
         if not isinstance(rungs, list | tuple) or not rungs or not all(map(_is_natural, rungs)):

@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ..engine.arguments import check_natural, names_itself
+
 Setting: TypeAlias = dict[str, Any]
 Sampler: TypeAlias = Callable[[np.random.Generator], Any]
 
@@ -101,6 +103,7 @@ def seed_of(seed: int, setting: Setting) -> int:
 # Random search
 
 
+@names_itself
 def choices(n: int, space: Mapping[str, Sampler | Sequence[Any]], seed: int = 0) -> list[Setting]:
     """Draw settings at random.
 
@@ -137,22 +140,33 @@ def choices(n: int, space: Mapping[str, Sampler | Sequence[Any]], seed: int = 0)
             )
         if not callable(values) and len(values) == 0:
             raise ValueError(f"space[{name!r}] is empty; give at least one value")
+    check_natural("choices", "seed", seed)
     rng = np.random.default_rng(seed)
     return [{name: _draw(values, rng) for name, values in space.items()} for _ in range(n)]
 
 
+@names_itself
 def uniform(low: float, high: float) -> Sampler:
     """Return a sampler of floats, uniform from ``low`` to ``high``; raises ValueError unless low < high."""
+    _check_numbers(low=low, high=high)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ValueError(f"uniform needs finite low < high, got low={low!r}, high={high!r}")
     return lambda rng: float(rng.uniform(low, high))
 
 
+@names_itself
 def log_uniform(low: float, high: float) -> Sampler:
     """Return a sampler of floats with uniform logarithms; raises ValueError unless 0 < low < high."""
+    _check_numbers(low=low, high=high)
     if not (0 < low < high < math.inf):
         raise ValueError(f"log_uniform needs finite 0 < low < high, got low={low!r}, high={high!r}")
     return lambda rng: min(max(math.exp(rng.uniform(math.log(low), math.log(high))), low), high)
+
+
+def _check_numbers(**given: Any) -> None:
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+            raise TypeError(f"{name} must be a number, got {value!r}")
 
 
 def _draw(values: Sampler | Sequence[Any], rng: np.random.Generator) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from ..engine.arguments import names_itself
 from ..engine.recording import Array
 from ..layers import Layer
 from ..rules.table import Arguments, Draw
@@ -32,6 +33,7 @@ KINKED = 0.3
 Drawing = Callable[[st.SearchStrategy[Any]], Any]
 
 
+@names_itself
 def laid_out(x: Any, layout: str) -> Any:
     """Return an equal array of another memory layout, one of `LAYOUTS`."""
     return LAYOUTS[layout](np.array(x))
@@ -42,6 +44,7 @@ def _read_only(x: Any) -> Any:
     return x
 
 
+@names_itself
 def array_code(x: Any) -> str:
     """Return an array as code that can be pasted: entries, dtype, and memory layout."""
     if x.size:
@@ -135,6 +138,7 @@ def _between(number: int) -> float:
     return int(bits[::-1], 2) * 0.5 ** len(bits)
 
 
+@names_itself
 def calls(inputs: Callable[[Draw], Arguments], dtype: Any = np.float64) -> st.SearchStrategy[Arguments]:
     """Return a strategy for the ``(args, kwargs)`` of an op's or a layer's tests.
 
@@ -153,6 +157,7 @@ def calls(inputs: Callable[[Draw], Arguments], dtype: Any = np.float64) -> st.Se
     return drawn()
 
 
+@names_itself
 def layers_inputs(layer: Layer, dtype: Any = np.float64) -> st.SearchStrategy[Arguments]:
     """Return a strategy for the ``(inputs, options)`` of a layer that was made with ``inputs=``.
 
@@ -178,6 +183,7 @@ def layers_inputs(layer: Layer, dtype: Any = np.float64) -> st.SearchStrategy[Ar
     return calls(layer.inputs, dtype)
 
 
+@names_itself
 def arrays_for(
     *shapes: str,
     dtype: Any = np.float64,
@@ -265,6 +271,7 @@ def _check_arrays_for(
         raise ValueError(f"arrays_for: low {low}, high {high}; expected a range of more than {2 * SPACING}")
 
 
+@names_itself
 def labels(n: int, classes: int) -> st.SearchStrategy[Array]:
     """Return a strategy for n labels: an array of integers in [0, classes), of shape (n,).
 
@@ -278,6 +285,7 @@ def labels(n: int, classes: int) -> st.SearchStrategy[Array]:
     return hnp.arrays(np.int64, n, elements=st.integers(0, classes - 1))
 
 
+@names_itself
 def scores(
     max_n: int = 4, max_classes: int = 4, *, dtype: Any = np.float64, kinks: Sequence[float] = ()
 ) -> st.SearchStrategy[tuple[Array, Array]]:

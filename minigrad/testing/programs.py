@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 
+from ..engine.arguments import names_itself
 from ..engine.recording import Array
 from .arrays import HypothesisDraw, array_code
 
@@ -73,6 +74,7 @@ class Program:
         printer.text(repr(self))
 
 
+@names_itself
 def programs(
     *,
     outputs: str = "scalar",

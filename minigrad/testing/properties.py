@@ -10,10 +10,12 @@ import numpy as np
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from ..engine.arguments import names_itself
 from ..gradient_check import GradientMismatch, check_layer
 from .arrays import array_code, layers_inputs
 
 
+@names_itself
 def gradient_property(
     forward: Any,
     backward: Callable[..., Any] | None = None,

@@ -8,9 +8,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ..engine.arguments import names_itself
+
 Augment: TypeAlias = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
 
 
+@names_itself
 def flip(p: float = 0.5) -> Augment:
     """Return an augmentation that mirrors each image, left to right, with probability ``p``.
 
@@ -19,17 +22,18 @@ def flip(p: float = 0.5) -> Augment:
     ValueError
         Unless p is between 0 and 1.
     """
-    if not 0 <= p <= 1:
+    if not isinstance(p, int | float) or not 0 <= p <= 1:
         raise ValueError(f"flip: p must be between 0 and 1, got {p!r}")
 
     def augment(X: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
-        _check_images("flip", X)
+        _check_images("flip", X, rng)
         mirrored = rng.random(len(X)) < p
         return np.where(mirrored[:, None, None, None], X[..., ::-1], X)
 
     return augment
 
 
+@names_itself
 def shift(pixels: int) -> Augment:
     """Return an augmentation that shifts each image by up to ``pixels`` along both axes; zeros come in.
 
@@ -42,7 +46,7 @@ def shift(pixels: int) -> Augment:
         raise ValueError(f"shift: pixels must be an int >= 1, got {pixels!r}")
 
     def augment(X: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
-        n, _, height, width = _check_images("shift", X)
+        n, _, height, width = _check_images("shift", X, rng)
         padded = np.pad(X, [(0, 0), (0, 0), (pixels, pixels), (pixels, pixels)])
         down, right = rng.integers(2 * pixels + 1, size=(2, n))
         windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(2, 3))  # type: ignore[call-overload,unused-ignore]  # NumPy's stubs differ by version
@@ -52,6 +56,7 @@ def shift(pixels: int) -> Augment:
     return augment
 
 
+@names_itself
 def cutout(size: int) -> Augment:
     """Return an augmentation that sets a square of ``size`` by ``size`` pixels, centred anywhere, to zero.
 
@@ -66,7 +71,7 @@ def cutout(size: int) -> Augment:
         raise ValueError(f"cutout: size must be an int >= 1, got {size!r}")
 
     def augment(X: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
-        n, _, height, width = _check_images("cutout", X)
+        n, _, height, width = _check_images("cutout", X, rng)
 
         def hidden(length: int) -> NDArray[np.bool_]:
             first = rng.integers(length, size=n)[:, None] - size // 2
@@ -80,6 +85,7 @@ def cutout(size: int) -> Augment:
     return augment
 
 
+@names_itself
 def chain(*augmentations: Augment) -> Augment:
     """Return an augmentation that makes several, one after the other.
 
@@ -100,7 +106,10 @@ def chain(*augmentations: Augment) -> Augment:
     return augment
 
 
-def _check_images(name: str, X: NDArray[Any]) -> tuple[int, int, int, int]:
+def _check_images(name: str, X: Any, rng: Any) -> tuple[int, int, int, int]:
+    if not isinstance(X, np.ndarray) or not isinstance(rng, np.random.Generator):
+        given = f"{type(X).__name__} and {type(rng).__name__}"
+        raise TypeError(f"{name}: got {given}; expected an array of images and a numpy.random.Generator")
     if X.ndim != 4:
         raise ValueError(f"{name}: X has shape {X.shape}; expected images (N, C, H, W)")
     n, channels, height, width = X.shape

@@ -6,9 +6,12 @@ import math
 from collections.abc import Callable
 from typing import TypeAlias
 
+from ..engine.arguments import names_itself
+
 Schedule: TypeAlias = Callable[[int], float]
 
 
+@names_itself
 def cosine(learning_rate: float, num_steps: int, final: float = 0.0) -> Schedule:
     """Return a cosine schedule, from a learning rate at step 0 to another at step ``num_steps``, then constant.
 
@@ -41,6 +44,7 @@ def cosine(learning_rate: float, num_steps: int, final: float = 0.0) -> Schedule
     return rate
 
 
+@names_itself
 def step_decay(learning_rate: float, every: int, factor: float = 0.1) -> Schedule:
     """Return a step schedule, multiplied by ``factor`` after each ``every`` steps.
 
@@ -55,6 +59,7 @@ def step_decay(learning_rate: float, every: int, factor: float = 0.1) -> Schedul
     return lambda step: learning_rate * factor ** (step // every)
 
 
+@names_itself
 def warmup(schedule: Schedule | float, num_steps: int) -> Schedule:
     """Return a schedule, or a constant, with a linear warmup over its first ``num_steps`` steps.
 
