@@ -175,7 +175,7 @@ def test_bad_arguments_are_one_line(tiny, tmp_path, capsys):
         (["--out", tmp_path, "--grid", "reg=nan"], "got 'reg=nan', expected a name and values"),
         (["--out", tmp_path, "--grid", "rge=1"], "--grid: two-layer has no setting 'rge'; did you mean reg?"),
         (["--out", tmp_path, "--grid", "reg=1", "--grid", "reg=2"], "--grid gives a name twice: reg, reg"),
-        (["--out", tmp_path, "--grid", "update_rule=adma"], "--grid: no update rule is named 'adma'"),
+        (["--out", tmp_path, "--grid", "update_rule=adma"], "no update rule is named 'adma'"),
         (["--out", tmp_path, "--halving", 1], "got '1', expected an integer of at least 2"),
         (["--out", tmp_path, "--model", "conv", "--pca", 9], "--pca is for nets whose input are vectors"),
     ):

@@ -2,6 +2,7 @@
 
 import gc
 import math
+import sys
 import threading
 import tracemalloc
 import weakref
@@ -276,6 +277,36 @@ def test_a_million_calls_deep():
     out.backward()
     np.testing.assert_array_equal(t.grad, 1)
     del out
+
+
+def test_a_hundred_thousand_leaves():
+    leaves = [leaf(float(i)) for i in range(10**5)]
+    total = leaves[0]
+    for each in leaves[1:]:
+        total = total + each * each
+    total.backward()
+    assert [each.grad for each in leaves[:3]] == [1.0, 2.0, 4.0]
+    assert all(each.grad == 2.0 * i for i, each in enumerate(leaves[1:], start=1))
+
+
+@pytest.mark.parametrize("compile", [lambda f: f, mg.jit])
+def test_ten_thousand_steps_keep_nothing(compile):
+    step = compile(mg.value_and_grad(lambda w: np.sum(np.tanh(w) ** 2)))
+    w = np.ones(3)
+
+    def descend(steps):
+        nonlocal w
+        for _ in range(steps):
+            w = w - 1e-3 * step(w)[1]
+
+    gc.disable()
+    try:
+        descend(100)
+        before = sys.getallocatedblocks()
+        descend(10_000)
+        assert sys.getallocatedblocks() - before < 1000
+    finally:
+        gc.enable()
 
 
 def test_memory_goes_by_reference_counting():
