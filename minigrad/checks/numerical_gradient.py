@@ -139,7 +139,7 @@ def _check_nudgeable(x: Any, h: float) -> None:
         warnings.warn(
             f"numerical gradient: a step of {h:g} is lost in the rounding of {x.dtype}; give float64, or a step of "
             f"about {float(np.finfo(x.dtype).eps) ** (1 / 3):.0e}",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

@@ -134,7 +134,7 @@ class SweepFolder:
                 f"{self.lines} had {len(rejected)} damaged line(s), now in {aside.name}; "
                 "their settings are trained again",
                 RuntimeWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
         return trials
 

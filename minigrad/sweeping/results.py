@@ -115,7 +115,7 @@ class Results:
         warnings.warn(
             f"{self.folder.best_file} is missing, damaged or of another setting: {best.setting} is trained again",
             RuntimeWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
         del self.trained[self._source(best)]
         self.trials.clear()

@@ -201,7 +201,7 @@ class Workers:
                 f"the executor lost a worker or a result ({type(error).__name__}: {error}); "
                 f"what it lost is trained by {trained_by}",
                 RuntimeWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
 
 
