@@ -116,7 +116,7 @@ def make_parser() -> Parser:
     parser = Parser(
         prog=PROGRAM,
         usage="python -m models.train --recipe NAME [options]",
-        description="Train a net on CIFAR-10 by a recipe, in at most a quarter of an hour on two cores; print its\n"
+        description="Train a net on CIFAR-10 by a recipe, in 3 to 12 minutes of CPU time; print its\n"
         "accuracy on validation and test images, with the parameters that did best on validation.",
         epilog="\n\n".join(f"{name}: {lines(recipe)}" for name, recipe in RECIPES.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
