@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from re import sub
 from typing import Any
 
 import numpy as np
@@ -51,8 +51,8 @@ def array_code(x: Any) -> str:
         with np.printoptions(
             nanstr="np.nan", infstr="np.inf", floatmode="unique", threshold=x.size, sign="-"
         ):
-            entries = sub(r"\s+", " ", np.array2string(x, separator=", "))
-            entries = sub(r"(?<=\[) | (?=[\],])", "", entries)
+            entries = re.sub(r"\s+", " ", np.array2string(x, separator=", "))
+            entries = re.sub(r"(?<=\[) | (?=[\],])", "", entries)
         code = f'np.array({entries}, dtype="{x.dtype}")'
     else:
         code = f'np.zeros({x.shape}, dtype="{x.dtype}")'
