@@ -41,6 +41,10 @@ def squared(x):
     return np.sum(x**2)
 
 
+def half(x):
+    return x / 2
+
+
 def product(x, w):
     return x * w, (x, w)
 
@@ -149,7 +153,7 @@ CALLS = {
         lambda: {"forward": product, "backward": product_backward, "name": "mine", "linear": False},
         lambda f: f(X, X),
     ),
-    "rule": (mg.rule, lambda: [np.tanh, lambda g, out, x: g * x], lambda f: f(X)),
+    "rule": (mg.rule, lambda: [half, lambda g, out, x: g / 2], lambda f: f(X)),
     "register_container": (
         mg.register_container,
         lambda: {"kind": type("C", (), {}), "children": lambda x: (), "rebuild": lambda x, new: x},
