@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from dataclasses import fields, is_dataclass
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,9 @@ def map_tree(function: Callable[[Any, Any], Any], shared: Any, tree: Any) -> Any
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
 
+
+BUILT_IN = (np.ndarray, np.generic, Number, str, bytes, type(None), dict, list, tuple)
+"""Classes whose instances are leaves, or containers that need not be registered."""
 
 CONTAINERS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {}
 """Containers of arrays beside dicts, lists and tuples: how to read their children, and to make one with others."""
@@ -76,10 +80,16 @@ def register_container(
     Raises
     ------
     TypeError
-        If ``kind`` is no class, or no dataclass and the functions are missing.
+        If ``kind`` is no class, or no dataclass and the functions are missing; or if it is a class of arrays or
+        numbers, or of dicts, lists and tuples.
     """
     if not isinstance(kind, type):
         raise TypeError(f"register_container: got {kind!r}; expected a class")
+    if issubclass(kind, BUILT_IN):
+        raise TypeError(
+            f"register_container: {kind.__name__} is a class of arrays, numbers, texts, dicts, lists or tuples, which "
+            "are known; expected another class"
+        )
     if children is None or rebuild is None:
         if not is_dataclass(kind):
             raise TypeError(
