@@ -228,8 +228,6 @@ def _columns(text: str) -> int:
 
 INSIDE = ("cache", "starts")
 """The tape's internal options, which a printed tape leaves out."""
-UNSAID = (("axis", None), ("keepdims", False))
-"""Options at NumPy's default, which a printed tape leaves out."""
 
 
 def said(options: dict[str, Any]) -> list[str]:
@@ -237,5 +235,5 @@ def said(options: dict[str, Any]) -> list[str]:
     return [
         f"{name}={value!r}"
         for name, value in options.items()
-        if name not in INSIDE and (name, value) not in UNSAID
+        if name not in INSIDE and value is not None and not (name == "keepdims" and value is False)
     ]
