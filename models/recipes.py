@@ -168,7 +168,6 @@ RECIPES = {
         options={
             "hidden_dims": [2048, 2048],
             "normalization": "batchnorm",
-            "dropout_keep_ratio": 0.7,
             "label_smoothing": 0.1,
         },
         features=partial(pca_whitening, n_components=300, eps=0.02),

@@ -680,7 +680,7 @@ def test_memory_mapped_arrays_are_arrays(tmp_path):
 
 def test_messages_name_functions_and_places():
     t = leaf([1.0, 2.0])
-    with pytest.raises(TypeError, match=r"^numpy\.lib\.scimath\.sqrt has no backward rule"):
+    with pytest.raises(TypeError, match=r"^numpy\.lib\.(_scimath_impl|scimath)\.sqrt has no backward rule"):
         np.lib.scimath.sqrt(t)
     with pytest.raises(TypeError, match=r"^at .*test_tensor\.py:\d+: .* became a plain array"):
         np.asarray(t)

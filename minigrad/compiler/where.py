@@ -51,7 +51,11 @@ def _assignments(code: CodeType) -> dict[int, str]:
     found = {}
     for before, after in pairwise(instructions):
         stored = at[after.argval] if after.opname == "JUMP_FORWARD" else after
-        if stored.opname.startswith("STORE_") and stored.opname not in ("STORE_SUBSCR", "STORE_ATTR"):
+        if stored.opname.startswith("STORE_") and stored.opname not in (
+            "STORE_SUBSCR",
+            "STORE_SLICE",
+            "STORE_ATTR",
+        ):
             name = stored.argval[0] if isinstance(stored.argval, tuple) else stored.argval
             found.update(
                 dict.fromkeys(range(before.offset, after.offset, 2), str(name))

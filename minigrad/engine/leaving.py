@@ -37,6 +37,10 @@ def who_asks() -> tuple[str, str]:
     return f"{name}at {frame.f_code.co_filename}:{frame.f_lineno}", instead
 
 
+STORES = {"STORE_SUBSCR", "STORE_SLICE"}
+"""The instructions of ``x[i] = …`` and, from Python 3.12 on, of ``x[i:j] = …``."""
+
+
 def is_stored(depth: int = 3) -> bool:
     """Tell whether the program is at ``array[i] = t`` or alike: NumPy then asks t for a float, as ``float(t)`` does.
 
@@ -50,7 +54,7 @@ def is_stored(depth: int = 3) -> bool:
 def _stores(code: CodeType, offset: int) -> bool:
     """Tell whether the instruction at an offset stores into an array, or calls ``fill`` or ``fromiter``."""
     before = [each for each in dis.get_instructions(code) if each.offset <= offset]
-    if before[-1].opname == "STORE_SUBSCR":
+    if before[-1].opname in STORES:
         return True
     starts = [i for i, each in enumerate(before) if each.starts_line not in (None, False)]
     return any(each.argval in ("fill", "fromiter") for each in before[starts[-1] :])
@@ -69,7 +73,7 @@ def is_stored_back(count: int) -> bool:
 def _stores_back(code: CodeType, offset: int) -> bool:
     """Tell whether the result of the instruction at an offset is stored into a container."""
     after = [each.opname for each in dis.get_instructions(code) if each.offset > offset]
-    return next((name for name in after if name not in ("SWAP", "ROT_THREE")), "") == "STORE_SUBSCR"
+    return next((name for name in after if name not in ("SWAP", "ROT_THREE", "ROT_FOUR")), "") in STORES
 
 
 def held_by_others(ufunc: Any) -> TapeError:
