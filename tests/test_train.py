@@ -162,7 +162,7 @@ def test_patches_are_whitened():
 
 def test_an_ablation_leaves_out_one_ingredient_at_a_time(monkeypatch, capsys):
     monkeypatch.setattr(ablation, "get_cifar10_data", tiny_cifar10)
-    small = RECIPES["deep"].options | {"hidden_dims": [8]}
+    small = RECIPES["deep"].options | {"hidden_dims": [8], "dropout_keep_ratio": 0.7}
     monkeypatch.setitem(RECIPES, "deep", dataclasses.replace(RECIPES["deep"], options=small))
     ablation.main(["--recipe", "deep", "--num-train", "500", "--num-val", "20", "--epochs", "1"])
     lines = capsys.readouterr().out.splitlines()
