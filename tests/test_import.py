@@ -19,5 +19,9 @@ def test_the_import_is_light():
         "urllib.request",
         "xml",
         "asyncio",
+        "tempfile",
+        "zipfile",
+        "hashlib",
+        "random",
     }
     assert not new & heavy

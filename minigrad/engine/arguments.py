@@ -110,7 +110,6 @@ def names_itself(function: Function) -> Function:
     or ValueError, and tell what was given. Those of a person's own functions, which it calls, pass.
     """
     called = function.__qualname__.partition(".__")[0]  # a class is called by its own name
-    names = list(inspect.signature(function).parameters)
     NAMES.add(called)
 
     @wraps(function)
@@ -118,6 +117,7 @@ def names_itself(function: Function) -> Function:
         try:
             return function(*args, **kwargs)
         except BARE as error:
+            names = list(inspect.signature(function).parameters)
             given = [(names[min(i, len(names) - 1)], x) for i, x in enumerate(args)]
             told = _of_ours(error, called, [*given, *kwargs.items()])
             if told is None:

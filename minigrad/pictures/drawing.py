@@ -11,7 +11,6 @@ from unicodedata import east_asian_width
 import numpy as np
 
 from ..engine.tensor import Tensor
-from ..files import write
 from .layout import BETWEEN, MARGIN, PORT, Edges, Layout
 
 LIMIT = 500
@@ -68,6 +67,8 @@ class Drawing:
         texts = {".dot": self.dot, ".svg": self.svg}
         if path.suffix not in texts:
             raise ValueError(f"save: the file is called {path.name!r}; expected a name in .dot or .svg")
+        from ..files import write  # here, so that importing stays fast
+
         write(path, texts[path.suffix].encode())
 
     def _repr_svg_(self) -> str:
