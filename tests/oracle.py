@@ -235,7 +235,7 @@ def main(count=2000, first=0):
             else:
                 wrong += 1
                 print(f"seed {seed}, {way}: {names}: {error:.2g} apart", flush=True)
-    never = sorted(path_of(f) for f in functions if not used[f])
+    never = sorted(path for path in map(path_of, functions) if not used[path])
     print(
         f"{count} programs of up to {STEPS} calls compared, eager and jit; {wrong} differ; the others by at most "
         f"{most['eager']:.1e} (eager), {most['jit']:.1e} (jit); never used: {', '.join(never) or 'none'}"
