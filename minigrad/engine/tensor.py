@@ -97,7 +97,7 @@ class Tensor(Variable, Dispatched):
     __slots__ = ()
 
     @property
-    def grad(self) -> Array | None:
+    def grad(self) -> Any:  # an array or None; declared so, an update could not be written without a cast
         """On a leaf, the sum of the gradients that `backward` has found; None elsewhere, and before."""
         return self._grad
 
