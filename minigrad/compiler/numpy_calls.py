@@ -16,6 +16,7 @@ from ..rules.eig import eig, eigvals
 from ..rules.elementwise import astype
 from ..rules.facts import facts
 from ..rules.indexing import getitem, setitem
+from ..rules.metadata import outline
 from ..rules.picking import compress, extract
 from ..rules.table import any_true
 from .ir import cast, part, pick, stand_ins_in, written
@@ -173,8 +174,7 @@ def _rearranged(function: Any) -> Callable[..., Any]:
     """Record a permutation of axes as np.transpose."""
 
     def call(trace: Any, a: Any, *args: Any, **kwargs: Any) -> Any:
-        axes = np.arange(a.ndim)
-        lengths = np.broadcast_to(np.int8(0), tuple(axes + 1))
+        lengths = outline(tuple(range(1, a.ndim + 1)))
         order = [n - 1 for n in function(lengths, *args, **kwargs).shape]
         return _view(trace, np.transpose, a, tuple(order))
 
@@ -185,7 +185,7 @@ def _reshaped(function: Any) -> Callable[..., Any]:
     """Record a change of shape alone as np.reshape."""
 
     def call(trace: Any, a: Any, *args: Any, **kwargs: Any) -> Any:
-        shape = function(np.broadcast_to(np.int8(0), a.shape), *args, **kwargs).shape
+        shape = function(outline(a.shape), *args, **kwargs).shape
         return _reshape(trace, a, shape)
 
     return call

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..rules.facts import facts
+from ..rules.metadata import outline
 from .ir import (
     SCATTER,
     Node,
@@ -154,7 +155,7 @@ def axes_kept(node: Node) -> Node | None:
     if x.kwargs.keys() != {"axis", "keepdims"} or not node.shape:
         return None
     keepdims = not x.kwargs["keepdims"]
-    value = x.function(np.broadcast_to(np.int8(0), x.args[0].shape), **{**x.kwargs, "keepdims": keepdims})
+    value = x.function(outline(x.args[0].shape), **{**x.kwargs, "keepdims": keepdims})
     if value.shape != node.shape:
         return None
     return Node(x.function, x.args, {**x.kwargs, "keepdims": keepdims}, node.value)

@@ -73,7 +73,7 @@ def is_stored_back(count: int) -> bool:
 def _stores_back(code: CodeType, offset: int) -> bool:
     """Tell whether the result of the instruction at an offset is stored into a container."""
     after = [each.opname for each in dis.get_instructions(code) if each.offset > offset]
-    return next((name for name in after if name not in ("SWAP", "ROT_THREE", "ROT_FOUR")), "") in STORES
+    return next((name for name in after if name not in ("SWAP", "ROT_THREE")), "") in STORES
 
 
 def held_by_others(ufunc: Any) -> TapeError:
