@@ -75,9 +75,23 @@ def _einsum_inputs(draw: Draw) -> Arguments:
             ("...ij,jk", (2, i, j), (j, k)),
             ("ij,kj->", (i, j), (k, j)),
             (",i->i", (), (i,)),
+            ("...ab, b...", (2, i, j), (j, 1)),
         ]
     )
-    return (subscripts, *(draw.array(shape) for shape in shapes)), {}
+    arrays = [draw.array(shape) for shape in shapes]
+    options = draw.choice([{}, {"optimize": True}])
+    if draw.choice([True, False]):
+        return (subscripts, *arrays), options
+    left, arrow, right = subscripts.replace(" ", "").partition("->")
+    offset = draw.choice([0, 20])
+    lists = [_numbers(term, offset) for term in left.split(",")]
+    pairs = [each for pair in zip(arrays, lists, strict=True) for each in pair]
+    return (*pairs, _numbers(right, offset)) if arrow else tuple(pairs), options
+
+
+def _numbers(term: str, offset: int) -> tuple[Any, ...]:
+    """Write labels as the list of axes that einsum takes in their place."""
+    return tuple(Ellipsis if c == "." else ord(c) - ord("a") + offset for c in term.replace("...", "."))
 
 
 def _labels(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], str]:
