@@ -9,6 +9,7 @@ import minigrad as mg
 from minigrad.checks.proof import of_arrays
 from minigrad.gradient_check import check_grads
 from minigrad.rules import OPS, Op
+from minigrad.rules.table import Composite
 from minigrad.testing import calls
 
 OF_REAL_SIGNALS = (np.fft.rfft, np.fft.ihfft, np.fft.rfft2, np.fft.rfftn)
@@ -73,6 +74,49 @@ def test_other_rules_refuse_complex_operands(op, data):
         return
     with pytest.raises(TypeError):
         f(*[mg.tensor(x, requires_grad=True) for x in arrays])
+
+
+def on_tape(x):
+    if isinstance(x, list):
+        return [on_tape(each) for each in x]
+    return mg.tensor(x, requires_grad=True) if isinstance(x, np.ndarray) and x.dtype.kind == "c" else x
+
+
+def outs(results):
+    return results if isinstance(results, (tuple, list)) else [results]
+
+
+COMPOSED = sorted({op for op in OPS.values() if isinstance(op, Composite)}, key=lambda op: op.name)
+UP_TO_A_PHASE = {"eigh", "svd"}
+
+
+@pytest.mark.parametrize("op", COMPOSED, ids=repr)
+@FEWER
+@given(st.data())
+def test_functions_made_of_others_take_complex_operands_as_numpy_does_or_refuse_them(op, data):
+    args, kwargs = complex_call(op, data)
+    try:
+        want = outs(op.function(*args, **kwargs))
+    except TypeError:
+        return
+    try:
+        got = outs(op.function(*map(on_tape, args), **kwargs))
+    except TypeError as error:
+        assert "no backward rule for complex numbers" in str(error)
+        return
+    for x, y in zip(got, want, strict=True):
+        assert (x.shape, x.dtype) == (np.shape(y), y.dtype)
+        np.testing.assert_allclose(mg.stop_gradient(x), y, rtol=1e-12, atol=1e-12)
+    f, arrays = of_arrays(op.function, args, kwargs)
+    if arrays and op.name not in UP_TO_A_PHASE:
+        check_grads(f, *arrays)
+
+
+def test_the_covariance_of_complex_numbers_is_hermitian():
+    z = np.array([[1.0, 2j, 1 + 1j], [0.5, 1.0, -1j]])
+    out = np.cov(mg.tensor(z, requires_grad=True))
+    np.testing.assert_allclose(out.numpy(), np.cov(z), rtol=1e-15)
+    assert out.numpy()[0, 1] == np.conj(out.numpy()[1, 0]) != out.numpy()[1, 0]
 
 
 # -- the convention ----------------------------------------------------------------------------------------------

@@ -174,3 +174,73 @@ def test_gradients_are_those_of_float64(op):
                 assert g.dtype == array.dtype
                 size = max(np.max(np.abs(w[np.isfinite(w)]), initial=0), 1)
                 np.testing.assert_allclose(g.astype(float), w, rtol=200 * eps, atol=200 * eps * size)
+
+
+# -- dtype= -----------------------------------------------------------------------------------------------------------
+
+
+CAST = {
+    **{f.__name__: f for f in (np.sum, np.prod, np.cumsum, np.cumprod, np.mean, np.var, np.std)},
+    **{f.__name__: f for f in (np.nansum, np.nanprod, np.nancumsum, np.nancumprod, np.nanmean, np.nanvar)},
+    "add.reduce": np.add.reduce,
+    "multiply.reduce": np.multiply.reduce,
+    "add.accumulate": np.add.accumulate,
+    "multiply.accumulate": np.multiply.accumulate,
+    "the method": lambda x, dtype: x.prod(dtype=dtype),
+}
+
+
+@pytest.mark.parametrize("name", CAST)
+@pytest.mark.parametrize("own", [np.float64, np.float32, np.complex128], ids=lambda own: own.__name__)
+@pytest.mark.parametrize(
+    "dtype",
+    [np.float64, np.float32, np.float16, np.complex128, np.int64, np.uint8, np.bool_],
+    ids=lambda dtype: dtype.__name__,
+)
+@pytest.mark.filterwarnings("ignore")
+def test_dtype_given_to_a_reduction(name, own, dtype):
+    """The value is NumPy's; the gradient is that of the array cast first: of integers, none."""
+    f = CAST[name]
+    x = np.array([1.5, -2.25, 0.75, 3.5]).astype(own)
+    x = x + 0.5j if own is np.complex128 else x
+    t = mg.tensor(x, requires_grad=True)
+    if own is np.complex128 and np.dtype(dtype).kind == "f":
+        with pytest.raises(
+            TypeError, match=r"^numpy\.\w+: dtype is float\d+, which would drop the imaginary"
+        ):
+            f(t, dtype=dtype)
+        return
+    try:
+        want = np.asarray(f(x, dtype=dtype))
+    except TypeError:
+        with pytest.raises(TypeError):
+            f(t, dtype=dtype)
+        return
+    got = f(t, dtype=dtype)
+    np.testing.assert_array_equal(got.numpy(), want, strict=True)
+    assert got.requires_grad == (np.dtype(dtype).kind in "fc")
+    if got.requires_grad:
+        got.backward(np.ones(want.shape, want.dtype))
+        u = mg.tensor(x, requires_grad=True)
+        exact = f(u, dtype=None)
+        exact.backward(np.ones(exact.shape, exact.dtype))
+        assert t.grad.dtype == x.dtype
+        eps = max(np.finfo(each).eps for each in (own, dtype))
+        np.testing.assert_allclose(t.grad, u.grad, rtol=50 * eps, atol=50 * eps)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t: np.stack([t, t], dtype=np.float32),
+        lambda t: np.concatenate([t, t], dtype=np.float32),
+        lambda t: np.concatenate([t, t], casting="unsafe"),
+        lambda t: np.trace(np.outer(t, t), dtype=np.float32),
+        lambda t: np.add(t, t, dtype=np.float32),
+        lambda t: np.einsum("i->", t, dtype=np.float32),
+        lambda t: np.add.reduceat(t, [0], dtype=np.float32),
+    ],
+)
+def test_dtype_where_no_rule_knows_it(call):
+    with pytest.raises(TypeError, match=r"^numpy\.[\w.]+: no backward rule"):
+        call(mg.tensor([1.0, 2.0], requires_grad=True))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from ..rules.elementwise import astype
 from ..rules.facts import facts
 from ..rules.lookup import rules_of
 from ..rules.table import OPS, Composite, Op, full_name, overrides
@@ -60,7 +62,11 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     op = rules_of(function)
     if type(op) is Op:
         operands, options = op.bind(args, kwargs)
-        return apply(op, operands, _off_tape(op, options) if options else options)
+        if options:
+            if _gives_integers(op, operands, options):
+                return _call_on_constants(function, args, kwargs)
+            options = _off_tape(op, options)
+        return apply(op, operands, options)
     if kwargs.get("out", 0) is None:
         kwargs = {name: value for name, value in kwargs.items() if name != "out"}
     if isinstance(op, Composite):
@@ -76,6 +82,26 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not _has_numbers(out):
             return out
     raise _no_rule(function)
+
+
+def _gives_integers(op: Op, operands: Iterable[Any], options: dict[str, Any]) -> bool:
+    """Tell whether ``dtype=`` makes integers of floats, which have no gradient.
+
+    Raises
+    ------
+    TypeError
+        If it makes floats of complex numbers: NumPy warns, and drops their imaginary parts.
+    """
+    dtype = options.get("dtype")
+    if dtype is None or op.function is astype:
+        return False
+    dtype = np.dtype(dtype)
+    if dtype.kind == "f" and any(getattr(x, "dtype", dtype).kind == "c" for x in operands):
+        raise TypeError(
+            f"{full_name(op.function)}: dtype is {dtype}, which would drop the imaginary parts of complex numbers; "
+            "give it np.real of them"
+        )
+    return dtype.kind in "iub"
 
 
 def _off_tape(op: Op, options: dict[str, Any]) -> dict[str, Any]:

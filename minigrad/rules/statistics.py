@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .conjugates import conj
 from .reductions import axes_of
 from .table import Arguments, Draw, compose
 
@@ -89,7 +90,7 @@ def _cov(
         weighted = x * w
         lost = ddof if aweights is None else ddof * np.sum(w * np.asarray(aweights)) / count
         freedom = np.maximum(count - lost, 0)
-    return np.squeeze(np.matmul(x, np.transpose(weighted)) / freedom)
+    return np.squeeze(np.matmul(x, np.transpose(conj(weighted))) / freedom)
 
 
 def _weights(n: int, fweights: Any, aweights: Any) -> Any:

@@ -153,7 +153,8 @@ class Op:
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
         """Split a call into operands and options, by NumPy's signature where it says more than the positions."""
         if self.own_bind is not None:
-            return self.own_bind(*args, **kwargs)
+            bound: Arguments = called(self.own_bind, self.function, args, kwargs)
+            return bound
         names = self.positional_options.get(len(args))
         if names is not None:
             if not names and (not kwargs or self.options.issuperset(kwargs)):
@@ -185,6 +186,19 @@ class Op:
 
     def __repr__(self) -> str:
         return f"Op({self.name})"
+
+
+def called(
+    f: Callable[..., Any], function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Call f in the place of a function; refuse arguments that f does not take in that function's name."""
+    try:
+        return f(*args, **kwargs)
+    except TypeError as error:
+        if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+            raise
+        reason = str(error).partition("()")[2].strip()
+    raise refused(function, f"for this call: {reason}", inspect.signature(f).parameters)
 
 
 def refused(function: Callable[..., Any], what: str, known: Iterable[str]) -> TypeError:
@@ -253,13 +267,7 @@ class Composite:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Make the calls; an option that they do not know is refused by name."""
-        try:
-            return self.forward(*args, **kwargs)
-        except TypeError as error:
-            if error.__traceback__ is None or error.__traceback__.tb_next is not None:
-                raise
-            reason = str(error).partition("()")[2].strip()
-        raise refused(self.function, f"for this call: {reason}", inspect.signature(self.forward).parameters)
+        return called(self.forward, self.function, args, kwargs)
 
     def __repr__(self) -> str:
         return f"Composite({self.name})"
