@@ -55,6 +55,13 @@ def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS
     return record(op, args, parents, options, op.forward(*args, **options) if options else op.forward(*args))
 
 
+def unary(op: Any, x: Any) -> Any:
+    """Do as `apply` does for one operand, a tensor."""
+    data = x.data
+    parent = (x._call or x) if x.requires_grad else None
+    return record(op, (data,), (parent,), NO_OPTIONS, op.forward(data))
+
+
 def binary(op: Any, x: Any, y: Any) -> Any:
     """Do as `apply` does for a binary operator: the loop of `unwrap`, unrolled.
 

@@ -13,7 +13,7 @@ from ..rules.lookup import rules_of
 from ..rules.table import OPS, Composite, Op, full_name, overrides
 from ..rules.ufunc_methods import METHODS
 from .arrays import ARRAYS, ForeignError, foreign, is_foreign, refuse_foreign
-from .calls import any_requires_grad, apply, bare, constants
+from .calls import any_requires_grad, apply, bare, binary, constants, unary
 from .leaving import EXPLICITLY, held_by_others, rebinds
 from .recording import TapeError, recording
 from .watch import wrote
@@ -31,7 +31,12 @@ class Dispatched:
         if method == "__call__":
             op = None if kwargs else OPS.get(ufunc)
             try:
-                return apply(op, inputs) if type(op) is Op else call(ufunc, inputs, kwargs)
+                if type(op) is not Op:
+                    return call(ufunc, inputs, kwargs)
+                if len(inputs) == 1:
+                    return unary(op, *inputs)
+                out = binary(op, *inputs) if len(inputs) == 2 else NotImplemented
+                return apply(op, inputs) if out is NotImplemented else out
             except ForeignError:
                 if any(hasattr(type(x), "__array_ufunc__") for x in inputs if is_foreign(x)):
                     return NotImplemented  # so that NumPy asks the other

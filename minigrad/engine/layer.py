@@ -11,7 +11,7 @@ import numpy as np
 from ..rules.table import Arguments, Draw
 from .arguments import BARE, array_of, explained, names_itself
 from .arrays import ARRAY_LIKE, ARRAYS, STAND_INS, as_array, refuse_foreign
-from .calls import record, refuse_tensors, unwrap
+from .calls import REAL, record, refuse_tensors, unwrap
 from .recording import TapeError
 from .tensor import Tensor
 
@@ -51,7 +51,7 @@ class Layer:
             refuse_tensors(self, options)
         try:
             returned = self.forward(*args, **options)
-            if self.checked is not None and getattr(returned[0], "dtype", np.dtype(float)).kind != "f":
+            if self.checked is not None and getattr(returned[0], "dtype", REAL).kind != "f":
                 returned = self.checked(*args, **options)
         except BARE as error:
             told = explained(error, self.name, [(f"input {i}", x) for i, x in enumerate(args)])
@@ -68,14 +68,15 @@ class Layer:
                 f"{self.name}: the forward returned a {type(out).__name__} as its output; expected an array, as by "
                 "np.stack or np.concatenate"
             )
-        if Tensor not in map(type, operands):
-            return out
-        return record(self, args, parents, options, out)
+        for x in operands:
+            if type(x) is Tensor:
+                return record(self, args, parents, options, out)
+        return out
 
     def gradients(
         self, g: Any, out: Any, operands: Sequence[Any], options: dict[str, Any], needs: Sequence[Any]
     ) -> list[Any]:
-        """Return the gradient of each input, of its shape and dtype; anything where ``needs`` is false.
+        """Return the gradient of each input, of its shape and dtype; anything where ``needs`` is None.
 
         Raises
         ------
@@ -83,14 +84,15 @@ class Layer:
             If the backward misses a gradient, or returns one of another shape than its input's.
         """
         cache = options["cache"] if type(out) is not Tensor else self.cache_on_tape(operands, options, out)
-        given = (
-            self.backward(g, cache, list(map(bool, needs))) if self.takes_needs else self.backward(g, cache)
-        )
+        if self.takes_needs:
+            given = self.backward(g, cache, [need is not None for need in needs])
+        else:
+            given = self.backward(g, cache)
         found = list(given) if isinstance(given, (tuple, list)) else [given]
         if len(found) != len(needs):
             found = found[: len(needs)] + [None] * (len(needs) - len(found))
         for i, x in enumerate(operands):
-            if needs[i]:
+            if needs[i] is not None:
                 dx = found[i]
                 if type(dx) is not np.ndarray or dx.shape != x.shape or dx.dtype is not x.dtype:
                     found[i] = self.fitted(dx, i, x)

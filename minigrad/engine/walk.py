@@ -29,10 +29,7 @@ def ancestors(call: Call, targets: Collection[int] = ()) -> tuple[dict[int, Call
     waiting = [call]
     others = False  # whether there are parents that no target is behind
     while waiting:
-        number, _, _, parents, _, _ = waiting.pop()
-        if number in differentiated and number not in targets:
-            others = True
-        for parent in parents:
+        for parent in waiting.pop()[3]:
             if type(parent) is tuple:
                 number = parent[0]
                 if number in found or number in targets:
@@ -44,7 +41,7 @@ def ancestors(call: Call, targets: Collection[int] = ()) -> tuple[dict[int, Call
                     others = True
             elif parent is not None:
                 others = True
-    if not (others and targets):
+    if not targets or (not others and differentiated.isdisjoint(found)):
         return found, False
     leading = set(targets)
     for number in sorted(found):
@@ -131,23 +128,24 @@ def _walk(
         if op.writes and not owns_value(gradients, number):
             gradients[number] = gradients[number].copy()
         g = gradients.pop(number)
-        keys = [
-            0 if p is None else p[0] if type(p) is tuple else -id(p) for p in parents
-        ]  # 0: needs no gradient
         if wanted is not None:
-            keys = [key if key in wanted else 0 for key in keys]
+            parents = [p if type(p) is tuple and p[0] in wanted else None for p in parents]
         if lift is not None:
-            operands = [x if p is None else lift(x, p) for x, p in zip(operands, parents, strict=True)]
+            operands = [x if p is None else lift(x, p) for x, p in zip(operands, call[3], strict=True)]
             out = lift(out, call)
         if anomaly is None:
-            found = op.gradients(g, out, operands, options, keys)
+            found = op.gradients(g, out, operands, options, parents)
         else:
-            found = anomaly.gradients(call, g, out, operands, keys)
-        for key, dx, parent in zip(keys, found, parents, strict=True):
-            if key == 0:
+            found = anomaly.gradients(call, g, out, operands, parents)
+        for i, parent in enumerate(parents):
+            if parent is None:
                 continue
-            if key < 0:
+            if type(parent) is tuple:
+                key = parent[0]
+            else:
+                key = -id(parent)
                 leaves[key] = parent
+            dx = found[i]
             if key not in gradients:
                 gradients[key] = dx
                 continue

@@ -63,7 +63,7 @@ class Anomaly(Recording):
         had_nan = _has_nan(g)
         found = op.gradients(g, out, operands, options, needs)
         for i, dx in enumerate(found):
-            if not had_nan and needs[i] and _has_nan(dx):
+            if not had_nan and needs[i] is not None and _has_nan(dx):
                 raise FloatingPointError(
                     f"{op.name}: its backward rule made a NaN, in the gradient of operand {i}"
                 )

@@ -73,9 +73,10 @@ def gradient_norms(result: Tensor, calls: Sequence[Call]) -> dict[int, float]:
         number, op, operands, parents, options, out = call
         g = waiting.pop(number)
         norms[number] = _norm(g)
-        keys = [0 if p is None else p[0] if type(p) is tuple else -id(p) for p in parents]
-        for key, dx in zip(keys, op.gradients(g.copy(), out, operands, options, keys), strict=True):
-            if key:
+        found = op.gradients(g.copy(), out, operands, options, parents)
+        for parent, dx in zip(parents, found, strict=True):
+            if parent is not None:
+                key = parent[0] if type(parent) is tuple else -id(parent)
                 waiting[key] = waiting[key] + dx if key in waiting else dx
     return norms | {key: _norm(g) for key, g in waiting.items()}
 

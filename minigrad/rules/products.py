@@ -33,8 +33,8 @@ def _matmul_left(g: Any, out: Any, x1: Any, x2: Any) -> Any:
     if x2.ndim == 1:
         return np.expand_dims(g, -1) * x2
     if x1.ndim == 1:
-        return (np.expand_dims(g, -2) @ np.swapaxes(x2, -1, -2))[..., 0, :]
-    return _dense(g) @ np.swapaxes(x2, -1, -2)
+        return (np.expand_dims(g, -2) @ x2.mT)[..., 0, :]
+    return _dense(g) @ x2.mT
 
 
 def _matmul_right(g: Any, out: Any, x1: Any, x2: Any) -> Any:
@@ -42,11 +42,11 @@ def _matmul_right(g: Any, out: Any, x1: Any, x2: Any) -> Any:
     if x1.ndim == 1:
         return x1 * g if x2.ndim == 1 else np.expand_dims(x1, -1) * np.expand_dims(g, -2)
     if x2.ndim == 1:
-        return (np.swapaxes(x1, -1, -2) @ np.expand_dims(g, -1))[..., 0]
+        return (x1.mT @ np.expand_dims(g, -1))[..., 0]
     if x1.ndim > 2 and x2.ndim == 2:
         rows = math.prod(x1.shape[:-1])
         x1, g = np.reshape(x1, (rows, x1.shape[-1])), np.reshape(g, (rows, g.shape[-1]))
-    return np.swapaxes(x1, -1, -2) @ _dense(g)
+    return x1.mT @ _dense(g)
 
 
 MATMUL = declare(np.matmul, _matmul_left, _matmul_right, inputs=_matmul_inputs)

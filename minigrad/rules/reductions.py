@@ -20,7 +20,12 @@ from .table import OPS, Arguments, Draw, any_true, compose, declare, dispatched,
 
 def keep(g: Any, axis: Any, keepdims: bool) -> Any:
     """Restore the reduced axes of g, with length 1."""
-    return g if keepdims or axis is None else np.expand_dims(g, axis)
+    if keepdims or axis is None:
+        return g
+    if type(axis) is not int:
+        return np.expand_dims(g, axis)
+    axis %= g.ndim + 1
+    return g.reshape((*g.shape[:axis], 1, *g.shape[axis:]))
 
 
 def axes_of(a: Any, axis: Any) -> tuple[int, ...]:
@@ -199,7 +204,7 @@ declare(np.std, std, inputs=spread_inputs, memory="new")
 def to_ties(share: Any, hit: Any) -> Any:
     """Return the share of each tie where it is hit, and 0 elsewhere, were it infinite."""
     infinite = np.isinf(share)
-    return np.where(hit, share, 0 * np.where(infinite, 0, share)) if infinite.any() else share * hit
+    return np.where(hit, share, 0 * np.where(infinite, 0, share)) if any_true(infinite) else share * hit
 
 
 declare(
@@ -223,11 +228,13 @@ def extremum(
     hit = np.equal(a, out)
     if where is not True:
         hit = np.logical_and(hit, where)
-    ties = np.sum(hit, axis=axis, keepdims=True)
+    ties = np.add.reduce(hit, axis=axis, keepdims=True)
     if initial is not None:
         ties = ties + np.equal(out, initial)
-    share = keep(g, axis, keepdims) / np.where(ties, ties, np.nan)
-    return to_ties(share.astype(g.dtype), hit)
+    share = keep(g, axis, keepdims)
+    if any_true(np.not_equal(ties, 1)):
+        share = (share / np.where(ties, ties, np.nan)).astype(g.dtype)
+    return to_ties(share, hit)
 
 
 declare(np.max, extremum, forward=reduces(np.maximum, np.max), inputs=begun_at(-0.303, 5.0))

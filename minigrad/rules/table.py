@@ -51,8 +51,8 @@ class Op:
         for higher derivatives. What follows ``out`` is named as in NumPy.
     together
         In place of ``rules``, for a call with any number of operands, or whose gradients share work:
-        ``together(needs, g, out, *operands, **options)``, the gradients of all operands in a list. ``needs`` has an
-        entry for each, which is true where its gradient is wanted; elsewhere None may stand for it.
+        ``together(needs, g, out, *operands, **options)``, the gradients of all operands in a list. ``needs`` has a
+        bool for each, whether its gradient is wanted; elsewhere None may stand for it.
     writes
         Whether ``together`` writes into g: it is then given an array that nothing else holds.
     arity
@@ -90,31 +90,39 @@ class Op:
     def gradients(
         self, g: Any, out: Any, operands: Sequence[Any], options: dict[str, Any], needs: Sequence[Any]
     ) -> list[Any]:
-        """Return the gradient of each operand, of its shape and dtype; None where ``needs`` is false."""
+        """Return the gradient of each operand, of its shape and dtype; None where ``needs`` is None."""
         if self.together is not None:
-            found = list(self.together(needs, g, out, *operands, **options))
-        elif len(needs) == 1:
-            found = [self.rules[0](g, out, *operands, **options)]
-        else:
-            found = [
-                rule(g, out, *operands, **options) if need else None
-                for rule, need in zip(self.rules, needs, strict=True)
+            wanted = [need is not None for need in needs]
+            found = list(self.together(wanted, g, out, *operands, **options))
+            return [
+                self.fitted(dx, x) if need else None
+                for dx, x, need in zip(found, operands, wanted, strict=True)
             ]
-        for i, need in enumerate(needs):
-            if need:
-                dx, x = found[i], operands[i]
-                if dx.shape != x.shape:
-                    dx = found[i] = fitted(dx, x.shape)
-                if dx.dtype is not x.dtype and dx.dtype != x.dtype:
-                    if dx.dtype.kind == "c" and x.dtype.kind != "c":
-                        dx = np.real(dx)  # of a complex gradient, a real operand has the real part
-                    if dx.dtype.kind not in "fciub":
-                        raise TypeError(
-                            f"{self.name}: no gradient of operands of dtype {dx.dtype}; give plain numbers, as by "
-                            "x.astype(float)"
-                        )
-                    found[i] = dx.astype(x.dtype, casting="same_kind")
+        found = []
+        for i, x in enumerate(operands):
+            if needs[i] is None:
+                found.append(None)
+                continue
+            rule = self.rules[i]
+            dx = rule(g, out, *operands, **options) if options else rule(g, out, *operands)
+            if dx.dtype is not x.dtype or dx.shape != x.shape:
+                dx = self.fitted(dx, x)
+            found.append(dx)
         return found
+
+    def fitted(self, dx: Any, x: Any) -> Any:
+        """Return the gradient of an operand x in its shape and dtype."""
+        if dx.shape != x.shape:
+            dx = fitted(dx, x.shape)
+        if dx.dtype == x.dtype:
+            return dx
+        if dx.dtype.kind == "c" and x.dtype.kind != "c":
+            dx = np.real(dx)  # of a complex gradient, a real operand has the real part
+        if dx.dtype.kind not in "fciub":
+            raise TypeError(
+                f"{self.name}: no gradient of operands of dtype {dx.dtype}; give plain numbers, as by x.astype(float)"
+            )
+        return dx.astype(x.dtype, casting="same_kind")
 
     @cached_property
     def complex_numbers(self) -> bool:
@@ -230,7 +238,11 @@ def full_name(function: Any) -> str:
 
 def fitted(g: Any, shape: tuple[int, ...]) -> Any:
     """Sum g over the axes along which an operand of this shape was broadcast, or spread it over the shape."""
+    if not g.ndim:
+        return spread(g, shape)
     lead = g.ndim - len(shape)
+    if lead > 0 and g.shape[lead:] == shape:
+        return g.sum(axis=0 if lead == 1 else tuple(range(lead)))
     axes = tuple([i for i in range(g.ndim) if i < lead or (shape[i - lead] == 1 and g.shape[i] != 1)])
     if axes:
         g = g.sum(axis=axes, keepdims=True)
@@ -245,8 +257,9 @@ def spread(g: Any, shape: tuple[int, ...]) -> Any:
         g = np.array(g)
     if type(g) is not np.ndarray or not g.flags.c_contiguous:
         return np.broadcast_to(g, shape)
-    lead = (0,) * (len(shape) - g.ndim)
-    strides = (*lead, *[0 if n == 1 else step for n, step in zip(g.shape, g.strides, strict=True)])
+    strides = (0,) * (len(shape) - g.ndim)
+    if g.ndim:
+        strides += tuple([0 if n == 1 else step for n, step in zip(g.shape, g.strides, strict=True)])
     view: Any = np.ndarray(shape, g.dtype, g, 0, strides)
     view.flags.writeable = False
     return view
@@ -321,9 +334,13 @@ def overrides(kind: type) -> bool:
     return getattr(kind, "__array_function__", default) is not default
 
 
+PLAIN = {np.ndarray, np.float64, np.float32, int, float, bool, str, slice, type(None)}
+"""Types, among others, that override none of NumPy's functions."""
+
+
 def is_plain(x: Any) -> bool:
     """Tell whether NumPy computes with x by itself: it is no tensor, and no stand-in for an array."""
-    return not overrides(type(x))
+    return type(x) in PLAIN or not overrides(type(x))
 
 
 def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -332,6 +349,8 @@ def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def dispatcher(*args: Any, **kwargs: Any) -> Any:
         for arg in args:
+            if type(arg) in PLAIN:
+                continue
             for x in arg if type(arg) is tuple else (arg,):  # an index may be several
                 if not is_plain(x):
                     return x.__array_function__(dispatcher, (type(x),), args, kwargs)
@@ -358,4 +377,4 @@ def whole(**known: Any) -> Callable[[Rule], Rule]:
 @dispatched
 def any_true(mask: Any) -> Any:
     """Tell whether a mask has true entries; always true during tracing, where it may have."""
-    return np.any(mask)
+    return np.count_nonzero(mask) > 0
