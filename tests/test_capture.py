@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import gc
+import math
 import sys
 import weakref
 from functools import partial
@@ -182,7 +183,11 @@ def test_many_writes_in_a_row_take_no_longer_each():
     [
         (lambda x: np.eye(2)[np.argmax(x, axis=1)], r"np\.take"),
         (lambda x: np.array([x.mean(), x.sum()]), r"np\.stack"),
-        (lambda x: np.full(3, x.sum()), r"np\.zeros"),
+        (lambda x: np.full(3, x.sum()), r"write np\.broadcast_to"),
+        (lambda x: np.full(3, x.sum(), x.dtype), r"write np\.broadcast_to"),
+        (lambda x: mg.grad(lambda x: float(f"{x.sum():.3f}") * x[0, 0])(x), "format it outside"),
+        (lambda x: math.exp(x.sum()), r"np\.exp\(x\) in place of math\.exp"),
+        (lambda x: np.r_[x[0], 1.0], r"np\.concatenate"),
         (lambda x: np.zeros(2).__setitem__(0, x.sum()), "keep the array"),
         (lambda x: f"{x.sum():.3f}", "format it outside"),
         (lambda x: np.add.at(np.zeros(2), [0, 1], x[0]), "np.zeros_like"),

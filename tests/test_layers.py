@@ -472,6 +472,15 @@ def test_losses_of_float16_count_beyond_its_range(loss, shape, compiled):
     np.testing.assert_allclose(dx.astype(float), expected, rtol=1e-3, atol=6e-8)
 
 
+def test_a_backward_may_return_a_list():
+    product = mg.layer(lambda x, y: (x * y, (x, y)), lambda dout, cache: [dout * cache[1], dout * cache[0]])
+    for enrolled in (False, True):
+        product.tested = enrolled
+        t, u = (mg.tensor(np.array(x), requires_grad=True) for x in ([1.0, 2.0], [3.0, 4.0]))
+        product(t, u).backward(np.ones(2))
+        np.testing.assert_array_equal([t.grad, u.grad], [[3, 4], [1, 2]])
+
+
 def test_a_forward_that_returns_a_list_is_refused():
     def halves(x: "Array") -> object:  # noqa: F821  # read by its text
         return [x[:1], x[1:]], None

@@ -45,6 +45,32 @@ def test_float16_counts_beyond_its_range(f, x, expected, compiled):
     np.testing.assert_allclose(g.astype(float), np.broadcast_to(expected, x.shape), rtol=3e-2, atol=1e-7)
 
 
+SQUARES = [
+    np.std,
+    lambda x: np.std(x, ddof=1, where=x != 50),
+    lambda x: np.std(x.reshape(2, 2), axis=1, keepdims=True),
+    np.nanstd,
+    np.linalg.norm,
+    lambda x: np.linalg.norm(x, 3),
+    lambda x: np.linalg.norm(x.reshape(2, 2), axis=0),
+    lambda x: np.linalg.norm(x.reshape(2, 2)),
+    np.linalg.vector_norm,
+]
+
+
+@pytest.mark.parametrize("f", SQUARES)
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.filterwarnings("ignore:overflow")
+@given(st.permutations([300.0, -200.0, 100.0, 50.0]), st.sampled_from([1.0, 2**-8, 2**-16, 2**7]))
+def test_float16_whose_squares_overflow(f, compiled, entries, scale):
+    """NumPy's value is inf, and it warns; the gradient is that of the number that it would have been."""
+    x = np.array(entries) * scale
+    gradient = mg.grad(lambda x: np.sum(f(x)))
+    g = (mg.jit(gradient) if compiled else gradient)(x.astype(np.float16))
+    assert g.dtype == np.float16
+    np.testing.assert_allclose(g.astype(float), gradient(x), rtol=2e-2, atol=1e-3)
+
+
 # -- narrow and unsigned integers ------------------------------------------------------------------------------------
 
 

@@ -94,7 +94,7 @@ def test_a_broken_rule_is_caught(op, data):
         def wrong(g, out, operands, options, needs, i=i):
             found = right(g, out, operands, options, needs)
             return [
-                x + 1e-4 if j == i and need else x
+                x + 1e-4 if j == i and need is not None else x
                 for j, (x, need) in enumerate(zip(found, needs, strict=True))
             ]
 

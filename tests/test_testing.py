@@ -303,6 +303,24 @@ def test_inputs_that_are_none_are_refused():
         layers_inputs(mg.layer(scale_forward, scale_backward))
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"min_side": "a"}, r"min_side is of type str \('a'\); expected an int >= 0"),
+        ({"min_side": None}, "min_side is None"),
+        ({"max_side": -1}, "max_side is .*-1.* expected an int >= 0"),
+        ({"min_side": 5}, "min_side 5, max_side 4"),
+        ({"dtype": "S1"}, "dtype is .S1.; expected one of floats"),
+        ({"dtype": int}, "dtype is <class 'int'>; expected one of floats"),
+        ({"kinks": "a"}, "kinks has 'a'; expected numbers"),
+        ({"low": None}, "low has None; expected numbers"),
+    ],
+)
+def test_options_that_are_none_are_refused_when_the_strategy_is_made(options, message):
+    with pytest.raises((TypeError, ValueError), match=f"^arrays_for: {message}"):
+        arrays_for("n", **options)
+
+
 @pytest.mark.parametrize("shape", [3, None, ["n d"], ("n", "d")])
 def test_a_shape_that_is_no_text(shape):
     with pytest.raises(

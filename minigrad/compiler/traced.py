@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from sys import getrefcount
@@ -13,7 +14,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..engine.arrays import stands_in
 from ..engine.dispatch import fit_in_place
-from ..engine.leaving import OBJECT_HELD_BY_A_NAME, held_by_others, is_stored, rebinds
+from ..engine.leaving import OBJECT_HELD_BY_A_NAME, asked_by, held_by_others, is_stored, rebinds
 from ..engine.recording import recording
 from ..engine.tensor import Tensor
 from ..rules.facts import METHODS, facts
@@ -61,11 +62,11 @@ def _augmented(ufunc: Any) -> Callable[[Traced, Any], Any]:
 NOT_READ_AGAIN = object()
 """The index of a view that is not of the form base[index], or has a computed index."""
 BRANCH = "choose by np.where(condition, a, b), or give what decides as a Python number, an option of the call"
-NUMBER = "keep the array: NumPy computes with it as with a number"
+NUMBER = "keep the array: NumPy computes with it as with a number, np.exp(x) in place of math.exp(x)"
 ARRAY = (
     "keep the array, and call NumPy's functions on it: np.stack([…]) for np.array([…]), np.take(table, i, axis=0) for "
     "table[i], y[:, None] == np.arange(C) for a one-hot matrix, np.zeros_like(x) for an array to write into, "
-    "x + np.zeros(shape) for np.full"
+    "np.concatenate for np.r_"
 )
 FILLED = (
     "fill an array made of the arguments, np.zeros_like(x) or np.zeros(shape) + 0 * x[0], or join by np.stack"
@@ -192,10 +193,16 @@ class Traced(NDArrayOperatorsMixin):
         "an index, or range()", "index by the array, or give the number as an option of the call"
     )
     __format__ = _refuse("a formatted string", FORMATTED)
-    __array__ = _refuse("np.asarray(), or a plain array that is to hold it,", ARRAY)
     __contains__ = _refuse("in", BRANCH)
     item = _refuse("item()", NUMBER)
     tolist = _refuse("tolist()", NUMBER)
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        known = asked_by(sys._getframe(1))[2]
+        raise JitError(
+            f"{user_line()}: np.asarray(), or a plain array that is to hold it, needs the values of an array of shape "
+            f"{self.shape}, which the compiled function has not yet; {f'write {known}' if known else ARRAY}"
+        )
 
     # -- augmented assignment: of an array, in place; of a number, which NumPy cannot change, a new one -----------
 

@@ -19,6 +19,7 @@ class JitError(TypeError):
 
 OURS = os.path.dirname(os.path.dirname(__file__))
 NUMPY = os.path.dirname(np.__file__)
+SCIPY = os.path.join(os.path.dirname(NUMPY), "scipy")
 ENGINE = (NUMPY, *(os.path.join(OURS, name) for name in ("compiler", "engine", "rules")))
 """Code whose variable names are not used for values: minigrad's own but the layers', and NumPy's."""
 
@@ -33,7 +34,7 @@ def frame_outside(folders: tuple[str, ...]) -> FrameType | None:
 
 def user_line() -> str:
     """Return the file and line of the user's code that is running."""
-    frame = frame_outside((OURS, NUMPY, deepcopy.__code__.co_filename))
+    frame = frame_outside((OURS, NUMPY, SCIPY, deepcopy.__code__.co_filename))
     return "jit" if frame is None else f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 

@@ -6,7 +6,7 @@ import dis
 import sys
 from functools import lru_cache
 from sys import getrefcount
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 import numpy as np
@@ -17,24 +17,29 @@ from ..rules.table import full_name
 from .recording import Array, TapeError
 
 EXPLICITLY = "leave the tape explicitly: t.numpy(), t.detach(), t.item()"
-JOINED = "fill a tensor instead of an array (a = mg.tensor(a); a[i] = t), join tensors by np.stack"
+JOINED = "fill a tensor instead of an array (a = mg.tensor(a); a[i] = t), join tensors by np.stack or np.concatenate"
 INSTEAD_OF_AN_ARRAY = f"{JOINED}, or {EXPLICITLY}"
 LIBRARIES = ("numpy", "scipy", "minigrad")
 
 
 def who_asks() -> tuple[str, str]:
     """Return where a tensor is being turned into an array, by which library function; and what to write instead."""
-    frame = sys._getframe(2)
-    name, instead = "", INSTEAD_OF_AN_ARRAY
+    frame, name, known = asked_by(sys._getframe(2))
+    instead = f"write {known}, or {EXPLICITLY}" if known else INSTEAD_OF_AN_ARRAY
+    return f"{name}at {frame.f_code.co_filename}:{frame.f_lineno}", instead
+
+
+def asked_by(frame: FrameType) -> tuple[FrameType, str, str]:
+    """Return the program's own frame; which library function it called, and what is known to write instead."""
+    name = known = ""
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in LIBRARIES:
         called, module = frame.f_code.co_name, frame.f_globals["__name__"]
         if module != "minigrad.engine.arguments":  # a decorator's
             name = "" if module.startswith("minigrad.compiler") else f"{module}.{called}, called "
             function = getattr(np, called, frame.f_globals.get(called))
             known = facts(function).instead if rules_of(function) is None else ""
-            instead = f"write {known}, or {EXPLICITLY}" if known else INSTEAD_OF_AN_ARRAY
         frame = frame.f_back
-    return f"{name}at {frame.f_code.co_filename}:{frame.f_lineno}", instead
+    return frame, name, known
 
 
 STORES = {"STORE_SUBSCR", "STORE_SLICE"}

@@ -190,7 +190,7 @@ class Tensor(Variable, Dispatched):
         return f"tensor({text})"
 
     def __format__(self, spec: str) -> str:
-        return format(self.data, spec) if self.ndim else format(self.data.item(), spec)
+        return format(self.data, spec)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the numbers: a leaf stays a leaf, a result becomes a constant, since a tape is not stored."""
@@ -225,8 +225,8 @@ class Tensor(Variable, Dispatched):
                 )
             if self._call is not None and differentiated and depends_on(self._call, differentiated):
                 raise TapeError(
-                    f"{kind}() of a tensor inside grad would cut it off from the tape; keep the tensor, or "
-                    f"{EXPLICITLY}"
+                    f"{kind}() of a tensor inside grad would cut it off from the tape; keep the tensor (np.exp(t) in "
+                    f"place of math.exp(t)), or {EXPLICITLY}"
                 )
         return self.data if self.ndim == 0 else self.item()
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from .conjugates import conj, real
 from .facts import state
+from .reductions import FLOAT16, keep, widened
 from .table import Arguments, Draw, compose, declare, whole
 
 
@@ -119,9 +120,14 @@ def length(x: Any, ord: Any = 2, axis: Any = None, keepdims: bool = False) -> An
 
 
 def _length(g: Any, out: Any, x: Any, ord: Any = 2, axis: Any = None, keepdims: bool = False) -> Any:
-    """The unit vector, for order 2; where the norm is 0 the subgradient 0, and at an entry 0 its own 0."""
-    if axis is not None and not keepdims:
-        g, out = np.expand_dims(g, axis), np.expand_dims(out, axis)
+    """The unit vector, for order 2; where the norm is 0 the subgradient 0, and at an entry 0 its own 0.
+
+    Of float16 in float32: its powers overflow.
+    """
+    g, out = keep(g, axis, keepdims), keep(out, axis, keepdims)
+    if x.dtype == FLOAT16:
+        x = widened(x)
+        out = length(x, ord, axis, keepdims=True)
     out = np.where(np.equal(out, 0), 1, out)
     if ord == 2:
         return g * (conj(x) / out)

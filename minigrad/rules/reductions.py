@@ -190,10 +190,16 @@ def std(
     mean: Any = None,
     correction: Any = None,
 ) -> Any:
-    """(a - mean)^* / ((n - ddof) std); at std = 0 the subgradient 0."""
-    spread = keep(np.where(np.equal(out, 0), out.dtype.type(1), out), axis, keepdims)
-    scale = _per(keep(g, axis, keepdims), _freedom(a, axis, where, ddof, correction)) / spread
-    return _chosen(scale * conj(_deviation(a, axis, where, mean)), where)
+    """(a - mean)^* / ((n - ddof) std); at std = 0 the subgradient 0. Of float16 in float32: its squares overflow."""
+    wide, freedom = widened(a), _freedom(a, axis, where, ddof, correction)
+    deviation = _deviation(wide, axis, where, mean)
+    if wide is a:
+        spread = keep(out, axis, keepdims)
+    else:
+        squares = _chosen(np.square(deviation), where)
+        spread = np.sqrt(np.sum(squares, axis=axis, keepdims=True) / freedom)
+    spread = np.where(np.equal(spread, 0), spread.dtype.type(1), spread)
+    return _chosen(_per(keep(g, axis, keepdims), freedom) / spread * conj(deviation), where)
 
 
 declare(np.var, var, inputs=spread_inputs, memory="new")

@@ -120,9 +120,7 @@ state(
     no_gradient="its roots are complex and have no order",
     instead="one Newton step from each root found: x - np.polyval(p, x) / np.polyval(np.polyder(p), x)",
 )
-state(
-    *named("polyfit"), no_gradient="a fit", instead="np.linalg.solve(A.T @ A, A.T @ y), with A = np.vander(x)"
-)
+state(*named("polyfit"), no_gradient="a fit", instead="np.linalg.lstsq(np.vander(x, deg + 1), y)[0]")
 state(*named("poly"), no_gradient="a product", instead="np.convolve of the factors [1, -root]")
 state(*named("polydiv"), no_gradient="of coefficients", instead="np.polyval of both, divided")
 state(*named("polymul"), no_gradient="of coefficients", instead="np.convolve(a, b)")

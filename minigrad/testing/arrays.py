@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ..engine.arguments import names_itself
+from ..engine.arguments import check_natural, names_itself
 from ..engine.recording import Array
 from ..layers import Layer
 from ..rules.table import Arguments, Draw
@@ -232,6 +232,11 @@ def arrays_for(
         if not isinstance(shape, str):
             raise TypeError(f'arrays_for: got {shape!r} as a shape; expected the names of its axes, as "n d"')
     axes = [shape.split() for shape in shapes]
+    if np.dtype(dtype).kind != "f":
+        raise TypeError(f"arrays_for: dtype is {dtype!r}; expected one of floats")
+    for name, x in (("low", low), ("high", high), *[("kinks", kink) for kink in kinks]):
+        if not isinstance(x, (int, float, np.number)):
+            raise TypeError(f"arrays_for: {name} has {x!r}; expected numbers")
     _check_arrays_for(axes, low, high, layouts, min_side, max_side)
 
     @st.composite
@@ -265,7 +270,9 @@ def _check_arrays_for(
     for layout in layouts:
         if layout not in LAYOUTS:
             raise ValueError(f"arrays_for: layout {layout!r} is none of {', '.join(LAYOUTS)}")
-    if not 0 <= min_side <= max_side:
+    check_natural("arrays_for", "min_side", min_side)
+    check_natural("arrays_for", "max_side", max_side)
+    if min_side > max_side:
         raise ValueError(f"arrays_for: min_side {min_side}, max_side {max_side}; expected 0 <= min <= max")
     if not high - low > 2 * SPACING:
         raise ValueError(f"arrays_for: low {low}, high {high}; expected a range of more than {2 * SPACING}")
