@@ -597,6 +597,13 @@ WRITES = {
     "iadd": lambda a, t: iadd(a, t),
     "part": lambda a, t: setitem(a, slice(None), t),
     "fill": lambda a, t: a.fill(t[0]),
+    "copyto": lambda a, t: np.copyto(a, t),
+    "put": lambda a, t: np.put(a, 0, t[0]),
+    "place": lambda a, t: np.place(a, a == 0, t),
+    "putmask": lambda a, t: np.putmask(a, a == 0, t),
+    "put_along_axis": lambda a, t: np.put_along_axis(a, np.array([0]), t[:1], 0),
+    "fill_diagonal": lambda a, t: np.fill_diagonal(a[:, None], t[0]),
+    "at": lambda a, t: np.add.at(a, [0], t[0]),
 }
 
 
@@ -608,6 +615,16 @@ def test_a_write_into_an_array_by_a_tensor_is_never_lost(write, dtype, length):
     with pytest.raises((mg.TapeError, ValueError)):
         write(a, leaf(np.ones(length, dtype)))
     np.testing.assert_array_equal(held, 0)
+
+
+def test_a_write_into_an_array_says_what_to_write():
+    t = leaf(np.ones(3))
+    for write in (np.copyto, lambda a, t: np.put(a, 0, t[0]), lambda a, t: np.add.at(a, [0], t[0])):
+        with pytest.raises(mg.TapeError, match=r"cannot be written into a plain array.* a = mg\.tensor\(a\)"):
+            write(np.zeros(3), t)
+    for filled in (lambda: np.full(3, t[0]), lambda: np.full(3, t[0], np.float32)):
+        with pytest.raises(mg.TapeError, match=r"write np\.broadcast_to\(t, shape\)"):
+            filled()
 
 
 def test_augmented_assignment_of_an_array_that_one_name_holds_is_recorded():

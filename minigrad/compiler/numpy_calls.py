@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from ..engine.arrays import STAND_INS
 from ..engine.containers import rebuilt
+from ..engine.leaving import asked_by
 from ..engine.writing import WRITERS
 from ..rules.eig import eig, eigvals
 from ..rules.elementwise import astype
@@ -218,8 +220,10 @@ def _writer(write: Callable[..., None]) -> Callable[..., None]:
 
     def call(trace: Any, into: Any, *args: Any, **kwargs: Any) -> None:
         if type(into) not in STAND_INS:
+            known = asked_by(sys._getframe(1))[2]
             raise JitError(
-                f"{user_line()}: a plain array made inside would be written to; start from np.zeros_like(x)"
+                f"{user_line()}: a plain array made inside would be written to; "
+                f"{f'write {known}' if known else 'start from np.zeros_like(x)'}"
             )
         write(into, *args, **kwargs)
 

@@ -14,7 +14,7 @@ from ..rules.table import OPS, Composite, Op, full_name, overrides
 from ..rules.ufunc_methods import METHODS
 from .arrays import ARRAYS, ForeignError, foreign, is_foreign, refuse_foreign
 from .calls import any_requires_grad, apply, bare, binary, constants, unary
-from .leaving import EXPLICITLY, held_by_others, rebinds
+from .leaving import EXPLICITLY, held_by_others, rebinds, written_to
 from .recording import TapeError, recording
 from .watch import wrote
 from .writing import WRITERS, add_at, write_into
@@ -44,6 +44,8 @@ class Dispatched:
         if recording.get() is not None and any_requires_grad(inputs, kwargs):
             if method == "at" and ufunc is np.add and isinstance(inputs[0], Dispatched):
                 return add_at(*inputs)
+            if method == "at" and type(inputs[0]) is np.ndarray:
+                raise written_to(ufunc)
             if method in METHODS and rules_of(ufunc) is not None:
                 return METHODS[method](ufunc, *inputs, **kwargs)
             raise _no_rule(ufunc, method)
@@ -86,6 +88,8 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             return constants(out, True)
         if not _has_numbers(out):
             return out
+    if facts(function).in_place and type(args[0]) is np.ndarray:
+        raise written_to(function)
     raise _no_rule(function)
 
 

@@ -89,6 +89,15 @@ def held_by_others(ufunc: Any) -> TapeError:
     )
 
 
+def written_to(function: Any) -> TapeError:
+    """Say that a function cannot write a tensor into a plain array, which it, or another that calls it, was given."""
+    known = asked_by(sys._getframe(1))[2] or "a[index] = t, with a tensor of the array, a = mg.tensor(a)"
+    return TapeError(
+        f"{full_name(function)}: a tensor that requires a gradient cannot be written into a plain array, which others "
+        f"may hold; write {known}"
+    )
+
+
 class _Items:
     """Counts the references to an item that it makes, or keeps, where the item is added to in place."""
 
