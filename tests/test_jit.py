@@ -20,6 +20,7 @@ from minigrad.compiler.jit import MAXSIZE
 from minigrad.engine.containers import map_tree
 from minigrad.layers import LAYERS
 from minigrad.rules import OPS
+from minigrad.rules.indexing import setitem
 from minigrad.testing import LAYOUTS, calls, laid_out, programs
 
 DTYPES = (np.float64, np.float32)
@@ -722,6 +723,49 @@ def test_labels_are_checked_before_anything_is_written_over():
     with pytest.raises(ValueError, match="is no label"):
         step(w, np.ones((2, 3)), np.array([0, 5]))
     np.testing.assert_array_equal(w, np.eye(3))
+
+
+INDICES = {
+    "read": lambda w, i: w[i] * 2,
+    "read by part": lambda w, i: w[i[0]] + w,
+    "taken": lambda w, i: np.take(w, i, axis=0),
+    "taken along": lambda w, i: np.take_along_axis(w, i[:, None], 0),
+    "written": lambda w, i: setitem(w * 1.0, w[0] * 3, i),
+    "learned": lambda w, i: mg.grad(lambda w: np.sum(w[i] ** 2))(w),
+    "solved": lambda w, i: np.linalg.inv(w + 0 * i[0]),
+}
+
+
+@settings(max_examples=60)
+@given(st.permutations(["v", "w"]), st.sampled_from(list(INDICES)), st.booleans())
+def test_indices_are_checked_before_anything_is_written_over(order, use, updated_first):
+    """Whichever parameter the index goes into, and whenever."""
+
+    def step(params, i):
+        new = {name: 0.9 * params[name] for name in order} if updated_first else {}
+        other = INDICES[use](params["v"], i)
+        for name in order:
+            new[name] = 0.9 * params[name] - 0.1 * params[name] ** 2
+        new["v"] = new["v"] + np.sum(other)
+        return new
+
+    compiled = mg.jit(step, donate_argnums=0)
+    make = lambda: {name: np.arange(9.0).reshape(3, 3) + 10 * np.eye(3) for name in "vw"}  # noqa: E731
+    right, wrong = np.array([0, 2, 1]), np.array([0, 1, 5])
+    wanted = step(make(), right)
+    got = compiled(make(), right)
+    for name in "vw":
+        np.testing.assert_allclose(got[name], wanted[name])
+    given = make()
+    if use == "solved":
+        given["v"][...] = 1.0
+        wrong = right
+    kept = {name: x.copy() for name, x in given.items()}
+    places = {"read by part": np.array([5, 0, 0])}
+    with pytest.raises((IndexError, np.linalg.LinAlgError)):
+        compiled(given, places.get(use, wrong))
+    for name in "vw":
+        np.testing.assert_array_equal(given[name], kept[name])
 
 
 @mg.jit

@@ -62,8 +62,9 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
         ``type(x) is np.ndarray``. `numpy.errstate` inside the function holds in the first call only: put it around
         the calls.
     donate_argnums
-        The positions of arguments whose arrays may be overwritten and reused as results. Labels are checked before
-        anything is written; any other error half-way, or Ctrl-C, can leave them partly updated.
+        The positions of arguments whose arrays may be overwritten and reused as results. Labels and indices
+        are checked, and numpy.linalg's functions called, before anything is written that they do not depend on; any
+        other error half-way, or Ctrl-C, can leave them partly updated.
 
     Returns
     -------

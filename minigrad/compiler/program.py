@@ -79,7 +79,7 @@ class Compiled:
         over = {node for node in given if isinstance(node.value, np.ndarray)}
         wanted = [node for node in found if type(node) is Node]
         nodes, results = simplify(trace.nodes, [*wanted, *writes.values()])
-        nodes = checks_first(nodes)
+        nodes = checks_first(nodes, bool(over))
         finals = dict(zip(writes, results[len(wanted) :], strict=True))
         plan = Plan(trace.inputs, nodes, results, over, finals)
         writer = SourceWriter(plan, list(zip(trace.inputs, hints, strict=True)), name_of(f))
