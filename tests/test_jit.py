@@ -793,6 +793,30 @@ def test_constants_wider_than_a_double_are_the_same_twice():
         np.testing.assert_array_equal(step(x), f(x))
 
 
+def test_arrays_on_disk_are_arrays(tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(6.0).reshape(2, 3))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    x = np.array(mapped)
+    step = mg.jit(mg.value_and_grad(lambda w, x: np.sum(np.tanh(x @ w) ** 2)))
+    want = step.function(np.ones(3), x)
+    for given in (mapped, x, mapped, mapped[:, :3], x):
+        value, gradient = step(np.ones(3), given)
+        assert value == pytest.approx(want[0])
+        assert type(gradient) is np.ndarray
+        np.testing.assert_allclose(gradient, want[1])
+    assert step.cache_info()[1:] == (1, MAXSIZE, 1)
+    assert type(mg.jit(lambda x: x)(mapped)) is np.ndarray
+    scale = mg.jit(lambda x: x * 2, donate_argnums=0)
+    with pytest.raises(ValueError, match="read-only"):
+        scale(mapped)
+    written = np.load(tmp_path / "x.npy", mmap_mode="r+")
+    for overlapping in (written, written.view(np.ndarray)):
+        with pytest.raises(ValueError, match="shares its memory"):
+            mg.jit(lambda x, y: x * 2 + y, donate_argnums=0)(written, overlapping[:])
+    with pytest.raises(TypeError, match="an argument is a matrix"):
+        scale(np.zeros((1, 2)).view(np.matrix))
+
+
 def test_an_array_that_overlaps_itself_is_not_written_over():
     step = mg.jit(lambda a, b: a + b, donate_argnums=0)
     b = np.array([[1.0, 2], [3, 4]])

@@ -52,7 +52,11 @@ def flatten(items: Iterable[Any], leaves: list[Any], key: list[Any]) -> None:
             leaves.append(x)
             key.append(kind)
         elif isinstance(x, np.ndarray):
-            raise TypeError(f"jit: an argument is a {kind.__name__}; expected a plain array: np.asarray(…)")
+            if kind is not np.memmap:
+                raise TypeError(
+                    f"jit: an argument is a {kind.__name__}; expected a plain array: np.asarray(…)"
+                )
+            flatten((x.view(np.ndarray),), leaves, key)
         else:
             key.append(option(x))
 
@@ -135,6 +139,7 @@ class ReaderSource:
 
     def read(self, name: str, x: Any) -> None:
         """Emit the comparison of an argument."""
+        x = x.view(np.ndarray) if type(x) is np.memmap else x
         kind = type(x)
         if kind is np.ndarray:
             self.require(

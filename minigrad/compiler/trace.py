@@ -190,7 +190,7 @@ def same(x: Any, recorded: Any) -> bool:
 def unwritable(value: Any) -> Any:
     """Return a read-only view of an array: a write into it would not be recorded."""
     if isinstance(value, np.ndarray):
-        value = value.view()
+        value = value.view(np.ndarray)
         value.flags.writeable = False
     return value
 
