@@ -799,8 +799,8 @@ def test_arrays_on_disk_are_arrays(tmp_path):
     x = np.array(mapped)
     step = mg.jit(mg.value_and_grad(lambda w, x: np.sum(np.tanh(x @ w) ** 2)))
     want = step.function(np.ones(3), x)
-    for given in (mapped, x, mapped, mapped[:, :3], x):
-        value, gradient = step(np.ones(3), given)
+    for data in (mapped, x, mapped, mapped[:, :3], x):
+        value, gradient = step(np.ones(3), data)
         assert value == pytest.approx(want[0])
         assert type(gradient) is np.ndarray
         np.testing.assert_allclose(gradient, want[1])
