@@ -109,6 +109,61 @@ def test_a_write_through_a_view_is_numpys_or_an_error(differentiate):
             np.testing.assert_allclose(got, differences(f, X), rtol=1e-6, atol=1e-6)
 
 
+def _fill(a, v, x):
+    a[...] = 3.0
+
+
+def _fill_view(a, v, x):
+    v[...] = 3.0
+
+
+def _shift(a, v, x):
+    a += 1.0
+
+
+def _shift_view(a, v, x):
+    v += 1.0
+
+
+def _add(a, v, x):
+    a += x
+    return a
+
+
+def _set(a, v, x):
+    a[0] = x[0]
+
+
+def _copied(a, v, x):
+    np.copyto(a, x)
+
+
+def test_views_of_an_array_made_inside_that_is_written_to():
+    """Compiled, a view of a constant is read as it is then, or refused."""
+    answers = set()
+    for view, write, before in product(
+        VIEWS, [_fill, _fill_view, _shift, _shift_view, _add, _set, _copied], [False, True]
+    ):
+
+        def f(x, view=view, write=write, before=before):
+            a = np.ones((2, 3))
+            v = VIEWS[view](a)
+            total = np.sum(v) * x[0, 0] if before else 0.0
+            total = total + np.sum(v * x[0, 0]) if before else total
+            a = write(a, v, x)
+            return total + np.sum(v * x[0, 1]) + (0.0 if a is None else np.sum(a * x))
+
+        step = mg.jit(f)
+        try:
+            got = [step(X), step(X + 1)]
+        except mg.JitError:
+            answers.add("refused")
+        else:
+            answers.add("numpy's")
+            np.testing.assert_allclose(got, [f(X), f(X + 1)])
+    assert answers == {"refused", "numpy's"}
+
+
 @DIFFERENTIATIONS
 def test_rows_changed_in_a_loop(differentiate):
     """`for row in t: row -= …` would change no tensor but the row's own."""

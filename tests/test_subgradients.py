@@ -160,6 +160,15 @@ def test_sigmoid_of_complex_numbers():
         np.testing.assert_array_equal(mg.sigmoid(np.array([800 + 1j, -800 + 1j])), [1, 0])
 
 
+def test_an_infinite_gradient_of_what_is_not_chosen():
+    """`np.where` selects; a derivative of 0 times it is NaN, and not a number that would be wrong."""
+    x, infinite = np.array([-1.0, 4.0]), np.full(2, np.inf)
+    np.testing.assert_array_equal(mg.vjp(lambda x: np.where(x > 0, x, 0), x)[1](infinite)[0], [0, np.inf])
+    with np.errstate(invalid="ignore"):
+        for f in (mg.relu, lambda x: np.maximum(x, 0), lambda x: np.clip(x, 0, 5)):
+            np.testing.assert_array_equal(mg.vjp(f, x)[1](infinite)[0], [np.nan, np.inf])
+
+
 def test_a_nan_beside_an_infinite_gradient_stays_one():
     shares, hits = np.array([[np.inf], [np.nan]]), np.array([[True, False], [False, True]])
     np.testing.assert_array_equal(to_ties(shares, hits), [[np.inf, 0], [np.nan, np.nan]])
