@@ -9,6 +9,7 @@ import pytest
 from derivatives import curvature, differentiated, flat, parts
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import fft, linalg, signal, stats
 from scipy import special as sp
 
 import minigrad as mg
@@ -250,6 +251,7 @@ def test_scipy_is_imported_by_no_one_else_and_the_rules_when_they_are_needed():
 import sys
 import minigrad as mg
 assert not [name for name in sys.modules if name.startswith("scipy")]
+from scipy import fft, linalg, signal, stats
 from scipy import special as sp
 t = mg.tensor([0.5], requires_grad=True)
 t * t, sp.erf(t.detach()), mg.jit(sp.erf)(t.data)
@@ -295,3 +297,19 @@ def test_compiled_an_integer_beside_an_array_stays_one():
     """SciPy's polynomials compute otherwise for a float."""
     x = np.linspace(-0.9, 0.9, 7)
     np.testing.assert_array_equal(mg.jit(lambda x: sp.eval_legendre(9, x))(x), sp.eval_legendre(9, x))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t: linalg.solve_triangular(t, np.ones(2)),
+        lambda t: linalg.expm(t),
+        lambda t: fft.fft(t),
+        lambda t: stats.norm.logpdf(t),
+        lambda t: signal.convolve(t, t),
+    ],
+)
+def test_functions_of_scipys_other_modules_say_what_to_write(call):
+    for f in (mg.grad(lambda t: np.sum(np.abs(call(t)))), mg.jit(call)):
+        with pytest.raises(TypeError, match=r"write it with NumPy's functions \(np\.linalg, np\.fft"):
+            f(np.eye(2))

@@ -19,6 +19,8 @@ from .recording import Array, TapeError
 EXPLICITLY = "leave the tape explicitly: t.numpy(), t.detach(), t.item()"
 JOINED = "fill a tensor instead of an array (a = mg.tensor(a); a[i] = t), join tensors by np.stack or np.concatenate"
 INSTEAD_OF_AN_ARRAY = f"{JOINED}, or {EXPLICITLY}"
+OF_SCIPY = "it with NumPy's functions (np.linalg, np.fft, np.convolve)"
+"""What to write instead of a function of SciPy's of which nothing else is known."""
 LIBRARIES = ("numpy", "scipy", "minigrad")
 
 
@@ -39,7 +41,7 @@ def asked_by(frame: FrameType) -> tuple[FrameType, str, str]:
             function = getattr(np, called, frame.f_globals.get(called))
             known = facts(function).instead if rules_of(function) is None else ""
         frame = frame.f_back
-    return frame, name, known
+    return frame, name, known or (OF_SCIPY if name.startswith("scipy.") else "")
 
 
 STORES = {"STORE_SUBSCR", "STORE_SLICE"}
