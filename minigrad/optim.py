@@ -94,8 +94,8 @@ class UpdateRule:
         _check_step(self.__name__, w, dw)
         settings = {name: config.get(name, default) for name, default in self.settings.items()}
         for name, value in settings.items():
-            _check_setting(self.__name__, name, value)
-        _check_keys(self.__name__, config, known={*self.settings, *self.state})
+            check_setting(self.__name__, name, value)
+        check_keys(self.__name__, config, known={*self.settings, *self.state})
         state = {name: _state(self.__name__, name, config, w) for name in self.state}
         # Python floats: they never widen float32.
         step, state = self.step(w, dw, state, {name: float(value) for name, value in settings.items()})
@@ -136,10 +136,10 @@ class UpdateRule:
         TypeError, ValueError
             When a setting is unknown or out of its range, or a gradient's shape is not its parameter's.
         """
-        _check_keys(self.__name__, settings, known=set(self.settings))
+        check_keys(self.__name__, settings, known=set(self.settings))
         for name, value in settings.items():
             if not hasattr(value, "dtype"):
-                _check_setting(self.__name__, name, value)
+                check_setting(self.__name__, name, value)
         settings = self.settings | settings
         if not isinstance(state, dict) or any(name not in state for name in self.state):
             raise TypeError(
@@ -380,7 +380,7 @@ def _check_step(rule: str, w: NDArray[Any], dw: NDArray[Any]) -> None:
         )
 
 
-def _check_setting(rule: str, name: str, value: object) -> None:
+def check_setting(rule: str, name: str, value: object) -> None:
     """Refuse a setting that is no finite number >= 0; what weighs an average is below 1."""
     if isinstance(value, bool) or not isinstance(value, float | int | np.floating | np.integer):
         raise TypeError(f"{rule}: {name} must be a number, got {value!r}")
@@ -390,7 +390,7 @@ def _check_setting(rule: str, name: str, value: object) -> None:
         raise ValueError(f"{rule}: {name} must be in [0, 1), got {value!r}")
 
 
-def _check_keys(rule: str, config: Config, known: set[str]) -> None:
+def check_keys(rule: str, config: Config, known: set[str]) -> None:
     if unknown := config.keys() - known:
         raise ValueError(
             f"{rule}: the rule does not know {sorted(unknown)} in its config; it knows {sorted(known)}"

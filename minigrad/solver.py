@@ -21,6 +21,7 @@ from .training.arguments import (
     check_config,
     check_data,
     check_examples,
+    check_gradients,
     check_model,
     check_options,
     check_positive_int,
@@ -35,7 +36,7 @@ from .training.measure import Metric, accuracy, measured
 from .training.model import Model, loss_and_gradients
 from .training.progress import progress_bar
 from .training.schedules import Schedule
-from .training.updates import decay, follow, learning_rate, update
+from .training.updates import decay, follow, learning_rate, updating
 from .training.weights import Weights
 
 __all__ = ["Metric", "Model", "Solver"]
@@ -57,7 +58,7 @@ class Solver:
     update_rule : str or callable
         The name of a rule in `minigrad.optim`, or a function ``rule(w, dw, config) -> (w, config)``.
     optim_config : dict, optional
-        The rule's settings, such as ``{"learning_rate": 1e-3}``; each parameter gets a copy.
+        The rule's settings, such as ``{"learning_rate": 1e-3}``; a function gets a copy for each parameter.
     lr_decay : float
         Every learning rate is multiplied by this at the end of each epoch.
     batch_size : int
@@ -192,8 +193,8 @@ class Solver:
         if sample_weights is not None:
             check_weights(sample_weights, len(data["X_train"]))
             check_takes_weights(model)
-        self.update_rule = optim.find_rule(update_rule)
-        check_config(self.update_rule, optim_config, model.params)
+        rule = optim.find_rule(update_rule)
+        check_config(rule, optim_config, model.params)
 
         self.model = model
         self._data = {name: np.asarray(data[name]) for name in _DATA if name in data}
@@ -201,7 +202,6 @@ class Solver:
         self.X_train, self.y_train = self._data.get("X_train"), self._data.get("y_train")
         if sample_weights is not None:
             self._data["sample_weights"] = np.asarray(sample_weights)
-        self.optim_configs = {name: dict(optim_config or {}) for name in model.params}
         self.lr_decay = lr_decay
         self.batch_size = batch_size
         self.num_epochs = num_epochs
@@ -227,6 +227,7 @@ class Solver:
         self.best_val_acc = -math.inf
         self.diverged: int | None = None
         self._weights = Weights(model, average)
+        self._update = updating(rule, optim_config or {}, model.params)
         self._records: list[dict[str, Any]] = []
         self._goal: int | None = None  # the epoch to which a call of train that has not ended goes
         self._ended = False  # by the callback
@@ -244,7 +245,7 @@ class Solver:
         self._batches = Batches(source, augment, augmenting)
         self._batch: Batch
         self._settings = {
-            "update_rule": _name_of(self.update_rule),
+            "update_rule": _name_of(rule),
             "optim_config": dict(optim_config or {}),
             "lr_decay": float(lr_decay),
             "batch_size": int(batch_size),
@@ -338,6 +339,7 @@ class Solver:
         if missing:
             raise ValueError(f"{file} is a checkpoint that lacks {', '.join(missing)}")
         self._weights.restore(saved["weights"])
+        self._update.restore(saved["update"])
         self._batches.restore(saved["batches"])
         checkpoints.restored(self._samples, saved["samples"])
         for name in _KEPT:
@@ -432,21 +434,22 @@ class Solver:
         self._batch = self._batches.draw()
         loss, grads = loss_and_gradients(self.model, self._batch)
         if self.lr_schedule is not None:
-            follow(self.lr_schedule, len(self.loss_history), self.optim_configs)
+            follow(self.lr_schedule, len(self.loss_history), self._update.configs)
         if not math.isfinite(loss):
-            rate = learning_rate(self.optim_configs, "the rule's default")
+            rate = learning_rate(self._update.configs, "the rule's default")
             raise FloatingPointError(
                 f"the loss is {loss} at {where} (learning rate: {rate}); "
                 "its gradient was not applied. Try a lower learning rate, a smaller weight_scale or "
                 "less regularization, and look for NaN and unscaled values in the data"
             )
-        update(self.update_rule, self.model.params, grads, self.optim_configs)
+        check_gradients(self.model.params, grads)
+        self._update(self.model.params, grads)
         self._weights.updated()
         self.loss_history.append(loss)
         self._applied = True
 
     def _end_epoch(self, goal: int) -> None:
-        decay(self.optim_configs, self.lr_decay)
+        decay(self._update.configs, self.lr_decay)
         self._measure(self.epoch + 1, goal)
         self.epoch += 1
         if self.callback is not None:
@@ -465,7 +468,7 @@ class Solver:
             if val_acc > self.best_val_acc:
                 self.best_val_acc = val_acc
                 self._weights.keep_as_best()
-        rate = learning_rate(self.optim_configs)
+        rate = learning_rate(self._update.configs)
         self._records.append(
             {
                 "epoch": epoch,
@@ -500,6 +503,7 @@ class Solver:
     def _state(self) -> dict[str, Any]:
         parts = {
             "weights": self._weights.state(),
+            "update": self._update.state(),
             "batches": self._batches.state(),
             "samples": self._samples,
         }
@@ -535,7 +539,6 @@ class Solver:
 
 _DATA = ("X_train", "y_train", "X_val", "y_val")
 _KEPT = (
-    "optim_configs",
     "epoch",
     "loss_history",
     "train_acc_history",

@@ -132,9 +132,10 @@ def test_an_interrupt_says_how_to_go_on(tmp_path):
 
 
 def snapshot(solver):
-    kept = ("epoch", "loss_history", "val_acc_history", "best_val_acc", "optim_configs", "_goal", "_records")
+    kept = ("epoch", "loss_history", "val_acc_history", "best_val_acc", "_goal", "_records")
     parts = {name: getattr(solver, name) for name in kept} | {
         "weights": solver._weights.state(),
+        "update": solver._update.state(),
         "batches": solver._batches.state(),
         "samples": solver._samples,
     }

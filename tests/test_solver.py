@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minigrad.optim import sgd
 from minigrad.solver import Solver
 from minigrad.sweep import sweep
 from minigrad.training import cosine
@@ -103,8 +104,9 @@ OPTIONS = [
     {"lr_decay": 0.5, "optim_config": {"learning_rate": 0.5}, "replacement": False},
     {"augment": noise, "update_rule": momentum, "average": 0.8},
     {"augment": noise, "lr_schedule": cosine(0.5, 9), "update_rule": momentum, "replacement": False},
+    {"update_rule": "adamw", "lr_decay": 0.5, "optim_config": {"learning_rate": 0.1}, "average": 0.8},
     {"batches": streamed},
-    {"batches": streamed, "augment": noise},
+    {"batches": streamed, "augment": noise, "update_rule": "adam", "lr_schedule": cosine(0.1, 9)},
     {"patience": 2, "batch_size": 7, "num_val_samples": 9, "optim_config": {"learning_rate": 5.0}},
 ]
 
@@ -273,16 +275,20 @@ def test_every_parameters_learning_rate_decays_after_each_epoch():
     solver.train()
     per_epoch = 3 * 2  # iterations, parameters
     assert rates == [1.0] * per_epoch + [0.5] * per_epoch + [0.25] * per_epoch
-    assert [config["learning_rate"] for config in solver.optim_configs.values()] == [0.125] * 2
+    assert [config["learning_rate"] for config in solver._update.configs.values()] == [0.125] * 2
 
 
-def test_optim_config_is_copied_for_each_parameter():
-    config = {"learning_rate": 0.5}
-    solver = make_solver(optim_config=config, lr_decay=0.5)
-    solver.train()
-    assert config == {"learning_rate": 0.5}
-    first, second = solver.optim_configs.values()
-    assert first is not second
+def test_optim_config_is_not_changed_and_each_parameter_of_a_function_has_a_copy():
+    config, seen = {"learning_rate": 0.5}, []
+
+    def rule(w, dw, config):
+        seen.append(config)
+        return w, config
+
+    for each in ("adam", rule):
+        make_solver(update_rule=each, optim_config=config, lr_decay=0.5).train()
+        assert config == {"learning_rate": 0.5}
+    assert seen[0] is not seen[1]
 
 
 def test_a_rule_may_return_new_arrays_and_keep_state():
@@ -294,7 +300,7 @@ def test_a_rule_may_return_new_arrays_and_keep_state():
     reference.train()
     solver.train()
     assert solver.loss_history == pytest.approx(reference.loss_history)
-    assert [config["steps"] for config in solver.optim_configs.values()] == [9, 9]
+    assert [config["steps"] for config in solver._update.configs.values()] == [9, 9]
 
 
 def test_float32_stays_float32():
@@ -346,12 +352,12 @@ def test_of_equally_good_parameters_the_first_are_kept():
 
 
 def test_parameters_changed_between_two_calls_are_where_the_second_starts():
-    solver = make_solver()
+    seen = []
+    solver = make_solver(update_rule=lambda w, dw, config: (seen.append(w.copy()), (w, config))[1])
     solver.train()
     for w in solver.model.params.values():
         w[...] = 1.0
-    seen = []
-    solver.update_rule = lambda w, dw, config: (seen.append(w.copy()), (w, config))[1]
+    seen.clear()
     solver.train()
     np.testing.assert_array_equal(seen[0], np.ones((4, 3)))
 
@@ -587,10 +593,12 @@ def test_by_default_the_bar_is_shown_on_a_terminal_only(monkeypatch, terminal):
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, np.float32(math.nan)])
 def test_a_loss_that_is_not_finite_stops_training_before_its_gradient_is_applied(bad):
-    solver = make_solver(Scripted([1.0, 2.0, 3.0, 4.0, bad]), optim_config={"learning_rate": 0.5})
     updates = []
-    sgd = solver.update_rule
-    solver.update_rule = lambda w, dw, config: (updates.append(w), sgd(w, dw, config))[1]
+    solver = make_solver(
+        Scripted([1.0, 2.0, 3.0, 4.0, bad]),
+        update_rule=lambda w, dw, config: (updates.append(w), sgd(w, dw, config))[1],
+        optim_config={"learning_rate": 0.5},
+    )
     with pytest.raises(
         FloatingPointError, match=r"loss is -?(nan|inf) at iteration 5 / 9.*rate: 0.5.*weight_scale"
     ):

@@ -208,7 +208,13 @@ def check_config(
     """Refuse settings that the update rule does not take, by a step of one number; functions are not tried."""
     if not isinstance(config, dict | None):
         raise TypeError(f"optim_config must be a dict of the rule's settings, got {config!r}")
-    if rule in optim.update_rules.values():
+    if isinstance(rule, optim.UpdateRule):
+        optim.check_keys(rule.__name__, config or {}, known=set(rule.settings))
+        for name, w in params.items():
+            if not w.flags.writeable:
+                raise ValueError(
+                    f"model.params[{name!r}] is read-only and is updated in place; give it as a copy, w.copy()"
+                )
         for dtype in {w.dtype for w in params.values()}:
             rule(np.ones(1, dtype), np.ones(1, dtype), dict(config or {}))
 
@@ -229,7 +235,9 @@ def check_gradients(params: Mapping[str, NDArray[Any]], grads: Mapping[str, NDAr
             raise ValueError(
                 f"model.loss(X, y) returned no gradient for parameter {name!r}, only {sorted(grads)}"
             )
-        dw = np.asarray(grads[name])
+        dw = grads[name]
+        if not isinstance(dw, np.ndarray | np.generic):  # NumPy's arithmetic turns 0-d arrays into scalars
+            raise TypeError(f"the gradient of {name!r} is a {type(dw).__name__}; it must be a NumPy array")
         if (dw.shape, dw.dtype) != (w.shape, w.dtype):
             raise ValueError(
                 f"the gradient of {name!r} is {dw.dtype} of shape {dw.shape}; "

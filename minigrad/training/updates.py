@@ -1,29 +1,144 @@
-"""An update of all parameters, each by the rule and a config of its own; their learning rates."""
+"""An update of all parameters by a rule, and its learning rates."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import combinations
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .. import optim
-from .arguments import check_gradients, check_learning_rate
+from ..compiler.jit import JitError, jit
+from .arguments import check_learning_rate
+from .checkpoint import restored
 from .schedules import Schedule
 
+Params = dict[str, NDArray[Any]]
+Grads = Mapping[str, NDArray[Any]]
 Configs = dict[str, optim.Config]
 
 
-def update(
-    rule: optim.CourseRule,
-    params: dict[str, NDArray[Any]],
-    grads: Mapping[str, NDArray[Any]],
-    configs: Configs,
-) -> None:
-    """Update every parameter, after all gradients were checked."""
-    check_gradients(params, grads)
-    for name, w in params.items():
-        params[name], configs[name] = rule(w, grads[name], configs[name])
+class OneByOne:
+    """An update of one parameter after the other, by a function that gets a config for each.
+
+    Parameters
+    ----------
+    rule : callable
+        ``rule(w, dw, config) -> (w, config)``.
+    config : dict
+        Each parameter's, before the first step.
+    params : dict of ndarrays
+        The parameters.
+
+    Attributes
+    ----------
+    configs : dict
+        The configs, by parameter.
+    """
+
+    def __init__(self, rule: optim.CourseRule, config: optim.Config, params: Params) -> None:
+        self._rule = rule
+        self.configs: Configs = {name: dict(config) for name in params}
+
+    def __call__(self, params: Params, grads: Grads) -> None:
+        """Update the parameters."""
+        grads = apart(grads, params)
+        for name, w in params.items():
+            params[name], self.configs[name] = self._rule(w, grads[name], self.configs[name])
+
+    def state(self) -> dict[str, Any]:
+        """Return the state for a checkpoint."""
+        return {"configs": self.configs}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Restore the state from a checkpoint."""
+        self.configs = saved["configs"]
+
+
+class AtOnce:
+    """An update of all parameters at once, by a rule of `minigrad.optim`: compiled.
+
+    Views of other arrays, and the parameters of a rule that `jit` cannot compile, are updated by the rule as it is
+    written.
+
+    Parameters
+    ----------
+    rule : UpdateRule
+        The rule.
+    config : dict
+        Its settings.
+    params : dict of ndarrays
+        The parameters, which share no memory; they are updated in place.
+
+    Attributes
+    ----------
+    configs : dict
+        The settings, under one name.
+    """
+
+    def __init__(self, rule: optim.UpdateRule, config: optim.Config, params: Params) -> None:
+        def step(grads: Params, state: dict[str, Any], params: Params, settings: dict[str, Any]) -> Any:
+            return rule.update(grads, state, params, **settings)
+
+        self._rule = rule
+        self._step = step
+        self._compiled: Callable[..., Any] = jit(step, donate_argnums=(1, 2))
+        self._state = rule.init(params)
+        self.configs: Configs = {"all parameters": rule.settings | config}
+
+    def __call__(self, params: Params, grads: Grads) -> None:
+        """Update the parameters."""
+        arguments = apart(grads, params), self._state, params, self._settings()
+        step = self._compiled if all(w.base is None for w in params.values()) else self._step
+        try:
+            new, self._state = step(*arguments)
+        except JitError:  # nothing has been written
+            self._compiled = self._step
+            new, self._state = self._step(*arguments)
+        for name, w in params.items():
+            if new[name] is not w:
+                w[...] = new[name]
+
+    def _settings(self) -> optim.Config:
+        """Return the settings; the learning rate as an array, which may change without compiling anew."""
+        (settings,) = self.configs.values()
+        if "learning_rate" not in settings:
+            return settings
+        optim.check_setting(self._rule.__name__, "learning_rate", settings["learning_rate"])
+        return settings | {"learning_rate": np.float64(settings["learning_rate"])}
+
+    def state(self) -> dict[str, Any]:
+        """Return the state for a checkpoint."""
+        return {"configs": self.configs, "state": self._state}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Restore the state from a checkpoint."""
+        self.configs = saved["configs"]
+        self._state = restored(self._state, saved["state"])
+
+
+def apart(grads: Grads, params: Params) -> Params:
+    """Return the parameters' gradients; of those that may share memory with a parameter copies."""
+    written = {id(owner(w)) for w in params.values()}
+    return {
+        name: dw.copy() if id(owner(dw)) in written else dw
+        for name, dw in ((name, grads[name]) for name in params)
+    }
+
+
+def owner(x: NDArray[Any]) -> Any:
+    """Return the array whose memory an array is in."""
+    return x if x.base is None else x.base
+
+
+def updating(rule: optim.CourseRule, config: optim.Config, params: Params) -> OneByOne | AtOnce:
+    """Return the update of parameters by a rule: those that share memory add up their steps one by one."""
+    shared = any(np.may_share_memory(*pair) for pair in combinations(params.values(), 2))
+    if isinstance(rule, optim.UpdateRule) and not shared:
+        return AtOnce(rule, config, params)
+    return OneByOne(rule, config, params)
 
 
 def follow(schedule: Schedule, step: int, configs: Configs) -> None:
