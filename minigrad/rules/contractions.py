@@ -82,16 +82,16 @@ def _einsum_inputs(draw: Draw) -> Arguments:
     options = draw.choice([{}, {"optimize": True}])
     if draw.choice([True, False]):
         return (subscripts, *arrays), options
+    offset = ord("a") - draw.choice([0, 20])
+
+    def axes(term: str) -> tuple[Any, ...]:
+        """Write labels as the axes that einsum takes in their place."""
+        return tuple(Ellipsis if c == "." else ord(c) - offset for c in term.replace("...", "."))
+
     left, arrow, right = subscripts.replace(" ", "").partition("->")
-    offset = draw.choice([0, 20])
-    lists = [_numbers(term, offset) for term in left.split(",")]
-    pairs = [each for pair in zip(arrays, lists, strict=True) for each in pair]
-    return (*pairs, _numbers(right, offset)) if arrow else tuple(pairs), options
-
-
-def _numbers(term: str, offset: int) -> tuple[Any, ...]:
-    """Write labels as the list of axes that einsum takes in their place."""
-    return tuple(Ellipsis if c == "." else ord(c) - ord("a") + offset for c in term.replace("...", "."))
+    pairs = zip(arrays, map(axes, left.split(",")), strict=True)
+    listed = tuple(each for pair in pairs for each in pair)
+    return (*listed, axes(right)) if arrow else listed, options
 
 
 def _labels(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], str]:

@@ -104,7 +104,7 @@ def _cumulative_inputs(draw: Draw) -> Arguments:
     call, options = along(draw)
     if "axis" not in options:
         return (draw.array((3,)),), {"include_initial": True}
-    return call, {**options, "include_initial": draw.choice([False, True])}
+    return call, {**options, **draw.choice([{}, {"include_initial": True}])}
 
 
 if hasattr(np, "cumulative_sum"):  # NumPy 2.1

@@ -23,8 +23,11 @@ def _place(x: Any, axis: int, name: str) -> int:
 
 def _diff_inputs(draw: Draw) -> Arguments:
     x = draw.array(draw.shape(min_ndim=1, min_side=1))
-    ends = {name: 0.25 for name in ("prepend", "append") if draw.choice([False, True])}
-    return (x,), {"n": draw.integer(0, 2), "axis": draw.integer(-x.ndim, x.ndim - 1), **ends}
+    axis = draw.integer(-x.ndim, x.ndim - 1)
+    if draw.choice([False, False, True]):
+        return (x,), {}
+    ends = [draw.choice([np._NoValue, 0.25, np.take(x, [0, 0], axis)]) for _ in range(2)]
+    return (x, draw.integer(0, 2), axis, *ends), {}
 
 
 @compose(np.diff, inputs=_diff_inputs)
@@ -48,7 +51,8 @@ def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = np._NoValue, append
 
 def _ediff1d_inputs(draw: Draw) -> Arguments:
     x = draw.array(draw.shape(min_side=1))
-    return (x, *draw.choice([(), (draw.array((2,)),), (draw.array((1, 2)), draw.array(()))])), {}
+    ends = [(draw.array((2,)),), (draw.array((1, 2)), draw.array(())), (0.5, (0.25, 0.5)), (None, 0.5)]
+    return (x, *draw.choice([(), *ends])), {}
 
 
 @compose(np.ediff1d, inputs=_ediff1d_inputs)
@@ -112,12 +116,12 @@ def _column(h: Any, f: Any, axis: int) -> Any:
 
 
 def _gradient_inputs(draw: Draw) -> Arguments:
-    f = draw.array(tuple(draw.integer(3, 4) for _ in range(draw.integer(1, 2))))
-    if draw.choice([False, False, True]):  # along all axes
-        return (f, *draw.choice([(), (0.5,), (0.5, 2.0)[: f.ndim]])), {}
-    axis = draw.integer(-f.ndim, f.ndim - 1)
-    places = np.asarray(np.cumsum(np.linspace(0.5, 1.5, f.shape[axis])), f.dtype)
-    return (f, *draw.choice([(), (0.5,), (places,)])), {"axis": axis, "edge_order": draw.choice([1, 2])}
+    f = draw.array(tuple(draw.integer(3, 4) for _ in range(draw.integer(1, 3))))
+    axes = draw.choice([None, *range(-f.ndim, f.ndim), tuple(range(f.ndim)), tuple(range(-f.ndim, 0))])
+    along = range(f.ndim) if axes is None else axes if isinstance(axes, tuple) else (axes,)
+    places = [np.asarray(np.cumsum(np.linspace(0.5, 1.5, f.shape[axis])), f.dtype) for axis in along]
+    spacings = draw.choice([(), (0.5,), tuple(0.5 + axis for axis in range(len(places))), tuple(places)])
+    return (f, *spacings), {"axis": axes, "edge_order": draw.choice([1, 2])}
 
 
 @compose(np.gradient, inputs=_gradient_inputs)
@@ -143,7 +147,7 @@ def _trapezoid_inputs(draw: Draw) -> Arguments:
     axis = draw.integer(-y.ndim, y.ndim - 1)
     if draw.choice([False, True]):
         return (y, draw.array(draw.choice([y.shape, (y.shape[axis],)]))), {"axis": axis}
-    return (y,), {"axis": axis, "dx": 0.5}
+    return (y,), {"axis": axis, **draw.choice([{}, {"dx": 0.5}])}
 
 
 def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
@@ -164,7 +168,7 @@ compose(np.trapezoid, inputs=_trapezoid_inputs)(_trapezoid)
 def _interp_inputs(draw: Draw) -> Arguments:
     n = draw.integer(2, 4)
     xp = np.asarray(np.sort(draw.array((n,)), axis=0))
-    options = draw.choice([{}, {"left": 0.5}, {"right": -0.5}])
+    options = draw.choice([{}, {"left": 0.5}, {"right": -0.5}, {"period": 5.0}, {"period": -2.5}])
     return (draw.array(low=-3.0, high=3.0), xp, draw.array((n,))), options
 
 
