@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import dis
 import importlib
 import os
 import shutil
@@ -27,7 +28,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -59,7 +60,7 @@ EQUIVALENT = Path(__file__).with_name("mutation_equivalent.txt")
 NOT_RULES = {"within", "inputs", "layer", "dispatcher", "__init__", "__call__", "__repr__"}
 NOT_RULES |= {"as_floats", "_weight", "cache_on_tape", "gradients", "_checked_labels"}
 LIMIT = 60
-"""Seconds after which a mutant counts as one that does not end; test files have ten times as many."""
+"""Seconds of the processor after which a mutant counts as one that does not end; a test file has ten times as many."""
 
 
 class Mutant(NamedTuple):
@@ -240,10 +241,11 @@ def loaded(file: str, source: str) -> types.ModuleType:
     return module
 
 
-def touched(code: types.CodeType, names: set[str]) -> bool:
-    """Tell whether a function's code, or that of a function in it, mentions one of the names."""
-    inner = [each for each in code.co_consts if isinstance(each, types.CodeType)]
-    return bool(names & set(code.co_names)) or any(touched(each, names) for each in inner)
+@lru_cache(maxsize=4096)
+def mentioned(code: types.CodeType) -> set[str]:
+    """Find the global names that a function's code mentions, or that of a function in it."""
+    found = {each.argval for each in dis.get_instructions(code) if each.opname == "LOAD_GLOBAL"}
+    return found.union(*(mentioned(each) for each in code.co_consts if isinstance(each, types.CodeType)))
 
 
 def parts_of(function: object) -> list[types.FunctionType]:
@@ -262,7 +264,9 @@ def suspects(mutant: Mutant, modules: Sequence[types.ModuleType], ops: Sequence[
     functions = [f for module in modules for f in vars(module).values() if isinstance(f, types.FunctionType)]
     names = {mutant.function.rpartition(".")[2]}
     while (
-        more := {f.__name__ for f in functions if any(touched(part.__code__, names) for part in parts_of(f))}
+        more := {
+            f.__name__ for f in functions if any(names & mentioned(part.__code__) for part in parts_of(f))
+        }
         - names
     ):
         names |= more
@@ -271,7 +275,7 @@ def suspects(mutant: Mutant, modules: Sequence[types.ModuleType], ops: Sequence[
         rules = [*getattr(op, "rules", ()), getattr(op, "together", None), getattr(op, "own_bind", None)]
         parts = [part for rule in (op.forward, *rules) for part in parts_of(rule)]
         made_by = {part.__qualname__.partition(".")[0] for part in parts}
-        if op.name in names or names & made_by or any(touched(part.__code__, names) for part in parts):
+        if op.name in names or names & made_by or any(names & mentioned(part.__code__) for part in parts):
             found.append(op)
     return found
 
@@ -283,12 +287,12 @@ def limited() -> Iterator[None]:
     def stop(*_: object) -> None:
         raise TimeoutError
 
-    signal.signal(signal.SIGALRM, stop)
-    signal.alarm(LIMIT)
+    signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT)
     try:
         yield
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
 @contextmanager
