@@ -72,10 +72,12 @@ def _einsum_inputs(draw: Draw) -> Arguments:
             ("iij,j->j", (i, i, j), (j,)),
             ("ij,ij,j->i", (i, j), (i, j), (j,)),
             ("...i,...i->...", (j, i), (k, 1, i)),
+            ("...i,...i->...", (j, 1, i), (1, k, i)),
             ("...ij,jk", (2, i, j), (j, k)),
             ("ij,kj->", (i, j), (k, j)),
             (",i->i", (), (i,)),
             ("...ab, b...", (2, i, j), (j, 1)),
+            ("...ij,jk->...ik", (i, j), (j, k)),
         ]
     )
     arrays = [draw.array(shape) for shape in shapes]
@@ -122,10 +124,9 @@ def _einsum_call(*args: Any, optimize: Any = False, **others: Any) -> Arguments:
             "subscripts": args[0]
         }
     subscripts = ",".join(map(_written, args[1::2]))
-    operands = args[:-1:2] if len(args) % 2 else args[::2]
     if len(args) % 2:
         subscripts += f"->{_written(args[-1])}"
-    return operands, {"subscripts": subscripts, "optimize": optimize}
+    return args[:-1:2], {"subscripts": subscripts, "optimize": optimize}
 
 
 def _written(axes: Sequence[Any]) -> str:

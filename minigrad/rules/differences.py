@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import metadata
+from .elementwise import as_floats
 from .table import Arguments, Draw, compose
 
 
@@ -119,7 +120,7 @@ def _gradient_inputs(draw: Draw) -> Arguments:
     f = draw.array(tuple(draw.integer(3, 4) for _ in range(draw.integer(1, 3))))
     axes = draw.choice([None, *range(-f.ndim, f.ndim), tuple(range(f.ndim)), tuple(range(-f.ndim, 0))])
     along = range(f.ndim) if axes is None else axes if isinstance(axes, tuple) else (axes,)
-    places = [np.asarray(np.cumsum(np.linspace(0.5, 1.5, f.shape[axis])), f.dtype) for axis in along]
+    places = [np.cumsum(np.linspace(0.5, 1.5, f.shape[axis])).astype(f.dtype) - 0.75 for axis in along]
     spacings = draw.choice([(), (0.5,), tuple(0.5 + axis for axis in range(len(places))), tuple(places)])
     return (f, *spacings), {"axis": axes, "edge_order": draw.choice([1, 2])}
 
@@ -128,7 +129,7 @@ def _gradient_inputs(draw: Draw) -> Arguments:
 def _gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     if edge_order not in (1, 2):
         raise ValueError(f"numpy.gradient: edge_order is {edge_order}; expected 1 or 2")
-    f = f if hasattr(f, "dtype") else np.asarray(f)
+    f = as_floats(f if hasattr(f, "dtype") else np.asarray(f))
     given = range(f.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     axes = tuple(_place(f, each, "gradient") for each in given)
     for each in axes:
