@@ -51,15 +51,14 @@ def results_are(kind: Any) -> Any:
 
 def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS) -> Any:
     """Call an op on tensors and arrays, and return a tensor; recorded, if an operand requires a gradient."""
-    args, parents = unwrap(op, operands)
+    args: Sequence[Any]
+    parents: Sequence[Parent]
+    if len(operands) == 1 and type(operands[0]) is Tensor:  # the loop of `unwrap`, unrolled
+        x = operands[0]
+        args, parents = (x.data,), ((x._call or x) if x.requires_grad else None,)
+    else:
+        args, parents = unwrap(op, operands)
     return record(op, args, parents, options, op.forward(*args, **options) if options else op.forward(*args))
-
-
-def unary(op: Any, x: Any) -> Any:
-    """Do as `apply` does for one operand, a tensor."""
-    data = x.data
-    parent = (x._call or x) if x.requires_grad else None
-    return record(op, (data,), (parent,), NO_OPTIONS, op.forward(data))
 
 
 def binary(op: Any, x: Any, y: Any) -> Any:

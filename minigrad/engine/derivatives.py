@@ -174,7 +174,7 @@ def pulled_back(call: Call | None, g: Any, targets: dict[int, Call]) -> tuple[li
             behind[1] or outer or (type(g) is Tensor and g.requires_grad)
         )
         found, _ = walk_back(call, g, targets, lift if nested else None, behind)
-    if targets and not any(n in found for n in targets):
+    if targets and targets.keys().isdisjoint(found):
         warnings.warn(
             "grad: the result of f does not depend on its arguments; the gradient is zeros", stacklevel=4
         )

@@ -13,7 +13,7 @@ from ..rules.lookup import rules_of
 from ..rules.table import OPS, Composite, Op, full_name, overrides
 from ..rules.ufunc_methods import METHODS
 from .arrays import ARRAYS, ForeignError, foreign, is_foreign, refuse_foreign
-from .calls import any_requires_grad, apply, bare, binary, constants, unary
+from .calls import any_requires_grad, apply, bare, binary, constants
 from .leaving import EXPLICITLY, held_by_others, rebinds, written_to
 from .recording import TapeError, recording
 from .watch import wrote
@@ -33,8 +33,6 @@ class Dispatched:
             try:
                 if type(op) is not Op:
                     return call(ufunc, inputs, kwargs)
-                if len(inputs) == 1:
-                    return unary(op, *inputs)
                 out = binary(op, *inputs) if len(inputs) == 2 else NotImplemented
                 return apply(op, inputs) if out is NotImplemented else out
             except ForeignError:

@@ -29,7 +29,7 @@ from ..rules.products import MATMUL
 from ..rules.shaping import TRANSPOSE
 from .arguments import names_itself
 from .arrays import STAND_INS, as_array, refuse_foreign
-from .calls import Variable, any_requires_grad, apply, bare, binary, record, results_are, unary, unwrap
+from .calls import Variable, any_requires_grad, apply, bare, binary, record, results_are, unwrap
 from .dispatch import Dispatched, call, fit_in_place
 from .leaving import EXPLICITLY, INSTEAD_OF_AN_ARRAY, is_stored, is_stored_back, who_asks
 from .ownership import is_shared, owns_data, views_another
@@ -137,7 +137,7 @@ class Tensor(Variable, Dispatched):
     @property
     def T(self) -> Tensor:
         """The tensor with its axes in reverse."""
-        return unary(TRANSPOSE, self)  # type: ignore[no-any-return]
+        return apply(TRANSPOSE, (self,))  # type: ignore[no-any-return]
 
     @property
     def mT(self) -> Tensor:
@@ -269,7 +269,7 @@ class Tensor(Variable, Dispatched):
 
     def __pow__(self, other: Any) -> Tensor:
         if type(other) is int and other == 2:
-            return unary(SQUARE, self)  # type: ignore[no-any-return]
+            return apply(SQUARE, (self,))  # type: ignore[no-any-return]
         return self._power(other)
 
     def __floordiv__(self, other: Any) -> Any:
@@ -285,13 +285,13 @@ class Tensor(Variable, Dispatched):
         return ~self.data
 
     def __neg__(self) -> Tensor:
-        return unary(NEGATIVE, self)  # type: ignore[no-any-return]
+        return apply(NEGATIVE, (self,))  # type: ignore[no-any-return]
 
     def __pos__(self) -> Tensor:
-        return unary(POSITIVE, self)  # type: ignore[no-any-return]
+        return apply(POSITIVE, (self,))  # type: ignore[no-any-return]
 
     def __abs__(self) -> Tensor:
-        return unary(ABSOLUTE, self)  # type: ignore[no-any-return]
+        return apply(ABSOLUTE, (self,))  # type: ignore[no-any-return]
 
     # -- writing: recorded, a tensor gets a new value, and whoever read the old one keeps it ----------------
 

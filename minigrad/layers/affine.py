@@ -45,7 +45,7 @@ def affine_forward(x: Array, w: Array, b: Array) -> tuple[Array, tuple[Array, Ar
         raise ValueError(
             f"affine: b has shape {b.shape} but w has shape {w.shape}; b's must be {w.shape[1:]}"
         )
-    out = rows @ w
+    out = np.dot(rows, w)
     if b.dtype == out.dtype:
         out += b
     else:
@@ -71,8 +71,8 @@ def affine_backward(
     dx, dw, db : ndarrays of the shapes of x, w and b
     """
     x, w, _ = cache
-    dx = (dout @ w.T).reshape(x.shape) if needs[0] else None
-    dw = _rows(x).T @ dout if needs[1] else None
+    dx = np.dot(dout, w.T).reshape(x.shape) if needs[0] else None
+    dw = np.dot(_rows(x).T, dout) if needs[1] else None
     db = dout.sum(axis=0) if needs[2] else None
     return dx, dw, db
 

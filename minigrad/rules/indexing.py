@@ -40,10 +40,13 @@ def _getitem_inputs(draw: Draw) -> Arguments:
 
 def _repeats(index: Any) -> bool:
     """Tell whether an index may repeat an entry: it contains integer arrays or lists."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return any(
-        metadata.ndim(part) > 0 and getattr(part, "dtype", np.dtype(int)).kind != "b" for part in parts
-    )
+    for part in index if type(index) is tuple else (index,):
+        if hasattr(part, "dtype"):
+            if part.ndim and part.dtype.kind != "b":
+                return True
+        elif isinstance(part, (list, tuple)):
+            return True
+    return False
 
 
 @dispatched

@@ -31,7 +31,7 @@ def _dense(g: Any) -> Any:
 def _matmul_left(g: Any, out: Any, x1: Any, x2: Any) -> Any:
     """G y^T for matrices."""
     if x2.ndim == 1:
-        return np.expand_dims(g, -1) * x2
+        return (g if x1.ndim == 1 else np.expand_dims(g, -1)) * x2
     if x1.ndim == 1:
         return (np.expand_dims(g, -2) @ x2.mT)[..., 0, :]
     return _dense(g) @ x2.mT
