@@ -695,6 +695,20 @@ def test_memory_mapped_arrays_are_arrays(tmp_path):
     np.testing.assert_allclose(mg.grad(lambda x: (x * x).sum())(x), 2 * np.array(x))
 
 
+def test_an_attribute_that_there_is_not_says_what_to_write():
+    t = leaf([1.0, 2.0])
+    with pytest.raises(AttributeError, match=r"^a tensor has no 'tanh'; write np\.tanh\(t\)$"):
+        t.tanh()
+    with pytest.raises(
+        AttributeError, match=r"^a tensor has no 'view'; the array, off the tape, has it: t\.numpy"
+    ):
+        t.view(-1)
+    with pytest.raises(AttributeError, match=r"^a tensor has no 'unsqueeze'$"):
+        t.unsqueeze(0)
+    assert not hasattr(t, "__array_interface__")
+    assert not hasattr(t, "_repr_html_")
+
+
 def test_messages_name_functions_and_places():
     t = leaf([1.0, 2.0])
     with pytest.raises(TypeError, match=r"^numpy\.lib\.(_scimath_impl|scimath)\.sqrt has no backward rule"):

@@ -90,7 +90,9 @@ def value_and_grad(
         inputs = list(args)
         for position in positions:
             if not -len(args) <= position < len(args):
-                raise TypeError(f"grad: argnums has {position}, but f was called with {len(args)} arguments")
+                raise TypeError(
+                    f"grad: argnums has {position}, but f was called with {len(args)} arguments by position"
+                )
             inputs[position] = map_tree(as_input, targets, args[position])
         result = recorded(f, inputs, kwargs, targets)
         aux = None
@@ -114,7 +116,7 @@ def value_and_grad(
 
 def as_input(targets: dict[int, Call], leaf: Any) -> Tensor:
     """Make the tensor that f gets: a call's result, so that f may write to it; the walk ends at the call."""
-    parent = None
+    parent, given = None, leaf
     if type(leaf) is not np.ndarray:
         if type(leaf) is Tensor:
             parent = (leaf._call or leaf) if leaf.requires_grad else None
@@ -123,9 +125,10 @@ def as_input(targets: dict[int, Call], leaf: Any) -> Tensor:
             refuse_foreign(leaf, "grad")
         leaf = as_array(leaf)
     if leaf.dtype.kind not in "fc":
+        what = f"dtype {leaf.dtype}" if hasattr(given, "dtype") else repr(given)
         raise TypeError(
-            f"grad: an argument holds dtype {leaf.dtype}, which has no gradient; give real floats, or leave the "
-            "argument out of argnums"
+            f"grad: an argument holds {what}, which has no gradient; give real floats, and all else in an argument "
+            "of its own, which argnums leaves out"
         )
     number = next_number()
     targets[number] = target = number, POSITIVE, (leaf,), (parent,), NO_OPTIONS, leaf

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from copy import copy
 from functools import wraps
 from sys import getrefcount
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -178,6 +178,17 @@ class Tensor(Variable, Dispatched):
 
     def __contains__(self, value: Any) -> bool:
         return bool((self == value).any())
+
+    if not TYPE_CHECKING:  # to type checkers, what is not defined is an error
+
+        def __getattr__(self, name: str) -> None:
+            """Say what to write instead of an attribute that there is not."""
+            instead = ""
+            if callable(getattr(np, name, None)):
+                instead = f"; write np.{name}(t)"
+            elif hasattr(np.ndarray, name):
+                instead = f"; the array, off the tape, has it: t.numpy().{name}"
+            raise AttributeError(f"a tensor has no {name!r}{instead}", name=name, obj=self)
 
     def __repr__(self) -> str:
         text = np.array2string(self.data, separator=", ", prefix="tensor(")
