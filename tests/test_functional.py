@@ -236,7 +236,7 @@ def test_bad_calls():
         mg.grad(lambda p: p["w"] * 1.0)({"w": np.ones(()), "act": "relu"})
     with pytest.raises(TypeError, match="argnums has 0, but f was called with 0 arguments by position"):
         mg.grad(lambda x: x * 1.0)(x=1.0)
-    with pytest.raises(TypeError, match="an argument holds dtype bool"):
+    with pytest.raises(TypeError, match="an argument holds True"):
         mg.grad(lambda x, p: x, (0, 1))(3.0, {"a": [True]})
     with pytest.raises(TypeError, match="argnums has 2, but f was called with 1"):
         mg.grad(lambda x: x, 2)(3.0)
