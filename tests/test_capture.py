@@ -298,7 +298,8 @@ def test_views_are_not_written_to_unseen(f):
 @pytest.mark.parametrize(
     ("f", "instead"),
     [
-        (lambda x, n, m: x[m].mean(), "mask"),
+        (lambda x, n, m: x[m].sum(), r"np\.sum\(np\.where\(mask, x, 0\)\) for np\.sum\(x\[mask\]\)"),
+        (lambda x, n, m: x.__setitem__(m, x[m] * 2), r"np\.where\(mask, x \* 2, x\) for x\[mask\] \*= 2"),
         (lambda x, n, m: mg.grad(lambda x: (x[m] ** 2).sum())(x), "mask"),
         (lambda x, n, m: x[:, m[0]] * 2, "mask"),
         (lambda x, n, m: x[m[0, 0]] * 2, "mask"),
@@ -342,6 +343,22 @@ def test_shapes_that_depend_on_values_are_refused(f, instead):
 def test_sizes_of_draws_that_depend_on_values_are_refused(f):
     with pytest.raises(mg.JitError, match=r"test_capture\.py:\d+: .*depends on them"):
         mg.jit(f)(np.random.default_rng(0), np.int64(3))
+
+
+@pytest.mark.parametrize("differentiated", [False, True])
+def test_what_is_advised_in_the_place_of_masks_gives_the_same(differentiated):
+    def by_masks(x, m):
+        y = x * 1.0
+        y[m] *= 2
+        return np.sum(y[m] ** 2) + np.sum(y)
+
+    def selected(x, m):
+        y = np.where(m, x * 2, x)
+        return np.sum(np.where(m, y, 0) ** 2) + np.sum(y)
+
+    change = mg.grad if differentiated else (lambda f: f)
+    for m in (X > 0, X > 9, X < 9):
+        np.testing.assert_array_equal(mg.jit(change(selected))(X, m), change(by_masks)(X, m))
 
 
 def written_by_a_mask_and_a_slice(x, n, m):

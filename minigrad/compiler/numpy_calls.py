@@ -68,7 +68,7 @@ def _parameters(function: Any) -> tuple[str, ...]:
 
 
 OPTION = "give it as a Python number, an option of the call"
-MASK = "choose by np.where(mask, a, b), or multiply by the mask"
+MASK = "write np.where(mask, x * 2, x) for x[mask] *= 2, np.sum(np.where(mask, x, 0)) for np.sum(x[mask])"
 SHAPING = frozenset({"axes", "axis", "axis1", "axis2", "bins", "destination", "indices_or_sections", "k"})
 SHAPING |= {
     "M",
