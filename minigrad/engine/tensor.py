@@ -401,9 +401,10 @@ class Tensor(Variable, Dispatched):
         """`numpy.clip`."""
         return self._clip(min, max)
 
-    def reshape(self, *shape: Any) -> Tensor:
+    def reshape(self, *shape: Any, order: Any = "C") -> Tensor:
         """`numpy.reshape`, to a tuple or to as many lengths."""
-        return self._reshape(shape[0] if len(shape) == 1 else shape)
+        given = shape[0] if len(shape) == 1 else shape
+        return self._reshape(given) if order == "C" else self._reshape(given, order=order)
 
     def transpose(self, *axes: Any) -> Tensor:
         """`numpy.transpose`, by a tuple or by as many axes; reversed, if none is given."""
@@ -413,9 +414,9 @@ class Tensor(Variable, Dispatched):
         """`numpy.compress`: the entries where the condition holds."""
         return np.compress(condition, self, axis=axis)
 
-    def flatten(self) -> Tensor:
+    def flatten(self, order: Any = "C") -> Tensor:
         """Return a copy with one axis."""
-        return self.copy().ravel()
+        return self.copy().ravel(order)
 
     def astype(self, dtype: Any, casting: Any = "unsafe", copy: bool = True) -> Any:
         """`numpy.ndarray.astype`; a constant, where the dtype is of integers or booleans."""

@@ -12,17 +12,39 @@ from .table import Arguments, Draw, compose, declare, dispatched
 
 def _reshape_inputs(draw: Draw) -> Arguments:
     x = draw.array()
-    return (x, draw.choice([x.shape[::-1], (x.size,), (1, *x.shape), *([-1] if x.size else [])])), {}
+    shape = draw.choice([x.shape[::-1], (x.size,), (1, *x.shape), *([-1] if x.size else [])])
+    return (x, shape), draw.choice([{}, {"order": "F"}])
+
+
+def _reshape(a: Any, shape: Any, order: Any = "C") -> Any:
+    _check_order("reshape", order)
+    return a.reshape(shape, order=order)  # NumPy 2.0 has another name for shape
+
+
+def _ravel(a: Any, order: Any = "C") -> Any:
+    _check_order("ravel", order)
+    return np.ravel(a, order)
+
+
+def _check_order(name: str, order: Any) -> None:
+    """Refuse an order of entries that depends on how the array lies in memory, as the gradient does not lie."""
+    if order not in ("C", "F"):
+        raise TypeError(f"numpy.{name}: no backward rule with order={order!r}; give 'C' or 'F'")
 
 
 declare(
     np.reshape,
-    lambda g, out, a, shape: np.reshape(g, a.shape),
-    forward=lambda a, shape: a.reshape(shape),  # NumPy 2.0 has another name for shape
+    lambda g, out, a, shape, order="C": np.reshape(g, a.shape, order=order),
+    forward=_reshape,
     inputs=_reshape_inputs,
     memory="view",
 )
-declare(np.ravel, lambda g, out, a: np.reshape(g, a.shape), inputs=lambda draw: ((draw.array(),), {}))
+declare(
+    np.ravel,
+    lambda g, out, a, order="C": np.reshape(g, a.shape, order=order),
+    forward=_ravel,
+    inputs=lambda draw: ((draw.array(),), draw.choice([{}, {"order": "F"}])),
+)
 
 
 def _permutation(draw: Draw) -> Arguments:
