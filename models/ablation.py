@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from minigrad.datasets import get_cifar10_data
 from minigrad.preprocess import pca_whitening
 
-from .recipes import RECIPES, Features, Recipe
+from .recipes import RECIPES, Features, Recipe, whitened_patches
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = get_cifar10_data(args.data_dir, args.num_train, args.num_val, 0, dtype=np.float32)
     recipe = RECIPES[args.recipe]
     if args.epochs is not None:
-        recipe = dataclasses.replace(recipe, num_epochs=args.epochs)
+        recipe = recipe.changed({"epochs": args.epochs})
     for without, changed in ablations(recipe):
         start = time.process_time()
         solver = changed.solver(data, args.seed, print_every=0, verbose=False, progress=False)
@@ -50,9 +50,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 def ablations(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
     """Yield a recipe as it is, and without one ingredient at a time."""
     yield "nothing left out", recipe
-    yield "mirror images", dataclasses.replace(recipe, mirror=False)
-    yield "shifts", dataclasses.replace(recipe, shift=0)
-    yield "weight decay", dataclasses.replace(recipe, weight_decay=0.0)
+    yield "mirror images", recipe.changed({"mirror": False})
+    yield "shifts", recipe.changed({"shift": 0})
+    yield "weight decay", recipe.changed({"weight_decay": 0.0})
     options = {
         "dropout": ("dropout_keep_ratio", 1.0),
         "label smoothing": ("label_smoothing", 0.0),
@@ -60,15 +60,29 @@ def ablations(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
     }
     for without, (option, value) in options.items():
         if option in recipe.options:
-            yield without, dataclasses.replace(recipe, options=recipe.options | {option: value})
+            yield without, recipe.changed({option: value})
     if recipe.features.func is pca_whitening:
         yield "principal components", dataclasses.replace(recipe, features=partial(standardized))
+    if recipe.features.func is whitened_patches:
+        yield "whitened patches", dataclasses.replace(recipe, features=partial(standardized_blocks))
 
 
 def standardized(X_train: NDArray[Any]) -> Features:
     """Return the function to pixels of mean 0 and variance 1 on the training images, those of an image in a row."""
     mean, deviation = X_train.mean(axis=0), X_train.std(axis=0)
     return lambda X: ((X - mean) / deviation).reshape(len(X), -1)
+
+
+def standardized_blocks(X_train: NDArray[Any]) -> Features:
+    """Return the function to pixels of mean 0 and variance 1, those of each 2 by 2 block as channels of one pixel."""
+    mean, deviation = X_train.mean(axis=0), X_train.std(axis=0)
+
+    def features(X: NDArray[Any]) -> NDArray[Any]:
+        N, C, H, W = X.shape
+        blocks = ((X - mean) / deviation).reshape(N, C, H // 2, 2, W // 2, 2)
+        return blocks.transpose(0, 1, 3, 5, 2, 4).reshape(N, 4 * C, H // 2, W // 2)
+
+    return features
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ Each was tuned on validation images; the page "Recipes" of the reference has wha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,17 @@ from minigrad.solver import Solver
 from minigrad.training import chain, cosine, flip, shift, warmup
 from minigrad.training.augmentation import Augment
 
+from .console import meant
 from .conv_net import ConvNet
 from .fully_connected_net import FullyConnectedNet
 
 Features = Callable[[NDArray[Any]], NDArray[Any]]
 Views = Callable[[NDArray[Any]], Iterator[NDArray[Any]]]
+
+OWN = ("mirror", "shift", "batch_size", "learning_rate", "weight_decay")
+"""The settings of a recipe that are numbers; its epochs are another."""
+FIXED = ("input_dim", "num_classes", "dtype", "seed", "backend")
+"""The options of a net that are none of a recipe's settings."""
 
 
 @dataclass(frozen=True)
@@ -67,29 +74,79 @@ class Recipe:
         """Return the settings as numbers and names, for a file."""
         return {each.name: described(getattr(self, each.name)) for each in fields(self)}
 
+    def choices(self) -> dict[str, Any]:
+        """Return what `changed` may change, by name: the recipe's own settings, its net's and its features'."""
+        options = signature(self.net).parameters.items()
+        of_net = {name: each.default for name, each in options if name not in FIXED} | self.options
+        own = {name: getattr(self, name) for name in OWN} | {"epochs": self.num_epochs}
+        return own | of_net | self.features.keywords
+
+    def changed(self, settings: dict[str, Any]) -> Recipe:
+        """Return the recipe with other settings, by the names of `choices`.
+
+        Raises
+        ------
+        ValueError
+            When there is no such setting, or a value is of another kind than the recipe's.
+        """
+        choices = self.choices()
+        own, options, of_features = {}, dict(self.options), {}
+        for name, value in settings.items():
+            if name not in choices:
+                raise ValueError(
+                    f"the recipe has no setting {name!r}{meant(name, choices)}; it has {', '.join(choices)}"
+                )
+            if not is_like(value, choices[name]):
+                raise ValueError(
+                    f"{name} is {value!r}; expected a value such as the recipe's, {choices[name]!r}"
+                )
+            if name in (*OWN, "epochs"):
+                own["num_epochs" if name == "epochs" else name] = value
+            elif name in self.features.keywords:
+                of_features[name] = value
+            else:
+                options[name] = value
+        return replace(self, **own, options=options, features=partial(self.features, **of_features))
+
     def augment(self) -> Augment:
         """Return the augmentation of the training images."""
         return chain(*([flip()] if self.mirror else []), *([shift(self.shift)] if self.shift else []))
 
+    def model(self, X_train: NDArray[Any], seed: int) -> OnFeatures:
+        """Return a new net on the features of images (N, C, H, W)."""
+        features = self.features(X_train)
+        shape = features(X_train[:1]).shape[1:]
+        net = self.net(input_dim=shape if len(shape) > 1 else shape[0], seed=seed, **self.options)
+        return OnFeatures(net, features)
+
+    def training(self, num_train: int) -> dict[str, Any]:
+        """Return the options of a Solver that trains on so many images."""
+        steps = max(num_train // self.batch_size, 1)
+        return {
+            "update_rule": self.update_rule,
+            "optim_config": {"learning_rate": self.learning_rate, "weight_decay": self.weight_decay},
+            "lr_schedule": warmup(cosine(self.learning_rate, steps * self.num_epochs), steps),
+            "batch_size": self.batch_size,
+            "num_epochs": self.num_epochs,
+            "replacement": False,
+            "augment": self.augment(),
+        }
+
     def solver(self, data: dict[str, NDArray[Any]], seed: int, **options: Any) -> Solver:
         """Return what trains a new net on images, ``X_train`` of shape (N, C, H, W) and so on; options as of Solver."""
-        features = self.features(data["X_train"])
-        shape = features(data["X_train"][:1]).shape[1:]
-        net = self.net(input_dim=shape if len(shape) > 1 else shape[0], seed=seed, **self.options)
-        steps = max(len(data["X_train"]) // self.batch_size, 1)
-        return Solver(
-            OnFeatures(net, features),
-            data,
-            update_rule=self.update_rule,
-            optim_config={"learning_rate": self.learning_rate, "weight_decay": self.weight_decay},
-            lr_schedule=warmup(cosine(self.learning_rate, steps * self.num_epochs), steps),
-            batch_size=self.batch_size,
-            num_epochs=self.num_epochs,
-            replacement=False,
-            augment=self.augment(),
-            seed=seed,
-            **options,
-        )
+        training = self.training(len(data["X_train"]))
+        return Solver(self.model(data["X_train"], seed), data, seed=seed, **training, **options)
+
+
+def is_like(value: Any, known: Any) -> bool:
+    """Tell whether a value is of the kind of another: a truth value, a number, a list, a name; None is of any."""
+    if known is None:
+        return True
+    if isinstance(known, str):
+        return value is None or isinstance(value, str)
+    if isinstance(known, float):
+        return isinstance(value, float | int) and not isinstance(value, bool)
+    return type(value) is type(known)
 
 
 def described(value: Any) -> Any:

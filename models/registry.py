@@ -7,12 +7,15 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from numpy.typing import NDArray
+
 from minigrad import optim
 from minigrad.sweep import train_model
 
 from .console import meant
 from .conv_net import ConvNet, ThreeLayerConvNet
 from .fully_connected_net import FullyConnectedNet
+from .recipes import RECIPES, Recipe
 from .two_layer_net import CompiledTwoLayerNet
 
 Shape = tuple[int, ...]
@@ -144,13 +147,25 @@ def train(setting: dict[str, Any], data: dict[str, Any], seed: int) -> dict[str,
     """Train one setting; what it leaves out is as the course does: batches of 200, 0.95 times the rate each epoch.
 
     Its names are ``model`` (``"two-layer"`` by default), those of the model in `MODELS`, those of `TRAINING`, of which
-    ``num_epochs`` and ``learning_rate`` are needed, and those of the update rule.
+    ``num_epochs`` and ``learning_rate`` are needed, and those of the update rule. Or they are ``recipe`` and those that
+    the recipe can be changed in.
 
     Raises
     ------
     ValueError
         When the setting has other names.
     """
+    options = training(setting, len(data["X_train"]))
+    net = made(setting, data["X_train"], seed)
+    record = train_model(net, data, seed, **options)
+    record["params"] |= {name: param[key] for name, param, key in running(net)}
+    return record
+
+
+def training(setting: dict[str, Any], num_train: int) -> dict[str, Any]:
+    """Return the options of the Solver that trains a setting on so many examples."""
+    if "recipe" in setting:
+        return recipe_of(setting).training(num_train)
     rest = dict(setting)
     model, rule = rest.pop("model", "two-layer"), rest.get("update_rule", "sgd")
     if model not in MODELS:
@@ -158,34 +173,43 @@ def train(setting: dict[str, Any], data: dict[str, Any], seed: int) -> dict[str,
             f"there is no model {model!r}{meant(str(model), MODELS)}; expected one of {', '.join(MODELS)}"
         )
     check_names(rest, model, [rule])
-    net = MODELS[model](
-        data["X_train"].shape[1:],
-        dtype=data["X_train"].dtype,
-        seed=seed,
-        **{name: rest[name] for name in settings_of_net(model) if name in rest},
-    )
-    record = train_model(
-        net,
-        data,
-        seed,
-        update_rule=rule,
-        optim_config={name: rest[name] for name in settings_of_rule(rule) if name in rest},
-        lr_decay=rest.get("lr_decay", 0.95),
-        batch_size=min(rest.get("batch_size", 200), len(data["X_train"])),
-        num_epochs=rest["num_epochs"],
-    )
-    record["params"] |= {name: param[key] for name, param, key in running(net)}
-    return record
+    return {
+        "update_rule": rule,
+        "optim_config": {name: rest[name] for name in settings_of_rule(rule) if name in rest},
+        "lr_decay": rest.get("lr_decay", 0.95),
+        "batch_size": min(rest.get("batch_size", 200), num_train),
+        "num_epochs": rest["num_epochs"],
+    }
 
 
-def trained(setting: dict[str, Any], shape: Shape, params: dict[str, Any]) -> Any:
-    """Return the net of a setting with the parameters that `train` recorded."""
+def made(setting: dict[str, Any], X_train: NDArray[Any], seed: int = 0) -> Any:
+    """Return a new net of a setting, for the training examples and others like them."""
+    if "recipe" in setting:
+        return recipe_of(setting).model(X_train, seed)
     model = setting.get("model", "two-layer")
-    net = MODELS[model](shape, **{name: setting[name] for name in settings_of_net(model) if name in setting})
-    net.params = {name: params[name] for name in net.params}
+    options = {name: setting[name] for name in settings_of_net(model) if name in setting}
+    return MODELS[model](X_train.shape[1:], dtype=X_train.dtype, seed=seed, **options)
+
+
+def trained(setting: dict[str, Any], X_train: NDArray[Any], params: dict[str, Any]) -> Any:
+    """Return the net of a setting with the parameters that `train` recorded."""
+    net = made(setting, X_train)
+    for name, w in net.params.items():
+        w[...] = params[name]
     for name, param, key in running(net):
         param[key] = params[name]
     return net
+
+
+def recipe_of(setting: dict[str, Any]) -> Recipe:
+    """Return the recipe that a setting names, changed as it says."""
+    rest = dict(setting)
+    name = rest.pop("recipe")
+    if name not in RECIPES:
+        raise ValueError(
+            f"there is no recipe {name!r}{meant(str(name), RECIPES)}; expected one of {', '.join(RECIPES)}"
+        )
+    return RECIPES[name].changed(rest)
 
 
 def running(net: Any) -> list[tuple[str, dict[str, Any], str]]:

@@ -11,13 +11,17 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
+
 from minigrad import optim
+from minigrad.datasets import get_cifar10_data
 from minigrad.preprocess import pca_whitened
 from minigrad.solver import Solver
 from minigrad.sweep import SweepResult, sweep
 
 from .command_line import DEFAULTS, load
 from .console import FOLDER, NATURAL, PROGRAM, Parser, checked, printed, stop
+from .recipes import RECIPES
 from .registry import MODELS, TRAINING, check_names, settings_of_net, train, trained
 
 GRIDS: dict[str, dict[str, list[Any]]] = {
@@ -49,8 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         the folder are at fault, and with 1 when no setting could be trained.
     """
     args = make_parser().parse_args(argv)
+    args.dataset = args.dataset or ("cifar10" if args.recipe else "digits")
     grid = grid_of(args)
-    data = load(args)
+    data = images(args) if args.recipe else load(args)
     went_on = (args.out / "results.jsonl").exists()
     start = time.perf_counter()
     try:
@@ -79,17 +84,27 @@ def principal_components(args: argparse.Namespace, data: dict[str, Any]) -> dict
         stop(2, str(error).replace("n_components", "--pca"))
 
 
+def images(args: argparse.Namespace) -> dict[str, Any]:
+    """Return CIFAR-10 as the recipes take it; stop if it cannot be read."""
+    try:
+        return get_cifar10_data(args.data_dir, 45000, 5000, 5000, dtype=np.float32)
+    except (OSError, ValueError) as error:
+        stop(2, str(error))
+
+
 def grid_of(args: argparse.Namespace) -> dict[str, list[Any]]:
-    """Return the grid that the arguments ask for; stop if it has a name that the model does not.
+    """Return the grid that the arguments ask for; stop if it has a name that the model or the recipe does not.
 
     Without ``--grid`` it is the course's. With it, what has no values there has the data set's default, if that is for
-    this model.
+    this model. A recipe's has the names given alone.
     """
     if args.pca and args.model.endswith("conv"):
         stop(2, f"--pca is for nets whose input are vectors; --model {args.model} convolves images")
     given = dict(args.grid)
     if len(given) < len(args.grid):
         stop(2, f"--grid gives a name twice: {', '.join(name for name, _ in args.grid)}")
+    if args.recipe:
+        return grid_of_recipe(args, given)
     if not given and args.model == "two-layer":
         grid = {**GRIDS[args.dataset], "weight_scale": [WEIGHT_SCALE[args.dataset]]}
         if args.update_rule != "sgd":
@@ -112,13 +127,44 @@ def grid_of(args: argparse.Namespace) -> dict[str, list[Any]]:
     return grid if args.model == "two-layer" else {"model": [args.model], **grid}
 
 
+def grid_of_recipe(args: argparse.Namespace, given: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Return a recipe's grid; stop if it cannot be changed so, or a flag is given that is none of a recipe's."""
+    for flag, none in (("dataset", "cifar10"), ("pca", None), ("halving", None), ("update_rule", "sgd")):
+        if (value := getattr(args, flag)) != none:
+            stop(
+                2,
+                f"--{flag.replace('_', '-')} {value} is not for recipes, which are for CIFAR-10 and have their own",
+            )
+    try:
+        for name, values in given.items():
+            for value in values:
+                RECIPES[args.recipe].changed({name: value})
+    except ValueError as error:
+        stop(2, f"--grid: {error}")
+    return {"recipe": [args.recipe], **given}
+
+
 def search(args: argparse.Namespace, grid: dict[str, list[Any]], data: dict[str, Any]) -> SweepResult:
-    """Train the grid, by as many processes as asked for."""
+    """Train the grid, by as many processes as asked for, or by the workers of a Dask scheduler."""
     pool: Any = nullcontext()
-    if args.workers > 1:
+    if args.scheduler:
+        pool = client(args.scheduler)
+    elif args.workers > 1:
         pool = ProcessPoolExecutor(args.workers, multiprocessing.get_context("spawn"))
     with pool as executor:
         return sweep(train, grid, data, executor, args.out, args.seed, halving=args.halving)
+
+
+def client(address: str) -> Any:
+    """Return a client of the Dask scheduler at an address; stop if there is none."""
+    try:
+        from distributed import Client
+    except ImportError:
+        stop(2, '--scheduler needs Dask: pip install -e ".[dask]"')
+    try:
+        return Client(address)
+    except (OSError, ValueError) as error:
+        stop(2, f"--scheduler {address}: {error}")
 
 
 def learning_rates(rule: str) -> list[float]:
@@ -135,7 +181,7 @@ def report(result: SweepResult, data: dict[str, Any], took: str) -> None:
     except ValueError as error:
         stop(1, str(error))
     assert best.params is not None
-    net = trained(best.setting, data["X_train"].shape[1:], best.params)
+    net = trained(best.setting, data["X_train"], best.params)
     test_accuracy = Solver(net, data).check_accuracy(data["X_test"], data["y_test"])
     print()
     print("best setting:", ", ".join(f"{name}={value}" for name, value in best.setting.items()))
@@ -157,7 +203,7 @@ def make_parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--dataset", choices=GRIDS, default="digits", help="(default: %(default)s)")
+    parser.add_argument("--dataset", choices=GRIDS, help="(default: digits; of recipes, cifar10)")
     parser.add_argument(
         "--data-dir", type=FOLDER, metavar="DIR", help="the folder cifar-10-batches-py or its parent"
     )
@@ -167,7 +213,14 @@ def make_parser() -> Parser:
         metavar="K",
         help="train on the K first principal components of the images, whitened, in the place of their pixels",
     )
-    parser.add_argument("--model", choices=MODELS, default="two-layer", help="(default: %(default)s)")
+    trained = parser.add_mutually_exclusive_group()
+    trained.add_argument("--model", choices=MODELS, default="two-layer", help="(default: %(default)s)")
+    trained.add_argument(
+        "--recipe",
+        choices=RECIPES,
+        help="in the place of a model: train by a recipe, changed as --grid says. Names of "
+        + "; of ".join(f"{name}: {', '.join(recipe.choices())}" for name, recipe in RECIPES.items()),
+    )
     parser.add_argument(
         "--grid",
         type=values_of,
@@ -197,8 +250,14 @@ def make_parser() -> Parser:
         "--dtype", choices=["float32", "float64"], default="float32", help="(default: %(default)s)"
     )
     parser.add_argument("--seed", type=NATURAL, default=0, metavar="N", help="(default: %(default)s)")
-    parser.add_argument(
+    workers = parser.add_mutually_exclusive_group()
+    workers.add_argument(
         "--workers", type=count, default=1, metavar="N", help="processes that train (default: %(default)s)"
+    )
+    workers.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="train on the workers of a Dask scheduler, as tcp://HOST:8786, which see --out under the same path",
     )
     parser.add_argument("--out", type=FOLDER, metavar="DIR", required=True, help="the folder of the results")
     return parser
@@ -220,13 +279,13 @@ def values_of(text: str) -> tuple[str, list[Any]]:
 
 
 def value_of(text: str) -> Any:
-    """Return a value as an int or a float if it is one, None for ``none``, and else the text."""
+    """Return a value as an int or a float if it is one, None for ``none``, a truth value, and else the text."""
     for convert in (int, float):
         try:
             return convert(text)
         except ValueError:
             pass
-    return None if text == "none" else text
+    return {"none": None, "true": True, "false": False}.get(text, text)
 
 
 def lines(grid: dict[str, list[Any]]) -> str:

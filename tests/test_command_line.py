@@ -182,9 +182,9 @@ def test_every_model_is_a_choice(run, tmp_path, model, backend):
     )
     result = run(*flags.split(), "--batch-size", 200, "--quiet", "--out", tmp_path)
     printed = ACCURACIES.fullmatch(result[1]).groups()
-    with np.load(tmp_path / "params.npz") as params:
-        net = registry.trained({"model": model}, (1, 8, 8), dict(params))
     data = load_digits(np.float32)
+    with np.load(tmp_path / "params.npz") as params:
+        net = registry.trained({"model": model}, data["X_train"], dict(params))
     for split, accuracy in zip(("val", "test"), printed, strict=True):
         right = np.mean(net.loss(data[f"X_{split}"]).argmax(axis=1) == data[f"y_{split}"])
         assert f"{right:.4f}" == accuracy

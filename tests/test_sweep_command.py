@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_train import tiny_cifar10
 from threadpoolctl import threadpool_limits
 
 from minigrad.datasets import load_digits
 from minigrad.sweep import sweep
 from models import registry, sweep_command
+from models.recipes import RECIPES
 from models.two_layer_net import TwoLayerNet
 
 ROOT = Path(__file__).parents[1]
@@ -178,6 +180,27 @@ def test_bad_arguments_are_one_line(tiny, tmp_path, capsys):
         (["--out", tmp_path, "--grid", "update_rule=adma"], "no update rule is named 'adma'"),
         (["--out", tmp_path, "--halving", 1], "got '1', expected an integer of at least 2"),
         (["--out", tmp_path, "--model", "conv", "--pca", 9], "--pca is for nets whose input are vectors"),
+        (["--out", tmp_path, "--recipe", "deep", "--model", "conv"], "not allowed with argument"),
+        (["--out", tmp_path, "--recipe", "deep", "--pca", 9], "--pca 9 is not for recipes"),
+        (
+            ["--out", tmp_path, "--recipe", "deep", "--dataset", "digits"],
+            "--dataset digits is not for recipes",
+        ),
+        (["--out", tmp_path, "--recipe", "deep", "--data-dir", tmp_path / "none"], "there is no folder"),
+        (
+            ["--out", tmp_path, "--recipe", "deep", "--grid", "num_epochs=3"],
+            "--grid: the recipe has no setting 'num_epochs'; did you mean epochs?",
+        ),
+        (
+            ["--out", tmp_path, "--recipe", "deep", "--grid", "mirror=no"],
+            "mirror is 'no'; expected a value such as",
+        ),
+        (
+            ["--out", tmp_path, "--recipe", "deep", "--grid", "eps=true"],
+            "eps is True; expected a value such as",
+        ),
+        (["--out", tmp_path, "--scheduler", "tcp://127.0.0.1"], "--scheduler tcp://127.0.0.1: "),
+        (["--out", tmp_path, "--scheduler", "x", "--workers", 2], "not allowed with argument"),
     ):
         status, err = refused(capsys, *argv)
         assert status == 2
@@ -212,7 +235,7 @@ def test_every_model_is_swept_and_its_best_measured(tmp_path, capsys, model):
     out = capsys.readouterr().out
     data, best = load_digits(np.float32), np.load(tmp_path / "best.npz")
     setting = json.loads(read_result(tmp_path))["setting"]
-    net = registry.trained(setting, data["X_train"].shape[1:], dict(best))
+    net = registry.trained(setting, data["X_train"], dict(best))
     for split, name in (("val", "validation"), ("test", "test")):
         accuracy = np.mean(net.loss(data[f"X_{split}"]).argmax(axis=1) == data[f"y_{split}"])
         assert f"{name} accuracy: {accuracy:.4f}\n" in out
@@ -222,6 +245,71 @@ def read_result(folder):
     """Return the line of the best training."""
     with zipfile.ZipFile(folder / "best.npz") as archive:
         return archive.read("result.json")
+
+
+@pytest.fixture
+def tiny_images(monkeypatch):
+    monkeypatch.setattr(
+        sweep_command,
+        "get_cifar10_data",
+        lambda root, *numbers, dtype: tiny_cifar10(root, 500, 20, 30, dtype),
+    )
+    return tiny_cifar10(None, 500, 20, 30, np.float32)
+
+
+RECIPE = ["--recipe", "two-layer", "--grid", "learning_rate=1e-3,5e-4", "--grid", "epochs=1,2"]
+
+
+def test_a_recipe_is_swept_in_this_process_by_others_and_by_dask(tiny_images, tmp_path, capsys, monkeypatch):
+    from distributed import LocalCluster
+
+    def swept(name, *flags):
+        """Return the lines but the last, which has the time."""
+        assert sweep_command.main([*RECIPE, *flags, "--out", str(tmp_path / name)]) == 0
+        return capsys.readouterr().out.splitlines()[:-1]
+
+    with threadpool_limits(1, user_api="blas"):
+        here = swept("here")
+    assert swept("processes", "--workers", "2") == here
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+        assert swept("dask", "--scheduler", cluster.scheduler_address) == here
+    assert sum(" finished" in line for line in here) == 4
+
+    best = json.loads(read_result(tmp_path / "here"))
+    results = tmp_path / "here" / "results.jsonl"
+    lost, *kept = sorted(
+        results.read_text().splitlines(keepends=True),
+        key=lambda line: json.loads(line)["setting"] == best["setting"],
+    )
+    results.write_text("".join(kept))
+    trainings, train_model = [], registry.train_model
+
+    def counted(*args, **options):
+        trainings.append(options["num_epochs"])
+        return train_model(*args, **options)
+
+    monkeypatch.setattr(registry, "train_model", counted)
+    with threadpool_limits(1, user_api="blas"):
+        assert swept("here") == here  # it goes on
+    assert trainings == [json.loads(lost)["setting"]["epochs"]]
+
+    net = registry.trained(best["setting"], tiny_images["X_train"], dict(np.load(tmp_path / "here/best.npz")))
+    for part, name in (("val", "validation"), ("test", "test")):
+        predicted = net.loss(tiny_images[f"X_{part}"]).argmax(axis=1)
+        assert f"{name} accuracy: {np.mean(predicted == tiny_images[f'y_{part}']):.4f}" in here
+
+
+def test_a_recipe_is_changed_in_any_of_its_settings(tiny_images):
+    setting = {"mirror": False, "shift": 0, "epochs": 1, "dropout_keep_ratio": 0.5, "n_components": 9}
+    recipe = registry.recipe_of({"recipe": "deep", "hidden_dims": [6], **setting})
+    assert not recipe.mirror
+    assert (recipe.shift, recipe.num_epochs, recipe.learning_rate) == (0, 1, RECIPES["deep"].learning_rate)
+    net = recipe.model(tiny_images["X_train"], seed=0).net
+    assert net.params["W1"].shape == (9, 6)
+    assert net.dropout_param["p"] == 0.5
+    assert "gamma1" in net.params
+    for each in RECIPES.values():
+        assert each.changed(each.choices()).choices() == each.choices()
 
 
 def test_halving_stops_the_worse_part(tiny, tmp_path, capsys):

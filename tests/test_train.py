@@ -178,4 +178,15 @@ def test_an_ablation_leaves_out_one_ingredient_at_a_time(monkeypatch, capsys):
     ]
     for line in lines:
         assert re.fullmatch(r".*0\.\d{4}  0\.\d{4}  \d+ s of CPU", line)
-    assert "principal components" not in dict(ablation.ablations(RECIPES["conv"]))
+
+
+def test_an_ablation_of_patches_has_blocks_of_standardized_pixels():
+    names = dict(ablation.ablations(RECIPES["conv"]))
+    assert "principal components" not in names
+    X = 3 + 5 * np.random.default_rng(0).standard_normal((200, 3, 4, 6))
+    out = names["whitened patches"].features(X)(X)
+    assert out.shape == (200, 12, 2, 3)
+    np.testing.assert_allclose(out.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(out.std(axis=0), 1)
+    whole = ((X - X.mean(axis=0)) / X.std(axis=0))[:, 1]
+    np.testing.assert_allclose(out[:, 4:8, 1, 2].reshape(-1, 2, 2), whole[:, 2:, 4:])
