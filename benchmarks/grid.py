@@ -140,7 +140,9 @@ def run_sweep(dataset: str, data: dict[str, np.ndarray], workers: int) -> tuple[
     narrow = {
         name: array.astype(np.float32) if array.dtype.kind == "f" else array for name, array in data.items()
     }
-    arguments = Namespace(dataset=dataset, workers=workers, out=None, seed=0, update_rule="sgd", halving=None)
+    arguments = Namespace(
+        dataset=dataset, workers=workers, scheduler=None, out=None, seed=0, update_rule="sgd", halving=None
+    )
     start = perf_counter()
     result = search(arguments, GRIDS[dataset], narrow)
     return result, perf_counter() - start

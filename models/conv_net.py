@@ -10,6 +10,7 @@ import numpy as np
 import minigrad as mg
 
 from .fully_connected_net import initial
+from .objective import backends, objective_of
 
 POOL = {"pool_height": 2, "pool_width": 2, "stride": 2}
 
@@ -20,14 +21,6 @@ def three_layer_scores(params: dict[str, Any], X: Any) -> Any:
     hidden = mg.conv_relu_pool(X, params["W1"], params["b1"], same, POOL)
     hidden = mg.affine_relu(hidden, params["W2"], params["b2"])
     return mg.affine(hidden, params["W3"], params["b3"])
-
-
-def three_layer_objective(
-    params: dict[str, Any], X: Any, y: Any, reg: Any, sample_weights: Any = None
-) -> Any:
-    """Return the loss of X with labels y, the penalty of the weights included."""
-    loss = mg.softmax_cross_entropy(three_layer_scores(params, X), y, sample_weights=sample_weights)
-    return mg.l2_regularized(loss, params["W1"], params["W2"], params["W3"], reg=reg)
 
 
 def deep_scores(
@@ -45,26 +38,9 @@ def deep_scores(
     return mg.affine(X, params[f"W{last}"], params[f"b{last}"])
 
 
-def deep_objective(
-    params: dict[str, Any],
-    X: Any,
-    y: Any,
-    reg: Any,
-    *state: Any,
-    label_smoothing: float = 0.0,
-    sample_weights: Any = None,
-) -> Any:
-    """Return the loss of X with labels y, the penalty of the weights included."""
-    loss = mg.softmax_cross_entropy(
-        deep_scores(params, X, *state), y, label_smoothing=label_smoothing, sample_weights=sample_weights
-    )
-    return mg.l2_regularized(loss, *[w for name, w in params.items() if name.startswith("W")], reg=reg)
-
-
-three_layer_loss_and_grads = mg.value_and_grad(three_layer_objective)
-THREE_LAYER_BACKENDS = {"tape": three_layer_loss_and_grads, "jit": mg.jit(three_layer_loss_and_grads)}
-deep_loss_and_grads = mg.value_and_grad(deep_objective)
-DEEP_BACKENDS = {"tape": deep_loss_and_grads, "jit": mg.jit(deep_loss_and_grads)}
+three_layer_objective = objective_of(three_layer_scores)
+THREE_LAYER_BACKENDS = backends(three_layer_objective)
+DEEP_BACKENDS = backends(objective_of(deep_scores))
 
 
 class ThreeLayerConvNet:
@@ -134,7 +110,7 @@ class ThreeLayerConvNet:
         """Return the scores of X, of shape (N, C, H, W); given labels y, ``(loss, grads)``."""
         if y is None:
             return three_layer_scores(self.params, X)
-        return self.loss_and_grads(self.params, X, y, self.reg, sample_weights)
+        return self.loss_and_grads(self.params, X, y, self.reg, sample_weights=sample_weights)
 
 
 class ConvNet:

@@ -10,6 +10,8 @@ import numpy as np
 
 import minigrad as mg
 
+from .objective import backends, objective_of
+
 NORMALIZATIONS = (None, "batchnorm", "layernorm")
 
 
@@ -29,24 +31,7 @@ def scores(
     return mg.affine(X, params[f"W{depth}"], params[f"b{depth}"])
 
 
-def objective(
-    params: dict[str, Any],
-    X: Any,
-    y: Any,
-    reg: Any,
-    *state: Any,
-    label_smoothing: float = 0.0,
-    sample_weights: Any = None,
-) -> Any:
-    """Return the loss of X with labels y, the penalty of the weights included."""
-    loss = mg.softmax_cross_entropy(
-        scores(params, X, *state), y, label_smoothing=label_smoothing, sample_weights=sample_weights
-    )
-    return mg.l2_regularized(loss, *[w for name, w in params.items() if name.startswith("W")], reg=reg)
-
-
-loss_and_grads = mg.value_and_grad(objective)
-BACKENDS = {"tape": loss_and_grads, "jit": mg.jit(loss_and_grads)}
+BACKENDS = backends(objective_of(scores))
 
 
 def initial(rng: Any, shape: tuple[int, ...], weight_scale: float | None, dtype: Any) -> np.ndarray:
