@@ -6,6 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -60,11 +61,14 @@ def refuse_shapes(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 @lru_cache
 def _parameters(function: Any) -> tuple[str, ...]:
-    """Return a function's parameter names; none where it has no signature, as some of NumPy's."""
+    """Return the names of a function's positional parameters; none where it has no signature, as some of NumPy's."""
     try:
-        return tuple(inspect.signature(function).parameters)
+        parameters = inspect.signature(function).parameters.values()
     except ValueError:
         return ()
+    return tuple(
+        [each.name for each in takewhile(lambda each: each.kind <= each.POSITIONAL_OR_KEYWORD, parameters)]
+    )
 
 
 OPTION = "give it as a Python number, an option of the call"

@@ -114,7 +114,7 @@ def _gives_integers(op: Op, operands: Iterable[Any], options: dict[str, Any]) ->
 def _off_tape(op: Op, options: dict[str, Any]) -> dict[str, Any]:
     """Return options with each tensor's array in its place; refuse one that requires a gradient, and foreign ones."""
     for x in options.values():
-        if type(x) not in NO_TENSORS and not (type(x) is tuple and NO_TENSORS.issuperset(map(type, x))):
+        if not _has_no_tensors(x):
             for each in options.values():
                 refuse_foreign(each, op.name)
             if any_requires_grad(options):
@@ -124,6 +124,11 @@ def _off_tape(op: Op, options: dict[str, Any]) -> dict[str, Any]:
 
 
 NO_TENSORS = frozenset({int, bool, float, str, type(None)})
+
+
+def _has_no_tensors(x: Any) -> bool:
+    """Tell whether x is a plain option: a number, a string, None, or a tuple or list of such."""
+    return type(x) in NO_TENSORS or (type(x) in (tuple, list) and all(map(_has_no_tensors, x)))
 
 
 def _call_on_constants(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -20,7 +20,7 @@ def conj(x: Any) -> Any:
 
 def adjoint(x: Any) -> Any:
     """Return the conjugate transpose of each matrix."""
-    return conj(np.swapaxes(x, -1, -2))
+    return conj(x.mT)
 
 
 def real(x: Any) -> Any:

@@ -186,16 +186,16 @@ def _einsum(
     needs: Sequence[Any], g: Any, out: Any, *operands: Any, subscripts: str, optimize: Any = False
 ) -> list[Any]:
     """Contract g with the other operands, for each that needs a gradient."""
-    return [_einsum_operand(i, g, operands, subscripts) if need else None for i, need in enumerate(needs)]
+    terms, right = _labels(subscripts, [metadata.shape(operand) for operand in operands])
+    return [_einsum_operand(i, g, operands, terms, right) if need else None for i, need in enumerate(needs)]
 
 
-def _einsum_operand(index: int, g: Any, operands: Sequence[Any], subscripts: str) -> Any:
+def _einsum_operand(index: int, g: Any, operands: Sequence[Any], terms: list[str], right: str) -> Any:
     """Contract g with the other operands, to the labels of the one in question.
 
     A label that only this operand has was summed away: ones bring it back. A label twice in this operand read
     a diagonal: an identity matrix puts the gradient there.
     """
-    terms, right = _labels(subscripts, [metadata.shape(operand) for operand in operands])
     shape, term = operands[index].shape, terms[index]
     others = [(t, o) for i, (t, o) in enumerate(zip(terms, operands, strict=True)) if i != index]
     spare = [c for c in ascii_letters if all(c not in t for t in [right, *terms])]

@@ -18,10 +18,16 @@ from .table import Arguments, Draw, compose, declare, whole
 
 def of_triangle(g: Any, upper: bool = False) -> Any:
     """Move the gradient of a Hermitian matrix to the triangle that NumPy reads; the other triangle has 0."""
-    n = g.shape[-1]
-    below = np.tri(n, k=-1, dtype=bool)
+    below, diagonal = _below_and_on_diagonal(g.shape[-1])
     both = g + adjoint(g)
-    return np.where(below.T if upper else below, both, np.where(np.eye(n, dtype=bool), both / 2, 0))
+    return np.where(below.T if upper else below, both, np.where(diagonal, both / 2, 0))
+
+
+def _below_and_on_diagonal(n: int) -> tuple[Any, Any]:
+    """Return where a matrix of n rows is below its diagonal, and where on it."""
+    columns = np.arange(n)
+    rows = columns.reshape(n, 1)
+    return rows > columns, rows == columns
 
 
 def definite(draw: Draw) -> Any:
@@ -51,7 +57,7 @@ declare(
 
 def over_gaps(m: Any, gaps: Any) -> Any:
     """Return m / gaps with a zero diagonal; 0 / 0 counts as 0."""
-    idle = np.eye(m.shape[-1], dtype=bool) | (np.equal(gaps, 0) & np.equal(m, 0))
+    idle = _below_and_on_diagonal(m.shape[-1])[1] | (np.equal(gaps, 0) & np.equal(m, 0))
     return np.where(idle, 0, m / np.where(idle, 1, gaps))
 
 
@@ -243,8 +249,9 @@ def _orthogonal_triangular(g: Any, out: Any, a: Any) -> Any:
     q, r = out[..., :m, :], transposed(out[..., m:, :])
     dq, dr = conj(g[..., :m, :]), transposed(conj(g[..., m:, :]))
     inner = r @ adjoint(dr) - adjoint(dq) @ q
-    low = np.where(np.tri(n, k=-1, dtype=bool), inner, 0)
-    inner = low + adjoint(low) + np.where(np.eye(n, dtype=bool), real(inner), 0)
+    below, diagonal = _below_and_on_diagonal(n)
+    low = np.where(below, inner, 0)
+    inner = low + adjoint(low) + np.where(diagonal, real(inner), 0)
     return conj(adjoint(np.linalg.solve(r, adjoint(dq + q @ inner))))
 
 

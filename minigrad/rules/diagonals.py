@@ -19,7 +19,10 @@ def _places(count: int, offset: int) -> tuple[Any, Any]:
 def on_diagonal(d: Any, shape: tuple[int, ...], offset: int, axis1: int, axis2: int) -> Any:
     """Return zeros of this shape with d on a diagonal, d's last axis along it."""
     out = np.zeros(shape, d.dtype)
-    matrices = np.moveaxis(out, (axis1, axis2), (-2, -1))
+    if (axis1 % len(shape), axis2 % len(shape)) == (len(shape) - 2, len(shape) - 1):
+        matrices = out
+    else:
+        matrices = np.moveaxis(out, (axis1, axis2), (-2, -1))
     matrices[(..., *_places(d.shape[-1], offset))] = d
     return out
 

@@ -16,7 +16,7 @@ from .table import Arguments, Draw, compose, declare, whole
 
 def transposed(x: Any) -> Any:
     """Swap the last two axes."""
-    return np.swapaxes(x, -1, -2)
+    return x.mT
 
 
 def regular(draw: Draw, n: int, *batch: int) -> Any:
@@ -125,6 +125,8 @@ def _length(g: Any, out: Any, x: Any, ord: Any = 2, axis: Any = None, keepdims: 
     Of float16 in float32: its powers overflow.
     """
     g, out = keep(g, axis, keepdims), keep(out, axis, keepdims)
+    if ord == 1 and x.dtype.kind == "f":
+        return g * np.sign(x)
     if x.dtype == FLOAT16:
         x = widened(x)
         out = length(x, ord, axis, keepdims=True)
@@ -213,7 +215,10 @@ def _vector_norm_inputs(draw: Draw) -> Arguments:
 def _vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
     if axis is None and ord == 2:
         return length(x, keepdims=keepdims)
-    axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    if axis is None:
+        out = _of_vectors(np.ravel(x), ord, 0, False)
+        return np.reshape(out, (1,) * x.ndim) if keepdims else out
+    axes = axis if isinstance(axis, tuple) else (axis,)
     if len(axes) == 1:
         return _of_vectors(x, ord, axes[0], keepdims)
     ends = tuple(range(-len(axes), 0))

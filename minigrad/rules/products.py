@@ -160,18 +160,57 @@ def _cross_inputs(draw: Draw) -> Arguments:
     return call
 
 
-@compose(np.cross, inputs=_cross_inputs)
 def _cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
-    if axis is not None:
-        axisa = axisb = axisc = axis
-    a, b = np.moveaxis(a, axisa, -1), np.moveaxis(b, axisb, -1)
-    if a.shape[-1] != 3 or b.shape[-1] != 3:
+    """Refuse vectors of the plane, whose product has no axis for its entry."""
+    lengths = [x.shape[end if axis is None else axis] for x, end in ((a, axisa), (b, axisb))]
+    if lengths != [3, 3]:
         raise ValueError(
-            f"numpy.cross: got vectors of {a.shape[-1]} and {b.shape[-1]} entries; with a gradient it takes 3: "
-            "append a 0 to a vector of the plane"
+            f"numpy.cross: got vectors of {lengths[0]} and {lengths[1]} entries; with a gradient it takes 3: append "
+            "a 0 to a vector of the plane"
         )
-    product = np.roll(a, -1, -1) * np.roll(b, -2, -1) - np.roll(a, -2, -1) * np.roll(b, -1, -1)
-    return np.moveaxis(product, -1, axisc)
+    return np.cross(a, b, axisa, axisb, axisc, axis)
+
+
+def _from_end(axis: int, x: Any) -> int:
+    """Return the number of an axis of x counted from the end: as it is after broadcasting, which leads with new axes."""
+    return int(axis) - x.ndim if axis >= 0 else int(axis)
+
+
+def _crossed(x: Any, y: Any, ends: tuple[int, int, int], like: Any) -> Any:
+    """Return the product of x and y along axes of theirs, with an axis of ``like``'s, counted from the end, for it."""
+    x_end, y_end, end = ends
+    return np.cross(x, y, x_end, y_end, _from_end(end, like))
+
+
+def _cross_left(
+    g: Any,
+    out: Any,
+    a: Any,
+    b: Any,
+    axisa: int = -1,
+    axisb: int = -1,
+    axisc: int = -1,
+    axis: int | None = None,
+) -> Any:
+    """B x g: of the triple product g (a x b) = a (b x g)."""
+    return _crossed(b, g, (axisb, axisc, axisa) if axis is None else (axis,) * 3, a)
+
+
+def _cross_right(
+    g: Any,
+    out: Any,
+    a: Any,
+    b: Any,
+    axisa: int = -1,
+    axisb: int = -1,
+    axisc: int = -1,
+    axis: int | None = None,
+) -> Any:
+    """G x a: of the triple product g (a x b) = b (g x a)."""
+    return _crossed(g, a, (axisc, axisa, axisb) if axis is None else (axis,) * 3, b)
+
+
+declare(np.cross, _cross_left, _cross_right, forward=_cross, inputs=_cross_inputs, memory="new")
 
 
 # -- products of matrices ------------------------------------------------------------------------------------------
@@ -239,11 +278,26 @@ def _matrix_power(a: Any, n: int) -> Any:
 # -- the array API's names, and NumPy 2.2's -------------------------------------------------------------------------
 
 
-@compose(np.vecdot, inputs=_two(((2, 3), (3,)), ((3,), (2, 1, 3)), ((2, 0), (2, 0))))
-def _vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
-    """Sum conj(x1) x2 along an axis."""
-    x1, x2 = np.moveaxis(x1, axis, -1), np.moveaxis(x2, axis, -1)
-    return np.matmul(np.expand_dims(conj(x1), -2), np.expand_dims(x2, -1))[..., 0, 0]
+def _scaled(g: Any, x: Any, axis: int, like: Any) -> Any:
+    """Return g x, a factor for each vector of x along its axis, with the axis where ``like`` has it."""
+    scaled = np.expand_dims(g, -1) * (x if axis == -1 else np.moveaxis(x, axis, -1))
+    return scaled if axis == -1 else np.moveaxis(scaled, -1, _from_end(axis, like))
+
+
+declare(
+    np.vecdot,
+    lambda g, out, x1, x2, axis=-1: conj(_scaled(g, x2, axis, x1)),
+    lambda g, out, x1, x2, axis=-1: _scaled(g, conj(x1), axis, x2),
+    inputs=lambda draw: draw.choice(
+        [
+            ((draw.array((2, 3)), draw.array((3,))), {}),
+            ((draw.array((3,)), draw.array((2, 1, 3))), {"axis": -1}),
+            ((draw.array((2, 0)), draw.array((2, 0))), {}),
+            ((draw.array((3, 1, 2)), draw.array((3, 2))), {"axis": 0}),
+            ((draw.array((3, 1)), draw.array((2, 3, 2))), {"axis": -2}),
+        ]
+    ),
+)
 
 
 OPS[np.linalg.vecdot] = OPS[np.vecdot]

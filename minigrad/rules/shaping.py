@@ -105,17 +105,17 @@ def _flip_inputs(draw: Draw) -> Arguments:
 declare(np.flip, lambda g, out, m, axis=None: np.flip(g, axis), inputs=_flip_inputs, memory="view")
 
 
-def _back(shift: Any) -> Any:
-    """Return the opposite shift; unsigned integers would wrap."""
-    return tuple((-np.asarray(shift, int)).tolist()) if metadata.ndim(shift) else -int(shift)
+def _times(sign: int, shift: Any) -> Any:
+    """Return a shift times 1 or -1, in Python's integers: unsigned ones would wrap."""
+    return tuple([sign * int(n) for n in shift]) if hasattr(shift, "__len__") else sign * int(shift)
 
 
 declare(
     np.roll,
-    lambda g, out, a, shift, axis=None: np.roll(g, _back(shift), axis),
+    lambda g, out, a, shift, axis=None: np.roll(g, _times(-1, shift), axis),
     forward=lambda a, shift, axis=None: np.roll(
-        a, _back(_back(shift)), axis
-    ),  # some NumPys negate unsigned shifts
+        a, _times(1, shift), axis
+    ),  # some NumPys negate unsigned ones
     inputs=lambda draw: (
         (draw.array((3, draw.integer(0, 3))), *draw.choice([(draw.integer(-4, 4),), ((1, -2), (0, 1))])),
         {},
