@@ -172,7 +172,7 @@ def _cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, ax
 
 
 def _from_end(axis: int, x: Any) -> int:
-    """Return the number of an axis of x counted from the end: as it is after broadcasting, which leads with new axes."""
+    """Return an axis of x counted from the end, where it stays when broadcasting adds leading axes."""
     return int(axis) - x.ndim if axis >= 0 else int(axis)
 
 
