@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from . import optim
 from .engine.arguments import names_itself
-from .files import fingerprint, write
+from .files import write
 from .training import checkpoint as checkpoints
 from .training.arguments import (
     check_config,
@@ -31,10 +31,11 @@ from .training.arguments import (
 )
 from .training.augmentation import Augment
 from .training.batches import Batch, Batches, Sampled, Source, Stream, Streamed
+from .training.identity import Identity
 from .training.interrupt import deferred_interrupt
 from .training.measure import Metric, accuracy, measured
 from .training.model import Model, loss_and_gradients
-from .training.progress import progress_bar
+from .training.progress import Log
 from .training.schedules import Schedule
 from .training.updates import decay, follow, learning_rate, updating
 from .training.weights import Weights
@@ -56,7 +57,8 @@ class Solver:
         ``X_train`` (N, d_1, ..., d_k), ``y_train`` (N,), ``X_val`` and ``y_val`` alike; labels are integers,
         unless there is a `metric`. With `batches`, the training set may be left out.
     update_rule : str or callable
-        The name of a rule in `minigrad.optim`, or a function ``rule(w, dw, config) -> (w, config)``.
+        The name of a rule in `minigrad.optim`, which updates all parameters at once and is compiled; or a function
+        ``rule(w, dw, config) -> (w, config)``.
     optim_config : dict, optional
         The rule's settings, such as ``{"learning_rate": 1e-3}``; a function gets a copy for each parameter.
     lr_decay : float
@@ -206,10 +208,8 @@ class Solver:
         self.batch_size = batch_size
         self.num_epochs = num_epochs
         self.print_every = print_every
-        self.verbose = verbose
         self.num_train_samples = num_train_samples
         self.num_val_samples = num_val_samples
-        self.progress = progress
         self.on_divergence = on_divergence
         self.lr_schedule = lr_schedule
         self.patience = patience
@@ -231,7 +231,7 @@ class Solver:
         self._records: list[dict[str, Any]] = []
         self._goal: int | None = None  # the epoch to which a call of train that has not ended goes
         self._ended = False  # by the callback
-        self._bar: Any = None  # while it is shown
+        self._log = Log(verbose, progress)
         minibatches = np.random.default_rng(seed)
         self._samples, augmenting = minibatches.spawn(2)
         source: Source
@@ -244,21 +244,24 @@ class Solver:
         self._steps = None if batches is not None else max(len(data["X_train"]) // batch_size, 1)  # an epoch
         self._batches = Batches(source, augment, augmenting)
         self._batch: Batch
-        self._settings = {
-            "update_rule": _name_of(rule),
-            "optim_config": dict(optim_config or {}),
-            "lr_decay": float(lr_decay),
-            "batch_size": int(batch_size),
-            "num_train_samples": num_train_samples and int(num_train_samples),
-            "num_val_samples": num_val_samples and int(num_val_samples),
-            "lr_schedule": lr_schedule and _name_of(lr_schedule),
-            "replacement": replacement,
-            "augment": augment and _name_of(augment),
-            "average": average and float(average),
-            "metric": metric and _name_of(metric),
-            "batches": None if batches is None else _name_of(batches),
-        }
-        self._fingerprints: dict[str, str] | None = None
+        self._identity = Identity(
+            model,
+            self._data,
+            {
+                "update_rule": rule,
+                "optim_config": dict(optim_config or {}),
+                "lr_decay": float(lr_decay),
+                "batch_size": batch_size,
+                "num_train_samples": num_train_samples,
+                "num_val_samples": num_val_samples,
+                "lr_schedule": lr_schedule,
+                "replacement": bool(replacement),
+                "augment": augment,
+                "average": average,
+                "metric": metric,
+                "batches": batches,
+            },
+        )
         self._applied = True  # the last gradient
         if self.checkpoint is not None:
             checkpoints.check(self._state())
@@ -303,7 +306,6 @@ class Solver:
             if self.on_divergence == "raise":
                 raise
         finally:
-            self._bar = None
             self._batches.close()
             self._weights.put_best()
 
@@ -334,7 +336,7 @@ class Solver:
         file = Path(path) if path is not None else self.checkpoint
         assert file is not None
         saved = checkpoints.load(file)
-        checkpoints.refuse_other(file, saved, self._identity())
+        checkpoints.refuse_other(file, saved, self._identity.parts())
         missing = [name for name in self._state() if name not in saved]
         if missing:
             raise ValueError(f"{file} is a checkpoint that lacks {', '.join(missing)}")
@@ -400,12 +402,12 @@ class Solver:
         of_all = "" if last is None else f" / {last}"
         to_do = None if last is None else last - len(self.loss_history)
         saved = time.monotonic()
-        with deferred_interrupt() as interrupted, progress_bar(self.progress, to_do) as self._bar:
+        with deferred_interrupt() as interrupted, self._log.bar(to_do):
             while self.epoch < goal and not self._stopped():
                 t = len(self.loss_history)
                 self._step(f"iteration {t + 1}{of_all}")
                 if self.print_every > 0 and t % self.print_every == 0:
-                    self._log(f"(Iteration {t + 1}{of_all}) loss: {self.loss_history[-1]:f}")
+                    self._log.write(f"(Iteration {t + 1}{of_all}) loss: {self.loss_history[-1]:f}")
                 if not self.val_acc_history:
                     self._measure(0, goal)
                 due = (
@@ -417,7 +419,7 @@ class Solver:
                 if due or interrupted():
                     self._save()
                     saved = time.monotonic()
-                self._show()
+                self._log.step(self.loss_history[-1], self.train_acc_history[-1], self.val_acc_history[-1])
                 if interrupted():
                     raise KeyboardInterrupt(self._how_to_go_on(of_all))
 
@@ -481,7 +483,7 @@ class Solver:
         )
         if self.history is not None:
             write(self.history, "".join(json.dumps(each) + "\n" for each in self._records).encode())
-        self._log(f"(Epoch {epoch} / {goal}) train acc: {train_acc:f}; val_acc: {val_acc:f}")
+        self._log.write(f"(Epoch {epoch} / {goal}) train acc: {train_acc:f}; val_acc: {val_acc:f}")
 
     def _stopped(self) -> bool:
         """Tell whether the callback or patience ended training."""
@@ -492,14 +494,6 @@ class Solver:
 
     # Checkpoints
 
-    def _identity(self) -> dict[str, Any]:
-        """Return the part of a checkpoint that must agree with the solver that resumes."""
-        if self._fingerprints is None:
-            self._fingerprints = {name: fingerprint(array) for name, array in self._data.items()}
-        shapes = {name: f"{w.dtype} {w.shape}" for name, w in self.model.params.items()}
-        model = {"class": type(self.model).__name__} | shapes
-        return {"model": model, "data": self._fingerprints, "settings": self._settings}
-
     def _state(self) -> dict[str, Any]:
         parts = {
             "weights": self._weights.state(),
@@ -507,7 +501,7 @@ class Solver:
             "batches": self._batches.state(),
             "samples": self._samples,
         }
-        return self._identity() | parts | {name: getattr(self, name) for name in _KEPT}
+        return self._identity.parts() | parts | {name: getattr(self, name) for name in _KEPT}
 
     def _save(self) -> None:
         if self.checkpoint is not None:
@@ -521,21 +515,6 @@ class Solver:
         )
         return f"training was interrupted after iteration {len(self.loss_history)}{of_all}; train() goes on{kept}"
 
-    # What is shown
-
-    def _show(self) -> None:
-        if self._bar is None:
-            return
-        loss, train_acc, val_acc = self.loss_history[-1], self.train_acc_history[-1], self.val_acc_history[-1]
-        self._bar.set_postfix_str(
-            f"loss {loss:.4f}, train acc {train_acc:.3f}, val acc {val_acc:.3f}", refresh=False
-        )
-        self._bar.update()
-
-    def _log(self, line: str) -> None:
-        if self.verbose:
-            (print if self._bar is None else self._bar.write)(line)
-
 
 _DATA = ("X_train", "y_train", "X_val", "y_val")
 _KEPT = (
@@ -548,10 +527,3 @@ _KEPT = (
     "_goal",
 )
 """The solver's attributes that a checkpoint holds unchanged."""
-
-
-def _name_of(function: Any) -> str:
-    for name in ("__qualname__", "__name__"):
-        if isinstance(found := getattr(function, name, None), str):
-            return found
-    return type(function).__qualname__

@@ -1,10 +1,50 @@
-"""A progress bar on stderr, where one is wanted."""
+"""What a training shows: its log on stdout, and a progress bar on stderr, where one is wanted."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
+
+
+class Log:
+    """A log, and a progress bar below it.
+
+    Parameters
+    ----------
+    verbose : bool
+        Whether lines are written.
+    progress : bool or None
+        Whether there is a bar, as of `progress_bar`.
+    """
+
+    def __init__(self, verbose: bool, progress: bool | None) -> None:
+        self._verbose, self._progress = verbose, progress
+        self._bar: Any = None  # while it is shown
+
+    @contextlib.contextmanager
+    def bar(self, total: int | None) -> Iterator[None]:
+        """Show the bar, of so many steps."""
+        try:
+            with progress_bar(self._progress, total) as self._bar:
+                yield
+        finally:
+            self._bar = None
+
+    def write(self, line: str) -> None:
+        """Write a line."""
+        if self._verbose:
+            (print if self._bar is None else self._bar.write)(line)
+
+    def step(self, loss: float, train_acc: float, val_acc: float) -> None:
+        """Move the bar by a step, and show the last numbers."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(
+                f"loss {loss:.4f}, train acc {train_acc:.3f}, val acc {val_acc:.3f}", refresh=False
+            )
+            self._bar.update()
 
 
 def progress_bar(show: bool | None, total: int | None, unit: str = "it") -> AbstractContextManager[Any]:
