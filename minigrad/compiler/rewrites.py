@@ -62,6 +62,8 @@ def folded(node: Node) -> Node | None:
     def value(x: Any) -> Any:
         return x.value if type(x) is Node else x
 
+    if isinstance(node.value, (tuple, list)):  # several arrays, which no constant is
+        return None
     kwargs = {name: mapped(value, x) for name, x in node.kwargs.items()}
     return constant(node.function(*mapped(value, node.args), **kwargs))
 
@@ -93,7 +95,9 @@ SIDES = {np.multiply: (0, 1), np.divide: (1,), np.add: (0, 1), np.subtract: (1,)
 def is_neutral(x: Any, f: Any, other: Node) -> bool:
     """Tell whether an argument is the neutral element of a call with another operand."""
     number = scalar_of(x)
-    if number is None or number != NEUTRAL[f]:
+    if (
+        number is None or number != NEUTRAL[f] or other.dtype.kind == "c"
+    ):  # whose zeros have signs, in either part
         return False
     return (
         np.signbit(number) == np.signbit(NEUTRAL[f]) or other.dtype.kind != "f" or is_no_negative_zero(other)

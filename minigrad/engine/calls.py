@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import numpy as np
 from .arrays import ARRAYS_AND_NUMBERS as PLAIN
 from .arrays import KNOWN, TOO_DEEP, as_array, plain_array, takes_over
 from .recording import Array, Call, Parent, TapeError, next_number, recording
+from .watch import check_current, replaced
 
+READ = SimpleNamespace(name="a tensor that is read")
 NO_OPTIONS: dict[str, Any] = {}
 REAL = np.dtype(float)
 PARTS = "give it np.real, np.imag or np.abs of them"
@@ -102,6 +105,8 @@ def unwrap(
 
 def record(op: Any, args: Sequence[Any], parents: Sequence[Parent], options: dict[str, Any], out: Any) -> Any:
     """Return a call's result as a tensor; on the tape, if an operand requires a gradient."""
+    if replaced:
+        check_current(op, args)
     if type(out) is not np.ndarray:
         out = as_array(out)
     result = _new(Tensor)
@@ -166,6 +171,8 @@ def bare(x: Any) -> Any:
     """Return arguments with each tensor's array in its place, however nested."""
     kind = type(x)
     if kind is Tensor:
+        if replaced:
+            check_current(READ, (x.data,))
         return x.data
     try:
         if kind is tuple or kind is list:
@@ -175,6 +182,16 @@ def bare(x: Any) -> Any:
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
     return x
+
+
+def apart(out: Any, given: Sequence[Any]) -> Any:
+    """Return results with a view in the place of an array that was given, so that two tensors do not have one array."""
+    if type(out) in (tuple, list):
+        return type(out)([apart(each, given) for each in out])
+    for x in given:
+        if out is x and isinstance(x, np.ndarray):
+            return x[...]
+    return out
 
 
 def constants(x: Any, all_arrays: bool) -> Any:

@@ -15,6 +15,7 @@ from .layer import layer
 from .recording import Call, TapeError, no_grad
 from .tensor import Tensor
 from .walk import ancestors
+from .watch import as_read
 
 
 @names_itself
@@ -48,6 +49,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     def backward(dout: Any, cache: Any, needs: Any) -> tuple[Any, ...]:
         leaves, structure = cache
         targets: dict[int, Call] = {}
+        leaves = [as_read(leaf) for leaf in leaves]
         inputs = [as_input(targets, leaf) if need else leaf for leaf, need in zip(leaves, needs, strict=True)]
         again = recorded(f, map_tree(next, iter(inputs), structure), {}, targets)
         call = again._call if type(again) is Tensor else None

@@ -13,7 +13,7 @@ from ..rules.lookup import rules_of
 from ..rules.table import OPS, Composite, Op, full_name, overrides
 from ..rules.ufunc_methods import METHODS
 from .arrays import ARRAYS, ForeignError, foreign, is_foreign, refuse_foreign
-from .calls import any_requires_grad, apply, bare, binary, constants
+from .calls import any_requires_grad, apart, apply, bare, binary, constants
 from .leaving import EXPLICITLY, held_by_others, rebinds, written_to
 from .recording import TapeError, recording
 from .watch import wrote
@@ -136,7 +136,9 @@ def _call_on_constants(function: Any, args: tuple[Any, ...], kwargs: dict[str, A
     written = kwargs.get("out", args[0] if facts(function).in_place else None)
     if written is not None:
         wrote(bare(written))
-    return constants(function(*bare(args), **bare(kwargs)), function in OPS or bool(facts(function).constant))
+    given = bare(args)
+    out = apart(function(*given, **bare(kwargs)), given)
+    return constants(out, function in OPS or bool(facts(function).constant))
 
 
 def _call_into(

@@ -11,7 +11,7 @@ import numpy as np
 from ..rules.table import Arguments, Draw
 from .arguments import BARE, array_of, explained, names_itself
 from .arrays import ARRAY_LIKE, ARRAYS, STAND_INS, as_array, refuse_foreign
-from .calls import REAL, record, refuse_tensors, unwrap
+from .calls import REAL, apart, record, refuse_tensors, unwrap
 from .recording import TapeError
 from .tensor import Tensor
 
@@ -70,7 +70,7 @@ class Layer:
             )
         for x in operands:
             if type(x) is Tensor:
-                return record(self, args, parents, options, out)
+                return record(self, args, parents, options, apart(out, args))
         return out
 
     def gradients(

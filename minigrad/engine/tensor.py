@@ -36,7 +36,7 @@ from .ownership import is_shared, owns_data, views_another
 from .recording import Array, TapeError, differentiated, recording
 from .sharing import shared
 from .walk import depends_on, walk_back
-from .watch import replaces, wrote
+from .watch import replaced, rewritten, wrote
 
 
 def _operators(op: Any) -> tuple[Callable[[Any, Any], Tensor], Callable[[Any, Any], Tensor]]:
@@ -46,7 +46,7 @@ def _operators(op: Any) -> tuple[Callable[[Any, Any], Tensor], Callable[[Any, An
 
 def _plain(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """Make the method of an operator that returns plain booleans or integers, which have no gradient."""
-    return lambda self, other: compare(self.data, bare(other))
+    return lambda self, other: compare(bare(self), bare(other))
 
 
 def _augmented(ufunc: Any) -> Callable[[Any, Any], Tensor]:
@@ -156,11 +156,11 @@ class Tensor(Variable, Dispatched):
 
     def item(self) -> Any:
         """Return the one entry as a Python number, off the tape."""
-        return self.data.item()
+        return bare(self).item()
 
     def numpy(self) -> Array:
         """Return the values as an array, off the tape: ``data`` itself."""
-        return self.data
+        return bare(self)  # type: ignore[no-any-return]
 
     def detach(self) -> Tensor:
         """Return a constant tensor of the same ``data``, off the tape."""
@@ -168,7 +168,7 @@ class Tensor(Variable, Dispatched):
 
     def tolist(self) -> Any:
         """Return the values as nested lists of Python numbers, off the tape."""
-        return self.data.tolist()
+        return bare(self).tolist()
 
     def __len__(self) -> int:
         return len(self.data)
@@ -225,7 +225,8 @@ class Tensor(Variable, Dispatched):
                 f"{where}: a tensor that requires a gradient became a plain array, which would cut it off from the "
                 f"tape; {instead}"
             )
-        return np.array(self.data, dtype=dtype) if copy else np.asarray(self.data, dtype=dtype)
+        array = bare(self)
+        return np.array(array, dtype=dtype) if copy else np.asarray(array, dtype=dtype)
 
     def _number(self, kind: str) -> Any:
         if self.requires_grad and recording.get() is not None:
@@ -239,7 +240,7 @@ class Tensor(Variable, Dispatched):
                     f"{kind}() of a tensor inside grad would cut it off from the tape; keep the tensor (np.exp(t) in "
                     f"place of math.exp(t)), or {EXPLICITLY}"
                 )
-        return self.data if self.ndim == 0 else self.item()
+        return bare(self) if self.ndim == 0 else self.item()
 
     def __float__(self) -> float:
         return float(self._number("float"))
@@ -251,10 +252,10 @@ class Tensor(Variable, Dispatched):
         return complex(self._number("complex"))
 
     def __bool__(self) -> bool:
-        return bool(self.data)
+        return bool(bare(self))
 
     def __index__(self) -> int:
-        return self.data.__index__()
+        return bare(self).__index__()  # type: ignore[no-any-return]
 
     # -- operators -----------------------------------------------------------------------------------------
 
@@ -330,8 +331,9 @@ class Tensor(Variable, Dispatched):
             new = setitem(old, part, index)
         # The gradient depends on no value of the two whole arrays: the tape keeps their shapes alone.
         written = record(SETITEM, [_outline(old), part], parents, {"index": index}, _outline(new))
-        if shared and new is not old:
-            replaces(old, index)
+        viewed = shared and new is not old
+        if viewed or replaced:
+            rewritten(old, new, index, viewed)
         self.data, self._call, self.requires_grad = new, written._call, written.requires_grad
 
     def _become(self, value: Any) -> None:
@@ -340,8 +342,9 @@ class Tensor(Variable, Dispatched):
         self._may_become(value.requires_grad)
         value = fit_in_place(value, self.data)
         own = 0 if value._call is None else sum([x is self.data for x in value._call[2]])
-        if is_shared(self, self._call, own):  # by more than the call just made
-            replaces(self.data, ...)
+        viewed = is_shared(self, self._call, own)  # by more than the call just made
+        if viewed or replaced:
+            rewritten(self.data, value.data, ..., viewed)
         self.data, self._call, self.requires_grad = value.data, value._call, value.requires_grad
 
     def _refuse_view(self) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from .arrays import as_array
 from .ownership import owns_value
 from .recording import Array, Call, Leaf, Parent, differentiated, recording
-from .watch import Anomaly, any_replaced, check_current, check_unwritten, last_write
+from .watch import Anomaly, as_read, check_unwritten, last_write, replaced
 
 
 def ancestors(call: Call, targets: Collection[int] = ()) -> tuple[dict[int, Call], bool]:
@@ -117,20 +117,20 @@ def _walk(
     """
     mode = recording.get()
     anomaly = mode if isinstance(mode, Anomaly) else None
-    written, replaced = last_write(), any_replaced()
+    written = last_write()
     leaves: dict[int, Leaf] = {}
     for number in sorted(calls, reverse=True):  # only later calls use a result: its gradient is complete
         _, op, operands, parents, options, out = call = calls[number]
         if number < written:
             check_unwritten(call)
-        if replaced:
-            check_current(call)
         if op.writes and not owns_value(gradients, number):
             gradients[number] = gradients[number].copy()
         g = gradients.pop(number)
         if wanted is not None:
             parents = [p if type(p) is tuple and p[0] in wanted else None for p in parents]
         if lift is not None:
+            if replaced:
+                operands, out = [as_read(x) for x in operands], as_read(out)
             operands = [x if p is None else lift(x, p) for x, p in zip(operands, call[3], strict=True)]
             out = lift(out, call)
         if anomaly is None:

@@ -131,19 +131,28 @@ def _changed(op: Any, i: int, array: Array, operands: Sequence[Any]) -> RuntimeE
     )
 
 
-_replaced: dict[int, tuple[Any, list[tuple[int, Any, Any]]]] = {}
-"""By the ``id`` of an array that recorded writes replaced: a weak reference; and when, which part of it (None: all of
-it, else where that lies in memory), and the index written."""
+Writes = list[tuple[int, Any]]  # recorded writes to one tensor: when, and the index
+replaced: dict[int, tuple[Any, list[tuple[int, Any, Writes]]]] = {}
+"""By the ``id`` of an array, still in use, that recorded writes replaced: a weak reference; and since when it is, which
+part of it (None: all of it, else where that lies in memory), and the writes to the tensor, then and later."""
+_followed: dict[int, tuple[Any, Writes]] = {}
+"""By the ``id`` of the array that a tensor has after such writes: a weak reference, and the writes."""
 
 
-def replaces(array: Array, index: Any) -> None:
-    """Remember that a recorded write gave a tensor another array than this, which its views still show."""
-    owner = _owner(array)
-    key = id(owner)
-    found = _replaced.get(key)
-    if found is None:
-        found = _replaced[key] = weakref.ref(owner, lambda _: _replaced.pop(key, None)), []
-    found[1].append((next_number(), None if array is owner else _place(array), index))
+def rewritten(old: Array, new: Array, index: Any, viewed: bool) -> None:
+    """Remember a recorded write to a tensor, whose array is a new one then, if this or an earlier one is viewed."""
+    _, writes = _followed.pop(id(old), (None, []))
+    if not (writes or viewed):
+        return
+    writes.append((next_number(), index))
+    key = id(new)
+    _followed[key] = weakref.ref(new, lambda _: _followed.pop(key, None)), writes
+    if viewed:
+        owner = _owner(old)
+        place = id(owner)
+        if place not in replaced:
+            replaced[place] = weakref.ref(owner, lambda _: replaced.pop(place, None)), []
+        replaced[place][1].append((writes[-1][0], None if old is owner else _place(old), writes))
 
 
 def _place(array: Array) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
@@ -152,25 +161,34 @@ def _place(array: Array) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
     return array.ctypes.data, array.shape, array.strides
 
 
-def any_replaced() -> bool:
-    """Tell whether there is an array, still in use, that a recorded write replaced."""
-    return bool(_replaced)
-
-
-def check_current(call: Call) -> None:
-    """Refuse to walk back through a call that read a view of a tensor which was written to since the view was taken."""
-    number, op, operands, _, _, _ = call
+def check_current(op: Any, operands: Sequence[Any]) -> None:
+    """Refuse to read a view of a tensor that was written to since the view was taken."""
     for i, x in enumerate(operands):
-        if getattr(x, "base", None) is None:
-            continue
-        owner = _owner(x)
-        for written, place, index in _replaced.get(id(owner), (None, ()))[1]:
-            if written < number and _overlap(_place(x), place or _place(owner), index):
-                raise RuntimeError(
-                    f"{op.name}: its operand {i}, of shape {x.shape}, is a view of a tensor that was written to after "
-                    "the view was taken: NumPy's view would show what was written, the tensor's does not; take the "
-                    "view again after the write, t[0], or a copy before it, t[0].copy()"
-                )
+        if is_stale(x):
+            raise RuntimeError(
+                f"{op.name}: its operand {i}, of shape {x.shape}, is a view of a tensor that was written to after the "
+                "view was taken: NumPy's view would show what was written, the tensor's does not; take the view again "
+                "after the write, t[0], or a copy before it, t[0].copy()"
+            )
+
+
+def is_stale(x: Any) -> bool:
+    """Tell whether an array is a view of a tensor's, and what it shows was written to, recorded, since."""
+    if getattr(x, "base", None) is None:
+        return False
+    owner = _owner(x)
+    for since, place, writes in replaced.get(id(owner), (None, ()))[1]:
+        for number, index in reversed(writes):
+            if number < since:
+                break
+            if _overlap(_place(x), place or _place(owner), index):
+                return True
+    return False
+
+
+def as_read(x: Any) -> Any:
+    """Return an array as a call has read it: a copy, if it is stale now."""
+    return x.copy() if is_stale(x) else x
 
 
 def _overlap(place: Any, written: Any, index: Any) -> bool:

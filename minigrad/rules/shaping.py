@@ -85,7 +85,11 @@ declare(
 declare(
     np.squeeze,
     lambda g, out, a, axis=None: np.reshape(g, a.shape),
-    inputs=lambda draw: ((draw.array((1, *draw.shape(max_ndim=2))),), {"axis": draw.choice([None, 0, (0,)])}),
+    forward=lambda a, axis=None: np.squeeze(a, axis)[...],  # a view, where NumPy returns a itself
+    inputs=lambda draw: (
+        (draw.array((1, *draw.shape(max_ndim=2))),),
+        {"axis": draw.choice([None, 0, (0,), ()])},
+    ),
 )
 
 
