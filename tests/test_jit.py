@@ -152,6 +152,48 @@ def test_the_rewrites_that_are_exact_leave_every_bit(program, data):
     assert_same_bits(*results)
 
 
+PARTS = st.sampled_from([0.0, -0.0, 1.0, -2.5, np.inf, -np.inf, np.nan])
+
+
+@settings(max_examples=200)
+@given(
+    st.sampled_from([operator.add, operator.sub, operator.mul, operator.truediv, operator.pow]),
+    st.sampled_from([0, 1, 0.0, -0.0, 1.0, np.float64(0), np.float64(1), 0j, 1 + 0j]),
+    st.booleans(),
+    st.sampled_from(
+        [np.complex128, np.complex64, np.float64, np.float32, np.float16, np.int8, np.uint8, np.bool_]
+    ),
+    st.lists(st.builds(complex, PARTS, PARTS), min_size=1, max_size=4),
+)
+@np.errstate(all="ignore")
+def test_what_seems_to_change_nothing_leaves_every_bit(op, number, first, dtype, entries):
+    """Of complex numbers too, whose zeros have signs in either part, and whose infinities are multiplied by parts."""
+    numbers = (
+        np.nan_to_num(entries, posinf=1, neginf=1) if np.dtype(dtype).kind in "iub" else np.array(entries)
+    )
+    x = (numbers if np.dtype(dtype).kind == "c" else np.abs(numbers.real)).astype(dtype)
+
+    def f(x):
+        return op(number, x) if first else op(x, number)
+
+    try:
+        want = f(x)
+    except TypeError:  # of booleans
+        return
+    got = mg.jit(f)(x)
+    assert got.dtype == want.dtype
+    if want.dtype.kind != "c":
+        assert_same_bits([got], [want])
+        return
+    assert_same_bits([got.real, got.imag], [want.real, want.imag])
+
+
+def test_a_zeros_sign_decides_on_which_side_of_a_cut_a_number_is():
+    z = np.array([complex(-1.0, -0.0)])
+    for f in (lambda z: np.sqrt(z + 0.0), lambda z: np.log(z * 1.0), lambda z: np.sqrt(z - 0.0)):
+        np.testing.assert_array_equal(mg.jit(f)(z), f(z))
+
+
 def labelled(x, y):
     """Gradients at one entry a row."""
     return mg.grad(lambda x: np.sum(x * y) - np.sum(x[np.arange(len(x)), np.zeros(len(x), int)] * y[:, 0]))(x)

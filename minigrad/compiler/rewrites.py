@@ -93,11 +93,12 @@ SIDES = {np.multiply: (0, 1), np.divide: (1,), np.add: (0, 1), np.subtract: (1,)
 
 
 def is_neutral(x: Any, f: Any, other: Node) -> bool:
-    """Tell whether an argument is the neutral element of a call with another operand."""
+    """Tell whether an argument is the neutral element of a call with another operand.
+
+    Complex numbers have none: their zeros have signs in either part, and a product adds up those of the parts.
+    """
     number = scalar_of(x)
-    if (
-        number is None or number != NEUTRAL[f] or other.dtype.kind == "c"
-    ):  # whose zeros have signs, in either part
+    if number is None or number != NEUTRAL[f] or other.dtype.kind == "c":
         return False
     return (
         np.signbit(number) == np.signbit(NEUTRAL[f]) or other.dtype.kind != "f" or is_no_negative_zero(other)
