@@ -7,19 +7,16 @@ generates a fast check that a call has the same signature as an earlier one.
 
 from __future__ import annotations
 
-import builtins
-import dis
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache, partial
-from types import CodeType, FunctionType, MethodType, ModuleType, NoneType
+from functools import lru_cache
+from types import MethodType, NoneType
 from typing import Any
 
 import numpy as np
 
 from ..engine.containers import CONTAINERS, children_of
-from ..engine.layer import Layer
 from ..engine.tensor import Tensor
+from .free_variables import free_variables, has_attributes, read
 from .trace import TracedGenerator
 from .traced import Traced
 from .where import JitError
@@ -250,11 +247,6 @@ def fixed(f: Any) -> tuple[Any, ...] | None:
     return (type(f), f) if next(free_variables(f), None) is None else None
 
 
-def has_attributes(kind: Any) -> bool:
-    """Tell whether instances of a class are called by a Python method, which may read their attributes."""
-    return isinstance(kind.__call__, FunctionType) and not is_ours(kind.__module__)
-
-
 class Same:
     """Compares an object by identity, and keeps it alive."""
 
@@ -300,187 +292,6 @@ def taken(x: Any) -> Any:
     if isinstance(x, tuple):
         return type(x), *map(taken, x)
     return option(x) if isinstance(x, (int, float, complex, str, bytes, np.generic, NoneType)) else Same(x)
-
-
-def is_ours(module: str) -> bool:
-    """Tell whether a module's globals are taken to be constant."""
-    return module.split(".")[0] in ("minigrad", "numpy")
-
-
-def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield the free variables of a function and of those it calls by name: globals (namespace, name), and cells.
-
-    A mutable object (a dict, a list, an object with attributes) is a namespace of its own.
-    """
-    waiting: list[Any] = [f]
-    seen: set[Any] = set()
-    while waiting:
-        f = waiting.pop()
-        if id(f) in seen:
-            continue
-        seen.add(id(f))
-        if not isinstance(f, FunctionType):
-            waiting += functions_of(f)
-            for namespace, name in contents_of(f):
-                waiting.append(read(namespace, name))
-                yield namespace, name
-            continue
-        waiting += without_arrays(f, *(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values())
-        ours = is_ours(f.__globals__.get("__name__", ""))
-        found: list[tuple[str, Any, Any]] = [
-            (name, cell, None) for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)
-        ]
-        if not ours:
-            found += [
-                (name, f.__globals__, name)
-                for name in names_in(f.__code__)
-                if name in f.__globals__ or not hasattr(builtins, name)  # or is not bound yet
-            ]
-        for called, namespace, name in found:
-            value = read(namespace, name)
-            waiting.append(value)
-            if ours or isinstance(value, ModuleType) or (id(namespace), name) in seen:
-                continue
-            seen.add((id(namespace), name))
-            if isinstance(value, np.ndarray) or type(value) is Traced:
-                raise JitError(
-                    f"jit: {f.__name__} reads the array {called}, of shape {value.shape}, from outside; make it an "
-                    "argument, or a change to it would not be seen"
-                )
-            yield namespace, name
-
-
-MOST_ENTRIES = 1000
-"""The most entries of an outside list or dict that are compared in every call."""
-
-
-class Contents:
-    """A dict-like view of a list's entries, or of an object's slots."""
-
-    __slots__ = ("of",)
-
-    def __init__(self, of: Any) -> None:
-        self.of = of
-
-    def get(self, name: Any) -> Any:
-        """Return an entry or attribute, None if there is none; for the key ``len`` the length."""
-        if name is len:
-            return sys.intern(str(len(self.of)))
-        if isinstance(name, str):
-            return getattr(self.of, name, None)
-        return self.of[name] if name < len(self.of) else None
-
-
-def contents_of(x: Any) -> Iterator[tuple[Any, Any]]:
-    """Find the mutable parts of an outside object: entries of lists and dicts, attributes, also inside tuples."""
-    kind: Any = type(x)
-    if isinstance(x, tuple):
-        for each in x:
-            if not isinstance(each, np.ndarray):
-                yield from contents_of(each)
-    elif kind in (list, dict) or isinstance(x, (list, dict)):
-        if len(x) > MOST_ENTRIES:
-            raise JitError(
-                f"jit: a {kind.__name__} of {len(x):,} entries is read from outside, too many to look for changes in "
-                "every call; make it an argument"
-            )
-        yield Contents(x), len
-        for name in x if isinstance(x, dict) else range(len(x)):
-            yield (x if isinstance(x, dict) else Contents(x)), name
-    elif has_state(x):
-        for name in getattr(x, "__dict__", ()):
-            yield x.__dict__, name
-        for name in (*slots_of(kind), *class_attributes(kind)):
-            yield Contents(x), name
-    elif isinstance(x, type) and not is_foreign(x):
-        for name in class_attributes(x):
-            yield Contents(x), name
-
-
-def is_foreign(kind: Any) -> bool:
-    """Tell whether a class is minigrad's, NumPy's, the standard library's or made in C."""
-    module = kind.__module__
-    return is_ours(module) or module in sys.stdlib_module_names or not kind.__flags__ & HEAP_TYPE
-
-
-def class_attributes(kind: Any) -> list[str]:
-    """Return the data attributes of a class and its bases: neither methods nor properties."""
-    return [
-        name
-        for base in kind.__mro__
-        if not is_foreign(base)
-        for name, value in vars(base).items()
-        if not name.startswith("__") and not hasattr(value, "__get__")
-    ]
-
-
-def has_state(x: Any) -> bool:
-    """Tell whether an object of a user's class has mutable attributes."""
-    kind: Any = type(x)
-    if isinstance(x, (type, ModuleType, FunctionType, MethodType, partial, np.ndarray, np.generic)):
-        return False
-    return not is_foreign(kind) and (hasattr(x, "__dict__") or bool(slots_of(kind)))
-
-
-HEAP_TYPE = 1 << 9
-"""The type flag of classes defined in Python."""
-
-
-@lru_cache
-def slots_of(kind: Any) -> tuple[str, ...]:
-    """Return the slots of a class and its bases."""
-    found: list[str] = []
-    for base in kind.__mro__:
-        slots = base.__dict__.get("__slots__", ())
-        found += [slots] if isinstance(slots, str) else slots
-    return tuple(name for name in found if not name.startswith("__"))
-
-
-def functions_of(f: Any) -> list[Any]:
-    """Return the Python functions that calling an object would run: its own, a partial's, ``__call__``'s."""
-    if hasattr(f, "__wrapped__") and type(f).__module__ != "numpy":  # compiled, or one with a cache
-        return [f.__wrapped__]
-    if isinstance(f, Layer):
-        return [f.forward, f.backward]
-    if isinstance(f, MethodType):
-        return [f.__func__, f.__self__]
-    if isinstance(f, partial):
-        return [f.func, *without_arrays(f.func, *f.args, *f.keywords.values())]
-    kind: Any = type(f)
-    return [kind.__call__] if has_attributes(kind) else []
-
-
-def without_arrays(f: Any, *values: Any) -> tuple[Any, ...]:
-    """Return values that a function has as defaults or by ``functools.partial``; refuse arrays among them."""
-    for x in values:
-        if isinstance(x, np.ndarray):
-            raise JitError(
-                f"jit: {getattr(f, '__name__', f)} has an array of shape {x.shape} from outside, as a default or by "
-                "partial; make it an argument, or a change to it would not be seen"
-            )
-    return values
-
-
-@lru_cache
-def names_in(code: CodeType) -> list[str]:
-    """Return the global names used in a function's code, nested functions included."""
-    names = {
-        str(each.argval) for each in dis.get_instructions(code) if each.opname in ("LOAD_GLOBAL", "LOAD_NAME")
-    }
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            names.update(names_in(constant))
-    return sorted(names)
-
-
-def read(namespace: Any, name: Any) -> Any:
-    """Read a free variable: an entry of the globals, or a cell."""
-    if name is not None:
-        return namespace.get(name)
-    try:
-        return namespace.cell_contents
-    except ValueError:  # not set yet
-        return None
 
 
 def refuse_overlap(leaves: list[Any], overwritten: list[int]) -> None:
