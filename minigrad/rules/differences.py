@@ -27,8 +27,10 @@ def _diff_inputs(draw: Draw) -> Arguments:
     axis = draw.integer(-x.ndim, x.ndim - 1)
     if draw.choice([False, False, True]):
         return (x,), {}
-    ends = [draw.choice([np._NoValue, 0.25, np.take(x, [0, 0], axis)]) for _ in range(2)]
-    return (x, draw.integer(0, 2), axis, *ends), {}
+    n = draw.integer(0, 2)
+    arrays = [np.take(x, [0, 0], axis)] if n else []
+    ends = [draw.choice([np._NoValue, 0.25, *arrays]) for _ in range(2)]
+    return (x, n, axis, *ends), {}
 
 
 @compose(np.diff, inputs=_diff_inputs)

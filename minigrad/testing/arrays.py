@@ -88,11 +88,12 @@ class HypothesisDraw:
         self._layouts = layouts
         self._kinks = kinks
         self._arrays = 0
+        self._drawn = 0
 
     def array(self, shape: tuple[int, ...] | None = None, low: float = -2.0, high: float = 2.0) -> Any:
         """Return a float array of any memory layout with entries in [low, high]."""
         shape = self.shape() if shape is None else shape
-        rng = np.random.default_rng(self.integer(0, 2**16))
+        rng = np.random.default_rng(self.integer(0, 255))
         places = low + SPACING * (_between(self._arrays) + np.arange(int((high - low) / SPACING)))
         places = places[np.abs(places) > SPACING / 16]
         self._arrays += 1
@@ -107,16 +108,13 @@ class HypothesisDraw:
     ) -> tuple[int, ...]:
         """Return any shape; empty ones too, unless ``min_side`` forbids them."""
         least = self._least_side(min_side, max_side)
-        shapes = hnp.array_shapes(min_dims=min_ndim, max_dims=max_ndim, min_side=least, max_side=max_side)
-        return tuple(self._draw(shapes))
+        return tuple([self.integer(least, max_side) for _ in range(self.integer(min_ndim, max_ndim))])
 
     def broadcastable(self, count: int, min_side: int = 0, max_side: int = 3) -> list[tuple[int, ...]]:
         """Return ``count`` shapes that broadcast together."""
-        least = self._least_side(min_side, max_side)
-        shapes = hnp.mutually_broadcastable_shapes(
-            num_shapes=count, max_dims=3, min_side=least, max_side=max_side
-        )
-        return list(self._draw(shapes).input_shapes)
+        whole = self.shape(min_side=min_side, max_side=max_side)
+        tails = [whole[self.integer(0, len(whole)) :] for _ in range(count)]
+        return [tuple([self.choice([side, side, 1]) for side in tail]) for tail in tails]
 
     def _least_side(self, min_side: int, max_side: int) -> int:
         """Return a lower bound of a shape's axes: often 2, lest most shapes have at most one entry."""
@@ -124,8 +122,14 @@ class HypothesisDraw:
         return min(max(min_side, least), max_side)
 
     def integer(self, low: int, high: int) -> int:
-        """Return an integer in [low, high]."""
-        return int(self._draw(st.integers(low, high)))
+        """Return an integer in [low, high].
+
+        No two are drawn from equal strategies: of such, Hypothesis would use most examples to put one's value in
+        the other's place.
+        """
+        self._drawn += 1
+        start = 1000 * self._drawn
+        return int(self._draw(st.sampled_from(range(start, start + high - low + 1)))) - start + low
 
     def choice(self, values: Sequence[Any]) -> Any:
         """Return one of ``values``."""
