@@ -322,3 +322,11 @@ def test_a_missing_unbroadcast_is_caught(op, monkeypatch):
     )
     caught = is_caught(op)
     assert caught == bool(fits)
+
+
+def test_a_gradient_of_another_shape_is_refused():
+    """Neither cropped nor read beyond its end."""
+    for size in (2, 4):
+        double = mg.rule(lambda x: 2 * x, lambda g, out, x, size=size: np.full(size, 2.0))
+        with pytest.raises(ValueError, match="broadcast"):
+            mg.grad(lambda x, double=double: np.sum(double(x)))(np.ones(3))

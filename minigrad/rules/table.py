@@ -257,8 +257,11 @@ def spread(g: Any, shape: tuple[int, ...]) -> Any:
         g = np.array(g)
     if type(g) is not np.ndarray or not g.flags.c_contiguous:
         return np.broadcast_to(g, shape)
-    strides = (0,) * (len(shape) - g.ndim)
+    lead = len(shape) - g.ndim
+    strides = (0,) * lead
     if g.ndim:
+        if any([n not in (1, m) for n, m in zip(g.shape, shape[lead:], strict=True)]):
+            return np.broadcast_to(g, shape)  # raises
         strides += tuple([0 if n == 1 else step for n, step in zip(g.shape, g.strides, strict=True)])
     view: Any = np.ndarray(shape, g.dtype, g, 0, strides)
     view.flags.writeable = False
