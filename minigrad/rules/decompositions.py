@@ -33,7 +33,7 @@ def _below_and_on_diagonal(n: int) -> tuple[Any, Any]:
 def definite(draw: Draw) -> Any:
     """Draw matrices whose lower triangle is that of a positive definite one with eigenvalues well apart."""
     n = draw.integer(1, 3)
-    x = draw.array((*draw.choice([(), (), (2,), (0,)]), n, n), -0.4, 0.4)
+    x = draw.array((*draw.choice([(), (), (2,), (0,), (1, 2)]), n, n), -0.4, 0.4)
     return (x + np.diag(1.0 + 2.0 * np.arange(n))).astype(x.dtype)
 
 

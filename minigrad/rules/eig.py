@@ -82,7 +82,7 @@ def _general_eigenvalues(g: Any, out: Any, a: Any) -> Any:
 def _distinct(draw: Draw) -> Arguments:
     """Draw matrices of distinct eigenvalues: real ones with a pair of conjugates, and complex ones."""
     n = draw.integer(2, 3)
-    x = draw.array((*draw.choice([(), (), (2,), (0,)]), n, n), -0.3, 0.3)
+    x = draw.array((*draw.choice([(), (), (2,), (0,), (1, 2)]), n, n), -0.3, 0.3)
     if draw.choice([False, True]):
         pair = np.array([[1.0, -2.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 4.0]])[:n, :n]
         return ((x + pair).astype(x.dtype),), {}

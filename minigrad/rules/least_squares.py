@@ -63,8 +63,9 @@ def _pinv_inputs(draw: Draw) -> Arguments:
     x = definite(draw) if hermitian else tall_or_wide(draw)
     if hermitian and draw.choice([False, True]):
         x = (x * np.where(np.arange(x.shape[-1]) % 2, -1, 1)).astype(x.dtype)
-    cut = draw.choice([{}, {}, {"rcond": 0.5}, {"rtol": 0.5}, {"rtol": None}])
-    return (x,), {"hermitian": hermitian, **cut}
+    cuts = [{}, {"rcond": 0.5}, {"rtol": 0.5}, {"rtol": None}, {"rcond": np.full(x.shape[:-2], 0.5)}]
+    scale = x.dtype.type(draw.choice([1.0, 0.25]))
+    return (x * scale,), {"hermitian": hermitian, **draw.choice(cuts)}
 
 
 declare(np.linalg.pinv, _pinv, inputs=_pinv_inputs)
@@ -83,7 +84,7 @@ def least_squares(a: Any, b: Any, rcond: Any = None) -> Any:
 
 
 def _columns(x: Any) -> Any:
-    return np.reshape(x, (x.shape[0], -1 if x.size else 0)) if x.ndim == 1 else x
+    return np.expand_dims(x, -1) if x.ndim == 1 else x
 
 
 def _lstsq_inputs(draw: Draw) -> Arguments:

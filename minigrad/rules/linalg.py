@@ -26,7 +26,7 @@ def regular(draw: Draw, n: int, *batch: int) -> Any:
 
 
 def _regular_inputs(draw: Draw) -> Arguments:
-    return (regular(draw, draw.integer(1, 3), *draw.choice([(), (), (2,), (0,)])),), {}
+    return (regular(draw, draw.integer(1, 3), *draw.choice([(), (), (2,), (0,), (1, 2)])),), {}
 
 
 @lru_cache
@@ -45,7 +45,7 @@ declare(
 def _solve_inputs(draw: Draw) -> Arguments:
     n = draw.integer(1, 3)
     batch, b_shape = draw.choice(
-        [((), (n,)), ((), (n, 2)), ((2,), (n, 1)), ((2, 1), (3, n, 2)), ((2,), (2, n, 0))]
+        [((), (n,)), ((), (n, 2)), ((2,), (n, 1)), ((2, 1), (3, n, 2)), ((2,), (2, n, 0)), ((2,), (n,))]
     )
     return (regular(draw, n, *batch), draw.array(b_shape)), {}
 
@@ -105,7 +105,7 @@ def _slogdet(a: Any) -> Any:
 def tall_or_wide(draw: Draw) -> Any:
     """Draw matrices of full rank whose singular values are well apart."""
     m, n = draw.integer(1, 3), draw.integer(1, 3)
-    batch = draw.choice([(), (), (2,)])
+    batch = draw.choice([(), (), (2,), (1, 2)])
     x = draw.array((*batch, m, n), -0.4, 0.4)
     return (x + np.eye(m, n) * (1.0 + 2.0 * np.arange(n))).astype(x.dtype)
 
@@ -140,16 +140,20 @@ def _length(g: Any, out: Any, x: Any, ord: Any = 2, axis: Any = None, keepdims: 
 
 
 def _norm_inputs(draw: Draw) -> Arguments:
-    x = draw.array((*draw.shape(max_ndim=1), draw.integer(1, 3), draw.integer(1, 3)))
-    keepdims = draw.choice([False, True])
-    if draw.choice([False, True]):
-        ord = draw.choice([None, 0, 1, 2, 3, 2.5, -1, np.inf, -np.inf])
-        return (x,), {"ord": ord, "axis": draw.choice([0, -1, (1,)]), "keepdims": keepdims}
-    return (x,), {
-        "ord": draw.choice([None, "fro", 1, -1, np.inf, -np.inf]),
-        "axis": (-2, -1),
-        "keepdims": keepdims,
-    }
+    """Draw vectors along an axis, matrices along two, the latter not the last ones in some, or all entries."""
+    x, options = tall_or_wide(draw), {"keepdims": draw.choice([False, True])}
+    vectors, matrices = (
+        [None, 0, 1, 2, 3, 2.5, -1, np.inf, -np.inf],
+        [None, "fro", "nuc", 1, -1, 2, -2, np.inf],
+    )
+    kind = draw.choice(["vectors", "matrices", "turned", "all"])
+    if kind == "vectors":
+        return (x,), {"ord": draw.choice(vectors), "axis": draw.choice([0, -1, (1,)]), **options}
+    if kind == "matrices":
+        return (x,), {"ord": draw.choice(matrices), "axis": (-2, -1), **options}
+    if kind == "turned":
+        return (np.moveaxis(x, -1, 0),), {"ord": draw.choice(matrices), "axis": (-1, 0), **options}
+    return draw.choice([((x,), options), ((np.ravel(x),), {"ord": draw.choice(vectors), **options})])  # type: ignore[no-any-return]
 
 
 declare(

@@ -260,7 +260,7 @@ def spread(g: Any, shape: tuple[int, ...]) -> Any:
     lead = len(shape) - g.ndim
     strides = (0,) * lead
     if g.ndim:
-        if any([n not in (1, m) for n, m in zip(g.shape, shape[lead:], strict=True)]):
+        if any(n not in (1, m) for n, m in zip(g.shape, shape[lead:], strict=True)):
             return np.broadcast_to(g, shape)  # raises
         strides += tuple([0 if n == 1 else step for n, step in zip(g.shape, g.strides, strict=True)])
     view: Any = np.ndarray(shape, g.dtype, g, 0, strides)
