@@ -328,19 +328,19 @@ def properties(tests: types.ModuleType, parameter: str) -> list[Callable[..., No
 
 
 OF_OPS, OF_LAYERS = properties(test_rules, "op"), properties(test_layers, "layer")
-OF_COMPLEX_NUMBERS = (
-    test_complex_numbers.test_of_complex_operands_both_parts_of_the_gradient_are_those_of_differences
-)
+OF_COMPLEX, _, OF_COMPOSED = properties(test_complex_numbers, "op")
 
 
 def hold(suspect: object, examples: int) -> None:
     """Run the properties of an op or a layer; the first, of its gradients, on so many inputs, the others on fewer."""
     if hasattr(suspect, "cache_on_tape"):
         tests = OF_LAYERS
+    elif isinstance(suspect, table.Composite):
+        tests = [*OF_OPS, OF_COMPOSED]
+    elif suspect.complex_numbers and suspect.function not in test_complex_numbers.OF_REAL_SIGNALS:
+        tests = [*OF_OPS, OF_COMPLEX]
     else:
-        takes_complex = getattr(suspect, "complex_numbers", False)
-        signals = test_complex_numbers.OF_REAL_SIGNALS
-        tests = OF_OPS + [OF_COMPLEX_NUMBERS] * (takes_complex and suspect.function not in signals)
+        tests = OF_OPS
     for test in tests:
         run(test, suspect, examples if test is tests[0] else -(-examples // 3))
 
