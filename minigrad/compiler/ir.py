@@ -229,10 +229,16 @@ def checks_first(nodes: Nodes, donated: bool) -> Nodes:
 
 
 def may_fail(nodes: Nodes) -> set[Node]:
-    """Return the calls that raise an error for some values: of calls with one index into one shape, the first."""
+    """Return the calls that raise an error for some values: of calls with one index into one shape, the first.
+
+    A view is made where it is read: so are the calls that read one at such an index.
+    """
     failing: set[Node] = set()
+    views: set[Node] = set()
     seen: set[Any] = set()
     for node in nodes:
+        if not views.isdisjoint(node.operands):
+            failing.add(node)
         if getattr(node.function, "__module__", "") == "numpy.linalg":
             failing.add(node)
         elif node.function in INDEXING:
@@ -242,6 +248,8 @@ def may_fail(nodes: Nodes) -> set[Node]:
             if key not in seen and not all(map(is_in_range, found_in(index, Node))):
                 seen.add(key)
                 failing.add(node)
+        if node in failing and node.function in (part, np.transpose, np.reshape):
+            views.add(node)
     return failing
 
 
