@@ -36,7 +36,7 @@ from .ownership import is_shared, owns_data, views_another
 from .recording import Array, TapeError, differentiated, recording
 from .sharing import shared
 from .walk import depends_on, walk_back
-from .watch import replaced, rewritten, wrote
+from .watch import replaced, rewritten, views_replaced, wrote
 
 
 def _operators(op: Any) -> tuple[Callable[[Any, Any], Tensor], Callable[[Any, Any], Tensor]]:
@@ -349,7 +349,8 @@ class Tensor(Variable, Dispatched):
 
     def _refuse_view(self) -> None:
         """Refuse a recorded change of a view that would not be seen in the tensor that is viewed."""
-        if views_another(self.data, self._call) and not self._is_argument():
+        viewing = views_another(self.data, self._call) or views_replaced(self.data)
+        if viewing and not self._is_argument():
             raise TapeError(
                 "in-place change of a view: recorded, it would not reach the tensor that is viewed; write to that "
                 "one, t[0, 1] = value in place of t[0][1] = value and t[i] += a in place of row += a, or make a new "

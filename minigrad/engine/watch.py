@@ -186,6 +186,11 @@ def is_stale(x: Any) -> bool:
     return False
 
 
+def views_replaced(x: Array) -> bool:
+    """Tell whether an array is a view of one that a recorded write replaced: what is written into it is lost."""
+    return bool(replaced) and id(_owner(x)) in replaced
+
+
 def as_read(x: Any) -> Any:
     """Return an array as a call has read it: a copy, if it is stale now."""
     return x.copy() if is_stale(x) else x
