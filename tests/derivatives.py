@@ -3,6 +3,7 @@
 import numpy as np
 
 import minigrad as mg
+from minigrad.gradient_check import check_grads
 
 
 def flat(tree):
@@ -37,3 +38,12 @@ def curvature(f, count):
     """The gradients of the sum of the first gradients' entries."""
     first = differentiated(f, count)
     return mg.grad(lambda *xs: sum(np.sum(np.sin(g)) for g in first(*xs)[1]), tuple(range(count)))
+
+
+def check_rule(f, *arrays):
+    """Compare a call's values on tensors with those on arrays, NumPy's, and its gradients with differences."""
+    got = parts(f(*[mg.tensor(x, requires_grad=True) for x in arrays]))
+    for ours, numpys in zip(got, parts(f(*arrays)), strict=True):
+        assert (ours.shape, ours.dtype) == (np.shape(numpys), numpys.dtype)
+        np.testing.assert_allclose(mg.stop_gradient(ours), numpys, rtol=1e-14, atol=1e-14)
+    check_grads(f, *arrays, order=2)

@@ -226,15 +226,22 @@ def _chain_inputs(draw: Draw) -> Arguments:
 
 @compose(np.linalg.multi_dot, inputs=_chain_inputs)
 def _multi_dot(arrays: Sequence[Any]) -> Any:
-    """In the order of the fewest multiplications (Cormen et al., Introduction to Algorithms, 15.2)."""
     if len(arrays) < 2:
         raise ValueError(f"numpy.linalg.multi_dot: got {len(arrays)} array; expected at least two")
-    shapes = [metadata.shape(a) for a in arrays]
+
+    def product(tree: Any) -> Any:
+        return np.matmul(*map(product, tree)) if isinstance(tree, tuple) else arrays[tree]
+
+    return product(_fewest_multiplications([metadata.shape(a) for a in arrays]))
+
+
+def _fewest_multiplications(shapes: Sequence[tuple[int, ...]]) -> Any:
+    """Return the pairs of pairs in which to multiply (Cormen et al., Introduction to Algorithms, 15.2)."""
     sides = [1 if len(shapes[0]) == 1 else shapes[0][0], *(shape[0] for shape in shapes[1:])]
     sides.append(1 if len(shapes[-1]) == 1 else shapes[-1][1])
-    best: dict[tuple[int, int], tuple[int, Any]] = {(i, i): (0, i) for i in range(len(arrays))}
-    for span in range(1, len(arrays)):
-        for i in range(len(arrays) - span):
+    best: dict[tuple[int, int], tuple[int, Any]] = {(i, i): (0, i) for i in range(len(shapes))}
+    for span in range(1, len(shapes)):
+        for i in range(len(shapes) - span):
             j = i + span
             best[i, j] = min(
                 [
@@ -246,11 +253,7 @@ def _multi_dot(arrays: Sequence[Any]) -> Any:
                 ],
                 key=lambda each: each[0],
             )
-
-    def product(tree: Any) -> Any:
-        return np.matmul(*map(product, tree)) if isinstance(tree, tuple) else arrays[tree]
-
-    return product(best[0, len(arrays) - 1][1])
+    return best[0, len(shapes) - 1][1]
 
 
 def _power_inputs(draw: Draw) -> Arguments:

@@ -1,0 +1,59 @@
+"""Products of operands of every number of axes that NumPy takes: its values, and their gradients."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from derivatives import check_rule
+
+OF_ROWS = [(3,), (2, 3), (2, 2, 3), (2, 1, 2, 3)]
+OF_COLUMNS = [(3,), (3, 2), (2, 3, 2), (2, 3, 1)]
+
+
+def drawn(*shapes):
+    rng = np.random.default_rng(0)
+    return [rng.uniform(0.2, 1.0, shape) for shape in shapes]
+
+
+@pytest.mark.parametrize(("x", "y"), [*product(OF_ROWS, OF_COLUMNS)], ids=str)
+def test_matmul(x, y):
+    check_rule(np.matmul, *drawn(x, y))
+
+
+@pytest.mark.parametrize(("x", "y"), [*product([(), *OF_ROWS[:3]], [(), *OF_COLUMNS[:3]])], ids=str)
+def test_dot(x, y):
+    check_rule(np.dot, *drawn(x, y))
+
+
+@pytest.mark.parametrize(("x", "y"), [*product([(), *OF_ROWS[:3]], [(), *OF_ROWS[:3]])], ids=str)
+def test_inner(x, y):
+    check_rule(np.inner, *drawn(x, y))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "options"),
+    [
+        ((3,), (3,), {}),
+        ((2, 3), (3,), {}),
+        ((3,), (2, 2, 3), {}),
+        ((3, 2), (2, 3), {"axisa": 0, "axisc": 0}),
+        ((2, 3), (3, 2), {"axisb": 0, "axisc": -2}),
+        ((3, 1, 2), (3, 2), {"axisa": 0, "axisb": 0}),
+        ((3, 2), (2, 3, 2), {"axis": -2}),
+        ((2, 3, 2), (2, 3, 2), {"axis": 1}),
+    ],
+    ids=str,
+)
+def test_cross(x, y, options):
+    check_rule(lambda x, y: np.cross(x, y, **options), *drawn(x, y))
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (2, 1, 2, 2)])
+@pytest.mark.parametrize("n", [-3, -1, 0, 1, 2, 3, 6])
+def test_matrix_power(shape, n):
+    x = drawn(shape)[0] + 2 * np.eye(2)
+    check_rule(lambda x: np.linalg.matrix_power(x, n), x)
+
+
+def test_the_power_0_of_zeros():
+    check_rule(lambda x: np.linalg.matrix_power(x, 0), np.zeros((2, 2)))
