@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import optim
-from ..compiler.jit import JitError, jit
+from ..compiler.jit import JitError, Jitted, jit
 from .arguments import check_learning_rate
 from .checkpoint import restored
 from .schedules import Schedule
@@ -79,35 +80,35 @@ class AtOnce:
     """
 
     def __init__(self, rule: optim.UpdateRule, config: optim.Config, params: Params) -> None:
-        def step(grads: Params, state: dict[str, Any], params: Params, settings: dict[str, Any]) -> Any:
-            return rule.update(grads, state, params, **settings)
-
         self._rule = rule
-        self._step = step
-        self._compiled: Callable[..., Any] = jit(step, donate_argnums=(1, 2))
         self._state = rule.init(params)
+        self._can_be_compiled = True
         self.configs: Configs = {"all parameters": rule.settings | config}
 
     def __call__(self, params: Params, grads: Grads) -> None:
         """Update the parameters."""
-        arguments = apart(grads, params), self._state, params, self._settings()
-        step = self._compiled if all(w.base is None for w in params.values()) else self._step
+        rate, others = self._settings()
+        step = compiled(self._rule, tuple(others.items()))
+        arguments = apart(grads, params), self._state, params, rate
+        is_own = all(w.base is None for w in params.values())
         try:
-            new, self._state = step(*arguments)
+            new, self._state = (step if is_own and self._can_be_compiled else step.function)(*arguments)
         except JitError:  # nothing has been written
-            self._compiled = self._step
-            new, self._state = self._step(*arguments)
+            self._can_be_compiled = False
+            new, self._state = step.function(*arguments)
         for name, w in params.items():
             if new[name] is not w:
                 w[...] = new[name]
 
-    def _settings(self) -> optim.Config:
-        """Return the settings; the learning rate as an array, which may change without compiling anew."""
+    def _settings(self) -> tuple[optim.Config, optim.Config]:
+        """Return the learning rate, as an array, which may change without compiling anew, and the other settings."""
         (settings,) = self.configs.values()
         if "learning_rate" not in settings:
-            return settings
-        optim.check_setting(self._rule.__name__, "learning_rate", settings["learning_rate"])
-        return settings | {"learning_rate": np.float64(settings["learning_rate"])}
+            return {}, settings
+        others = dict(settings)
+        rate = others.pop("learning_rate")
+        optim.check_setting(self._rule.__name__, "learning_rate", rate)
+        return {"learning_rate": np.float64(rate)}, others
 
     def state(self) -> dict[str, Any]:
         """Return the state for a checkpoint."""
@@ -117,6 +118,16 @@ class AtOnce:
         """Restore the state from a checkpoint."""
         self.configs = saved["configs"]
         self._state = restored(self._state, saved["state"])
+
+
+@lru_cache(maxsize=32)
+def compiled(rule: optim.UpdateRule, settings: tuple[tuple[str, float], ...]) -> Jitted:
+    """Return a rule's pure update with settings, compiled once for all trainings of this process."""
+
+    def step(grads: Params, state: dict[str, Any], params: Params, rate: optim.Config) -> Any:
+        return rule.update(grads, state, params, **rate, **dict(settings))
+
+    return jit(step, donate_argnums=(1, 2))  # type: ignore[no-any-return]  # of a function
 
 
 def apart(grads: Grads, params: Params) -> Params:
