@@ -774,6 +774,7 @@ INDICES = {
     "taken along": lambda w, i: np.take_along_axis(w, i[:, None], 0),
     "written": lambda w, i: setitem(w * 1.0, w[0] * 3, i),
     "learned": lambda w, i: mg.grad(lambda w: np.sum(w[i] ** 2))(w),
+    "curved": lambda w, i: mg.hvp(lambda w: np.sum(w[i] ** 3), (w,), (w,)),
     "solved": lambda w, i: np.linalg.inv(w + 0 * i[0]),
 }
 

@@ -1,13 +1,26 @@
 """Reductions: counts beyond a dtype's range, narrow integers, infinities, axes of no name, options refused."""
 
+import inspect
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
+from minigrad.gradient_check import check_grads
+from minigrad.rules import OPS
 
 MANY = 70_000
+
+
+def metadata_of(f):
+    try:
+        return inspect.signature(f)
+    except ValueError:
+        return None
+
+
 HALVES = np.tile([0.5, -0.5], MANY // 2)
 REDUCTIONS = [np.sum, np.mean, np.max, np.min, np.prod, np.var, np.std, np.median, np.ptp]
 SOFT = [mg.softmax, mg.log_softmax, mg.logsumexp]
@@ -150,6 +163,37 @@ def test_over_no_axes_each_entry_is_its_own_result(f, shape):
 def test_a_number_has_an_axis_0_as_numpy_has_it(f):
     for axis in (0, -1):
         assert mg.grad(lambda a, axis=axis: f(a, axis=axis) * 3)(np.array(2.0)) == 3
+
+
+BESIDE = {
+    np.take: (0,),
+    np.repeat: (2,),
+    np.quantile: (0.3,),
+    np.percentile: (30.0,),
+    np.roll: (1,),
+    np.split: (1,),
+}
+WITH_AXIS = [
+    f for f in OPS if not isinstance(f, np.ufunc) and "axis" in getattr(metadata_of(f), "parameters", ())
+]
+
+
+@pytest.mark.parametrize("f", WITH_AXIS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("axis", [0, -1, 1, None, ()])
+@pytest.mark.filterwarnings("ignore")
+def test_a_number_along_an_axis_is_as_numpy_has_it(f, axis):
+    x = np.array(1.5)
+    try:
+        want = f(x, *BESIDE.get(f, ()), axis=axis)
+    except (TypeError, ValueError, IndexError):
+        return
+    got = f(mg.tensor(x, requires_grad=True), *BESIDE.get(f, ()), axis=axis)
+    for y, z in zip(
+        *(each if isinstance(each, (tuple, list)) else [each] for each in (got, want)), strict=True
+    ):
+        np.testing.assert_array_equal(mg.stop_gradient(y), z)
+    if want is not None and np.size(want):
+        check_grads(lambda x: f(x, *BESIDE.get(f, ()), axis=axis), x)
 
 
 # -- arrays of other kinds, and options --------------------------------------------------------------------------------

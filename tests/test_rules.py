@@ -107,10 +107,20 @@ def test_how_arrays_lie_in_memory_changes_nothing(op, data):
 
 
 def without_arrays(index):
-    """An index with lists in the place of arrays: compiled, arrays are arguments, and an index is none."""
+    """An index or an option with lists in the place of arrays: compiled, arrays are arguments, and these are none."""
     if isinstance(index, tuple):
         return tuple(without_arrays(part) for part in index)
     return index.tolist() if isinstance(index, np.ndarray) else index
+
+
+def hessian_times_itself(f, _):
+    """The product of the Hessian with the first operand: forward mode of reverse mode."""
+
+    def product(*xs):
+        outs = differentiable(f(*xs))
+        return sum(np.sum(np.cos(np.abs(out))) for out in outs) if outs else np.sum(xs[0])
+
+    return lambda *xs: mg.hvp(product, xs, (xs[0],))
 
 
 @EVERY_OP
@@ -122,10 +132,11 @@ def test_compiled_it_is_what_it_is_as_written(op, data):
     if "index" in getattr(op, "known", []):
         at = op.known.index("index")
         args = (*args[:at], without_arrays(args[at]), *args[at + 1 :])
+    kwargs = {name: without_arrays(x) for name, x in kwargs.items()}
     arrays = [i for i, arg in enumerate(args) if isinstance(arg, (np.ndarray, list))]
     places = float_places(args)
     rtol = 1e-12 if dtype == np.float64 else 1e-5
-    for derivative in (differentiated, curvature):
+    for derivative in (differentiated, curvature, hessian_times_itself):
 
         def derived(*moving, derivative=derivative):
             full = list(args)

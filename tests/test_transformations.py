@@ -99,6 +99,14 @@ def test_hessians():
     np.testing.assert_allclose(third[0, 0, 0], 24 * x[0])
 
 
+def test_hvp_takes_one_vector():
+    x = np.ones(2)
+    with pytest.raises(
+        TypeError, match="hvp: got 2 primals and 2 tangents; expected the arguments, and one vector"
+    ):
+        mg.hvp(lambda x, y: np.sum(x * y), (x, x), (x, x))
+
+
 def test_an_outer_gradient_goes_through_every_transformation():
     x = np.array([0.5, 2.0])
     ones = np.ones(2)

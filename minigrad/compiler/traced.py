@@ -6,6 +6,7 @@ import math
 import sys
 import weakref
 from collections.abc import Callable, Iterator
+from inspect import signature
 from sys import getrefcount
 from typing import Any
 
@@ -277,7 +278,8 @@ class Traced(NDArrayOperatorsMixin):
         elif (known := facts(function)).metadata:
             return function(*mapped(value_of, args), **kwargs)
         elif known.whole is not None:
-            result = self.recorder.record(known.whole, *args, **kwargs)
+            given = signature(known.whole).bind(*args, **kwargs)  # by position, as the rewrites look for them
+            result = self.recorder.record(known.whole, *given.args, **given.kwargs)
         elif getattr(function, "__module__", "").startswith("minigrad."):
             result = function.__wrapped__(*args, **kwargs)
         else:

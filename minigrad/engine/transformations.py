@@ -246,6 +246,11 @@ def hvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ..
     >>> mg.hvp(lambda x: np.sum(x**3), (np.array([1.0, 2.0]),), (np.array([1.0, 1.0]),))
     array([ 6., 12.])
     """
+    if len(primals) < 1 or len(tangents) != 1:
+        raise TypeError(
+            f"hvp: got {len(primals)} primals and {len(tangents)} tangents; expected the arguments, and one vector, "
+            "for the first of them"
+        )
     (vector,) = tangents
     first, *others = primals
     return jvp(lambda x: grad(f)(x, *others), (first,), (vector,))[1]

@@ -85,7 +85,7 @@ def _cumulative(running: Any, first: int) -> Any:
 
     def call(x: Any, /, *, axis: Any = None, dtype: Any = None, include_initial: bool = False) -> Any:
         if axis is None:
-            if metadata.ndim(x) != 1:
+            if metadata.ndim(x) > 1:
                 raise ValueError(
                     f"numpy.{running.__name__}: x has {metadata.ndim(x)} axes; give the axis along which to go"
                 )

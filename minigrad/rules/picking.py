@@ -33,7 +33,7 @@ def _take_inputs(draw: Draw) -> Arguments:
 
 @compose(np.take, inputs=_take_inputs)
 def _take(a: Any, indices: Any, axis: Any = None, *, mode: str = "raise") -> Any:
-    if axis is None:
+    if axis is None or (not a.ndim and axis in (0, -1)):
         a, axis = np.ravel(a), 0
     return a[(slice(None),) * (axis % a.ndim) + (_positions(indices, a.shape[axis], mode),)]
 

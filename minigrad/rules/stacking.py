@@ -253,7 +253,7 @@ def _repeat_inputs(draw: Draw) -> Arguments:
 
 def _repeat(g: Any, out: Any, a: Any, repeats: Any, axis: Any = None) -> Any:
     """Add the copies of each entry up."""
-    shape, at = ((a.size,), 0) if axis is None else (a.shape, axis % a.ndim)
+    shape, at = ((a.size,), 0) if axis is None or not a.ndim else (a.shape, axis % a.ndim)
     if metadata.size(repeats) == 1:
         copies = int(np.ravel(repeats)[0])
         total = np.sum(np.reshape(g, (*shape[: at + 1], copies, *shape[at + 1 :])), axis=at + 1)
