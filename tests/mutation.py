@@ -289,7 +289,7 @@ def limited() -> Iterator[None]:
         raise TimeoutError
 
     signal.signal(signal.SIGVTALRM, stop)
-    signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT)
+    signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT, 1)  # again, where it is raised in vain, as in a destructor
     try:
         yield
     finally:
