@@ -41,6 +41,16 @@ def test_vector_norms(ord, axis):
         check_rule(lambda x, k=keepdims: np.linalg.vector_norm(x, axis=axis, ord=ord, keepdims=k), CUBE)
 
 
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [((2, 2), (2,)), ((2, 2), (2, 3)), ((3, 2, 2), (2,)), ((3, 2, 2), (2, 1)), ((3, 1, 2, 2), (2, 2, 1))],
+    ids=str,
+)
+def test_solve(a, b):
+    rng = np.random.default_rng(0)
+    check_rule(np.linalg.solve, rng.uniform(0, 1, a) + 2 * np.eye(2), rng.uniform(0, 1, b))
+
+
 @pytest.mark.parametrize("p", [None, "fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf], ids=str)
 def test_condition_numbers(p):
     check_rule(lambda x: np.linalg.cond(x, p), CUBE[..., :2])

@@ -259,3 +259,10 @@ def test_float16_is_what_the_wide_one_is_rounded(f):
         mg.grad(lambda x: np.sum(f(x) * np.array([1, 2, 3], x.dtype)))(each) for each in (x, x.astype(float))
     )
     np.testing.assert_allclose(got, want, atol=2e-3)
+
+
+@pytest.mark.parametrize("axis", [0, -1, (), None])
+@pytest.mark.parametrize("f", [np.sum, np.max, np.min, np.prod])
+def test_a_number_has_an_axis_to_reduce(f, axis):
+    got = mg.value_and_grad(lambda x: f(x, axis=axis) * 3)(1.5)
+    assert got == (4.5, 3)
