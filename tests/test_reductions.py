@@ -4,6 +4,7 @@ import inspect
 
 import numpy as np
 import pytest
+from derivatives import check_rule
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -266,3 +267,37 @@ def test_float16_is_what_the_wide_one_is_rounded(f):
 def test_a_number_has_an_axis_to_reduce(f, axis):
     got = mg.value_and_grad(lambda x: f(x, axis=axis) * 3)(1.5)
     assert got == (4.5, 3)
+
+
+X = np.arange(12.0).reshape(3, 4) % 5 + np.arange(12.0).reshape(3, 4) / 7
+MASK = X % 3 < 2
+MEAN = np.mean(X, axis=1, keepdims=True) + 0.25
+
+
+@pytest.mark.parametrize("f", [np.var, np.std])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"correction": 1},
+        {"axis": 1, "mean": MEAN},
+        {"axis": 1, "mean": MEAN, "where": MASK, "ddof": 1},
+        {"axis": 0, "where": MASK, "correction": 0.5},
+        {"axis": (0, 1), "where": MASK, "keepdims": True},
+    ],
+    ids=str,
+)
+def test_variances_by_every_option(f, options):
+    check_rule(lambda x: f(x, **options), X)
+
+
+@pytest.mark.parametrize("f", [np.max, np.min])
+@pytest.mark.parametrize(
+    "options", [{}, {"axis": 1}, {"axis": 0, "where": [[True], [False], [True]]}], ids=str
+)
+def test_what_an_extremum_begins_at_has_an_equal_share(f, options):
+    x = np.array([[1.0, 2.0, 2.0], [5.0, 5.0, 5.0], [2.0, 1.0, 2.0]])
+    initial = 5.0 if f is np.max else 1.0
+    found = mg.grad(lambda x: np.sum(f(x, initial=initial, **options)))(x)
+    hit = (x == initial) & options.get("where", True)
+    ties = np.sum(hit, axis=options.get("axis"), keepdims=True) + 1
+    np.testing.assert_array_equal(found, hit / ties)
