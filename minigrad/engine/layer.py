@@ -76,13 +76,7 @@ class Layer:
     def gradients(
         self, g: Any, out: Any, operands: Sequence[Any], options: dict[str, Any], needs: Sequence[Any]
     ) -> list[Any]:
-        """Return the gradient of each input, of its shape and dtype; anything where ``needs`` is None.
-
-        Raises
-        ------
-        ValueError
-            If the backward misses a gradient, or returns one of another shape than its input's.
-        """
+        """Return the gradient of each input as the backward gives it, to be `fitted`; None where there is none."""
         cache = options["cache"] if type(out) is not Tensor else self.cache_on_tape(operands, options, out)
         if self.takes_needs:
             given = self.backward(g, cache, [need is not None for need in needs])
@@ -91,15 +85,16 @@ class Layer:
         found = list(given) if isinstance(given, (tuple, list)) else [given]
         if len(found) != len(needs):
             found = found[: len(needs)] + [None] * (len(needs) - len(found))
-        for i, x in enumerate(operands):
-            if needs[i] is not None:
-                dx = found[i]
-                if type(dx) is not np.ndarray or dx.shape != x.shape or dx.dtype is not x.dtype:
-                    found[i] = self.fitted(dx, i, x)
         return found
 
     def fitted(self, dx: Any, i: int, x: Any) -> Any:
-        """Return the gradient of input i, which is x, as an array of its dtype; it must have its shape."""
+        """Return the gradient of input i, which is x, as an array of its dtype.
+
+        Raises
+        ------
+        ValueError
+            If there is none, or it has another shape than x.
+        """
         if dx is None:
             raise ValueError(f"{self.name}: backward returned no gradient for input {i}, which requires one")
         if not hasattr(dx, "dtype"):

@@ -145,7 +145,9 @@ def _walk(
             else:
                 key = -id(parent)
                 leaves[key] = parent
-            dx = found[i]
+            dx, x = found[i], operands[i]
+            if type(dx) is not np.ndarray or dx.dtype is not x.dtype or dx.shape != x.shape:
+                dx = op.fitted(dx, i, x)
             if key not in gradients:
                 gradients[key] = dx
                 continue

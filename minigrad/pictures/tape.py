@@ -74,9 +74,10 @@ def gradient_norms(result: Tensor, calls: Sequence[Call]) -> dict[int, float]:
         g = waiting.pop(number)
         norms[number] = _norm(g)
         found = op.gradients(g.copy(), out, operands, options, parents)
-        for parent, dx in zip(parents, found, strict=True):
+        for i, parent in enumerate(parents):
             if parent is not None:
                 key = parent[0] if type(parent) is tuple else -id(parent)
+                dx = op.fitted(found[i], i, operands[i])
                 waiting[key] = waiting[key] + dx if key in waiting else dx
     return norms | {key: _norm(g) for key, g in waiting.items()}
 

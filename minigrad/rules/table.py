@@ -90,28 +90,21 @@ class Op:
     def gradients(
         self, g: Any, out: Any, operands: Sequence[Any], options: dict[str, Any], needs: Sequence[Any]
     ) -> list[Any]:
-        """Return the gradient of each operand, of its shape and dtype; None where ``needs`` is None."""
+        """Return the gradient of each operand as its rule gives it, to be `fitted`; None where ``needs`` is None."""
         if self.together is not None:
-            wanted = [need is not None for need in needs]
-            found = list(self.together(wanted, g, out, *operands, **options))
-            return [
-                self.fitted(dx, x) if need else None
-                for dx, x, need in zip(found, operands, wanted, strict=True)
-            ]
+            return list(self.together([need is not None for need in needs], g, out, *operands, **options))
         found = []
-        for i, x in enumerate(operands):
-            if needs[i] is None:
+        for i, need in enumerate(needs):
+            if need is None:
                 found.append(None)
-                continue
-            rule = self.rules[i]
-            dx = rule(g, out, *operands, **options) if options else rule(g, out, *operands)
-            if dx.dtype is not x.dtype or dx.shape != x.shape:
-                dx = self.fitted(dx, x)
-            found.append(dx)
+            elif options:
+                found.append(self.rules[i](g, out, *operands, **options))
+            else:
+                found.append(self.rules[i](g, out, *operands))
         return found
 
-    def fitted(self, dx: Any, x: Any) -> Any:
-        """Return the gradient of an operand x in its shape and dtype."""
+    def fitted(self, dx: Any, i: int, x: Any) -> Any:
+        """Return the gradient of operand i, which is x, in its shape and dtype."""
         if dx.shape != x.shape:
             dx = fitted(dx, x.shape)
         if dx.dtype == x.dtype:
