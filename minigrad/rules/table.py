@@ -93,7 +93,7 @@ class Op:
         """Return the gradient of each operand as its rule gives it, to be `fitted`; None where ``needs`` is None."""
         if self.together is not None:
             return list(self.together([need is not None for need in needs], g, out, *operands, **options))
-        found = []
+        found: list[Any] = []
         for i, need in enumerate(needs):
             if need is None:
                 found.append(None)
