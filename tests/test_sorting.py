@@ -1,0 +1,27 @@
+"""Quantiles by every method, with weights, along any axes: NumPy's values, and their gradients."""
+
+import numpy as np
+import pytest
+from derivatives import check_rule
+
+X = np.random.default_rng(0).permutation(24).reshape(2, 3, 4) / 7
+WEIGHTS = np.arange(1.0, 25.0).reshape(2, 3, 4)
+METHODS = [
+    *["linear", "lower", "higher", "nearest", "midpoint", "hazen", "weibull", "median_unbiased"],
+    *["inverted_cdf", "averaged_inverted_cdf", "closest_observation", "interpolated_inverted_cdf"],
+]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_methods(method):
+    check_rule(lambda x: np.quantile(x, [0.2, 0.7], axis=1, method=method), X)
+    check_rule(lambda x: np.percentile(x, 35, axis=(0, 2), method=method, keepdims=True), X)
+
+
+@pytest.mark.parametrize(
+    ("axis", "weights"), [(1, WEIGHTS), (1, [1.0, 2.0, 3.0]), ((0, 2), WEIGHTS), (None, WEIGHTS)]
+)
+def test_weights(axis, weights):
+    check_rule(lambda x: np.quantile(x, [0.1, 0.6], axis=axis, method="inverted_cdf", weights=weights), X)
+    if np.shape(weights) == X.shape:  # nanquantile takes no other
+        check_rule(lambda x: np.nanquantile(x, 0.3, axis=axis, method="inverted_cdf", weights=weights), X)
