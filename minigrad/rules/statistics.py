@@ -46,6 +46,10 @@ def _average(
     return (mean, scale) if returned else mean
 
 
+ONE_ROW_TURNS = np.cov([[1.0, 2.0]], rowvar=False, bias=True).ndim == 2
+"""Whether with ``rowvar=False`` one row is one observation, too: so in newer NumPys."""
+
+
 def _table_inputs(draw: Draw) -> Arguments:
     """Draw three or four observations of some variables, and of some more, or of one variable alone."""
     m, k, n = draw.integer(1, 3), draw.integer(1, 2), draw.integer(3, 4)
@@ -73,10 +77,10 @@ def _cov(
     *,
     dtype: Any = None,
 ) -> Any:
-    x = _variables(m, rowvar, "cov")
+    x = _variables(m, rowvar, ONE_ROW_TURNS)
     if y is not None:
-        x = np.concatenate([x, _variables(y, rowvar, "cov")], axis=0)
-    x = x.astype(np.result_type(m, np.float64 if y is None else y, np.float64) if dtype is None else dtype)
+        x = np.concatenate([x, _variables(y, rowvar, False)], axis=0)
+    x = x.astype(np.result_type(x.dtype, np.float64) if dtype is None else dtype)
     ddof = (0 if bias else 1) if ddof is None else ddof
     if ddof != int(ddof):
         raise ValueError(f"numpy.cov: ddof is {ddof}; expected an integer")
@@ -111,14 +115,14 @@ def _weights(n: int, fweights: Any, aweights: Any) -> Any:
     return w
 
 
-def _variables(x: Any, rowvar: bool, name: str) -> Any:
+def _variables(x: Any, rowvar: bool, one_row_turns: bool) -> Any:
     """Return an array of one row for each variable."""
     x = x if hasattr(x, "dtype") else np.asarray(x)
     if x.ndim > 2:
-        raise ValueError(f"numpy.{name}: an operand has {x.ndim} axes; expected 2 at most")
+        raise ValueError(f"numpy.cov: an operand has {x.ndim} axes; expected 2 at most")
     if x.ndim < 2:
         return np.reshape(x, (1, -1))
-    return x if rowvar or x.shape[0] == 1 else np.transpose(x)
+    return x if rowvar or (x.shape[0] == 1 and not one_row_turns) else np.transpose(x)
 
 
 @compose(np.corrcoef, inputs=_table_inputs)
