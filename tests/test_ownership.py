@@ -354,6 +354,105 @@ def test_views_and_writes_in_any_order_are_numpys_or_an_error(made, steps):
                 np.testing.assert_allclose(gradient, differences(f, x, 1e-6), rtol=1e-4, atol=1e-5)
 
 
+def _kept_sum(x):
+    s = np.sum(x)
+    before = s
+    s += 1.0
+    return s * before
+
+
+def _kept_entry(x):
+    best = x[0, 0]
+    product = best
+    for v in x[0, 1:]:
+        product *= v
+    return product + best
+
+
+def _running_sums(x):
+    s, sums = np.sum(x * 0.0), []
+    for v in x[0]:
+        s += v
+        sums.append(s)
+    return sums[0] * 10 + sums[1] ** 2
+
+
+def _of_a_constant_sum(x):
+    s = np.sum(np.zeros_like(x))
+    before = s
+    s += np.sum(x)
+    return s * (before + 1.0)
+
+
+def _arrays_of_no_axes_change(x):
+    s = np.reshape(np.sum(x, keepdims=True), ())
+    s = np.copy(s)
+    same = s
+    s += 1.0
+    return s * same
+
+
+def _counted(x):
+    n = np.sum(x > 2.5)
+    before = n
+    n += 1
+    return np.sum(x) * n * before
+
+
+@DIFFERENTIATIONS
+@pytest.mark.parametrize(
+    "f",
+    [_kept_sum, _kept_entry, _running_sums, _of_a_constant_sum, _arrays_of_no_axes_change, _counted],
+)
+def test_numbers_do_not_change_and_arrays_of_no_axes_do(differentiate, f):
+    """Of a number `s += 1` makes another, whoever else has it."""
+    np.testing.assert_allclose(differentiate(f)(X), differences(f, X), rtol=1e-6)
+
+
+NUMBERS = [
+    "n += x[0, 1]",
+    "n *= 2.0",
+    "m = n",
+    "n -= m",
+    "m *= n",
+    "k.append(n)",
+    "n = x[1, 1] + m",
+    "m /= x[2, 2]",
+]
+
+
+@settings(max_examples=60)
+@given(
+    st.sampled_from(["np.sum(x)", "x[0, 0]", "np.copy(x[0, 0])", "np.max(x)"]),
+    st.lists(st.sampled_from(NUMBERS)),
+)
+def test_numbers_in_any_order_are_numpys(made, steps):
+    f = differentiable([f"n = {made}", "m, k = n, [n]", *steps, "return n + 2 * m + 3 * sum(k)"])
+    x = np.linspace(0.5, 1.5, 9).reshape(3, 3)
+    for differentiate in (mg.value_and_grad, lambda f: mg.jit(mg.value_and_grad(f))):
+        value, gradient = differentiate(f)(x)
+        np.testing.assert_allclose(value, f(x), rtol=1e-9)
+        np.testing.assert_allclose(gradient, differences(f, x, 1e-6), rtol=1e-4, atol=1e-4)
+
+
+def test_a_number_takes_the_dtype_that_numpy_gives_it():
+    t = mg.tensor(np.ones(3, np.float16), requires_grad=True)
+    loss = np.mean(t)
+    loss += np.float32(1)
+    assert loss.dtype == np.float32
+    with mg.no_grad():
+        total = np.sum(t)
+        kept = total
+        total += 1.0
+    assert (kept.item(), total.item()) == (3.0, 4.0)
+    scale = mg.tensor(2.0, requires_grad=True)
+    same = scale
+    with mg.no_grad():
+        scale -= 0.5
+    assert same.item() == 1.5
+    assert np.asarray(mg.stop_gradient(loss)).flags.writeable
+
+
 def _second_write(x):
     a = x * 1.0
     v = a[0]

@@ -30,6 +30,21 @@ def as_array(x: Any) -> Any:
     return x if type(x) in STAND_INS else np.asarray(x)
 
 
+def held(x: Any) -> Any:
+    """Return what a tensor holds of a result: an array; a number as a read-only one, since numbers do not change."""
+    array = as_array(x)
+    if isinstance(x, (np.generic, float, int, complex)) and type(array) is np.ndarray:
+        array.flags.writeable = False
+    return array
+
+
+def is_number(x: Any) -> bool:
+    """Tell whether what a tensor holds is a number of NumPy's, and no array of no axes, which could be written to."""
+    if x.ndim != 0:
+        return False
+    return not x.flags.writeable if type(x) is np.ndarray else isinstance(x, np.generic)
+
+
 class ForeignError(TypeError):
     """An operand that computes otherwise than arrays do."""
 

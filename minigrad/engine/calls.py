@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import ARRAYS_AND_NUMBERS as PLAIN
-from .arrays import KNOWN, TOO_DEEP, as_array, plain_array, takes_over
+from .arrays import KNOWN, TOO_DEEP, held, plain_array, takes_over
 from .recording import Array, Call, Parent, TapeError, next_number, recording
 from .watch import check_current, replaced
 
@@ -108,7 +108,7 @@ def record(op: Any, args: Sequence[Any], parents: Sequence[Parent], options: dic
     if replaced:
         check_current(op, args)
     if type(out) is not np.ndarray:
-        out = as_array(out)
+        out = held(out)
     result = _new(Tensor)
     result.data = out
     result._grad = None
@@ -199,5 +199,5 @@ def constants(x: Any, all_arrays: bool) -> Any:
     if type(x) in (tuple, list):
         return type(x)([constants(each, all_arrays) for each in x])
     if (type(x) in PLAIN or isinstance(x, np.generic)) and hasattr(x, "dtype"):
-        return Tensor(as_array(x)) if all_arrays or x.dtype.kind in "fc" else x
+        return Tensor(held(x)) if all_arrays or x.dtype.kind in "fc" else x
     return x

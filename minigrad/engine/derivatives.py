@@ -11,7 +11,7 @@ import numpy as np
 
 from ..rules.elementwise import POSITIVE
 from .arguments import names_itself
-from .arrays import as_array, refuse_foreign
+from .arrays import as_array, held, refuse_foreign
 from .calls import NO_OPTIONS, lift
 from .containers import map_tree
 from .recording import RECORD, Call, TapeError, differentiated, next_number, recording
@@ -123,7 +123,7 @@ def as_input(targets: dict[int, Call], leaf: Any) -> Tensor:
             leaf = leaf.data
         else:
             refuse_foreign(leaf, "grad")
-        leaf = as_array(leaf)
+        leaf = held(leaf)
     if leaf.dtype.kind not in "fc":
         what = f"dtype {leaf.dtype}" if hasattr(given, "dtype") else repr(given)
         raise TypeError(

@@ -153,7 +153,8 @@ def _call_into(
         return out[0] if len(out) == 1 else out
     if method == "__call__" and len(inputs) == 2 and out[0] is inputs[0] and type(out[0]) is np.ndarray:
         if rebinds(out):
-            return fit_in_place(ufunc(*inputs, **kwargs), out[0])
+            value = ufunc(*inputs, **kwargs)
+            return fit_in_place(value if out[0].ndim else np.copy(value), out[0])
         raise held_by_others(ufunc)
     if method == "__call__" and len(out) == 1 and isinstance(out[0], Dispatched):
         return write_into(out[0], ufunc(*inputs, **kwargs))

@@ -28,7 +28,7 @@ from ..rules.indexing import GETITEM, SETITEM, setitem
 from ..rules.products import MATMUL
 from ..rules.shaping import TRANSPOSE
 from .arguments import names_itself
-from .arrays import STAND_INS, as_array, refuse_foreign
+from .arrays import STAND_INS, as_array, held, is_number, refuse_foreign
 from .calls import Variable, any_requires_grad, apply, bare, binary, record, results_are, unwrap
 from .dispatch import Dispatched, call, fit_in_place
 from .leaving import EXPLICITLY, INSTEAD_OF_AN_ARRAY, is_stored, is_stored_back, who_asks
@@ -50,9 +50,14 @@ def _plain(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 
 def _augmented(ufunc: Any) -> Callable[[Any, Any], Tensor]:
-    """Make the method of an augmented assignment: in place under no_grad; elsewhere recorded, with a new value."""
+    """Make the method of an augmented assignment: in place under no_grad; elsewhere recorded, with a new value.
+
+    Of a number, which NumPy cannot change, it makes another.
+    """
 
     def method(self: Tensor, other: Any) -> Tensor:
+        if is_number(self.data):
+            return ufunc(self, other)  # type: ignore[no-any-return]
         if recording.get() is None:
             ufunc(self.data, bare(other), out=self.data)
             wrote(self.data)
@@ -226,7 +231,7 @@ class Tensor(Variable, Dispatched):
                 f"tape; {instead}"
             )
         array = bare(self)
-        return np.array(array, dtype=dtype) if copy else np.asarray(array, dtype=dtype)
+        return np.array(array, dtype=dtype) if copy or is_number(array) else np.asarray(array, dtype=dtype)
 
     def _number(self, kind: str) -> Any:
         if self.requires_grad and recording.get() is not None:
@@ -343,9 +348,10 @@ class Tensor(Variable, Dispatched):
         value = fit_in_place(value, self.data)
         own = 0 if value._call is None else sum([x is self.data for x in value._call[2]])
         viewed = is_shared(self, self._call, own)  # by more than the call just made
+        new = np.copy(value.data) if is_number(value.data) else value.data  # an array of no axes stays one
         if viewed or replaced:
-            rewritten(self.data, value.data, ..., viewed)
-        self.data, self._call, self.requires_grad = value.data, value._call, value.requires_grad
+            rewritten(self.data, new, ..., viewed)
+        self.data, self._call, self.requires_grad = new, value._call, value.requires_grad
 
     def _refuse_view(self) -> None:
         """Refuse a recorded change of a view that would not be seen in the tensor that is viewed."""
@@ -427,7 +433,8 @@ class Tensor(Variable, Dispatched):
         if not copy and self.dtype == dtype:
             return self
         if np.dtype(dtype).kind in "iub":
-            return Tensor(self.data.astype(dtype, casting=casting))
+            value = self.data.astype(dtype, casting=casting)
+            return Tensor(held(value[()]) if is_number(self.data) else value)
         return astype(self, np.dtype(dtype), casting)
 
     # -- the backward pass ---------------------------------------------------------------------------------
