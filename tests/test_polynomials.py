@@ -32,6 +32,15 @@ def test_vander(n, increasing):
     check_rule(lambda x: np.vander(x, n, increasing), P)
 
 
+def test_matrices_are_added_as_numpy_adds_them():
+    check_rule(np.polyadd, np.outer(P, P), np.outer(P, P + 1))
+
+
+def test_constants_do_not_widen_the_dtype():
+    p = P.astype(np.float32)
+    assert np.polyint(mg.tensor(p, requires_grad=True), 1, 0.5).dtype == np.polyint(p, 1, 0.5).dtype
+
+
 def test_values_at_numbers():
     check_rule(lambda p: np.polyval(p, 0.5), P)
     check_rule(lambda x: np.polyval([1.0, 2.0, 3.0], x), P)

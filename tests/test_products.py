@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from derivatives import check_rule
 
+import minigrad as mg
+
 OF_ROWS = [(3,), (2, 3), (2, 2, 3), (2, 1, 2, 3)]
 OF_COLUMNS = [(3,), (3, 2), (2, 3, 2), (2, 3, 1)]
 
@@ -57,3 +59,26 @@ def test_matrix_power(shape, n):
 
 def test_the_power_0_of_zeros():
     check_rule(lambda x: np.linalg.matrix_power(x, 0), np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1, -2])
+def test_vecdot(axis):
+    x, y = drawn((3, 3, 2), (3, 3, 2))
+    check_rule(lambda x, y: np.vecdot(x, y, axis=axis), x, y)
+    if axis < 0:
+        check_rule(lambda x, y: np.vecdot(x, y, axis=axis), x, y[0])
+
+
+@pytest.mark.parametrize("offset", range(-4, 5))
+@pytest.mark.parametrize("shape", [(3, 2), (2, 2, 3)])
+def test_diagonals_of_stacks(shape, offset):
+    check_rule(lambda x: np.linalg.diagonal(x, offset=offset), *drawn(shape))
+    check_rule(lambda x: np.linalg.trace(x, offset=offset), *drawn(shape))
+
+
+def test_operands_that_do_not_fit_are_refused():
+    x = mg.tensor(np.ones((2, 3)), requires_grad=True)
+    with pytest.raises(ValueError, match="got vectors of 3 and 2 entries"):
+        np.cross(x, np.ones(2))
+    with pytest.raises(ValueError, match="got 1 array; expected at least two"):
+        np.linalg.multi_dot([x])

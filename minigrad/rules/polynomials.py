@@ -25,7 +25,6 @@ def _polyval_inputs(draw: Draw) -> Arguments:
 @compose(np.polyval, inputs=_polyval_inputs)
 def _polyval(p: Any, x: Any) -> Any:
     """By Horner's scheme."""
-    x = x if hasattr(x, "dtype") else np.asarray(x)
     y = np.zeros_like(x)
     for coefficient in p:
         y = y * x + coefficient
