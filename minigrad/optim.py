@@ -391,6 +391,7 @@ def check_setting(rule: str, name: str, value: object) -> None:
 
 
 def check_keys(rule: str, config: Config, known: set[str]) -> None:
+    """Refuse names that are none of a rule's."""
     if unknown := config.keys() - known:
         raise ValueError(
             f"{rule}: the rule does not know {sorted(unknown)} in its config; it knows {sorted(known)}"
