@@ -1238,6 +1238,18 @@ def rows_and_labels(x, y):
     )
 
 
+def probabilities(x, labels, y):
+    """The gradient of -log p of labels, each in its row, and of normalized columns."""
+
+    def loss(x, y):
+        p = np.exp(x) / (1 + np.exp(x))
+        columns = (y - y.mean(0)) / np.sqrt(y.var(axis=0) + 1e-5)
+        deviation = np.mean((y - np.mean(y, axis=0, keepdims=True)) ** 2, axis=0)
+        return -np.mean(np.log(p)[np.arange(4), labels]) + np.sum(columns**3) + np.sum(deviation**2)
+
+    return mg.value_and_grad(loss, (0, 1))(x, y)
+
+
 def in_one_memory(x):
     """Results that view one another, an argument, a constant; values that die where they are read."""
     t, u = np.cos(x), np.sinh(x)
@@ -1275,6 +1287,7 @@ EXAMPLES = [
     (in_one_memory, [A]),
     (masks, [A, B - 2]),
     (rows_and_labels, [A, B]),
+    (probabilities, [A, np.array([0, 2, 1, 1]), B]),
     (large, [np.cos(np.arange(12000.0)).reshape(120, 100), np.sin(np.arange(100.0))]),
 ]
 
@@ -1312,6 +1325,7 @@ def assert_caught():
         SyntaxError,
         TypeError,
         ValueError,
+        RecursionError,
         pytest.fail.Exception,
     )
     with np.errstate(all="ignore"), pytest.raises(errors):

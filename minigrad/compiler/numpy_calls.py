@@ -139,20 +139,59 @@ def _reduction(ufunc: Any, function: Any) -> Callable[..., Any]:
     def call(trace: Any, a: Any, axis: Any = None, *more: Any, **others: Any) -> Any:
         if more or others.keys() - {"keepdims"}:
             return trace.record(function, a, axis, *more, **others)
-        if type(axis) is tuple and len(axis) == 1:
-            axis = axis[0]
-        return trace.record(ufunc.reduce, a, axis=axis, keepdims=bool(others.get("keepdims", False)))
+        axis, keepdims = _alone(axis), bool(others.get("keepdims", False))
+        if keepdims and axis == 0:
+            return _first_axis_kept(trace, trace.record(ufunc.reduce, a, axis=axis, keepdims=False))
+        return trace.record(ufunc.reduce, a, axis=axis, keepdims=keepdims)
 
     return call
+
+
+def _alone(axis: Any) -> Any:
+    """Return the axis of a tuple of one."""
+    return axis[0] if type(axis) is tuple and len(axis) == 1 else axis
+
+
+def _first_axis_kept(trace: Any, x: Any) -> Any:
+    """Restore the first axis after a reduction, so that the call with ``keepdims`` is the same one as without."""
+    return _view(trace, np.reshape, x, (1, *x.shape))
 
 
 def _mean(trace: Any, a: Any, axis: Any = None, *more: Any, **others: Any) -> Any:
     """Record a mean as a sum and a division, which is what NumPy does."""
     if more or others.keys() - {"keepdims"} or a.dtype.kind != "f" or a.dtype.itemsize < 4:
         return trace.record(np.mean, a, axis, *more, **others)
-    total = trace.record(np.add.reduce, a, axis=axis, keepdims=bool(others.get("keepdims", False)))
-    count = a.size // total.size if total.size else max(a.size, 1)
-    return trace.record(np.divide, total, a.dtype.type(count))
+    axis, keepdims = _alone(axis), bool(others.get("keepdims", False))
+    if keepdims and axis == 0:
+        return _first_axis_kept(trace, _mean(trace, a, 0))
+    total = trace.record(np.add.reduce, a, axis=axis, keepdims=keepdims)
+    return trace.record(np.divide, total, a.dtype.type(_count(a, total)))
+
+
+def _count(a: Any, total: Any) -> int:
+    """Return how many entries of a were added up to each of a total."""
+    return int(a.size // total.size if total.size else max(a.size, 1))
+
+
+def _variance(trace: Any, a: Any, axis: Any = None, *more: Any, ddof: Any = 0, **others: Any) -> Any:
+    """Record a variance as what NumPy does: the mean of squares of deviations, whose mean may be there already."""
+    known = not more and not others.keys() - {"keepdims"} and a.dtype.kind == "f" and a.dtype.itemsize >= 4
+    if not known or type(ddof) is not int or a.size == 0:
+        return trace.record(np.var, a, axis, *more, ddof=ddof, **others)
+    deviation = trace.record(np.subtract, a, _mean(trace, a, axis, keepdims=True))
+    total = _reduction(np.add, np.sum)(trace, trace.record(np.square, deviation), axis, **others)
+    freedom = _count(a, total) - ddof
+    if freedom <= 0:  # of which NumPy warns
+        return trace.record(np.var, a, axis, ddof=ddof, **others)
+    return trace.record(np.divide, total, a.dtype.type(freedom))
+
+
+def _deviation(trace: Any, a: Any, *args: Any, **others: Any) -> Any:
+    """Record a standard deviation as the root of the variance."""
+    variance = _variance(trace, a, *args, **others)
+    if variance.node.function is np.var:
+        return trace.record(np.std, a, *args, **others)
+    return trace.record(np.sqrt, variance)
 
 
 def _reshape(
@@ -242,6 +281,8 @@ CALLS: dict[Any, Callable[..., Any]] = {
     np.min: _reduction(np.minimum, np.min),
     np.amin: _reduction(np.minimum, np.min),
     np.mean: _mean,
+    np.var: _variance,
+    np.std: _deviation,
     np.reshape: _reshape,
     np.transpose: _rearranged(np.transpose),
     np.swapaxes: _rearranged(np.swapaxes),

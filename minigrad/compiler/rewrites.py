@@ -131,7 +131,10 @@ def is_by_entries(node: Node) -> bool:
 
 
 def small_operands(node: Node) -> Node | None:
-    """Replace a uniform or broadcast operand of an elementwise call by the scalar or the smaller array. Exact."""
+    """Replace a uniform or broadcast operand of an elementwise call by the scalar or the smaller array. Exact.
+
+    One with leading axes of length 1 is replaced by the array without them, so that equal calls are found to be equal.
+    """
     if not node.shape or not is_by_entries(node):
         return None
     for i, x in enumerate(node.args):
@@ -140,11 +143,33 @@ def small_operands(node: Node) -> Node | None:
         others = [y for y in node.operands if y is not x and y.shape == node.shape and y.dtype == x.dtype]
         number = uniform_value(x) if others else None
         small = constant(number) if number is not None else x
-        if others and x.function is np.broadcast_to and type(x.args[0]) is Node:
+        if others and (adds_leading_axes(x) or x.function is np.broadcast_to) and type(x.args[0]) is Node:
             small = x.args[0]
         if small is not x:
             return Node(node.function, (*node.args[:i], small, *node.args[i + 1 :]), {}, node.value)
     return None
+
+
+def broadcast_last(node: Node) -> Node | None:
+    """Compute what is broadcast before it is broadcast, as twice a gradient that a sum has spread. Exact."""
+    whole = [x for x in node.operands if x.shape]
+    if not whole or not is_by_entries(node):
+        return None
+    if any(x.function is not np.broadcast_to or x.shape != node.shape for x in whole):
+        return None
+    if len({np.shape(x.args[0]) for x in whole}) > 1 or any(type(x.args[0]) is not Node for x in whole):
+        return None
+    args = tuple([x.args[0] if any(x is each for each in whole) else x for x in node.args])
+    with np.errstate(all="ignore"):
+        value = node.function(*[x.value if type(x) is Node else x for x in args])
+    return Node(np.broadcast_to, (Node(node.function, args, {}, value), node.shape), {}, node.value)
+
+
+def adds_leading_axes(x: Node) -> bool:
+    """Tell whether a value is a reshape to new axes of length 1 before the others, as broadcasting adds them."""
+    if x.function is not np.reshape or type(x.args[0]) is not Node or not x.args[0].shape:
+        return False
+    return x.shape == (1,) * (len(x.shape) - len(x.args[0].shape)) + x.args[0].shape
 
 
 def axes_kept(node: Node) -> Node | None:
@@ -357,6 +382,7 @@ TIDY = (
     straight,
     unchanged,
     small_operands,
+    broadcast_last,
     new_axis,
     axes_kept,
     read_as_written,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .table import Arguments, Draw, any_true, declare, dispatched
+from .table import Arguments, Draw, any_true, declare, dispatched, fitted
 
 
 def within(*intervals: tuple[float, float]) -> Callable[[Draw], Arguments]:
@@ -32,22 +32,29 @@ def as_floats(x: Any) -> Any:
     return x.astype(np.float64) if getattr(x, "dtype", FLOAT).kind in "iub" else x
 
 
+def summed_to(g: Any, x: Any) -> Any:
+    """Sum g over the axes along which an operand x was broadcast, before more is computed of it."""
+    return g if g.shape == x.shape else fitted(g, x.shape)
+
+
 FLOAT = np.dtype(float)
 
 ADD = declare(np.add, lambda g, out, x, y: g, lambda g, out, x, y: g, inputs=within(ANY, ANY))
-SUBTRACT = declare(np.subtract, lambda g, out, x, y: g, lambda g, out, x, y: -g, inputs=within(ANY, ANY))
+SUBTRACT = declare(
+    np.subtract, lambda g, out, x, y: g, lambda g, out, x, y: -summed_to(g, y), inputs=within(ANY, ANY)
+)
 MULTIPLY = declare(
     np.multiply, lambda g, out, x, y: g * y, lambda g, out, x, y: g * x, inputs=within(ANY, ANY)
 )
 DIVIDE = declare(
-    np.divide, lambda g, out, x, y: g / y, lambda g, out, x, y: -g * out / y, inputs=within(ANY, ABOVE_ZERO)
+    np.divide, lambda g, out, x, y: g / y, lambda g, out, x, y: g * out / -y, inputs=within(ANY, ABOVE_ZERO)
 )
 POSITIVE = declare(np.positive, lambda g, out, x: g, inputs=within(ANY))
 NEGATIVE = declare(np.negative, lambda g, out, x: -g, inputs=within(ANY))
 REMAINDER = declare(
     np.remainder, lambda g, out, x, y: g, lambda g, out, x, y: -g * (x // y), inputs=within(ANY, (2.5, 3.0))
 )
-SQUARE = declare(np.square, lambda g, out, x: g * (x + x), inputs=within(ANY))
+SQUARE = declare(np.square, lambda g, out, x: (g + g) * x, inputs=within(ANY))
 declare(np.copy, lambda g, out, a: g, inputs=within(ANY), memory="new")
 
 

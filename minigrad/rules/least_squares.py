@@ -63,7 +63,7 @@ def _pinv_inputs(draw: Draw) -> Arguments:
     x = definite(draw) if hermitian else tall_or_wide(draw)
     if hermitian and draw.choice([False, True]):
         x = (x * np.where(np.arange(x.shape[-1]) % 2, -1, 1)).astype(x.dtype)
-    cuts = [{}, {"rcond": 0.5}, {"rtol": 0.5}, {"rtol": None}, {"rcond": np.full(x.shape[:-2], 0.5)}]
+    cuts = [{}, {"rcond": 0.5}, {"rtol": 0.5}, {"rtol": None}, {"rcond": np.full(x.shape[:-2], 0.5).tolist()}]
     scale = x.dtype.type(draw.choice([1.0, 0.25]))
     return (x * scale,), {"hermitian": hermitian, **draw.choice(cuts)}
 
