@@ -103,3 +103,23 @@ def test_options_that_do_not_fit_are_refused(options, message):
         np.cov(mg.tensor(X, requires_grad=True), **options)
     with pytest.raises(ValueError, match="an operand has 3 axes"):
         np.cov(mg.tensor(CUBE, requires_grad=True))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "options", [{"ddof": 6}, {"ddof": 6, "aweights": A}, {"ddof": 9, "fweights": F}], ids=str
+)
+def test_fewer_observations_than_degrees_of_freedom(options):
+    with np.errstate(all="ignore"):
+        got, want = np.cov(mg.tensor(X, requires_grad=True), **options), np.cov(X, **options)
+    np.testing.assert_array_equal(got.numpy(), want)
+
+
+@pytest.mark.parametrize(
+    "dtypes", [(np.int8, np.float32), (np.float32, np.float32), (np.float32, np.int8)], ids=str
+)
+def test_dtypes_of_averages(dtypes):
+    a, w = (np.array([1, 2, 4]).astype(dtype) for dtype in dtypes)
+    of_float = 0 if dtypes[0] == np.float32 else 1
+    moving = (a, w)[of_float]
+    as_numpys(lambda x: [np.average(x, weights=w) if of_float == 0 else np.average(a, weights=x)], moving)

@@ -27,7 +27,7 @@ def _average(
     a = a if hasattr(a, "dtype") else np.asarray(a)
     if weights is None:
         mean = np.mean(a, axis=axis, keepdims=keepdims)
-        return (mean, np.full(mean.shape, a.size / max(mean.size, 1), mean.dtype)) if returned else mean
+        return (mean, np.full(mean.shape, a.size / mean.size, mean.dtype)) if returned else mean
     weights = weights if hasattr(weights, "dtype") else np.asarray(weights)
     axes = axes_of(a, axis)
     if weights.shape != a.shape:
