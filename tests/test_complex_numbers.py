@@ -109,7 +109,8 @@ def test_functions_made_of_others_take_complex_operands_as_numpy_does_or_refuse_
         assert x.dtype == y.dtype or op.name == "cond"  # a complex number in NumPy 2.0
         np.testing.assert_allclose(mg.stop_gradient(x), y, rtol=1e-12, atol=1e-12)
     f, arrays = of_arrays(op.function, args, kwargs)
-    if arrays and op.name not in UP_TO_A_PHASE:
+    alike = all(x.dtype == y.dtype for x, y in zip(got, want, strict=True))
+    if arrays and alike and op.name not in UP_TO_A_PHASE:
         check_grads(f, *arrays)
 
 
