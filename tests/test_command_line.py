@@ -17,6 +17,7 @@ from cifar_files import FILES, write_cifar10
 from minigrad import optim
 from minigrad.datasets import load_digits
 from minigrad.solver import Solver
+from minigrad.training.progress import Log
 from models import command_line, outputs, registry
 from models.two_layer_net import TwoLayerNet
 
@@ -513,7 +514,7 @@ def test_an_interrupt_leaves_the_history_and_the_best_so_far(
 
 
 def test_where_an_interrupt_is_ignored_termination_is_not(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(Solver, "_log", lambda solver, line: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(Log, "write", lambda log, line: os.kill(os.getpid(), signal.SIGTERM))
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         assert run("--print-every", 0, "--out", tmp_path)[0] == 143
