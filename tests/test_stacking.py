@@ -83,3 +83,10 @@ def test_inserted_and_deleted(where, axis):
 )
 def test_inserted_along_other_axes(obj, values, axis):
     check_rule(lambda x, v: np.insert(x, obj, v, axis), X, np.ones(values))
+
+
+def test_a_number_is_a_block_and_no_pieces_are_refused():
+    check_rule(np.block, np.array(1.5))
+    for f in (np.split, np.array_split):
+        with pytest.raises(ValueError, match="to be cut into 0 equal"):
+            f(mg.tensor(LINE, requires_grad=True), 0)
