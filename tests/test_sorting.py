@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from derivatives import check_rule
 
+import minigrad as mg
+
 X = np.random.default_rng(0).permutation(24).reshape(2, 3, 4) / 7
 WEIGHTS = np.arange(1.0, 25.0).reshape(2, 3, 4)
 METHODS = [
@@ -25,3 +27,12 @@ def test_weights(axis, weights):
     check_rule(lambda x: np.quantile(x, [0.1, 0.6], axis=axis, method="inverted_cdf", weights=weights), X)
     if np.shape(weights) == X.shape:  # nanquantile takes no other
         check_rule(lambda x: np.nanquantile(x, 0.3, axis=axis, method="inverted_cdf", weights=weights), X)
+
+
+def test_nan_has_no_part():
+    x = X.copy()
+    x[0, 0, 0] = np.nan
+    found = mg.grad(lambda x: np.sum(np.nanquantile(x, 0.3, axis=1)))(x)
+    expected = mg.grad(lambda x: np.sum(np.quantile(x, 0.3, axis=1)))(X)
+    expected[0, :, 0] = [0, *mg.grad(lambda x: np.quantile(x, 0.3))(X[0, 1:, 0])]
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
