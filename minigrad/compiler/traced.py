@@ -15,7 +15,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..engine.arrays import stands_in
 from ..engine.dispatch import fit_in_place
-from ..engine.leaving import OBJECT_HELD_BY_A_NAME, asked_by, held_by_others, is_stored, rebinds
+from ..engine.leaving import OBJECT_HELD_BY_A_NAME, asked_by, held_by_others, is_borrowed, is_stored, rebinds
 from ..engine.recording import recording
 from ..engine.tensor import Tensor
 from ..rules.facts import METHODS, facts
@@ -52,7 +52,7 @@ def _augmented(ufunc: Any) -> Callable[[Traced, Any], Any]:
         if isinstance(self.node.value, np.generic):
             return ufunc(self, other)
         if type(other) is Tensor and other.requires_grad and recording.get() is not None:
-            if self.base is not None or getrefcount(self) > OBJECT_HELD_BY_A_NAME:
+            if self.base is not None or getrefcount(self) > OBJECT_HELD_BY_A_NAME or is_borrowed():
                 raise held_by_others(ufunc)
             return fit_in_place(ufunc(self, other), self)
         return ufunc(self, other, out=(self,))

@@ -150,7 +150,32 @@ def rebinds(out: tuple[Any, ...], depth: int = 3) -> bool:
     code = frame.f_code.co_code
     name = dis.opname[code[frame.f_lasti]]
     in_place = name.startswith("INPLACE_") or (name == "BINARY_OP" and code[frame.f_lasti + 1] >= IN_PLACE)
-    return in_place and out[0].base is None and _holders(out) <= HELD_BY_A_NAME
+    if not in_place or out[0].base is not None:
+        return False
+    if _assigned_to(frame.f_code, frame.f_lasti) is None:
+        return _holders(out) <= HELD_BY_A_PLACE
+    return _holders(out) <= HELD_BY_A_NAME and not is_borrowed(depth + 1)
+
+
+def is_borrowed(depth: int = 2) -> bool:
+    """Tell whether the program is at ``a += t`` for a parameter a that the caller's variable may count for, too.
+
+    ``depth`` is how many calls from here the program is.
+    """
+    if not PARAMETERS_BORROW:
+        return False
+    frame = sys._getframe(depth)
+    code = frame.f_code
+    return _assigned_to(code, frame.f_lasti) in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+@lru_cache(maxsize=1024)
+def _assigned_to(code: CodeType, offset: int) -> str | None:
+    """Return the variable of the function that the result of the instruction at an offset is assigned to, if one."""
+    after = next(each for each in dis.get_instructions(code) if each.offset > offset)
+    if not after.opname.startswith("STORE_FAST"):
+        return None
+    return str(after.argval[0] if isinstance(after.argval, tuple) else after.argval)
 
 
 def _holders(out: tuple[Any, ...]) -> int:
@@ -174,6 +199,28 @@ def _held_by_a_name() -> int:
     return int(a) if a < b and other.size else 0
 
 
+def _held_by_a_place() -> int:
+    """Return the count for an array that an attribute alone holds; 0, if an attribute and a variable count as one."""
+    a, b = _Items(np.zeros(1)), _Items(np.zeros(1))
+    other: Array = b.item
+    a.item += _Probe()
+    b.item += _Probe()
+    return int(a.item) if a.item < b.item and other.size else 0
+
+
+def _parameters_borrow() -> bool:
+    """Tell whether a parameter and the caller's variable count as one: Python 3.14 borrows its reference."""
+
+    def count(parameter: Any) -> int:
+        parameter += _Probe()
+        return int(parameter)
+
+    a = np.zeros(1)
+    return count(a) <= HELD_BY_A_NAME and a.size > 0
+
+
 HELD_BY_A_NAME = _held_by_a_name()
+HELD_BY_A_PLACE = _held_by_a_place()
+PARAMETERS_BORROW = _parameters_borrow()
 IN_PLACE = 13
 """The first of BINARY_OP's arguments that stand for augmented assignments, Python 3.11 and later."""
