@@ -1,7 +1,8 @@
-"""Differences beyond what the registry tests: what is refused."""
+"""Differences by every option: NumPy's values, and their gradients; and what is refused."""
 
 import numpy as np
 import pytest
+from derivatives import check_rule
 
 import minigrad as mg
 
@@ -17,3 +18,33 @@ import minigrad as mg
 def test_spacings_that_do_not_fit_are_refused(spacings, message):
     with pytest.raises((TypeError, ValueError), match=rf"numpy\.gradient: {message}"):
         np.gradient(mg.tensor([1.0, 2.0, 4.0], requires_grad=True), *spacings)
+
+
+X = np.random.default_rng(0).permutation(12).reshape(3, 4) / 3
+PLACES = {3: np.array([0.0, 0.5, 1.75]), 4: np.array([-1.0, 0.5, 1.0, 2.5])}
+
+
+@pytest.mark.parametrize("edge_order", [1, 2])
+@pytest.mark.parametrize("axis", [None, 0, -1, (1, 0)], ids=str)
+def test_gradients_along_any_axes(axis, edge_order):
+    along = (0, 1) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    places = [PLACES[X.shape[each]] for each in along]
+    for spacings in ([], [0.5], [0.5 + each for each in along], places):
+        check_rule(lambda f, s=spacings: np.gradient(f, *s, axis=axis, edge_order=edge_order), X)
+    check_rule(lambda *s: np.gradient(X, *s, axis=axis, edge_order=edge_order), *places)
+
+
+@pytest.mark.parametrize(
+    "ends", [(), (0.5,), (None, 0.5), ([0.5, 1.0], 2.0), (np.array([0.5]), np.ones((1, 2)))], ids=str
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_ends_of_differences(dtype, ends):
+    x = X.astype(dtype)
+    got, want = np.ediff1d(mg.tensor(x, requires_grad=True), *ends), np.ediff1d(x, *ends)
+    assert got.dtype == want.dtype
+    np.testing.assert_array_equal(got.data, want)
+
+
+def test_orders_below_0_are_refused():
+    with pytest.raises(ValueError, match="n is -1; expected 0 or more"):
+        np.diff(mg.tensor(X, requires_grad=True), -1)

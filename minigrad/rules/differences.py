@@ -100,13 +100,13 @@ def _slopes(f: Any, h: Any, axis: int, edge_order: int) -> Any:
     start, end = secants[_cut(axis, None, 1)], secants[_cut(axis, -1, None)]
     if metadata.ndim(h) == 0:
         inside = (f[_cut(axis, 2, None)] - f[_cut(axis, None, -2)]) / (2 * h)
-        near_start = near_end = 0.5
     else:
         left, right = _column(h[:-1], f, axis), _column(h[1:], f, axis)
         inside = secants[_cut(axis, 1, None)] * left + secants[_cut(axis, None, -1)] * right
         inside = inside / (left + right)
-        near_start, near_end = (h[0] / (h[0] + h[1]), h[-1] / (h[-1] + h[-2])) if edge_order == 2 else (0, 0)
     if edge_order == 2:
+        near_start = 0.5 if metadata.ndim(h) == 0 else h[0] / (h[0] + h[1])
+        near_end = 0.5 if metadata.ndim(h) == 0 else h[-1] / (h[-1] + h[-2])
         start = start + (start - secants[_cut(axis, 1, 2)]) * near_start
         end = end + (end - secants[_cut(axis, -2, -1)]) * near_end
     slopes = np.concatenate([start, inside, end], axis=axis)

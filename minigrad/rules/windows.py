@@ -91,7 +91,7 @@ def add_windows(parts: Any, shape: tuple[int, ...], kernel: Pair, stride: int, p
 
 def _geometry(draw: Draw) -> tuple[tuple[int, ...], dict[str, Any]]:
     """Draw the shape of images, and options of `windows` that fit them."""
-    kernel, pad = (draw.integer(1, 2), draw.integer(1, 3)), draw.integer(0, 1)
+    kernel, pad = (draw.integer(1, 2), draw.integer(1, 3)), draw.integer(0, 2)
     sides = [draw.integer(max(1, k - 2 * pad), 4) for k in kernel]
     shape = (draw.integer(0, 2), draw.integer(1, 2), *sides)
     return shape, {"kernel": kernel, "stride": draw.integer(1, 2), "pad": pad}
