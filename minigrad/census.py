@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -88,7 +87,7 @@ def array_rows() -> Iterator[Row]:
             known = (
                 known
                 if known != Facts()
-                else replace(known, discrete="leaves the tape, or reads shape and dtype")
+                else known._replace(discrete="leaves the tape, or reads shape and dtype")
             )
         if name in ("T", "mT", "flatten", "astype", "compress"):
             yield Row(full, "composed")

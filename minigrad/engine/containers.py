@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import fields, is_dataclass
 from numbers import Number
 from typing import Any
 
@@ -91,7 +90,7 @@ def register_container(
             "are known; expected another class"
         )
     if children is None or rebuild is None:
-        if not is_dataclass(kind):
+        if not hasattr(kind, "__dataclass_fields__"):
             raise TypeError(
                 f"register_container: {kind.__name__} is no dataclass; give children(x) and rebuild(x, new), too"
             )
@@ -101,6 +100,8 @@ def register_container(
 
 
 def _fields_of(x: Any) -> dict[str, Any]:
+    from dataclasses import fields  # here, so that importing stays fast
+
     return {field.name: getattr(x, field.name) for field in fields(x)}
 
 

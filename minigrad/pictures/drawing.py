@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import html
 import os
-from pathlib import Path
 from typing import Any, NamedTuple
 from unicodedata import east_asian_width
 
@@ -63,12 +61,14 @@ class Drawing:
         ValueError
             If the name ends neither in .dot nor in .svg.
         """
+        from pathlib import Path  # here, so that importing stays fast
+
+        from ..files import write
+
         path = Path(path)
         texts = {".dot": self.dot, ".svg": self.svg}
         if path.suffix not in texts:
             raise ValueError(f"save: the file is called {path.name!r}; expected a name in .dot or .svg")
-        from ..files import write  # here, so that importing stays fast
-
         write(path, texts[path.suffix].encode())
 
     def _repr_svg_(self) -> str:
@@ -163,6 +163,8 @@ def _quoted(text: str) -> str:
 
 
 def _svg(nodes: list[Box], edges: Edges) -> str:
+    from html import escape  # here, so that importing stays fast
+
     entering = [0] * len(nodes)
     for _, target in edges:
         entering[target] += 1
@@ -216,9 +218,7 @@ def _svg(nodes: list[Box], edges: Edges) -> str:
         for j, line in enumerate(words):
             weight = ' font-weight="bold"' if j == 0 else ""
             baseline = top + PADDING + LINE * (j + 0.75)
-            lines.append(
-                f'<text x="{x:.1f}" y="{baseline:.1f}"{weight}>{html.escape(line, quote=False)}</text>'
-            )
+            lines.append(f'<text x="{x:.1f}" y="{baseline:.1f}"{weight}>{escape(line, quote=False)}</text>')
     return "\n".join([*lines, "</svg>", ""])
 
 

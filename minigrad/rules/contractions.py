@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from string import ascii_letters, ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import numpy as np
 
 from . import metadata
 from .table import Arguments, Draw, declare
+
+LOWER = "abcdefghijklmnopqrstuvwxyz"
+UPPER = LOWER.upper()
 
 
 def _tensordot_inputs(draw: Draw) -> Arguments:
@@ -103,7 +105,7 @@ def _labels(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], 
     if not arrow:
         once = sorted({c for c in left if c.isalpha() and left.count(c) == 1})
         right = ("..." if "..." in left else "") + "".join(once)
-    spare = [c for c in ascii_letters if c not in subscripts]
+    spare = [c for c in LOWER + UPPER if c not in subscripts]
     ranks = [len(shape) - len(term.replace("...", "")) for term, shape in zip(terms, shapes, strict=True)]
     batch = "".join(
         spare[: max(rank for rank, term in zip([*ranks, 0], [*terms, "..."], strict=True) if "..." in term)]
@@ -131,9 +133,7 @@ def _einsum_call(*args: Any, optimize: Any = False, **others: Any) -> Arguments:
 
 def _written(axes: Sequence[Any]) -> str:
     """Write a list of axes as letters that sort in the same order."""
-    return "".join(
-        ["..." if axis is Ellipsis else (ascii_uppercase + ascii_lowercase)[axis] for axis in axes]
-    )
+    return "".join(["..." if axis is Ellipsis else (UPPER + LOWER)[axis] for axis in axes])
 
 
 BLAS_PAYS = 2**12
@@ -198,7 +198,7 @@ def _einsum_operand(index: int, g: Any, operands: Sequence[Any], terms: list[str
     """
     shape, term = operands[index].shape, terms[index]
     others = [(t, o) for i, (t, o) in enumerate(zip(terms, operands, strict=True)) if i != index]
-    spare = [c for c in ascii_letters if all(c not in t for t in [right, *terms])]
+    spare = [c for c in LOWER + UPPER if all(c not in t for t in [right, *terms])]
     target, known = "", right + "".join(t for t, _ in others)
     for label, side in zip(term, shape, strict=True):
         if label in target:

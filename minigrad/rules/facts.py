@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 Memory = Literal["view", "out", "new", ""]
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(NamedTuple):
     """Facts about one function.
 
     Attributes
@@ -68,7 +66,7 @@ def facts(function: Any) -> Facts:
 def state(*functions: Any, **known: Any) -> None:
     """Set attributes of `Facts` for functions; the others keep their values."""
     for function in functions:
-        FACTS[function] = replace(facts(function), **known)
+        FACTS[function] = facts(function)._replace(**known)
 
 
 def named(names: str, module: Any = np) -> list[Any]:
