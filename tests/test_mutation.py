@@ -1,6 +1,7 @@
 """A sample of what ``python -m tests.mutation`` does to every rule and layer."""
 
 import ast
+import sys
 
 import mutation
 import pytest
@@ -22,5 +23,7 @@ def test_the_right_ones_are_not(file):
 def test_every_equivalent_is_a_mutant_and_says_why():
     mutants = {str(mutant) for mutant, _ in mutation.sample(None)}
     for mutant, reason in mutation.equivalents().items():
-        assert mutant in mutants
+        assert mutant in mutants or (
+            sys.version_info < (3, 11) and "[*" in mutant
+        )  # unparsed otherwise there
         assert len(reason) > 10

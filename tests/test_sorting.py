@@ -20,8 +20,12 @@ def test_methods(method):
     check_rule(lambda x: np.percentile(x, 35, axis=(0, 2), method=method, keepdims=True), X)
 
 
+SEVERAL_AXES = [] if np.__version__.startswith("2.0.") else [((0, 2), WEIGHTS)]
+"""NumPy 2.0 itself weighs other entries there."""
+
+
 @pytest.mark.parametrize(
-    ("axis", "weights"), [(1, WEIGHTS), (1, [1.0, 2.0, 3.0]), ((0, 2), WEIGHTS), (None, WEIGHTS)]
+    ("axis", "weights"), [(1, WEIGHTS), (1, [1.0, 2.0, 3.0]), *SEVERAL_AXES, (None, WEIGHTS)]
 )
 def test_weights(axis, weights):
     check_rule(lambda x: np.quantile(x, [0.1, 0.6], axis=axis, method="inverted_cdf", weights=weights), X)

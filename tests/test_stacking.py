@@ -68,12 +68,17 @@ def test_tiled(reps):
     check_rule(lambda x: np.tile(x, reps), X[0])
 
 
+NUMPY_2_0 = np.__version__.startswith("2.0.")
+
+
 @pytest.mark.parametrize("axis", [0, -3, None])
 @pytest.mark.parametrize("where", ENDS, ids=str)
 def test_inserted_and_deleted(where, axis):
     if isinstance(where, np.ndarray):
         where = where if axis is not None else np.resize(where, X.size)
     check_rule(lambda x: np.delete(x, where, axis), X)
+    if np.asarray(where).dtype == bool and NUMPY_2_0:  # which warns that its insert takes them for integers
+        return
     for values in (np.array(0.5), X[0, 0] if axis is not None else np.array([0.5])):
         check_rule(lambda x, v: np.insert(x, where, v, axis), X, values)
 
