@@ -176,13 +176,8 @@ def _from_end(axis: int, x: Any) -> int:
     return int(axis) - x.ndim if axis >= 0 else int(axis)
 
 
-def _crossed(x: Any, y: Any, ends: tuple[int, int, int], like: Any) -> Any:
-    """Return the product of x and y along axes of theirs, with an axis of ``like``'s, counted from the end, for it."""
-    x_end, y_end, end = ends
-    return np.cross(x, y, x_end, y_end, _from_end(end, like))
-
-
-def _cross_left(
+def _cross_gradients(
+    needs: Sequence[bool],
     g: Any,
     out: Any,
     a: Any,
@@ -191,26 +186,17 @@ def _cross_left(
     axisb: int = -1,
     axisc: int = -1,
     axis: int | None = None,
-) -> Any:
-    """B x g: of the triple product g (a x b) = a (b x g)."""
-    return _crossed(b, g, (axisb, axisc, axisa) if axis is None else (axis,) * 3, a)
+) -> list[Any]:
+    """B x g and g x a: the triple product g (a x b) is a (b x g), and b (g x a)."""
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    return [
+        np.cross(b, g, axisb, axisc, _from_end(axisa, a)) if needs[0] else None,
+        np.cross(g, a, axisc, axisa, _from_end(axisb, b)) if needs[1] else None,
+    ]
 
 
-def _cross_right(
-    g: Any,
-    out: Any,
-    a: Any,
-    b: Any,
-    axisa: int = -1,
-    axisb: int = -1,
-    axisc: int = -1,
-    axis: int | None = None,
-) -> Any:
-    """G x a: of the triple product g (a x b) = b (g x a)."""
-    return _crossed(g, a, (axisc, axisa, axisb) if axis is None else (axis,) * 3, b)
-
-
-declare(np.cross, _cross_left, _cross_right, forward=_cross, inputs=_cross_inputs, memory="new")
+declare(np.cross, together=_cross_gradients, arity=2, forward=_cross, inputs=_cross_inputs, memory="new")
 
 
 # -- products of matrices ------------------------------------------------------------------------------------------
