@@ -33,15 +33,8 @@ class Variable:
     _grad: Array | None
     _call: Call | None
 
-    def __init__(self, data: Array, requires_grad: bool = False, call: Call | None = None) -> None:
-        self.data = data
-        self.requires_grad = requires_grad
-        self._grad = None
-        self._call = call
-
 
 Tensor: Any = Variable
-_new = Variable.__new__
 
 
 def results_are(kind: Any) -> Any:
@@ -109,15 +102,13 @@ def record(op: Any, args: Sequence[Any], parents: Sequence[Parent], options: dic
         check_current(op, args)
     if type(out) is not np.ndarray:
         out = held(out)
-    result = _new(Tensor)
+    result = Tensor()
     result.data = out
     result._grad = None
     for parent in parents:
         if parent is not None and (mode := recording.get()) is not None:
             if not op.complex_numbers:
-                for x in (*args, out):
-                    if getattr(x, "dtype", REAL) in COMPLEX:
-                        raise TapeError(f"{op.name}: no backward rule for complex numbers; {PARTS}")
+                _refuse_complex(op, args, out)
             result.requires_grad = True
             result._call = call = (next_number(), op, args, parents, options, out)
             if mode.watches:
@@ -128,16 +119,36 @@ def record(op: Any, args: Sequence[Any], parents: Sequence[Parent], options: dic
     return result
 
 
+def variable(data: Array, requires_grad: bool = False) -> Any:
+    """Return a tensor that no call made: a leaf, or a constant."""
+    made = Tensor()
+    made.data = data
+    made.requires_grad = requires_grad
+    made._grad = made._call = None
+    return made
+
+
 def lift(array: Array, parent: Parent) -> Any:
     """Return the tensor of an array that came from parent: a call, or a leaf."""
     if type(parent) is not tuple:
         return parent
-    result = _new(Tensor)
+    result = Tensor()
     result.data = array
     result._grad = None
     result.requires_grad = True
     result._call = parent
     return result
+
+
+def _refuse_complex(op: Any, args: Sequence[Any], out: Any) -> None:
+    """Refuse complex operands, or a complex result, of an op whose rules are of real numbers."""
+    for x in args:
+        if getattr(x, "dtype", REAL) is not REAL and x.dtype in COMPLEX:
+            break
+    else:
+        if out.dtype not in COMPLEX:
+            return
+    raise TapeError(f"{op.name}: no backward rule for complex numbers; {PARTS}")
 
 
 def refuse_tensors(op: Any, options: dict[str, Any]) -> None:
@@ -199,5 +210,5 @@ def constants(x: Any, all_arrays: bool) -> Any:
     if type(x) in (tuple, list):
         return type(x)([constants(each, all_arrays) for each in x])
     if (type(x) in PLAIN or isinstance(x, np.generic)) and hasattr(x, "dtype"):
-        return Tensor(held(x)) if all_arrays or x.dtype.kind in "fc" else x
+        return variable(held(x)) if all_arrays or x.dtype.kind in "fc" else x
     return x

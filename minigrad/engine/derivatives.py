@@ -12,7 +12,7 @@ import numpy as np
 from ..rules.elementwise import POSITIVE
 from .arguments import names_itself
 from .arrays import as_array, held, refuse_foreign
-from .calls import NO_OPTIONS, lift
+from .calls import NO_OPTIONS, lift, variable
 from .containers import map_tree
 from .recording import RECORD, Call, TapeError, differentiated, next_number, recording
 from .tensor import Tensor
@@ -182,7 +182,7 @@ def pulled_back(call: Call | None, g: Any, targets: dict[int, Call]) -> tuple[li
             "grad: the result of f does not depend on its arguments; the gradient is zeros", stacklevel=4
         )
     gradients = [found[n] if n in found else np.zeros_like(target[-1]) for n, target in targets.items()]
-    return [g if type(g) is Tensor else Tensor(g) for g in gradients] if nested else gradients, nested
+    return [g if type(g) is Tensor else variable(g) for g in gradients] if nested else gradients, nested
 
 
 def _gradients(result: Any, targets: dict[int, Call]) -> tuple[list[Any], bool]:

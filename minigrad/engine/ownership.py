@@ -59,9 +59,10 @@ FIRST_HELD_ONCE = _once(_count_of_first, lambda array: [array])
 
 def owns_value(holder: dict[int, Any], key: int) -> bool:
     """Tell whether a dict alone holds one of its arrays: no view, no tensor and no stand-in."""
-    if type(holder[key]) is not np.ndarray or getrefcount(holder[key]) > VALUE_HELD_ONCE:
+    if getrefcount(holder[key]) > VALUE_HELD_ONCE:
         return False
-    return holder[key].base is None and holder[key].flags.writeable
+    array = holder[key]
+    return type(array) is np.ndarray and array.base is None and array.flags.writeable
 
 
 def owns_data(holder: Any) -> bool:

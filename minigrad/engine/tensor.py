@@ -29,7 +29,7 @@ from ..rules.products import MATMUL
 from ..rules.shaping import TRANSPOSE
 from .arguments import names_itself
 from .arrays import STAND_INS, as_array, held, is_number, refuse_foreign
-from .calls import Variable, any_requires_grad, apply, bare, binary, record, results_are, unwrap
+from .calls import Variable, any_requires_grad, apply, bare, binary, record, results_are, unwrap, variable
 from .dispatch import Dispatched, call, fit_in_place
 from .leaving import EXPLICITLY, INSTEAD_OF_AN_ARRAY, is_stored, is_stored_back, who_asks
 from .ownership import is_shared, owns_data, views_another
@@ -169,7 +169,7 @@ class Tensor(Variable, Dispatched):
 
     def detach(self) -> Tensor:
         """Return a constant tensor of the same ``data``, off the tape."""
-        return Tensor(self.data)
+        return variable(self.data)  # type: ignore[no-any-return]
 
     def tolist(self) -> Any:
         """Return the values as nested lists of Python numbers, off the tape."""
@@ -343,7 +343,7 @@ class Tensor(Variable, Dispatched):
 
     def _become(self, value: Any) -> None:
         """Take a result in place, recorded: cast to this tensor's shape and dtype."""
-        value = value if type(value) is Tensor else Tensor(as_array(value))
+        value = value if type(value) is Tensor else variable(as_array(value))
         self._may_become(value.requires_grad)
         value = fit_in_place(value, self.data)
         own = 0 if value._call is None else sum([x is self.data for x in value._call[2]])
@@ -434,7 +434,7 @@ class Tensor(Variable, Dispatched):
             return self
         if np.dtype(dtype).kind in "iub":
             value = self.data.astype(dtype, casting=casting)
-            return Tensor(held(value[()]) if is_number(self.data) else value)
+            return variable(held(value[()]) if is_number(self.data) else value)
         return astype(self, np.dtype(dtype), casting)
 
     # -- the backward pass ---------------------------------------------------------------------------------
@@ -507,7 +507,7 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
             f"tensor: data has dtype {array.dtype}, which cannot require a gradient; give real floats, as by "
             "dtype=np.float64"
         )
-    return Tensor(array, bool(requires_grad))
+    return variable(array, bool(requires_grad))  # type: ignore[no-any-return]
 
 
 def _kept(index: Any) -> Any:
@@ -533,7 +533,7 @@ def _outline(array: Array) -> Array:
 
 
 def _restore(data: Array, requires_grad: bool, grad: Array | None) -> Tensor:
-    leaf = Tensor(data, requires_grad)
+    leaf: Tensor = variable(data, requires_grad)
     leaf.grad = grad
     return leaf
 

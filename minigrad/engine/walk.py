@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import as_array
+from .calls import COMPLEX
 from .ownership import owns_value
 from .recording import Array, Call, Leaf, Parent, differentiated, recording
 from .watch import Anomaly, as_read, check_unwritten, last_write, replaced
@@ -97,7 +98,7 @@ def walk_back(
     del g  # so that the dict alone holds it
     leaves = _walk(calls, gradients, calls.keys() | targets if others and targets else None, lift)
     for key in gradients:
-        if gradients[key].dtype.kind == "c":
+        if gradients[key].dtype in COMPLEX:
             gradients[key] = np.conj(gradients[key])
         if not owns_value(gradients, key):
             copied = gradients[key].copy()
@@ -146,7 +147,7 @@ def _walk(
                 key = -id(parent)
                 leaves[key] = parent
             dx, x = found[i], operands[i]
-            if type(dx) is not np.ndarray or dx.dtype is not x.dtype or dx.shape != x.shape:
+            if getattr(dx, "dtype", None) is not x.dtype or dx.shape != x.shape:
                 dx = op.fitted(dx, i, x)
             if key not in gradients:
                 gradients[key] = dx

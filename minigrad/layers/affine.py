@@ -98,7 +98,7 @@ def relu_forward(x: Array) -> tuple[Array, Array]:
     cache : out
         What is positive in the output was so in the input.
     """
-    out = np.maximum(x, x.dtype.type(0))
+    out = np.maximum(x, 0.0)
     return out, out
 
 

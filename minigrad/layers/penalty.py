@@ -52,7 +52,7 @@ def l2_regularized_forward(
         raise ValueError(f"l2_regularized: the loss has shape {loss.shape}; expected a number, as by .sum()")
     wide = widened(loss)
     half = _strength(reg, wide.dtype) / 2
-    squares = wide.dtype.type(0)
+    squares: Any = 0
     for w in map(widened, weights):
         squares = squares + np.vdot(w, w)
     # [()] makes a number of the loss: numbers add up faster than arrays of no axes.

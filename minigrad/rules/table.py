@@ -91,17 +91,22 @@ class Op:
         self, g: Any, out: Any, operands: Sequence[Any], options: dict[str, Any], needs: Sequence[Any]
     ) -> list[Any]:
         """Return the gradient of each operand as its rule gives it, to be `fitted`; None where ``needs`` is None."""
+        rules = self.rules
+        if not options:  # as below, but without stars, which cost as much as a small array's rule
+            if len(rules) == 2:
+                x, y = operands
+                return [
+                    None if needs[0] is None else rules[0](g, out, x, y),
+                    None if needs[1] is None else rules[1](g, out, x, y),
+                ]
+            if len(rules) == 1:
+                return [rules[0](g, out, operands[0])]
         if self.together is not None:
             return list(self.together([need is not None for need in needs], g, out, *operands, **options))
-        found: list[Any] = []
-        for i, need in enumerate(needs):
-            if need is None:
-                found.append(None)
-            elif options:
-                found.append(self.rules[i](g, out, *operands, **options))
-            else:
-                found.append(self.rules[i](g, out, *operands))
-        return found
+        return [
+            None if need is None else rule(g, out, *operands, **options)
+            for rule, need in zip(rules, needs, strict=True)
+        ]
 
     def fitted(self, dx: Any, i: int, x: Any) -> Any:
         """Return the gradient of operand i, which is x, in its shape and dtype."""
@@ -257,7 +262,7 @@ def spread(g: Any, shape: tuple[int, ...]) -> Any:
             return np.broadcast_to(g, shape)  # raises
         strides += tuple([0 if n == 1 else step for n, step in zip(g.shape, g.strides, strict=True)])
     view: Any = np.ndarray(shape, g.dtype, g, 0, strides)
-    view.flags.writeable = False
+    view.setflags(write=False)
     return view
 
 
@@ -348,7 +353,7 @@ def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:
             if type(arg) in PLAIN:
                 continue
             for x in arg if type(arg) is tuple else (arg,):  # an index may be several
-                if not is_plain(x):
+                if type(x) not in PLAIN and overrides(type(x)):
                     return x.__array_function__(dispatcher, (type(x),), args, kwargs)
         return function(*args, **kwargs)
 
