@@ -4,8 +4,9 @@
     python -m tests.mutation --sample 40      so many of them, the same each time
 
 A mutant is one small change in one rule: a sign, a factor, a dropped term or sum, another axis, swapped
-operands, ``>=`` for ``>``, a missing mask, another index. It is killed if a test of the registry fails: first the
-properties of what it is part of, in this process, and, for what survives them, test files; or if it does not end.
+operands, ``>=`` for ``>``, a missing mask, another index. Each is tried in a process of its own, in which minigrad is
+imported with that change. It is killed if a property of an op that it is part of fails, or a test in the test files
+that fit, or if it does not end.
 Mutants that compute the same numbers are listed, with the reason, in mutation_equivalent.txt.
 """
 
@@ -17,36 +18,28 @@ import copy
 import dis
 import importlib
 import os
-import shutil
-import signal
-import subprocess
+import resource
 import sys
-import tempfile
 import types
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
+from importlib.machinery import SourceFileLoader
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-sys.path.append(str(Path(__file__).parent))
-import test_complex_numbers
-import test_layers
-import test_rules
-
-from minigrad.compiler.numpy_calls import CALLS
 from minigrad.layers import LAYERS
 from minigrad.rules import table
-from minigrad.rules.facts import facts, state
 
+sys.path.append(str(Path(__file__).parent))
 ROOT = Path(__file__).parents[1]
 NO_RULES = {"__init__", "table", "facts", "metadata", "custom", "complex_numbers", "without_gradient"}
 NO_RULES |= {"lookup", "ufunc_methods"}  # which are of no function in the table
@@ -60,8 +53,8 @@ EQUIVALENT = Path(__file__).with_name("mutation_equivalent.txt")
 NOT_RULES = {"within", "inputs", "layer", "dispatcher", "__init__", "__call__", "__repr__"}
 NOT_RULES |= {"as_floats", "_weight", "cache_on_tape", "gradients", "_checked_labels", "lstsq", "begun_at"}
 NOT_RULES |= {"_dense", "_fewest_multiplications"}  # on which the speed alone depends
-LIMIT = 60
-"""Seconds of the processor after which a mutant counts as one that does not end; a test file has ten times as many."""
+SECONDS, MEMORY = 300, 8 << 30
+"""Of the processor's time and of bytes: a mutant that takes more counts as one that does not end."""
 
 
 class Mutant(NamedTuple):
@@ -225,23 +218,6 @@ def scaled(node: ast.AST) -> Iterator[ast.AST]:
 # -- who notices -------------------------------------------------------------------------------------------------
 
 
-def loaded(file: str, source: str) -> types.ModuleType:
-    """Run a file's changed source as a module of its own; what it declares takes the place of what was there."""
-    name = file.removesuffix(".py").replace("/", ".")
-    module = types.ModuleType(name)
-    module.__package__ = name.rpartition(".")[0]
-    module.__file__ = str(ROOT / file)
-    exec(compile(source, file, "exec"), module.__dict__)
-    right = importlib.import_module(name)
-    for each, function in vars(module).items():
-        if isinstance(function, types.FunctionType):
-            known = getattr(right, each, None)
-            state(function, complex_numbers=facts(known).complex_numbers)  # which another file states
-            if known in CALLS:
-                CALLS[function] = CALLS[known]
-    return module
-
-
 @lru_cache(maxsize=4096)
 def mentioned(code: types.CodeType) -> set[str]:
     """Find the global names that a function's code mentions, or that of a function in it."""
@@ -260,10 +236,15 @@ def parts_of(function: object) -> list[types.FunctionType]:
     return found
 
 
-def suspects(mutant: Mutant, modules: Sequence[types.ModuleType], ops: Sequence[object]) -> list[object]:
-    """Find the ops that a changed function is part of, through the functions of some modules."""
-    functions = [f for module in modules for f in vars(module).values() if isinstance(f, types.FunctionType)]
-    names = {mutant.function.rpartition(".")[2]}
+@cache
+def suspects(file: str, function: str) -> list[str]:
+    """Find the ops or layers that a function is part of, by name."""
+    module = file.removesuffix(".py").replace("/", ".")
+    if "/layers/" in file:
+        return [name for name, layer in LAYERS.items() if layer.forward.__module__ == module]
+    rules = [each for name, each in sys.modules.items() if name.startswith("minigrad.rules.")]
+    functions = [f for each in rules for f in vars(each).values() if isinstance(f, types.FunctionType)]
+    names = {function.rpartition(".")[2]}
     while (
         more := {
             f.__name__ for f in functions if any(names & mentioned(part.__code__) for part in parts_of(f))
@@ -271,79 +252,115 @@ def suspects(mutant: Mutant, modules: Sequence[types.ModuleType], ops: Sequence[
         - names
     ):
         names |= more
-    found = []
-    for op in ops:
+    found, declared = [], []
+    for op in dict.fromkeys(table.OPS.values()):
         rules = [*getattr(op, "rules", ()), getattr(op, "together", None), getattr(op, "own_bind", None)]
         parts = [part for rule in (op.forward, *rules) for part in parts_of(rule)]
         made_by = {part.__qualname__.partition(".")[0] for part in parts}
         if op.name in names or names & made_by or any(names & mentioned(part.__code__) for part in parts):
             found.append(op)
-    return found
+        if any(part.__module__ == module for part in parts):
+            declared.append(op)
+    return [table.full_name(op.function) for op in found or declared]
 
 
-@contextmanager
-def limited() -> Iterator[None]:
-    """Raise TimeoutError in what does not end."""
+NO_ONE, PROPERTIES, TESTS, LIMITS = VERDICTS = ("no one", "the properties", "the test files", "the limits")
 
-    def stop(*_: object) -> None:
-        raise TimeoutError
 
-    signal.signal(signal.SIGVTALRM, stop)
-    signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT, 1)  # again, where it is raised in vain, as in a destructor
+def verdict(mutant: Mutant, source: str, examples: int = 24, files: Sequence[str] | None = None) -> str:
+    """Tell who notices a mutant, in a fork that ends with it; by default the test files are those that fit."""
+    names = suspects(mutant.file, mutant.function)
+    files = fitting(mutant.file) if files is None else files
+    child = os.fork()
+    if child == 0:
+        status = VERDICTS.index(PROPERTIES)
+        try:
+            status = VERDICTS.index(noticed_by(mutant.file, source, names, examples, files))
+        finally:
+            os._exit(status)
+    status = os.waitpid(child, 0)[1]
+    return VERDICTS[os.WEXITSTATUS(status)] if os.WIFEXITED(status) else LIMITS
+
+
+def as_it_is(file: str, files: Sequence[str] = ()) -> str:
+    """Tell who notices a file without a change: no one should."""
+    return verdict(Mutant(file, "", "", "", 1), ast.unparse(ast.parse((ROOT / file).read_text())), 1, files)
+
+
+def noticed_by(file: str, source: str, names: Sequence[str], examples: int, files: Sequence[str]) -> str:
+    """Return who notices a file's changed source; what is imported of the project stays changed after that."""
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    for stream in (1, 2):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+    import_afresh(file, source)
     try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-
-
-@contextmanager
-def in_place(module: types.ModuleType) -> Iterator[list[types.ModuleType]]:
-    """Let all modules of minigrad use the functions of a changed one; return those that have rules."""
-    right = vars(importlib.import_module(module.__name__))
-    every = [each for name, each in list(sys.modules.items()) if name.startswith("minigrad.")]
-    kept = [
-        (vars(each), name, function)
-        for each in every
-        for name, function in vars(each).items()
-        if isinstance(function, types.FunctionType)
-        and function is right.get(function.__name__)
-        and each.__name__ != module.__name__
+        for count in sorted({1, -(-examples * min(4, len(names)) // len(names))}):
+            hold(names, count)
+    except BaseException:
+        return PROPERTIES
+    of_all = [*properties("test_layers", "layer"), *properties("test_complex_numbers", "op")]
+    known = [f"--deselect=tests/{test.__module__}.py::{test.__name__}" for test in of_all]
+    plugins = [
+        part for name in ("cacheprovider", "xdist", "hypothesispytest") for part in ("-p", f"no:{name}")
     ]
-    try:
-        for names, name, function in kept:
-            names[name] = vars(module)[function.__name__]
-        yield [module, *(each for each in every if each.__name__.startswith("minigrad.rules."))]
-    finally:
-        for names, name, function in kept:
-            names[name] = function
+    options = ["-x", "--assert=plain", "--tb=no", *plugins, *known]
+    os.chdir(ROOT)
+    return TESTS if files and pytest.main([*options, *(f"tests/{name}.py" for name in files)]) else NO_ONE
 
 
-def properties(tests: types.ModuleType, parameter: str) -> list[Callable[..., None]]:
+def import_afresh(file: str, source: str) -> None:
+    """Have what is imported of the project from now on be new, and one file of it be another source."""
+    ours = {"minigrad", "models", *(path.stem for path in Path(__file__).parent.glob("*.py"))}
+    for name in [name for name in sys.modules if name.partition(".")[0] in ours]:
+        del sys.modules[name]
+    code = SourceFileLoader.get_code
+
+    def get_code(loader: SourceFileLoader, name: str) -> types.CodeType:
+        return compile(source, file, "exec") if loader.path == str(ROOT / file) else code(loader, name)
+
+    SourceFileLoader.get_code = get_code
+    importlib.import_module("conftest")
+
+
+def fitting(file: str) -> list[str]:
+    """Return the names of the test files for a file, its own first."""
+    if "/layers/" in file:
+        return ["test_layers", "test_subgradients", "test_dtypes", "test_models"]
+    own = f"test_{Path(file).stem}"
+    others = ["test_subgradients", "test_tensor", "test_functional", "test_complex_numbers", "test_dtypes"]
+    return [own, *others] if (ROOT / f"tests/{own}.py").exists() else others
+
+
+def properties(tests: str, parameter: str) -> list[Callable[..., None]]:
     """Return the property tests in a test file that are run for every op or layer."""
     return [
         test
-        for test in vars(tests).values()
+        for test in vars(importlib.import_module(tests)).values()
         if hasattr(test, "hypothesis")
         and any(mark.args[0] == parameter for mark in getattr(test, "pytestmark", []))
     ]
 
 
-OF_OPS, OF_LAYERS = properties(test_rules, "op"), properties(test_layers, "layer")
-OF_COMPLEX, _, OF_COMPOSED = properties(test_complex_numbers, "op")
-
-
-def hold(suspect: object, examples: int) -> None:
-    """Run the properties of an op or a layer; the first, of its gradients, on so many inputs, the others on fewer."""
-    if hasattr(suspect, "cache_on_tape"):
-        tests = OF_LAYERS
-    elif isinstance(suspect, table.Composite):
-        tests = [*OF_OPS, OF_COMPOSED]
-    elif suspect.complex_numbers and suspect.function not in test_complex_numbers.OF_REAL_SIGNALS:
-        tests = [*OF_OPS, OF_COMPLEX]
-    else:
-        tests = OF_OPS
-    for test in tests:
-        run(test, suspect, examples if test is tests[0] else -(-examples // 3))
+def hold(names: Sequence[str], examples: int) -> None:
+    """Run the properties of ops and layers; the first, of gradients, on so many inputs each, the others on fewer."""
+    table = importlib.import_module("minigrad.rules.table")
+    layers = importlib.import_module("minigrad.layers").LAYERS
+    ops = {table.full_name(op.function): op for op in table.OPS.values()}
+    of_layers, of_ops = properties("test_layers", "layer"), properties("test_rules", "op")
+    of_complex, _, of_composed = properties("test_complex_numbers", "op")
+    real = importlib.import_module("test_complex_numbers").OF_REAL_SIGNALS
+    for name in names:
+        if name in layers:
+            suspect, tests = layers[name], of_layers
+        else:
+            suspect, tests = ops[name], of_ops
+            if isinstance(suspect, table.Composite):
+                tests = [*of_ops, of_composed]
+            elif suspect.complex_numbers and suspect.function not in real:
+                tests = [*of_ops, of_complex]
+        for test in tests:
+            run(test, suspect, examples if test is tests[0] else -(-examples // 3))
 
 
 def run(test: Callable[..., None], suspect: object, examples: int) -> None:
@@ -361,56 +378,10 @@ def run(test: Callable[..., None], suspect: object, examples: int) -> None:
     def holds(data):
         test.hypothesis.inner_test(suspect, data)
 
-    holds()
-
-
-def unnoticed(mutant: Mutant, source: str, examples: int = 24) -> list[str]:
-    """Return the names of the ops and layers whose properties hold for a mutant; none, if one does not."""
-    ops, layers = dict(table.OPS), dict(LAYERS)
-    try:
-        with limited(), warnings.catch_warnings():
-            warnings.simplefilter("error")
-            warnings.filterwarnings("ignore", ".*does not depend on its arguments", UserWarning)
-            module = loaded(mutant.file, source)
-            with in_place(module) as modules:
-                if "/layers/" in mutant.file:
-                    found = [each for each in vars(module).values() if type(each).__name__ == "Layer"]
-                else:
-                    declared = [op for f, op in table.OPS.items() if ops.get(f) is not op]
-                    found = suspects(mutant, modules, list(table.OPS.values())) or declared
-                for suspect in dict.fromkeys(found):
-                    hold(suspect, examples)
-                return [suspect.name for suspect in found]
-    except Exception:
-        return []
-    finally:
-        for found, known in ((table.OPS, ops), (LAYERS, layers)):
-            found.clear()
-            found.update(known)
-
-
-def is_killed(mutant: Mutant, source: str) -> bool:
-    """Tell whether the properties, or else the test files, fail for a mutant."""
-    if not unnoticed(mutant, source):
-        return True
-    if "/layers/" in mutant.file:
-        runs = [["tests/test_subgradients.py", "tests/test_layers.py", "tests/test_models.py"]]
-    else:
-        own = Path("tests", f"test_{Path(mutant.file).stem}.py")
-        runs = [[str(own)]] if (ROOT / own).exists() else []
-        runs += [["tests/test_subgradients.py", "tests/test_tensor.py", "tests/test_functional.py"]]
-    with tempfile.TemporaryDirectory() as folder:
-        for part in ("minigrad", "models", "tests", "setup.cfg", "pyproject.toml"):
-            copied = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-            copied(ROOT / part, Path(folder, part))
-        Path(folder, mutant.file).write_text(source)
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-        env = {**os.environ, "PYTHONPATH": folder, "OPENBLAS_NUM_THREADS": "1"}
-        options = {"cwd": folder, "env": env, "capture_output": True, "timeout": 10 * LIMIT}
-        try:
-            return any(subprocess.run([*command, *run], **options).returncode != 0 for run in runs)
-        except subprocess.TimeoutExpired:
-            return True
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", ".*does not depend on its arguments", UserWarning)
+        holds()
 
 
 def equivalents() -> dict[str, str]:
@@ -435,32 +406,33 @@ def main() -> int:
         "--workers", type=int, default=2, metavar="N", help="processes (default: %(default)s)"
     )
     args = parser.parse_args()
-    for file in FILES:
-        right = ast.unparse(ast.parse((ROOT / file).read_text()))
-        assert unnoticed(Mutant(file, "", "", "", 0), right, examples=5), (
-            f"the tests fail for {file} as it is"
-        )
     known, score, survivors = equivalents(), Counter(), []
     pairs = sample(args.sample)
     tried = [pair for pair in pairs if str(pair[0]) not in known]
     tried.sort(key=lambda pair: FILES.index(pair[0].file))
     with ProcessPoolExecutor(args.workers) as pool:
+        for file, noticed in zip(FILES, pool.map(as_it_is, FILES), strict=True):
+            assert noticed == NO_ONE, f"{noticed} fail for {file} as it is"
+        assert as_it_is(FILES[0], sorted({name for file in FILES for name in fitting(file)})) == NO_ONE
         for file, group in groupby(tried, key=lambda pair: pair[0].file):
-            mutants, sources = zip(*group, strict=True)
-            for mutant, killed in zip(
-                mutants, pool.map(is_killed, mutants, [make() for make in sources]), strict=True
-            ):
-                score["killed" if killed else "survived"] += 1
-                if not killed:
+            mutants, sources = zip(*[(mutant, make()) for mutant, make in group], strict=True)
+            of_file = Counter()
+            for mutant, noticed in zip(mutants, pool.map(verdict, mutants, sources), strict=True):
+                of_file[noticed] += 1
+                if noticed in (NO_ONE, LIMITS):
+                    print(f"noticed by {noticed}: {mutant}", flush=True)
+                if noticed == NO_ONE:
                     survivors.append(mutant)
-                    print("survived:", mutant, flush=True)
-            print(f"{file}: {len(mutants)} mutants", flush=True)
-    share = score["killed"] / max(score["killed"] + score["survived"], 1)
-    print(
-        f"{len(pairs)} mutants: {score['killed']} killed, {score['survived']} survived, "
-        f"{len(pairs) - len(tried)} equivalent; score {share:.1%}"
-    )
+            score += of_file
+            print(f"{file}: {counted(of_file)}", flush=True)
+    share = 1 - score[NO_ONE] / max(score.total(), 1)
+    print(f"{len(pairs)} mutants, {len(pairs) - len(tried)} equivalent: {counted(score)}; score {share:.1%}")
     return len(survivors)
+
+
+def counted(verdicts: Counter[str]) -> str:
+    """Write down how many mutants are noticed by whom."""
+    return ", ".join(f"{verdicts[each]} by {each}" for each in VERDICTS)
 
 
 if __name__ == "__main__":
