@@ -13,6 +13,7 @@ import minigrad as mg
 from minigrad.checks.proof import float_places, of_arrays
 from minigrad.gradient_check import GradientMismatch, check_grads
 from minigrad.rules import OPS, Op
+from minigrad.rules.facts import facts
 from minigrad.rules.indexing import getitem, setitem
 from minigrad.testing import LAYOUTS, arrays_for, calls, laid_out
 
@@ -104,6 +105,31 @@ def test_how_arrays_lie_in_memory_changes_nothing(op, data):
     for others in gradients[1:]:
         for got, want in zip(others, gradients[0], strict=True):
             np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+
+
+NEW = [op for op in OPS.values() if facts(op.function).memory == "new"]
+
+
+@pytest.mark.parametrize("new", NEW, ids=repr)
+@settings(max_examples=100)
+@given(st.data())
+def test_what_is_stated_to_be_new_is_no_view_of_an_operand(new, data):
+    """And so is not read-only, as an operand may be."""
+    args, kwargs = data.draw(calls(new.inputs))
+    f, arrays = as_function(new, args, kwargs)
+    for x in arrays:
+        x.flags.writeable = False
+    for out in parts(f(*arrays)):
+        assert not isinstance(out, np.ndarray) or (
+            out.flags.writeable and memory_of(out) not in map(memory_of, arrays)
+        )
+
+
+def memory_of(x):
+    """The identity of the array that x is a view of."""
+    while isinstance(x.base, np.ndarray):
+        x = x.base
+    return id(x)
 
 
 def without_arrays(index):

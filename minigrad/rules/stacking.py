@@ -279,7 +279,6 @@ declare(
     np.tile,
     _tile,
     inputs=lambda draw: ((draw.array(), draw.choice([2, (3, 1), (1, 2, 1, 2), (0,)])), {}),
-    memory="new",
 )
 
 
