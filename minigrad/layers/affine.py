@@ -119,7 +119,8 @@ def relu_backward(dout: Array, cache: Array) -> Array:
     -------
     dx : ndarray of the same shape
     """
-    return dout * (cache > 0)
+    dx: Array = dout * (cache > 0).astype(dout.dtype)
+    return dx
 
 
 # Called with arrays: without the checks of `takes_arrays`.
