@@ -6,7 +6,7 @@ example, `groupnorm` over groups of an example's channels. Of float16 all is com
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
 from ..rules.reductions import narrowed, widened
+from ..rules.row_sums import sums, sums_of_products
 from ..rules.table import Arguments, Draw
 
 Param = dict[str, Any]
@@ -22,21 +23,30 @@ Gradients = tuple[Array, Array, Array]
 EPS = 1e-5
 
 
-def normalized(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Array, Array, Array]:
-    """Return x less its mean over axes and divided by its standard deviation; one over that; the mean; the variance."""
-    mean = x.mean(axis=axes, keepdims=True)
+def moments(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Array, Array, Array]:
+    """Return x less its mean over axes; one over its standard deviation; the mean; the variance."""
+    count = _count(x, axes)
+    mean = sums(x, axes) / count
     centered = x - mean
-    var = np.square(centered).mean(axis=axes, keepdims=True)
-    inverse = 1 / np.sqrt(var + eps)
-    return centered * inverse, inverse, mean, var
+    var = sums_of_products(centered, centered, axes) / count
+    return centered, 1 / np.sqrt(var + eps), mean, var
+
+
+def normalized(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Array]:
+    """Return x less its mean over axes and divided by its standard deviation; one over that."""
+    centered, inverse, _, _ = moments(x, axes, eps)
+    return centered * inverse, inverse
 
 
 @takes_arrays
 def normalized_backward(dhat: Array, hat: Array, inverse: Array, axes: tuple[int, ...]) -> Array:
     """Return the gradient of `normalized` for x, given that of its first result, hat."""
-    mean = dhat.mean(axis=axes, keepdims=True)
-    slope = (dhat * hat).mean(axis=axes, keepdims=True)
-    dx: Array = inverse * (dhat - mean - hat * slope)
+    count = _count(hat, axes)
+    mean, slope = sums(dhat, axes) / count, sums_of_products(hat, dhat, axes) / count
+    dx: Array = hat * -slope
+    dx += dhat
+    dx -= mean
+    dx *= inverse
     return dx
 
 
@@ -76,17 +86,17 @@ def batchnorm_forward(x: Array, gamma: Array, beta: Array, bn_param: Param) -> t
     gamma_x, beta_x = _along_channels(gamma, x), _along_channels(beta, x)
     wide = widened(x)
     if bn_param["mode"] == "train":
-        hat, inverse, mean, var = normalized(wide, axes, bn_param.get("eps", EPS))
+        centered, inverse, mean, var = moments(wide, axes, bn_param.get("eps", EPS))
     else:
         mean, var = (
             _along_channels(bn_param[f"running_{each}"], x).astype(wide.dtype) for each in ("mean", "var")
         )
         inverse = 1 / np.sqrt(var + wide.dtype.type(bn_param.get("eps", EPS)))
-        hat = (wide - mean) * inverse
-    out = narrowed(_shifted(gamma_x * hat, beta_x), x, gamma, beta)
+        centered = wide - mean
+    out = narrowed(_shifted(gamma_x * inverse * centered, beta_x), x, gamma, beta)
     if bn_param["mode"] == "train" and isinstance(out, np.ndarray):  # not again, run through the tape
         _update_running(bn_param, mean.reshape(gamma.shape), var.reshape(gamma.shape))
-    return out, (bn_param["mode"], axes, hat, inverse, gamma_x)
+    return out, (bn_param["mode"], axes, centered, inverse, gamma_x)
 
 
 @takes_arrays
@@ -102,31 +112,36 @@ def batchnorm_backward(dout: Array, cache: Any) -> Gradients:
     -------
     dx, dgamma, dbeta : ndarrays of the shapes of x, gamma and beta
     """
-    mode, axes, hat, inverse, gamma = cache
-    dgamma, dbeta = _parameter_gradients(dout, hat, axes)
+    mode, axes, centered, inverse, gamma = cache
+    slope, dbeta = _parameter_gradients(dout, centered, axes)
+    dgamma = slope * inverse.reshape(-1)
     dhat = widened(dout) * gamma
     if mode == "test":
         return _narrowed(dout, dhat * inverse, dgamma, dbeta)
-    count = hat.size // inverse.size
-    centered = hat / inverse
-    dinverse = (dhat * centered).sum(axis=axes, keepdims=True)
+    count = _count(centered, axes)
+    dinverse = sums_of_products(centered, dhat, axes)
     dvar = -0.5 * dinverse * inverse * inverse * inverse
     dcentered = dhat * inverse + 2 / count * centered * dvar
-    dmean = -dcentered.sum(axis=axes, keepdims=True)
+    dmean = -sums(dcentered, axes)
     return _narrowed(dout, dcentered + dmean / count, dgamma, dbeta)
 
 
 @takes_arrays
 def batchnorm_backward_alt(dout: Array, cache: Any) -> Gradients:
-    """Compute the gradients of `batchnorm_forward`, simplified on paper: dx in one line. Shapes as there."""
-    mode, axes, hat, inverse, gamma = cache
-    dgamma, dbeta = _parameter_gradients(dout, hat, axes)
+    """Compute the gradients of `batchnorm_forward`, simplified on paper. Shapes as there.
+
+    dx = gamma inverse (dout - mean of dout - hat (mean of dout hat)), hat = inverse centered, in place.
+    """
+    mode, axes, centered, inverse, gamma = cache
+    slope, dbeta = _parameter_gradients(dout, centered, axes)
+    dgamma = slope * inverse.reshape(-1)
     if mode == "test":
         return _narrowed(dout, widened(dout) * (gamma * inverse), dgamma, dbeta)
-    count = hat.size // inverse.size
-    mean, slope = ((each / count).reshape(inverse.shape) for each in (dbeta, dgamma))
-    dx = (gamma * inverse) * (dout - mean - hat * slope)
-    return _narrowed(dout, dx, dgamma, dbeta)
+    mean, mean_hat = ((each / _count(centered, axes)).reshape(inverse.shape) for each in (dbeta, dgamma))
+    dx = centered * (-inverse * mean_hat)
+    dx += dout
+    dx -= mean
+    return _narrowed(dout, _scaled(dx, gamma * inverse), dgamma, dbeta)
 
 
 @takes_arrays
@@ -169,7 +184,7 @@ def layernorm_forward(x: Array, gamma: Array, beta: Array, ln_param: Param) -> t
         If shapes do not fit.
     """
     _check_parameters("layernorm", x, gamma, beta, axis=-1)
-    hat, inverse, _, _ = normalized(widened(x), (-1,), ln_param.get("eps", EPS))
+    hat, inverse = normalized(widened(x), (-1,), ln_param.get("eps", EPS))
     return narrowed(_shifted(gamma * hat, beta), x, gamma, beta), (hat, inverse, gamma)
 
 
@@ -215,7 +230,7 @@ def groupnorm_forward(x: Array, gamma: Array, beta: Array, G: int, gn_param: Par
         )
     grouped = x.reshape(len(x), G, channels // G, *x.shape[2:])
     axes = tuple(range(2, grouped.ndim))
-    hat, inverse, _, _ = normalized(widened(grouped), axes, gn_param.get("eps", EPS))
+    hat, inverse = normalized(widened(grouped), axes, gn_param.get("eps", EPS))
     gamma_x = _along_channels(gamma, x)
     out = _shifted(gamma_x * hat.reshape(x.shape), _along_channels(beta, x))
     return narrowed(out, x, gamma, beta), (axes, hat, inverse, gamma_x)
@@ -267,10 +282,23 @@ def _shifted(scaled: Array, beta: Array) -> Array:
     return scaled + beta
 
 
-def _parameter_gradients(dout: Array, hat: Array, axes: Sequence[int]) -> tuple[Array, Array]:
+def _scaled(x: Array, factor: Array) -> Array:
+    """Return the product, in place of the first operand where its dtype is that of both."""
+    if factor.dtype == x.dtype:
+        x *= factor
+        return x
+    return x * factor
+
+
+def _count(x: Array, axes: tuple[int, ...]) -> int:
+    """Return how many entries share a mean."""
+    return math.prod([x.shape[i] for i in axes])
+
+
+def _parameter_gradients(dout: Array, hat: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
     """Return dgamma and dbeta, of out = gamma hat + beta; of float16 in float32, so that there is a mean of them."""
     dout = widened(dout)
-    return (dout * hat).sum(axis=tuple(axes)), dout.sum(axis=tuple(axes))
+    return sums_of_products(hat, dout, axes).reshape(-1), sums(dout, axes).reshape(-1)
 
 
 def _narrowed(dout: Array, *gradients: Array) -> Gradients:
