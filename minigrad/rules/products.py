@@ -29,7 +29,9 @@ def _dense(g: Any) -> Any:
 
 
 def _matmul_left(g: Any, out: Any, x1: Any, x2: Any) -> Any:
-    """G y^T for matrices."""
+    """G y^T for matrices; of two by `numpy.dot`, which has less overhead than `numpy.matmul`."""
+    if x1.ndim == x2.ndim == 2:
+        return np.dot(g, x2.T)
     if x2.ndim == 1:
         return (g if x1.ndim == 1 else np.expand_dims(g, -1)) * x2
     if x1.ndim == 1:
@@ -39,6 +41,8 @@ def _matmul_left(g: Any, out: Any, x1: Any, x2: Any) -> Any:
 
 def _matmul_right(g: Any, out: Any, x1: Any, x2: Any) -> Any:
     """x^T g for matrices; for a stack of x against one matrix, one product of all its rows."""
+    if x1.ndim == x2.ndim == 2:
+        return np.dot(x1.T, g)
     if x1.ndim == 1:
         return x1 * g if x2.ndim == 1 else np.expand_dims(x1, -1) * np.expand_dims(g, -2)
     if x2.ndim == 1:

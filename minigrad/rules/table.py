@@ -252,7 +252,8 @@ def fitted(g: Any, shape: tuple[int, ...]) -> Any:
 def spread(g: Any, shape: tuple[int, ...]) -> Any:
     """Return a view of g that repeats its entries over a shape; `numpy.broadcast_to` takes ten times as long."""
     if issubclass(type(g), np.generic):  # whatever isinstance says of what is captured
-        g = np.array(g)
+        number: Any = np.ndarray(shape, g.dtype, g, 0, (0,) * len(shape))
+        return number
     if type(g) is not np.ndarray or not g.flags.c_contiguous:
         return np.broadcast_to(g, shape)
     lead = len(shape) - g.ndim
@@ -375,7 +376,8 @@ def whole(**known: Any) -> Callable[[Rule], Rule]:
     return enter
 
 
-@dispatched
 def any_true(mask: Any) -> Any:
     """Tell whether a mask has true entries; always true during tracing, where it may have."""
+    if type(mask) is not np.ndarray and overrides(type(mask)):
+        return mask.__array_function__(any_true, (type(mask),), (mask,), {})
     return np.count_nonzero(mask) > 0
