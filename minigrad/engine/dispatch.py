@@ -68,9 +68,12 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if type(op) is Op:
         operands, options = op.bind(args, kwargs)
         if options:
-            if _gives_integers(op, operands, options):
+            if options.get("dtype") is not None and _gives_integers(op, operands, options["dtype"]):
                 return _call_on_constants(function, args, kwargs)
-            options = _off_tape(op, options)
+            for x in options.values():
+                if type(x) not in NO_TENSORS and not _has_no_tensors(x):
+                    options = _off_tape(op, options)
+                    break
         return apply(op, operands, options)
     if kwargs.get("out", 0) is None:
         kwargs = {name: value for name, value in kwargs.items() if name != "out"}
@@ -91,7 +94,7 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     raise _no_rule(function)
 
 
-def _gives_integers(op: Op, operands: Iterable[Any], options: dict[str, Any]) -> bool:
+def _gives_integers(op: Op, operands: Iterable[Any], dtype: Any) -> bool:
     """Tell whether ``dtype=`` makes integers of floats, which have no gradient.
 
     Raises
@@ -99,8 +102,7 @@ def _gives_integers(op: Op, operands: Iterable[Any], options: dict[str, Any]) ->
     TypeError
         If it makes floats of complex numbers: NumPy warns, and drops their imaginary parts.
     """
-    dtype = options.get("dtype")
-    if dtype is None or op.function is astype:
+    if op.function is astype:
         return False
     dtype = np.dtype(dtype)
     if dtype.kind == "f" and any(getattr(x, "dtype", dtype).kind == "c" for x in operands):
@@ -113,14 +115,11 @@ def _gives_integers(op: Op, operands: Iterable[Any], options: dict[str, Any]) ->
 
 def _off_tape(op: Op, options: dict[str, Any]) -> dict[str, Any]:
     """Return options with each tensor's array in its place; refuse one that requires a gradient, and foreign ones."""
-    for x in options.values():
-        if not _has_no_tensors(x):
-            for each in options.values():
-                refuse_foreign(each, op.name)
-            if any_requires_grad(options):
-                raise TapeError(f"{op.name}: no backward rule for a tensor as an option; detach it")
-            return {name: bare(value) for name, value in options.items()}
-    return options
+    for each in options.values():
+        refuse_foreign(each, op.name)
+    if any_requires_grad(options):
+        raise TapeError(f"{op.name}: no backward rule for a tensor as an option; detach it")
+    return {name: bare(value) for name, value in options.items()}
 
 
 NO_TENSORS = frozenset({int, bool, float, str, type(None)})

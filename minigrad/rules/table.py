@@ -162,13 +162,14 @@ class Op:
             bound: Arguments = called(self.own_bind, self.function, args, kwargs)
             return bound
         names = self.positional_options.get(len(args))
-        if names is not None:
-            if not names and (not kwargs or self.options.issuperset(kwargs)):
+        if names is not None and (
+            not kwargs or (self.options.issuperset(kwargs) and kwargs.keys().isdisjoint(names))
+        ):
+            if not names:
                 return args, kwargs
-            if not kwargs:
-                if len(names) == 1:
-                    return args[:-1], {names[0]: args[-1]}
-                return args[: self.arity], dict(zip(names, args[self.arity :], strict=True))
+            if len(names) == 1:
+                return args[:-1], {names[0]: args[-1], **kwargs}
+            return args[: self.arity], dict(zip(names, args[self.arity :], strict=True), **kwargs)
         return self._bind_by_name(args, kwargs)
 
     def _bind_by_name(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
