@@ -20,6 +20,7 @@ from ..engine.ownership import BASE_HELD_ONCE
 from ..engine.recording import TapeError
 from ..engine.tensor import Tensor
 from ..pictures.tape import Tape
+from ..rules.metadata import outline
 from .ir import CONSTANT, Node, checks_first, mapped
 from .memory import Plan
 from .rewrites import simplify
@@ -204,7 +205,7 @@ def result_node(shared: Any, leaf: Any) -> Any:
 def forgotten(x: Any) -> Any:
     """Return a zero-stride array of the same shape and dtype: what tracing held is freed."""
     x = x.value if type(x) is Node else x
-    return np.broadcast_to(x.dtype.type(0), x.shape) if isinstance(x, np.ndarray) else x
+    return outline(x.shape, x.dtype) if isinstance(x, np.ndarray) else x
 
 
 def refuse_changed_constants(trace: Trace) -> None:

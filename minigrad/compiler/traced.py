@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..engine.arrays import stands_in
-from ..engine.dispatch import fit_in_place
+from ..engine.in_place import fit_in_place
 from ..engine.leaving import OBJECT_HELD_BY_A_NAME, asked_by, held_by_others, is_borrowed, is_stored, rebinds
 from ..engine.recording import recording
 from ..engine.tensor import Tensor

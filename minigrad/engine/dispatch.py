@@ -14,6 +14,7 @@ from ..rules.table import OPS, Composite, Op, full_name, overrides
 from ..rules.ufunc_methods import METHODS
 from .arrays import ARRAYS, ForeignError, foreign, is_foreign, refuse_foreign
 from .calls import any_requires_grad, apart, apply, bare, binary, constants
+from .in_place import fit_in_place
 from .leaving import EXPLICITLY, held_by_others, rebinds, written_to
 from .recording import TapeError, recording
 from .watch import wrote
@@ -160,19 +161,6 @@ def _call_into(
     raise TapeError(
         f"{full_name(ufunc)}: out= would cut the result off from the tape; write t = np.{ufunc.__name__}(...)"
     )
-
-
-def fit_in_place(value: Any, out: Any) -> Any:
-    """Cast a value to the dtype of ``out``; raise unless its shape and a same-kind cast fit."""
-    if value.shape != out.shape:
-        raise ValueError(
-            f"in-place change: a result of shape {value.shape} does not fit into shape {out.shape}"
-        )
-    if not np.can_cast(value.dtype, out.dtype, "same_kind"):
-        raise TypeError(
-            f"in-place change: a result of dtype {value.dtype} does not fit into dtype {out.dtype}"
-        )
-    return value if value.dtype == out.dtype else value.astype(out.dtype)
 
 
 def _no_rule(function: Any, method: str = "") -> TapeError:

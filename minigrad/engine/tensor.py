@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from copy import copy
 from functools import wraps
-from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,19 +22,18 @@ from ..rules.elementwise import (
     SUBTRACT,
     astype,
 )
-from ..rules.indexing import GETITEM, SETITEM, setitem
+from ..rules.indexing import GETITEM
 from ..rules.products import MATMUL
 from ..rules.shaping import TRANSPOSE
 from .arguments import names_itself
 from .arrays import STAND_INS, as_array, held, is_number, refuse_foreign
-from .calls import Variable, any_requires_grad, apply, bare, binary, record, results_are, unwrap, variable
-from .dispatch import Dispatched, call, fit_in_place
-from .leaving import EXPLICITLY, INSTEAD_OF_AN_ARRAY, is_stored, is_stored_back, who_asks
-from .ownership import is_shared, owns_data, views_another
+from .calls import Variable, any_requires_grad, apply, bare, binary, results_are, variable
+from .dispatch import Dispatched, call
+from .in_place import as_kept, augmented, set_part
+from .leaving import EXPLICITLY, INSTEAD_OF_AN_ARRAY, is_stored, who_asks
 from .recording import Array, TapeError, differentiated, recording
 from .sharing import shared
 from .walk import depends_on, walk_back
-from .watch import replaced, rewritten, views_replaced, wrote
 
 
 def _operators(op: Any) -> tuple[Callable[[Any, Any], Tensor], Callable[[Any, Any], Tensor]]:
@@ -47,28 +44,6 @@ def _operators(op: Any) -> tuple[Callable[[Any, Any], Tensor], Callable[[Any, An
 def _plain(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """Make the method of an operator that returns plain booleans or integers, which have no gradient."""
     return lambda self, other: compare(bare(self), bare(other))
-
-
-def _augmented(ufunc: Any) -> Callable[[Any, Any], Tensor]:
-    """Make the method of an augmented assignment: in place under no_grad; elsewhere recorded, with a new value.
-
-    Of a number, which NumPy cannot change, it makes another.
-    """
-
-    def method(self: Tensor, other: Any) -> Tensor:
-        if is_number(self.data):
-            return ufunc(self, other)  # type: ignore[no-any-return]
-        if recording.get() is None:
-            ufunc(self.data, bare(other), out=self.data)
-            wrote(self.data)
-        else:
-            if self.data.base is not None and not is_stored_back(getrefcount(self)):
-                self._refuse_view()
-            self._may_become(self.requires_grad or any_requires_grad(other))
-            self._become(ufunc(self, other))
-        return self
-
-    return method
 
 
 def _method(function: Callable[..., Any]) -> Callable[..., Tensor]:
@@ -313,78 +288,17 @@ class Tensor(Variable, Dispatched):
     # -- writing: recorded, a tensor gets a new value, and whoever read the old one keeps it ----------------
 
     def __getitem__(self, index: Any) -> Tensor:
-        return apply(GETITEM, (self,), {"index": _kept(index)})  # type: ignore[no-any-return]
+        return apply(GETITEM, (self,), {"index": as_kept(index)})  # type: ignore[no-any-return]
 
-    def __setitem__(self, index: Any, value: Any) -> None:
-        index = _kept(index)
-        if recording.get() is None:
-            self.data[index] = bare(value)
-            wrote(self.data)
-            return
-        if self.data.base is not None:
-            self._refuse_view()
-        self._may_become(self.requires_grad or any_requires_grad(value))
-        in_place = owns_data(
-            self
-        )  # no call and no view has this array: a loop that fills it need not copy it
-        shared = not in_place and is_shared(self, self._call)
-        (old, part), parents = unwrap(SETITEM, (self, value))
-        if in_place and not _has_stand_ins((part, index)):
-            old[index] = part
-            new = old
-        else:
-            new = setitem(old, part, index)
-        # The gradient depends on no value of the two whole arrays: the tape keeps their shapes alone.
-        written = record(SETITEM, [_outline(old), part], parents, {"index": index}, _outline(new))
-        viewed = shared and new is not old
-        if viewed or replaced:
-            rewritten(old, new, index, viewed)
-        self.data, self._call, self.requires_grad = new, written._call, written.requires_grad
-
-    def _become(self, value: Any) -> None:
-        """Take a result in place, recorded: cast to this tensor's shape and dtype."""
-        value = value if type(value) is Tensor else variable(as_array(value))
-        self._may_become(value.requires_grad)
-        value = fit_in_place(value, self.data)
-        own = 0 if value._call is None else sum([x is self.data for x in value._call[2]])
-        viewed = is_shared(self, self._call, own)  # by more than the call just made
-        new = np.copy(value.data) if is_number(value.data) else value.data  # an array of no axes stays one
-        if viewed or replaced:
-            rewritten(self.data, new, ..., viewed)
-        self.data, self._call, self.requires_grad = new, value._call, value.requires_grad
-
-    def _refuse_view(self) -> None:
-        """Refuse a recorded change of a view that would not be seen in the tensor that is viewed."""
-        viewing = views_another(self.data, self._call) or views_replaced(self.data)
-        if viewing and not self._is_argument():
-            raise TapeError(
-                "in-place change of a view: recorded, it would not reach the tensor that is viewed; write to that "
-                "one, t[0, 1] = value in place of t[0][1] = value and t[i] += a in place of row += a, or make a new "
-                "one, row = row + a"
-            )
-
-    def _may_become(self, requires_grad: bool) -> None:
-        """Refuse a recorded change in place of a leaf, and one that would give integers a gradient."""
-        if self._call is None and self.requires_grad:
-            raise RuntimeError(
-                "in-place change of a leaf that requires a gradient; to update a parameter use `with mg.no_grad():`, "
-                "to compute with a changed value change a copy, t.copy()"
-            )
-        if requires_grad and self.dtype.kind not in "fc":
-            raise TypeError(f"a tensor of dtype {self.dtype} cannot hold values that require a gradient")
-
-    def _is_argument(self) -> bool:
-        """Tell whether this is what `grad` made of an argument: its call hands an array on as it is."""
-        return self._call is not None and self._call[5] is self._call[2][0]
-
-    __iadd__ = _augmented(np.add)
-    __isub__ = _augmented(np.subtract)
-    __imul__ = _augmented(np.multiply)
-    __itruediv__ = _augmented(np.divide)
-    __ifloordiv__ = _augmented(np.floor_divide)
-    __imod__ = _augmented(np.remainder)
-    __ipow__ = _augmented(np.power)
-    __imatmul__ = _augmented(np.matmul)
+    __setitem__ = set_part
+    __iadd__ = augmented(np.add)
+    __isub__ = augmented(np.subtract)
+    __imul__ = augmented(np.multiply)
+    __itruediv__ = augmented(np.divide)
+    __ifloordiv__ = augmented(np.floor_divide)
+    __imod__ = augmented(np.remainder)
+    __ipow__ = augmented(np.power)
+    __imatmul__ = augmented(np.matmul)
 
     # -- methods that are NumPy's functions -----------------------------------------------------------------
 
@@ -508,28 +422,6 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
             "dtype=np.float64"
         )
     return variable(array, bool(requires_grad))  # type: ignore[no-any-return]
-
-
-def _kept(index: Any) -> Any:
-    """Return an index as the tape may keep it: arrays for tensors, and copies of arrays."""
-    if type(index) is int or type(index) is slice:
-        return index
-    if type(index) is tuple:
-        return tuple([_kept(each) for each in index])
-    index = bare(index)
-    if type(index) in STAND_INS:
-        return copy(index)
-    return np.array(index) if hasattr(type(index), "__array__") else index
-
-
-def _has_stand_ins(x: Any) -> bool:
-    """Tell whether there is a stand-in for an array in nested tuples."""
-    return any(map(_has_stand_ins, x)) if type(x) is tuple else type(x) in STAND_INS
-
-
-def _outline(array: Array) -> Array:
-    """Return an array of the same shape and dtype that takes no memory."""
-    return np.broadcast_to(np.zeros((), array.dtype), array.shape)
 
 
 def _restore(data: Array, requires_grad: bool, grad: Array | None) -> Tensor:

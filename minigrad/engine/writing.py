@@ -10,13 +10,14 @@ import numpy as np
 
 from ..rules.indexing import scatter
 from .calls import bare
+from .in_place import become, refuse_view
 
 
 def write_into(out: Any, value: Any) -> Any:
     """Let a tensor become a value, cast to its shape and dtype, as ``out=`` does; return the tensor."""
     if out.data.base is not None:
-        out._refuse_view()
-    out._become(value)
+        refuse_view(out)
+    become(out, value)
     return out
 
 

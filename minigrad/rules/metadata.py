@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+BYTES = np.dtype(np.int8)
+
 
 def shape(x: Any) -> tuple[int, ...]:
     """Return the shape of an array or tensor, of a number, or of nested lists."""
@@ -24,6 +26,6 @@ def size(x: Any) -> int:
     return found
 
 
-def outline(shape: tuple[int, ...]) -> Any:
-    """Return a zero-stride array of this shape, which takes no memory: to find out the shape of a function's result."""
-    return np.ndarray(shape, np.int8, b"\0", 0, (0,) * len(shape))
+def outline(shape: tuple[int, ...], dtype: np.dtype[Any] = BYTES) -> Any:
+    """Return a read-only array of zeros that takes no memory: for a call whose result's shape is wanted alone."""
+    return np.ndarray(shape, dtype, bytes(dtype.itemsize), 0, (0,) * len(shape))

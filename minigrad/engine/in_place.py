@@ -1,0 +1,143 @@
+"""Changes of a tensor in place: recorded, it gets a new value, and whoever read the old one keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from sys import getrefcount
+from typing import Any
+
+import numpy as np
+
+from ..rules.indexing import SETITEM, setitem
+from ..rules.metadata import outline
+from .arrays import STAND_INS, as_array, is_number
+from .calls import Variable, any_requires_grad, bare, record, unwrap, variable
+from .leaving import is_stored_back
+from .ownership import is_shared, owns_data, views_another
+from .recording import TapeError, recording
+from .watch import replaced, rewritten, views_replaced, wrote
+
+
+def augmented(ufunc: Any) -> Callable[[Any, Any], Any]:
+    """Make the method of an augmented assignment: in place under no_grad; elsewhere recorded, with a new value.
+
+    Of a number, which NumPy cannot change, it makes another.
+    """
+
+    def method(self: Any, other: Any) -> Any:
+        if is_number(self.data):
+            return ufunc(self, other)
+        if recording.get() is None:
+            ufunc(self.data, bare(other), out=self.data)
+            wrote(self.data)
+        else:
+            if self.data.base is not None and not is_stored_back(getrefcount(self)):
+                refuse_view(self)
+            _refuse_change(self, self.requires_grad or any_requires_grad(other))
+            become(self, ufunc(self, other))
+        return self
+
+    return method
+
+
+def set_part(self: Any, index: Any, value: Any) -> None:
+    """Do as ``self[index] = value`` does, recorded."""
+    index = as_kept(index)
+    if recording.get() is None:
+        self.data[index] = bare(value)
+        wrote(self.data)
+        return
+    if self.data.base is not None:
+        refuse_view(self)
+    _refuse_change(self, self.requires_grad or any_requires_grad(value))
+    in_place = owns_data(self)  # no call and no view has the array: a loop that fills it need not copy it
+    shared = not in_place and is_shared(self, self._call)
+    (old, part), parents = unwrap(SETITEM, (self, value))
+    if in_place and not _has_stand_ins((part, index)):
+        old[index] = part
+        new = old
+    else:
+        new = setitem(old, part, index)
+    # The gradient depends on no value of the two whole arrays: the tape keeps their shapes alone.
+    written = record(
+        SETITEM,
+        [outline(old.shape, old.dtype), part],
+        parents,
+        {"index": index},
+        outline(new.shape, new.dtype),
+    )
+    viewed = shared and new is not old
+    if viewed or replaced:
+        rewritten(old, new, index, viewed)
+    self.data, self._call, self.requires_grad = new, written._call, written.requires_grad
+
+
+def become(self: Any, value: Any) -> None:
+    """Take a result in place, recorded: cast to this tensor's shape and dtype."""
+    value = value if isinstance(value, Variable) else variable(as_array(value))
+    _refuse_change(self, value.requires_grad)
+    value = fit_in_place(value, self.data)
+    own = 0 if value._call is None else sum([x is self.data for x in value._call[2]])
+    viewed = is_shared(self, self._call, own)  # by more than the call just made
+    new = np.copy(value.data) if is_number(value.data) else value.data  # an array of no axes stays one
+    if viewed or replaced:
+        rewritten(self.data, new, ..., viewed)
+    self.data, self._call, self.requires_grad = new, value._call, value.requires_grad
+
+
+def fit_in_place(value: Any, out: Any) -> Any:
+    """Cast a value to the dtype of ``out``; raise unless its shape and a same-kind cast fit."""
+    if value.shape != out.shape:
+        raise ValueError(
+            f"in-place change: a result of shape {value.shape} does not fit into shape {out.shape}"
+        )
+    if not np.can_cast(value.dtype, out.dtype, "same_kind"):
+        raise TypeError(
+            f"in-place change: a result of dtype {value.dtype} does not fit into dtype {out.dtype}"
+        )
+    return value if value.dtype == out.dtype else value.astype(out.dtype)
+
+
+def refuse_view(self: Any) -> None:
+    """Refuse a recorded change of a view that would not be seen in the tensor that is viewed."""
+    viewing = views_another(self.data, self._call) or views_replaced(self.data)
+    if viewing and not _is_argument(self):
+        raise TapeError(
+            "in-place change of a view: recorded, it would not reach the tensor that is viewed; write to that "
+            "one, t[0, 1] = value in place of t[0][1] = value and t[i] += a in place of row += a, or make a new "
+            "one, row = row + a"
+        )
+
+
+def _refuse_change(self: Any, requires_grad: bool) -> None:
+    """Refuse a recorded change in place of a leaf, and one that would give integers a gradient."""
+    if self._call is None and self.requires_grad:
+        raise RuntimeError(
+            "in-place change of a leaf that requires a gradient; to update a parameter use `with mg.no_grad():`, "
+            "to compute with a changed value change a copy, t.copy()"
+        )
+    if requires_grad and self.dtype.kind not in "fc":
+        raise TypeError(f"a tensor of dtype {self.dtype} cannot hold values that require a gradient")
+
+
+def _is_argument(self: Any) -> bool:
+    """Tell whether this is what `grad` made of an argument: its call hands an array on as it is."""
+    return self._call is not None and self._call[5] is self._call[2][0]
+
+
+def as_kept(index: Any) -> Any:
+    """Return an index as the tape may keep it: arrays for tensors, and copies of arrays."""
+    if type(index) is int or type(index) is slice:
+        return index
+    if type(index) is tuple:
+        return tuple([as_kept(each) for each in index])
+    index = bare(index)
+    if type(index) in STAND_INS:
+        return copy(index)
+    return np.array(index) if hasattr(type(index), "__array__") else index
+
+
+def _has_stand_ins(x: Any) -> bool:
+    """Tell whether there is a stand-in for an array in nested tuples."""
+    return any(map(_has_stand_ins, x)) if type(x) is tuple else type(x) in STAND_INS
