@@ -11,7 +11,7 @@ from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
 from ..rules.table import Arguments, Draw
-from ..rules.windows import add_windows, examples_last, windows
+from ..rules.windows import add_windows_of_product, examples_last, windows
 from .affine import ALL
 
 Param = Mapping[str, Any]
@@ -76,7 +76,7 @@ def conv_backward(
     rows = examples_last(dout).reshape(filters, columns.shape[1])
     dx = dw = None
     if needs[0]:
-        dx = add_windows((_rows(w).T @ rows).reshape(parts.shape), shape, *geometry)
+        dx = add_windows_of_product(_rows(w), rows, shape, *geometry)
     if needs[1]:
         dw = (columns @ rows.T).reshape(*kernel, channels, filters).transpose(3, 2, 0, 1)
     return dx, dw, rows.sum(axis=1) if needs[2] else None

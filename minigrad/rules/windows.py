@@ -6,6 +6,7 @@ are the columns of a matrix without being moved.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from .table import Arguments, Draw, declare, whole
 
 Pair = tuple[int, int]
 EXAMPLES_AT_ONCE = 8
+COLUMNS_AT_ONCE = 100
 
 
 def windows_along(shape: tuple[int, ...], kernel: Pair, stride: int, pad: int) -> Pair:
@@ -89,6 +91,31 @@ def add_windows(parts: Any, shape: tuple[int, ...], kernel: Pair, stride: int, p
     return padded[:, pad : pad + height, pad : pad + width].transpose(3, 0, 1, 2)
 
 
+@whole(memory="new")
+def add_windows_of_product(
+    w: Any, rows: Any, shape: tuple[int, ...], kernel: Pair, stride: int, pad: int = 0
+) -> Any:
+    """Return `add_windows` of ``w.T @ rows``, of which no more than a few offsets are in memory at a time.
+
+    Parameters
+    ----------
+    w : ndarray of shape (F, kh kw C)
+    rows : ndarray of shape (F, H' W' N)
+    shape, kernel, stride, pad
+        As in `add_windows`.
+    """
+    n, channels, height, width = shape
+    out, offsets = windows_along(shape, kernel, stride, pad), kernel[0] * kernel[1]
+    padded = np.zeros((channels, height + 2 * pad, width + 2 * pad, n), np.result_type(w, rows))
+    step = max(COLUMNS_AT_ONCE // max(channels, 1), 1)
+    for k, down, across in _offsets(out, kernel, stride):
+        if k % step == 0:
+            product = w[:, k * channels : (k + step) * channels].T @ rows
+            parts = product.reshape(min(step, offsets - k), channels, *out, n)
+        padded[:, down, across] += parts[k % step]
+    return padded[:, pad : pad + height, pad : pad + width].transpose(3, 0, 1, 2)
+
+
 def _geometry(draw: Draw) -> tuple[tuple[int, ...], dict[str, Any]]:
     """Draw the shape of images, and options of `windows` that fit them."""
     kernel, pad = (draw.integer(1, 2), draw.integer(1, 3)), draw.integer(0, 2)
@@ -109,6 +136,13 @@ def _add_windows_inputs(draw: Draw) -> Arguments:
     return (draw.array(parts),), {"shape": shape, **options}
 
 
+def _product_inputs(draw: Draw) -> Arguments:
+    (parts,), options = _add_windows_inputs(draw)
+    filters = draw.integer(0, 2)
+    w = draw.array((filters, parts.shape[0] * parts.shape[1]))
+    return (w, draw.array((filters, math.prod(parts.shape[2:])))), options
+
+
 def _images(draw: Draw) -> Arguments:
     return (draw.array(_geometry(draw)[0]),), {}
 
@@ -123,4 +157,14 @@ declare(
     add_windows,
     lambda g, out, parts, shape, kernel, stride, pad=0: windows(g, kernel, stride, pad),
     inputs=_add_windows_inputs,
+)
+declare(
+    add_windows_of_product,
+    lambda g, out, w, rows, shape, kernel, stride, pad=0: (
+        rows @ windows(g, kernel, stride, pad).reshape(w.shape[1], rows.shape[1]).T
+    ),
+    lambda g, out, w, rows, shape, kernel, stride, pad=0: (
+        w @ windows(g, kernel, stride, pad).reshape(w.shape[1], rows.shape[1])
+    ),
+    inputs=_product_inputs,
 )
