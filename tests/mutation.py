@@ -261,7 +261,7 @@ def suspects(file: str, function: str) -> list[str]:
             found.append(op)
         if any(part.__module__ == module for part in parts):
             declared.append(op)
-    return [table.full_name(op.function) for op in found or declared]
+    return [name_of(op) for op in found or declared]
 
 
 NO_ONE, PROPERTIES, TESTS, LIMITS = VERDICTS = ("no one", "the properties", "the test files", "the limits")
@@ -299,14 +299,37 @@ def noticed_by(file: str, source: str, names: Sequence[str], examples: int, file
             hold(names, count)
     except BaseException:
         return PROPERTIES
-    of_all = [*properties("test_layers", "layer"), *properties("test_complex_numbers", "op")]
-    known = [f"--deselect=tests/{test.__module__}.py::{test.__name__}" for test in of_all]
     plugins = [
         part for name in ("cacheprovider", "xdist", "hypothesispytest") for part in ("-p", f"no:{name}")
     ]
-    options = ["-x", "--assert=plain", "--tb=no", *plugins, *known]
+    options = ["-x", "--assert=plain", "--tb=no", *plugins]
     os.chdir(ROOT)
-    return TESTS if files and pytest.main([*options, *(f"tests/{name}.py" for name in files)]) else NO_ONE
+    run = [*options, *(f"tests/{name}.py" for name in files)]
+    return TESTS if files and pytest.main(run, [Selection(names)]) else NO_ONE
+
+
+class Selection:
+    """A plugin of pytest: of the tests of every op or layer those of some, but for the properties."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Function]) -> None:
+        """Leave the others out."""
+        items[:] = filter(self.has, items)
+
+    def has(self, item: pytest.Function) -> bool:
+        """Tell whether a test is to be run."""
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        suspect = parameters.get("op", parameters.get("layer"))
+        return suspect is None or (
+            name_of(suspect) in self.names and not hasattr(item.function, "hypothesis")
+        )
+
+
+def name_of(suspect: object) -> str:
+    """Return an op's or a layer's name."""
+    return table.full_name(suspect.function) if hasattr(suspect, "function") else suspect.name
 
 
 def import_afresh(file: str, source: str) -> None:
@@ -346,8 +369,9 @@ def hold(names: Sequence[str], examples: int) -> None:
     """Run the properties of ops and layers; the first, of gradients, on so many inputs each, the others on fewer."""
     table = importlib.import_module("minigrad.rules.table")
     layers = importlib.import_module("minigrad.layers").LAYERS
-    ops = {table.full_name(op.function): op for op in table.OPS.values()}
-    of_layers, of_ops = properties("test_layers", "layer"), properties("test_rules", "op")
+    ops = {name_of(op): op for op in table.OPS.values()}
+    of_layers = properties("test_layers", "layer")
+    of_ops = [*properties("test_rules", "op"), *properties("test_dtypes", "op")]
     of_complex, _, of_composed = properties("test_complex_numbers", "op")
     real = importlib.import_module("test_complex_numbers").OF_REAL_SIGNALS
     for name in names:

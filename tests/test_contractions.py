@@ -1,6 +1,10 @@
 """Large contractions, which are made matrix products: tried on small ones."""
 
+from string import ascii_lowercase, ascii_uppercase
+
 import numpy as np
+import pytest
+from derivatives import check_rule
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,12 +14,35 @@ from minigrad.rules import OPS, contractions
 from minigrad.testing import calls
 
 
+@pytest.fixture(scope="module")
+def always():
+    """Matrix products of any size."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(contractions, "BLAS_PAYS", 1)
+        yield
+
+
+@pytest.mark.usefixtures("always")
 @given(data=st.data())
 def test_by_matrix_products_the_gradients_are_the_same(data):
     args, options = data.draw(calls(OPS[np.einsum].inputs))
     f, arrays = of_arrays(np.einsum, args, options)
-    kept, contractions.BLAS_PAYS = contractions.BLAS_PAYS, 1
-    try:
-        check_grads(f, *arrays, order=2)
-    finally:
-        contractions.BLAS_PAYS = kept
+    check_grads(f, *arrays, order=2)
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize(
+    ("subscripts", "shapes"), [("ij,ij->ij", [(2, 3), (1, 1)]), ("j,kj->", [(3,), (2, 3)])]
+)
+def test_and_those_of_what_is_broadcast_or_summed_alone(subscripts, shapes):
+    arrays = [1.0 + np.arange(np.prod(shape)).reshape(shape) for shape in shapes]
+    check_rule(lambda *xs: np.einsum(subscripts, *xs), *arrays)
+
+
+@pytest.mark.parametrize("letters", [ascii_lowercase, ascii_uppercase])
+def test_labels_for_what_has_none_are_found_beside_all_of_one_case(letters):
+    """For the axes of ``...``, and for a diagonal."""
+    x, y = np.arange(1.0, 5).reshape(*[1] * 26, 2, 2), np.arange(2.0)
+    check_rule(lambda x, y: np.einsum(f"{letters}...,...->...", x, y), x, y)
+    square = x.reshape(2, 2, *[1] * 25)
+    check_rule(lambda x: np.einsum(f"{letters[0]}{letters}->{letters[0]}", x), square)

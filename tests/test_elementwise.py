@@ -1,9 +1,26 @@
 """The Bessel function I0 of small and of large numbers."""
 
+import math
+
 import numpy as np
+import pytest
 from derivatives import check_rule
 
+import minigrad as mg
 
-def test_the_derivative_of_i0():
+
+def bessel_i1(x):
+    """I1 by its power series, whose terms are of one sign."""
+    k = np.arange(1200)
+    factorials = np.array([math.lgamma(i + 1) + math.lgamma(i + 2) for i in k])
+    return np.sign(x) * np.sum(np.exp((2 * k + 1) * np.log(abs(x) / 2) - factorials))
+
+
+@pytest.mark.parametrize("x", [0.5, -3.0, 12.0, 29.9, -31.0, 100.0, 700.0])
+def test_the_derivative_of_i0_is_i1(x):
+    np.testing.assert_allclose(mg.grad(np.i0)(x), bessel_i1(x), rtol=4e-13)
+
+
+def test_the_second_derivative_of_i0():
     check_rule(np.i0, np.array([0.5, -3.0, 12.0, 29.9]))
     check_rule(lambda x: np.i0(x) / 1e20, np.array([31.0, -45.0, 60.0]))

@@ -42,3 +42,15 @@ def test_a_mask_that_is_captured(which):
         got, want = compiled(X, 0.5), mg.grad(f, which)(X, 0.5)
         for x, y in zip(*([each] if which != (0, 1) else each for each in (got, want)), strict=True):
             np.testing.assert_allclose(x, y, rtol=1e-14)
+
+
+def test_a_part_of_an_index_that_is_captured():
+    """Where the gradient that comes in is a constant."""
+
+    def f(a, v, rows):
+        return np.sum(setitem(a, v, (rows, 0)))
+
+    compiled = mg.jit(mg.grad(f, (0, 1)))
+    for rows in (np.array([0, 2]), np.array([1, 0])):
+        for got, want in zip(compiled(X, 0.5, rows), mg.grad(f, (0, 1))(X, 0.5, rows), strict=True):
+            np.testing.assert_array_equal(got, want)

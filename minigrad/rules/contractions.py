@@ -77,6 +77,7 @@ def _einsum_inputs(draw: Draw) -> Arguments:
             ("...i,...i->...", (j, 1, i), (1, k, i)),
             ("...ij,jk", (2, i, j), (j, k)),
             ("ij,kj->", (i, j), (k, j)),
+            ("j,kj->", (j,), (k, j)),
             (",i->i", (), (i,)),
             ("...ab, b...", (2, i, j), (j, 1)),
             ("...ij,jk->...ik", (i, j), (j, k)),

@@ -28,8 +28,8 @@ def on_diagonal(d: Any, shape: tuple[int, ...], offset: int, axis1: int, axis2: 
 
 
 def _diagonal_inputs(draw: Draw) -> Arguments:
-    x = draw.array((draw.integer(0, 3), draw.integer(1, 3), draw.integer(0, 3)))
-    axis1, axis2 = draw.choice([(0, 1), (2, 0), (-1, -2)])
+    x = draw.array((draw.integer(0, 3), draw.integer(1, 3), draw.integer(0, 3))[: draw.integer(2, 3)])
+    axis1, axis2 = draw.choice([(0, 1), (x.ndim - 1, 0), (-1, -2)])
     return (x,), {"offset": draw.choice([0, 1, -1, 2]), "axis1": axis1, "axis2": axis2}
 
 

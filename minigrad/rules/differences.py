@@ -62,12 +62,7 @@ def _ediff1d_inputs(draw: Draw) -> Arguments:
 def _ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     flat = np.ravel(ary)
     between = flat[1:] - flat[:-1]
-    ends = [
-        x if x is None or hasattr(x, "dtype") else np.asarray(x, between.dtype) for x in (to_begin, to_end)
-    ]
-    parts = [between if x is None else np.ravel(x) for x in (ends[0], between, ends[1])]
-    kept = [parts[1]] if to_begin is None else parts[:2]
-    joined = np.concatenate(kept if to_end is None else [*kept, parts[2]])
+    joined = np.concatenate([np.ravel(x) for x in (to_begin, between, to_end) if x is not None])
     return joined if joined.dtype == between.dtype else joined.astype(between.dtype, casting="same_kind")
 
 
