@@ -57,13 +57,13 @@ declare(
 
 def over_gaps(m: Any, gaps: Any) -> Any:
     """Return m / gaps with a zero diagonal; 0 / 0 counts as 0."""
-    idle = _below_and_on_diagonal(m.shape[-1])[1] | (np.equal(gaps, 0) & np.equal(m, 0))
+    idle = np.eye(m.shape[-1], dtype=bool) | (np.equal(gaps, 0) & np.equal(m, 0))
     return np.where(idle, 0, m / np.where(idle, 1, gaps))
 
 
 def differences(w: Any) -> Any:
     """Return w_j - w_i."""
-    return np.expand_dims(w, -2) - np.expand_dims(w, -1)
+    return w[..., None, :] - w[..., None]
 
 
 @whole(memory="new")
@@ -81,7 +81,7 @@ def _eigenpairs(g: Any, out: Any, a: Any, UPLO: Any = "L") -> Any:
     """
     w, v, dw, dv = real(out[..., 0, :]), out[..., 1:, :], real(g[..., 0, :]), conj(g[..., 1:, :])
     inner = over_gaps(adjoint(v) @ dv, differences(w))
-    return conj(of_triangle((v * np.expand_dims(dw, -2) + v @ inner) @ adjoint(v), UPLO.upper() == "U"))
+    return conj(of_triangle((v * dw[..., None, :] + v @ inner) @ adjoint(v), UPLO.upper() == "U"))
 
 
 def _triangle(draw: Draw) -> Arguments:
@@ -100,7 +100,7 @@ def _eigh(a: Any, UPLO: Any = "L") -> Any:
 def _eigvalsh(g: Any, out: Any, a: Any, UPLO: Any = "L") -> Any:
     """V diag(dw) v^H; the vectors are computed here."""
     v = np.linalg.eigh(a, UPLO)[1]
-    return conj(of_triangle((v * np.expand_dims(g, -2)) @ adjoint(v), UPLO.upper() == "U"))
+    return conj(of_triangle((v * g[..., None, :]) @ adjoint(v), UPLO.upper() == "U"))
 
 
 declare(np.linalg.eigvalsh, _eigvalsh, inputs=_triangle)
@@ -161,7 +161,7 @@ def _singular_triples(g: Any, out: Any, a: Any, full_matrices: bool = False) -> 
     du, ds, dvh = _parts(conj(g), m, n)
     u, du = _without_rest(u, du, min(m, n))
     vh, dvh = map(adjoint, _without_rest(adjoint(vh), adjoint(dvh), min(m, n)))
-    s, below = np.expand_dims(s, -2), np.expand_dims(s, -1)
+    s, below = s[..., None, :], s[..., None]
     gaps, both = s - below, s + below  # not their product, which would underflow
     both = np.where(np.equal(both, 0), 1, both)
     of_u, of_v = adjoint(u) @ du, vh @ adjoint(dvh)
@@ -170,7 +170,7 @@ def _singular_triples(g: Any, out: Any, a: Any, full_matrices: bool = False) -> 
     )
     if a.dtype.kind == "c":  # the phase that u and v share
         inner = inner + np.eye(u.shape[-1]) * (1j * np.imag(of_u) / s)
-    total = (u * np.expand_dims(ds, -2) + u @ inner) @ vh
+    total = (u * ds[..., None, :] + u @ inner) @ vh
     if m > n:
         total = total + ((du - u @ of_u) / s) @ vh
     if n > m:
@@ -190,7 +190,7 @@ def singular_values(a: Any) -> Any:
 def _singular_values(g: Any, out: Any, a: Any) -> Any:
     """U diag(ds) v^H; the vectors are computed here."""
     u, _, vh = np.linalg.svd(a, full_matrices=False)
-    return conj((u * np.expand_dims(g, -2)) @ vh)
+    return conj((u * g[..., None, :]) @ vh)
 
 
 declare(singular_values, _singular_values, inputs=lambda draw: ((tall_or_wide(draw),), {}))
@@ -221,8 +221,8 @@ def _of_hermitian(a: Any, compute_uv: bool) -> Any:
         return np.sort(np.abs(np.linalg.eigvalsh(a)))[..., ::-1]
     w, u = np.linalg.eigh(a)
     order = np.argsort(np.abs(w))[..., ::-1]
-    w, u = np.take_along_axis(w, order, axis=-1), np.take_along_axis(u, np.expand_dims(order, -2), axis=-1)
-    return named(np.linalg.svd)(u, np.abs(w), adjoint(u * np.expand_dims(np.sign(w), -2)))
+    w, u = np.take_along_axis(w, order, axis=-1), np.take_along_axis(u, order[..., None, :], axis=-1)
+    return named(np.linalg.svd)(u, np.abs(w), adjoint(u * np.sign(w)[..., None, :]))
 
 
 @compose(np.linalg.svdvals, inputs=lambda draw: ((tall_or_wide(draw),), {}))
@@ -275,7 +275,7 @@ def _qr(a: Any, mode: str = "reduced") -> Any:
         raise TypeError(
             f"numpy.linalg.qr: no backward rule with mode={mode!r} for shape {a.shape}; write mode='reduced'"
         )
-    both = orthogonal_triangular(a[..., :m])
+    both = orthogonal_triangular(a[..., :m] if m < n else a)
     q, r = both[..., :m, :], transposed(both[..., m:, :])
     if m < n:
         r = np.concatenate([r, adjoint(q) @ a[..., m:]], axis=-1)
