@@ -42,10 +42,9 @@ def normalized(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Arra
 def normalized_backward(dhat: Array, hat: Array, inverse: Array, axes: tuple[int, ...]) -> Array:
     """Return the gradient of `normalized` for x, given that of its first result, hat."""
     count = _count(hat, axes)
-    mean, slope = sums(dhat, axes) / count, sums_of_products(hat, dhat, axes) / count
-    dx: Array = hat * -slope
+    dx: Array = hat * (sums_of_products(hat, dhat, axes) / -count)
     dx += dhat
-    dx -= mean
+    dx -= sums(dhat, axes) / count
     dx *= inverse
     return dx
 
@@ -137,10 +136,10 @@ def batchnorm_backward_alt(dout: Array, cache: Any) -> Gradients:
     dgamma = slope * inverse.reshape(-1)
     if mode == "test":
         return _narrowed(dout, widened(dout) * (gamma * inverse), dgamma, dbeta)
-    mean, mean_hat = ((each / _count(centered, axes)).reshape(inverse.shape) for each in (dbeta, dgamma))
-    dx = centered * (-inverse * mean_hat)
+    count = _count(centered, axes)
+    dx = centered * (inverse * (dgamma / -count).reshape(inverse.shape))
     dx += dout
-    dx -= mean
+    dx -= (dbeta / count).reshape(inverse.shape)
     return _narrowed(dout, _scaled(dx, gamma * inverse), dgamma, dbeta)
 
 

@@ -46,9 +46,9 @@ def _added(rows: Any, order: list[int], axes: Axes) -> Any:
 
 
 @whole(memory="new")
-def sums(x: Any, axes: Axes) -> Any:
+def row_sums(x: Any, axes: Axes) -> Any:
     """Return the sums of floats over axes, which are kept with length 1."""
-    order, taken = _rows(x, axes) if x.size >= LARGE else ([], 0)
+    order, taken = _rows(x, axes)
     if not taken:
         return np.add.reduce(x, axis=axes, keepdims=True)
     rows = _in_rows(x, order, taken)
@@ -56,16 +56,28 @@ def sums(x: Any, axes: Axes) -> Any:
 
 
 @whole(memory="new")
-def sums_of_products(x: Any, y: Any, axes: Axes) -> Any:
-    """Return `sums` of the products of two arrays of one shape."""
-    if x.size < LARGE:
-        return np.add.reduce(x * y, axis=axes, keepdims=True)
+def row_sums_of_products(x: Any, y: Any, axes: Axes) -> Any:
+    """Return the sums of the products of two arrays of one shape."""
     order, taken = _rows(x, axes)
     if not taken:
         kept = [i for i in range(x.ndim) if i not in axes_of(x, axes)]
         return np.expand_dims(np.einsum(x, range(x.ndim), y, range(x.ndim), kept), axes)
     rows, others = _in_rows(x, order, taken), _in_rows(y, order, taken)
     return _added((rows[..., None, :] @ others[..., None])[..., 0, 0], order, axes)
+
+
+def sums(x: Any, axes: Axes) -> Any:
+    """Return `row_sums`; of a small array NumPy's."""
+    return row_sums(x, axes) if x.size >= LARGE else np.add.reduce(x, axis=axes, keepdims=True)
+
+
+def sums_of_products(x: Any, y: Any, axes: Axes) -> Any:
+    """Return `row_sums_of_products`; of small arrays NumPy's."""
+    return (
+        row_sums_of_products(x, y, axes)
+        if x.size >= LARGE
+        else np.add.reduce(x * y, axis=axes, keepdims=True)
+    )
 
 
 def _axes(draw: Draw, ndim: int) -> Axes:
@@ -82,9 +94,9 @@ def _products_inputs(draw: Draw) -> Arguments:
     return (x, draw.array(x.shape), _axes(draw, x.ndim)), {}
 
 
-declare(sums, lambda g, out, x, axes: g, inputs=_sums_inputs)
+declare(row_sums, lambda g, out, x, axes: g, inputs=_sums_inputs)
 declare(
-    sums_of_products,
+    row_sums_of_products,
     lambda g, out, x, y, axes: g * y,
     lambda g, out, x, y, axes: g * x,
     inputs=_products_inputs,
