@@ -186,3 +186,9 @@ def test_compiled_it_is_the_same():
         for got, want in zip(compiled(z, x), both(z, x), strict=True):
             assert got.dtype == want.dtype
             np.testing.assert_allclose(got, want, rtol=1e-14)
+
+
+def test_the_absolute_value_has_the_gradient_0_at_0():
+    z = np.array([0j, 3 + 4j, 1j])
+    gradient = mg.grad(lambda z: np.sum(np.abs(z)))(z)
+    np.testing.assert_allclose(np.abs(gradient), [0, 1, 1], rtol=1e-15)

@@ -54,3 +54,47 @@ def test_solve(a, b):
 @pytest.mark.parametrize("p", [None, "fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf], ids=str)
 def test_condition_numbers(p):
     check_rule(lambda x: np.linalg.cond(x, p), CUBE[..., :2])
+
+
+@pytest.mark.parametrize("ord", [2, 3, 2.5])
+@pytest.mark.parametrize("axis", [None, 1])
+def test_the_gradient_of_a_norm_at_zeros_and_ones(ord, axis):
+    """At an entry 0 it is 0, and so it is where all are."""
+
+    def f(x):
+        return np.sum(np.linalg.norm(x, ord, axis))
+
+    for x in (np.zeros(4), np.array([0.0, 1.0, -1.0, 2.0])):
+        if axis is not None:
+            x = np.stack([x, np.ones(4)])
+        size = np.abs(x) / np.maximum(np.linalg.norm(x, ord, axis, keepdims=True), 1e-300)
+        np.testing.assert_allclose(mg.grad(f)(x), np.sign(x) * size ** (ord - 1), rtol=1e-14)
+
+
+@pytest.mark.parametrize("ord", [2, 3])
+@pytest.mark.parametrize("axis", [None, 1])
+def test_the_gradient_of_a_norm_of_float16_is_there_where_its_powers_overflow(ord, axis):
+    x = np.array([300, 400, 0, -500], np.float16)
+    x = x if axis is None else np.stack([x, x])
+
+    def f(x):
+        return np.linalg.norm(x, ord, axis)
+
+    def gradient(x):
+        out = f(x)
+        return mg.vjp(f, x)[1](np.ones(np.shape(out), out.dtype))
+
+    with np.errstate(over="ignore"):
+        got = gradient(x)
+    np.testing.assert_allclose(got, gradient(x.astype(float)), rtol=2e-3)
+
+
+def test_the_norm_of_order_0_counts_and_has_the_gradient_0():
+    x = np.array([0.0, 1.0, -2.0, 0.0])
+    assert np.linalg.norm(mg.tensor(x, requires_grad=True), 0).data == 2
+    np.testing.assert_array_equal(mg.grad(lambda x: np.linalg.norm(x, 0) + np.sum(0 * x))(x), 0)
+
+
+def test_the_norm_of_order_1_has_the_signs_of_infinite_entries_too():
+    x = np.array([np.inf, -1.0, 0.0])
+    np.testing.assert_array_equal(mg.grad(lambda x: np.linalg.norm(x, 1))(x), [1, -1, 0])

@@ -123,3 +123,10 @@ def test_dtypes_of_averages(dtypes):
     of_float = 0 if dtypes[0] == np.float32 else 1
     moving = (a, w)[of_float]
     as_numpys(lambda x: [np.average(x, weights=w) if of_float == 0 else np.average(a, weights=x)], moving)
+
+
+def test_correlations_are_not_beyond_1():
+    for seed in range(20):
+        x = np.random.default_rng(seed).standard_normal(4)
+        out = np.corrcoef(mg.tensor(np.stack([x, 3 * x, -x]), requires_grad=True))
+        assert np.max(np.abs(out.data)) <= 1

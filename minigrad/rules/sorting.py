@@ -59,9 +59,7 @@ def _between_ranks(
     place = function(ranks, *q, axis=-1, **options)
     weights = np.maximum(1 - np.abs(np.expand_dims(place, -1) - ranks), 0)
     weights = np.where(np.isnan(weights) & np.isnan(lines), 0, weights)
-    kept = lines.shape[:-1]
-    g = np.reshape(g, (*place.shape[: place.ndim - len(kept)], *kept, 1))
-    products = g * weights
+    products = np.reshape(g, (*place.shape, 1)) * weights
     return from_last(np.sum(products, axis=tuple(range(products.ndim - lines.ndim))), a.shape, axes)
 
 

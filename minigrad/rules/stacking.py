@@ -247,8 +247,9 @@ if hasattr(np, "unstack"):  # since NumPy 2.1
 
 
 def _repeat_inputs(draw: Draw) -> Arguments:
-    x = draw.array((3, draw.integer(0, 3)))
-    return (x, *draw.choice([(2,), (0,), ((0, 2, 1), 0), (3, -1), ((2,), 1)])), {}
+    rows = draw.integer(2, 3)
+    x = draw.array((rows, draw.integer(0, 3)))
+    return (x, *draw.choice([(2,), (0,), ((0, 2, 1)[:rows], 0), (3, -1), ((2,), 1)])), {}
 
 
 def _repeat(g: Any, out: Any, a: Any, repeats: Any, axis: Any = None) -> Any:
