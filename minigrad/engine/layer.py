@@ -75,16 +75,16 @@ class Layer:
 
     def gradients(
         self, g: Any, out: Any, operands: Sequence[Any], options: dict[str, Any], needs: Sequence[Any]
-    ) -> list[Any]:
+    ) -> Sequence[Any]:
         """Return the gradient of each input as the backward gives it, to be `fitted`; None where there is none."""
         cache = options["cache"] if type(out) is not Tensor else self.cache_on_tape(operands, options, out)
         if self.takes_needs:
             given = self.backward(g, cache, [need is not None for need in needs])
         else:
             given = self.backward(g, cache)
-        found = list(given) if isinstance(given, (tuple, list)) else [given]
+        found = given if isinstance(given, (tuple, list)) else (given,)
         if len(found) != len(needs):
-            found = found[: len(needs)] + [None] * (len(needs) - len(found))
+            found = [*found[: len(needs)], *[None] * (len(needs) - len(found))]
         return found
 
     def fitted(self, dx: Any, i: int, x: Any) -> Any:

@@ -357,7 +357,7 @@ def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:
             for x in arg if type(arg) is tuple else (arg,):  # an index may be several
                 if type(x) not in PLAIN and overrides(type(x)):
                     return x.__array_function__(dispatcher, (type(x),), args, kwargs)
-        return function(*args, **kwargs)
+        return function(*args, **kwargs) if kwargs else function(*args)
 
     return dispatcher
 
