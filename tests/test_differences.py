@@ -48,3 +48,31 @@ def test_ends_of_differences(dtype, ends):
 def test_orders_below_0_are_refused():
     with pytest.raises(ValueError, match="n is -1; expected 0 or more"):
         np.diff(mg.tensor(X, requires_grad=True), -1)
+
+
+@pytest.mark.parametrize("edge_order", [1, 2])
+def test_too_few_entries_for_a_slope_are_refused(edge_order):
+    f = mg.tensor(np.ones((edge_order, 3)), requires_grad=True)
+    with pytest.raises(
+        ValueError, match=f"axis 0 has length {edge_order}; expected {edge_order + 1} or more"
+    ):
+        np.gradient(f, axis=0, edge_order=edge_order)
+
+
+def test_lists_beside_tensors():
+    values = [1.0, 2.0, 4.0]
+    check_rule(lambda h: np.gradient(values, h), np.array(0.5))
+    check_rule(lambda x: np.trapezoid(values, x), np.array([0.0, 1.0, 3.0]))
+    check_rule(lambda x: np.interp(x, [0.0, 1.0, 3.0], values), np.array([0.5, 2.0]))
+
+
+def test_one_node_is_the_value_everywhere():
+    check_rule(lambda x, fp: np.interp(x, [1.0], fp), np.array([0.5, 1.5]), np.array([3.0]))
+    check_rule(lambda fp: np.interp([0.5, 1.0, 1.5], [1.0], fp, 7.0, 8.0), np.array([3.0]))
+
+
+def test_at_the_first_and_at_the_last_node_the_value_is_theirs():
+    x, xp, fp = np.array([0.0, 2.0]), [0.0, 1.0, 2.0], np.array([1.0, 3.0, 7.0])
+    check_rule(lambda fp: np.interp(x, xp, fp, -5.0, 9.0), fp)
+    np.testing.assert_array_equal(mg.grad(lambda x: np.sum(np.interp(x, xp, fp, -5.0, 9.0)))(x[:1]), [2])
+    np.testing.assert_array_equal(mg.grad(lambda x: np.sum(np.interp(x, xp, fp)))(x[:1]), [2])

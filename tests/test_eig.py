@@ -15,7 +15,11 @@ TURNING = np.array([[1.0, -2.0], [1.5, 0.5]])
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.complex64, np.complex128])
-@pytest.mark.parametrize("a", [REAL, TURNING, np.stack([REAL, 2 * REAL])], ids=["real", "complex", "stacked"])
+@pytest.mark.parametrize(
+    "a",
+    [REAL, TURNING, TURNING.T, np.stack([REAL, 2 * REAL])],
+    ids=["real", "complex", "its last entries real", "stacked"],
+)
 def test_values_and_dtypes_are_numpys(a, kind):
     a = a.astype(kind)
     t = mg.tensor(a, requires_grad=True, dtype=kind)
@@ -88,8 +92,15 @@ def test_eigenvalues_are_found_among_the_same_in_another_order():
 
 
 def test_the_entry_that_is_real_is_found_where_two_are_as_large():
-    v = np.array([[1j, 0.6], [1.0, 0.8j]]) / 2
-    np.testing.assert_array_equal(made_real(v), [[False, True], [True, False]])
+    v = np.array([[1j, 0.6, 0.2], [1.0, 0.8j, 0.9], [0.5j, 0.0, -0.3]]) / 2
+    np.testing.assert_array_equal(
+        made_real(v), [[False, True, False], [True, False, True], [False, False, False]]
+    )
+
+
+def test_an_entry_0_of_a_vector_is_not_divided_by():
+    gradient = mg.grad(lambda a: np.real(np.linalg.eig(a)[1][1, 1]))(np.array([[1.0, 0.5], [0.0, 2.0]]))
+    assert np.isfinite(gradient).all()
 
 
 def test_the_radius_of_a_recurrent_net_is_made_smaller():

@@ -63,3 +63,29 @@ def test_least_squares_by_a_cutoff():
         mg.grad(lambda a: np.sum(np.linalg.lstsq(a, b, rcond=0.3)[0]))(SPREAD)
     solution = np.linalg.lstsq(SPREAD, b, rcond=0.3)[0]
     np.testing.assert_allclose(np.linalg.pinv(SPREAD, 0.3) @ b, solution, rtol=1e-12)
+
+
+def test_a_singular_value_at_the_cutoff_is_dropped():
+    """As by NumPy: what is kept is above it."""
+    a = np.array([[1.0, 0.0], [0.0, 0.5]])
+    at, above = (
+        mg.grad(lambda a, r=r: np.sum(np.linalg.pinv(a, r) * [[1.0, 2.0], [3.0, 4.0]]))(a) for r in (0.5, 0.6)
+    )
+    np.testing.assert_array_equal(at, above)
+    assert not np.array_equal(
+        at, mg.grad(lambda a: np.sum(np.linalg.pinv(a, 0.4) * [[1.0, 2.0], [3.0, 4.0]]))(a)
+    )
+
+
+def test_the_cutoff_is_relative_to_the_largest_singular_value():
+    def gradient(scale):
+        a = scale * np.array([[1.0, 0.2], [0.1, 0.3]])
+        return mg.grad(lambda a: np.linalg.pinv(a, 0.1)[0, 1])(a) * scale**2
+
+    np.testing.assert_allclose(gradient(0.25), gradient(1.0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (2, 3)], ids=str)
+def test_least_squares_return_the_rank(shape):
+    a = np.eye(*shape) + 0.1
+    assert np.linalg.lstsq(mg.tensor(a, requires_grad=True), np.ones(shape[0]))[2] == 2

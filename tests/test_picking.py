@@ -27,3 +27,8 @@ def test_lines_along_no_axis():
 def test_positions_that_are_no_integers_are_refused():
     with pytest.raises((TypeError, IndexError)):
         np.take(mg.tensor(X, requires_grad=True), [0.5])
+
+
+@pytest.mark.parametrize("axis", [None, 0, -1])
+def test_a_number_is_taken_along_an_axis_that_it_does_not_have(axis):
+    check_rule(lambda x: np.take(x, [0, 0], axis=axis), np.array(2.0))

@@ -55,6 +55,7 @@ def test_value_is_numpys_and_nothing_is_changed(op, data):
     expected = f(*arrays)
     leaves = [mg.tensor(x, requires_grad=True) for x in arrays]
     out = f(*leaves)
+    assert isinstance(out, (tuple, list)) == isinstance(expected, (tuple, list))
     outs, expecteds = parts(out), parts(expected)
     for got, want in zip(outs, expecteds, strict=True):
         assert (got.shape, got.dtype) == (np.shape(want), want.dtype)

@@ -1,0 +1,23 @@
+"""Running sums and products of nothing, and where an axis has to be given."""
+
+import numpy as np
+import pytest
+from derivatives import check_rule
+
+import minigrad as mg
+
+RUNNING = [np.cumsum, np.cumprod, np.nancumsum, np.nancumprod]
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (2, 0, 3)], ids=str)
+@pytest.mark.parametrize("running", RUNNING, ids=lambda f: f.__name__)
+def test_of_no_entries(running, shape):
+    for axis in (None, *range(len(shape))):
+        check_rule(lambda x, axis=axis: running(x, axis=axis), np.zeros(shape))
+
+
+@pytest.mark.skipif(not hasattr(np, "cumulative_sum"), reason="since NumPy 2.1")
+@pytest.mark.parametrize("name", ["cumulative_sum", "cumulative_prod"])
+def test_of_several_axes_one_is_to_be_given(name):
+    with pytest.raises(ValueError, match="x has 2 axes; give the axis along which to go"):
+        getattr(np, name)(mg.tensor(np.ones((2, 2)), requires_grad=True))
