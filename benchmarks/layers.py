@@ -29,6 +29,7 @@ def cases() -> Iterator[Case]:
     for images, filters in CONVOLUTIONS:
         yield convolution(images, filters)
     yield batchnorm_relu((BATCH, 100))
+    yield batchnorm_relu((1000, 500))
     yield batchnorm_relu((50, 32, 16, 16))
     yield net_step()
 

@@ -1,7 +1,7 @@
-"""Sums over axes, and of the products of two arrays' entries, along rows of memory, by the BLAS.
+"""Sums over axes, of entries or of the products of two arrays, along runs of memory, by the BLAS.
 
-NumPy adds up a row one number after the other and makes an array of the products; the BLAS takes many numbers at once.
-Rows are kept short: their sums are added up by `numpy.sum`, and are as accurate.
+NumPy does not vectorize the sum of a row, adds columns up row by row, and stores the products first. Rows are kept
+short, and their sums are added up pairwise, as NumPy adds: so they are as accurate.
 """
 
 from __future__ import annotations
@@ -21,49 +21,48 @@ LONG = 100
 """Entries of a row: as many of the last axes in memory as it takes."""
 
 
-def _rows(x: Any, axes: Axes) -> tuple[list[int], int]:
-    """Return x's axes as they lie in memory, and how many of the last make a row that is summed."""
+def _run(x: Any, axes: Axes) -> tuple[list[int], int, int]:
+    """Return x's axes as they lie in memory, and from which to which they are summed at once: the last to be summed."""
     axes = axes_of(x, axes)
     order = sorted(range(x.ndim), key=lambda i: -abs(x.strides[i]))
-    taken, length = 0, 1
-    while taken < x.ndim and length < LONG and order[-taken - 1] in axes:
-        taken += 1
-        length *= x.shape[order[-taken]]
-    return order, taken
+    stop = x.ndim
+    while stop and order[stop - 1] not in axes:
+        stop -= 1
+    start, length = stop, 1
+    while start and order[start - 1] in axes and (stop < x.ndim or length < LONG):
+        start -= 1
+        length *= x.shape[order[start]]
+    return order, start, stop
 
 
-def _in_rows(x: Any, order: list[int], taken: int) -> Any:
-    """Return x with its axes in this order, the last ones made one."""
-    x = x.transpose(order)
-    kept = x.ndim - taken
-    return x.reshape(*x.shape[:kept], math.prod(x.shape[kept:]))
-
-
-def _added(rows: Any, order: list[int], axes: Axes) -> Any:
-    """Add up the sums of rows, which have the first axes of the order."""
-    rows = rows.reshape(*rows.shape, *[1] * (len(order) - rows.ndim))
-    return np.add.reduce(rows.transpose(np.argsort(order)), axis=axes, keepdims=True)
+def _added(partial: Any, order: list[int], axes: Axes) -> Any:
+    """Add up partial sums, whose axes are in this order."""
+    return np.add.reduce(partial.transpose(np.argsort(order).astype(int)), axis=axes, keepdims=True)
 
 
 @whole(memory="new")
 def row_sums(x: Any, axes: Axes) -> Any:
     """Return the sums of floats over axes, which are kept with length 1."""
-    order, taken = _rows(x, axes)
-    if not taken:
-        return np.add.reduce(x, axis=axes, keepdims=True)
-    rows = _in_rows(x, order, taken)
-    return _added(rows @ np.ones(rows.shape[-1], x.dtype), order, axes)
+    order, start, stop = _run(x, axes)
+    x = x.transpose(order)
+    before, after = x.shape[:start], x.shape[stop:]
+    ones = np.ones(math.prod(x.shape[start:stop]), x.dtype)
+    runs = x.reshape(*before, len(ones), math.prod(after))
+    partial = ones @ runs if after else runs[..., 0] @ ones
+    return _added(partial.reshape((*before, *[1] * (stop - start), *after)), order, axes)
 
 
 @whole(memory="new")
 def row_sums_of_products(x: Any, y: Any, axes: Axes) -> Any:
     """Return the sums of the products of two arrays of one shape."""
-    order, taken = _rows(x, axes)
-    if not taken:
+    order, start, stop = _run(x, axes)
+    if stop < x.ndim:
         kept = [i for i in range(x.ndim) if i not in axes_of(x, axes)]
         return np.expand_dims(np.einsum(x, range(x.ndim), y, range(x.ndim), kept), axes)
-    rows, others = _in_rows(x, order, taken), _in_rows(y, order, taken)
-    return _added((rows[..., None, :] @ others[..., None])[..., 0, 0], order, axes)
+    x, y = x.transpose(order), y.transpose(order)
+    before, length = x.shape[:start], math.prod(x.shape[start:])
+    partial = x.reshape(*before, 1, length) @ y.reshape(*before, length, 1)
+    return _added(partial.reshape((*before, *[1] * (stop - start))), order, axes)
 
 
 def sums(x: Any, axes: Axes) -> Any:
