@@ -38,12 +38,19 @@ def test_the_space_that_completes_a_basis_has_a_gradient(a):
     np.testing.assert_allclose(mg.jit(gradient)(a), gradient(a), rtol=1e-10)
 
 
-@pytest.mark.parametrize("a", [TALL, TALL.T], ids=["tall", "wide"])
+@pytest.mark.parametrize("a", [TALL, TALL.T, np.tile(TALL, (2, 2, 1, 1))], ids=["tall", "wide", "stacked"])
 @pytest.mark.parametrize("how", [lambda f: f, mg.jit], ids=["eager", "jit"])
-def test_a_loss_that_depends_on_the_vectors_of_that_space_is_refused(a, how):
+@pytest.mark.parametrize(("little", "much"), [(1.0, 0.0), (1e-12, 0.0), (1e12, 0.0), (1e-3, 1.0)])
+def test_a_loss_that_depends_on_the_vectors_of_that_space_is_refused(a, how, little, much):
+    """However small it is, and if it depends on the space still more."""
+
     def loss(a):
         u, _, vh = np.linalg.svd(a)
-        return np.sum(u[0]) + np.sum(vh[0]) + np.sum(vh[-1]) + np.sum(u[:, -1])
+        vectors = np.sum(u[..., 0, :]) + np.sum(vh[..., 0, :]) + np.sum(vh[..., -1, :]) + np.sum(u[..., -1])
+        spaces = [
+            (x @ np.swapaxes(x, -1, -2))[..., 0, 1] for x in (u[..., 2:], np.swapaxes(vh, -1, -2)[..., 2:])
+        ]
+        return little * vectors + much * sum(map(np.sum, spaces))
 
     with pytest.raises(
         ValueError, match=r"numpy\.linalg\.svd: the loss depends on which vectors complete the basis"
@@ -58,3 +65,34 @@ def test_of_a_hermitian_matrix_values_are_numpys():
         np.testing.assert_array_equal(got.data, want)
     got = np.linalg.svd(t, hermitian=True, compute_uv=False)
     np.testing.assert_array_equal(got.data, np.linalg.svd(a, hermitian=True, compute_uv=False))
+
+
+def test_the_bases_of_no_matrices():
+    a = np.zeros((0, 4, 2))
+    assert mg.grad(lambda a: np.sum(np.linalg.svd(a)[0]))(a).shape == a.shape
+
+
+# -- where values are equal ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "of", [lambda a: np.linalg.eigh(a)[0], lambda a: np.linalg.svd(a)[1]], ids=["eigh", "svd"]
+)
+@pytest.mark.parametrize("size", [1.0, 0.0])
+def test_what_does_not_tell_equal_values_apart_has_a_gradient(of, size):
+    a = size * np.eye(3)
+    np.testing.assert_allclose(mg.grad(lambda a: np.sum(of(a) ** 2))(a), 2 * a, atol=1e-15)
+
+
+# -- qr ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("a", [TALL[:2], TALL.T], ids=["square", "wide"])
+def test_a_complete_basis_of_a_matrix_that_is_not_tall(a):
+    check_grads(lambda a: list(np.linalg.qr(a, mode="complete")), a, order=2)
+
+
+@pytest.mark.parametrize(("mode", "a"), [("complete", TALL), ("raw", TALL), ("raw", TALL.T)])
+def test_other_modes_are_refused(mode, a):
+    with pytest.raises(TypeError, match=rf"no backward rule with mode='{mode}'"):
+        np.linalg.qr(mg.tensor(a, requires_grad=True), mode=mode)
