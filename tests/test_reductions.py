@@ -301,3 +301,31 @@ def test_what_an_extremum_begins_at_has_an_equal_share(f, options):
     hit = (x == initial) & options.get("where", True)
     ties = np.sum(hit, axis=options.get("axis"), keepdims=True) + 1
     np.testing.assert_array_equal(found, hit / ties)
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, -1, (0, 1)], ids=str)
+@pytest.mark.parametrize("scale", [1.0, -1.0, 1e3, 1e-3])
+def test_softmax_and_its_kin_are_quotients_of_exponentials(axis, scale):
+    """Of scores whose exponentials overflow those less the largest, which give the same quotients."""
+    x = scale * np.array([[0.5, -1.5, 2.0], [0.25, 1.0, -0.75]])
+    top = np.max(x, axis=axis, keepdims=True)
+    total = np.sum(np.exp(x - top), axis=axis, keepdims=True)
+    np.testing.assert_allclose(mg.softmax(x, axis=axis), np.exp(x - top) / total, rtol=1e-14)
+    np.testing.assert_allclose(mg.log_softmax(x, axis=axis), x - top - np.log(total), rtol=1e-14, atol=1e-14)
+    for keepdims in (False, True):
+        np.testing.assert_allclose(
+            mg.logsumexp(x, axis=axis, keepdims=keepdims),
+            np.log(total) + top if keepdims else np.squeeze(np.log(total) + top, axis),
+            rtol=1e-14,
+        )
+
+
+def test_means_of_nothing_along_an_axis_of_some():
+    check_rule(lambda x: np.mean(x, axis=0), np.ones((3, 0)))
+
+
+@pytest.mark.parametrize("axis", [(0, 2), (-1, 0), (1,), -2, -3], ids=str)
+@pytest.mark.parametrize("f", [*REDUCTIONS, *SOFT], ids=lambda f: f.__name__)
+def test_reductions_along_any_axes_of_three(f, axis):
+    x = np.random.default_rng(0).permutation(24).reshape(2, 3, 4) / 10 - 0.85
+    check_rule(lambda x: f(x, axis=axis), x)
