@@ -12,7 +12,10 @@ Y = np.array([0.8, 1.3])
 
 CALLS = {
     f"{ufunc.__name__}.{name}": (ufunc, name, args, options)
-    for ufunc in (np.add, np.multiply, np.maximum, np.minimum, np.fmax, np.logaddexp, np.subtract, np.hypot)
+    for ufunc in (
+        *(np.add, np.multiply, np.maximum, np.minimum, np.fmax, np.logaddexp, np.logaddexp2),
+        *(np.subtract, np.divide, np.power, np.hypot),
+    )
     for name, args, options in [
         ("reduce", (X,), {}),
         ("accumulate", (X,), {"axis": 1}),
@@ -46,22 +49,58 @@ def test_options_of_a_reduction():
         np.multiply.reduce(t, axis=(0, 1), keepdims=True),
         np.maximum.reduce(t, axis=-1, initial=1.5, where=mask),
         np.subtract.reduce(t, axis=1, keepdims=True),
+        np.logaddexp.reduce(t, axis=None, keepdims=True),
+        np.logaddexp2.reduce(t, axis=(0, 1)),
     ]
     expected = [
         np.add.reduce(X, axis=None, where=mask, initial=2.0),
         np.multiply.reduce(X, axis=(0, 1), keepdims=True),
         np.maximum.reduce(X, axis=-1, initial=1.5, where=mask),
         np.subtract.reduce(X, axis=1, keepdims=True),
+        np.logaddexp.reduce(X, axis=None, keepdims=True),
+        np.logaddexp2.reduce(X, axis=(0, 1)),
     ]
     for got, want in zip(cases, expected, strict=True):
         assert got.shape == want.shape
         np.testing.assert_allclose(got.numpy(), want, rtol=1e-15)
 
 
+@pytest.mark.parametrize("ufunc", [np.logaddexp, np.maximum, np.hypot])
+@pytest.mark.parametrize("method", ["reduce", "accumulate"])
+def test_long_lines_are_no_more_calls_than_short_ones(ufunc, method):
+    def calls(n):
+        step = mg.jit(mg.grad(lambda x: np.sum(getattr(ufunc, method)(x))))
+        step(np.linspace(1.0, 2.0, n))
+        return len(step.source.splitlines())
+
+    assert calls(300) == calls(3)
+
+
+def test_accumulations_of_no_and_of_one_entry():
+    for x in (np.ones((2, 0)), np.full((2, 1), 3.0)):
+        gradient = mg.grad(lambda x: np.sum(np.hypot.accumulate(x, axis=1)))(x)
+        np.testing.assert_array_equal(gradient, np.ones(x.shape))
+
+
+def test_reductions_of_infinities():
+    """Entries of inf share equally; what weighs nothing gets nothing."""
+    inf = np.inf
+    x = np.array([[-inf, inf, 1.0], [-inf, inf, -inf]])
+    for ufunc in (np.logaddexp, np.logaddexp2):
+
+        def gradient(x, ufunc=ufunc):
+            return mg.vjp(ufunc.reduce, x)[1](np.ones(3))[0]
+
+        for way in (gradient, mg.jit(gradient)):
+            np.testing.assert_array_equal(way(x), [[0, 0.5, 1], [0, 0.5, 0]])
+
+
 def test_what_is_not_covered_is_refused_by_name():
     t = mg.tensor(X, requires_grad=True)
-    with pytest.raises(TypeError, match=r"numpy\.logaddexp\.reduce: no backward rule but for one axis"):
-        np.logaddexp.reduce(t, axis=(0, 1))
+    with pytest.raises(TypeError, match=r"numpy\.hypot\.reduce: no backward rule but for one axis"):
+        np.hypot.reduce(t, axis=(0, 1))
+    with pytest.raises(TypeError, match=r"logaddexp_reduce: no backward rule with 'where'"):
+        np.logaddexp.reduce(t, where=X > 1)
     with pytest.raises(TypeError, match=r"numpy\.subtract\.accumulate: no backward rule with dtype"):
         np.subtract.accumulate(t, dtype=np.float32)
     with pytest.raises(mg.TapeError, match=r"subtract\.at"):

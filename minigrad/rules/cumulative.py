@@ -53,15 +53,15 @@ def _shifted(x: Any, first: int) -> Any:
     )
 
 
-def _recurrence_b(g: Any, out: Any, a: Any, b: Any) -> Any:
+def recurrence_b(g: Any, out: Any, a: Any, b: Any) -> Any:
     """The recurrence run backwards, with a[i + 1] in place of a[i]."""
     return np.flip(recurrence(_shifted(np.flip(a, -1), 0), np.flip(g, -1)), -1)
 
 
 declare(
     recurrence,
-    lambda g, out, a, b: _recurrence_b(g, out, a, b) * _shifted(out, 0),
-    _recurrence_b,
+    lambda g, out, a, b: recurrence_b(g, out, a, b) * _shifted(out, 0),
+    recurrence_b,
     inputs=lambda draw: (lambda shape: ((draw.array(shape), draw.array(shape)), {}))(draw.shape(min_ndim=1)),
 )
 
@@ -71,7 +71,7 @@ def _cumprod(g: Any, out: Any, a: Any) -> Any:
 
     No division by an entry: right for zeros, too.
     """
-    return _shifted(out, 1) * _recurrence_b(g, out, a, g)
+    return _shifted(out, 1) * recurrence_b(g, out, a, g)
 
 
 cumprod = _by_lines(_cumprod)

@@ -406,6 +406,28 @@ def _weights(g: Any, out: Any, x: Any, axis: Any = -1, keepdims: bool = False) -
 
 
 declare(logsumexp, _weights, inputs=_softmax_inputs)
+
+
+@whole(memory="new")
+def logaddexp_reduce(x: Any, axis: Any = 0, keepdims: bool = False) -> Any:
+    """Return ``np.logaddexp.reduce``: `logsumexp`, to NumPy's last bit."""
+    out: Any = np.logaddexp.reduce(x, axis, keepdims=keepdims)  # type: ignore[call-overload]
+    return out
+
+
+@whole(memory="new")
+def logaddexp2_reduce(x: Any, axis: Any = 0, keepdims: bool = False) -> Any:
+    """Return ``np.logaddexp2.reduce``: the logarithm to base 2 of the sum of ``2**x``."""
+    out: Any = np.logaddexp2.reduce(x, axis, keepdims=keepdims)  # type: ignore[call-overload]
+    return out
+
+
+declare(logaddexp_reduce, _weights, inputs=_softmax_inputs)
+declare(
+    logaddexp2_reduce,
+    lambda g, out, x, axis=0, keepdims=False: _weights(g, out, x * math.log(2), axis, keepdims),
+    inputs=_softmax_inputs,
+)
 declare(
     softmax,
     lambda g, out, x, axis=-1: out * (g - np.sum(g * out, axis=axis, keepdims=True)),

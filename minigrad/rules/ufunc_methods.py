@@ -1,8 +1,4 @@
-"""The methods of the ufuncs that have rules: reduce, accumulate, outer and reduceat, written as calls that have some.
-
-`numpy.ufunc.at` writes into its argument and has none: add at an index by ``t[index] += value``, where the index
-names no entry twice.
-"""
+"""The methods of the ufuncs that have rules, reduce, accumulate, outer and reduceat, as calls that have some."""
 
 from __future__ import annotations
 
@@ -13,6 +9,10 @@ from typing import Any
 import numpy as np
 
 from . import metadata
+from .cumulative import recurrence_b
+from .lookup import rules_of
+from .reductions import logaddexp2_reduce, logaddexp_reduce
+from .table import Arguments, Draw, declare, whole
 
 REDUCTIONS: dict[Any, Callable[..., Any]] = {
     np.add: np.sum,
@@ -21,20 +21,47 @@ REDUCTIONS: dict[Any, Callable[..., Any]] = {
     np.minimum: np.min,
     np.fmax: np.nanmax,
     np.fmin: np.nanmin,
+    np.logaddexp: logaddexp_reduce,
+    np.logaddexp2: logaddexp2_reduce,
 }
 """The function that a ufunc's reduction is."""
 RUNNING: dict[Any, Callable[..., Any]] = {np.add: np.cumsum, np.multiply: np.cumprod}
 """The function that a ufunc's accumulation is."""
 
 
-def _entries(x: Any, axis: int) -> list[Any]:
-    """Return the parts of x at each place along an axis, the axis kept at length 1."""
-    before = (slice(None),) * (axis % x.ndim)
-    return [x[(*before, slice(i, i + 1))] for i in range(x.shape[axis])]
+@whole(memory="new")
+def accumulation(array: Any, ufunc: Any, axis: int) -> Any:
+    """Return ``ufunc.accumulate(array, axis)``: entry i is the ufunc of entry i - 1 of the result and x[i]."""
+    return ufunc.accumulate(array, axis=axis)
+
+
+def _accumulation(g: Any, out: Any, array: Any, ufunc: Any, axis: int) -> Any:
+    """The ufunc's own slopes at all entries, and a recurrence from the last entry to the first."""
+    if array.shape[axis] < 2:
+        return g
+    g, out, x = (np.moveaxis(each, axis, -1) for each in (g, out, array))
+    before, entry = out[..., :-1], x[..., 1:]
+    op: Any = rules_of(ufunc)
+    slopes = op.gradients(np.ones_like(entry), out[..., 1:], (before, entry), {}, (True, True))
+    of_before, of_entry = (
+        op.fitted(slope, i, each) for i, (slope, each) in enumerate(zip(slopes, (before, entry), strict=True))
+    )
+    first = x[..., :1]
+    total = recurrence_b(g, None, np.concatenate([np.zeros_like(first), of_before], axis=-1), g)
+    return np.moveaxis(total * np.concatenate([np.ones_like(first), of_entry], axis=-1), -1, axis)
+
+
+def _accumulation_inputs(draw: Draw) -> Arguments:
+    x = draw.array(draw.shape(min_ndim=1), 0.5, 2.0)
+    ufunc = draw.choice([np.subtract, np.divide, np.hypot, np.logaddexp, np.maximum, np.fmin])
+    return (x, ufunc, draw.integer(-x.ndim, x.ndim - 1)), {}
+
+
+declare(accumulation, _accumulation, inputs=_accumulation_inputs)
 
 
 def reduce(ufunc: Any, array: Any, axis: Any = 0, dtype: Any = None, **options: Any) -> Any:
-    """Do as `numpy.ufunc.reduce`: by the function that it is, or entry by entry."""
+    """Do as `numpy.ufunc.reduce`: by the function that it is, or as the last entry of the accumulation."""
     array = array if hasattr(array, "dtype") else np.asarray(array)
     if ufunc in REDUCTIONS:
         if dtype is not None:
@@ -46,17 +73,14 @@ def reduce(ufunc: Any, array: Any, axis: Any = 0, dtype: Any = None, **options: 
             f"numpy.{ufunc.__name__}.reduce: no backward rule but for one axis, without initial, where and dtype; "
             "write it with the ufunc itself, entry by entry"
         )
-    entries = _entries(array, axis)
-    if not entries:
+    if not array.shape[axis]:
         raise ValueError(f"numpy.{ufunc.__name__}.reduce: no entries along axis {axis}; expected one or more")
-    out = entries[0]
-    for each in entries[1:]:
-        out = ufunc(out, each)
-    return out if keepdims else np.squeeze(out, axis=axis)
+    last = slice(-1, None) if keepdims else -1
+    return accumulation(array, ufunc, axis)[(*(slice(None),) * (axis % array.ndim), last)]
 
 
 def accumulate(ufunc: Any, array: Any, axis: int = 0, dtype: Any = None) -> Any:
-    """Do as `numpy.ufunc.accumulate`: by the function that it is, or entry by entry."""
+    """Do as `numpy.ufunc.accumulate`: by the function that it is, or by the ufunc's slopes."""
     array = array if hasattr(array, "dtype") else np.asarray(array)
     if ufunc in RUNNING:
         return RUNNING[ufunc](array, axis=axis, dtype=dtype)
@@ -64,10 +88,7 @@ def accumulate(ufunc: Any, array: Any, axis: int = 0, dtype: Any = None) -> Any:
         raise TypeError(
             f"numpy.{ufunc.__name__}.accumulate: no backward rule with dtype; cast the array, astype"
         )
-    entries = _entries(array, axis)
-    for i in range(1, len(entries)):
-        entries[i] = ufunc(entries[i - 1], entries[i])
-    return np.concatenate(entries, axis=axis) if entries else np.copy(array)
+    return accumulation(array, ufunc, axis)
 
 
 def outer(ufunc: Any, a: Any, b: Any, **options: Any) -> Any:
