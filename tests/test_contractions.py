@@ -8,6 +8,7 @@ from derivatives import check_rule
 from hypothesis import given
 from hypothesis import strategies as st
 
+import minigrad as mg
 from minigrad.checks.proof import of_arrays
 from minigrad.gradient_check import check_grads
 from minigrad.rules import OPS, contractions
@@ -46,3 +47,8 @@ def test_labels_for_what_has_none_are_found_beside_all_of_one_case(letters):
     check_rule(lambda x, y: np.einsum(f"{letters}...,...->...", x, y), x, y)
     square = x.reshape(2, 2, *[1] * 25)
     check_rule(lambda x: np.einsum(f"{letters[0]}{letters}->{letters[0]}", x), square)
+
+
+def test_what_einsum_is_not_differentiated_with_is_refused_by_name():
+    with pytest.raises(TypeError, match=r"^numpy\.einsum: no backward rule with out; it knows subscripts"):
+        mg.grad(lambda x: np.einsum("ij->i", x, out=np.zeros(3)).sum())(np.ones((3, 2)))

@@ -1,4 +1,5 @@
 import collections
+import random
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -119,6 +120,25 @@ def test_a_result_that_depends_on_no_argument_is_warned_of(f):
     with pytest.warns(UserWarning, match="does not depend on its arguments"):
         gradient = mg.grad(f)(1.0)
     assert np.asarray(getattr(gradient, "data", gradient)) == 0
+
+
+def test_the_warning_names_the_line_that_asked():
+    x = np.ones(2)
+    for call in (
+        lambda: mg.grad(lambda x: 5.0)(x),
+        lambda: mg.jacobian(lambda x: np.sign(x))(x),
+        lambda: mg.hvp(np.sum, (x,), (x,)),
+        lambda: mg.hessian(np.sum)(x),
+        lambda: mg.grad(mg.grad(lambda x: 3 * x))(1.0),
+    ):
+        with pytest.warns(UserWarning, match="or this is a second derivative and f is linear") as warned:
+            call()
+        assert {each.filename for each in warned} == {__file__}
+
+
+def test_an_argument_of_a_class_that_is_not_registered():
+    with pytest.raises(TypeError, match=r"holds a Random, .*mg\.register_container\(Random, …\)"):
+        mg.grad(lambda p: 0.0)(random.Random(0))
 
 
 @pytest.mark.parametrize(

@@ -703,10 +703,26 @@ def test_an_attribute_that_there_is_not_says_what_to_write():
         AttributeError, match=r"^a tensor has no 'view'; the array, off the tape, has it: t\.numpy"
     ):
         t.view(-1)
+    with pytest.raises(AttributeError, match=r"^a tensor has no 'flat'; write ravel"):
+        sum(t.flat)
+    with pytest.raises(AttributeError, match="has no 'flat'; write ravel"):
+        mg.jit(lambda x: sum(x.flat))(np.ones(2))
     with pytest.raises(AttributeError, match=r"^a tensor has no 'unsqueeze'$"):
         t.unsqueeze(0)
     assert not hasattr(t, "__array_interface__")
     assert not hasattr(t, "_repr_html_")
+
+
+def test_messages_of_adding_at_an_index_and_of_a_mask_say_what_to_write():
+    t = leaf([1.0, 2.0])
+    with pytest.raises(mg.TapeError, match=r"write np\.add\.at\(a, index, t\), with a tensor of the array"):
+        np.add.at(np.zeros(2), [0, 0], t)
+    with pytest.raises(mg.TapeError, match=r"subtract\.at has no backward rule"):
+        np.subtract.at(np.zeros(2), [0, 0], t)
+    with pytest.raises(TypeError, match=r"^numpy\.log: no backward rule with 'where'; write np\.where"):
+        np.log(t, where=t.numpy() > 1)
+    with pytest.raises(mg.TapeError, match=r"write t for np\.asarray\(t\)"):
+        np.asarray(t)
 
 
 def test_messages_name_functions_and_places():

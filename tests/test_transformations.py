@@ -287,3 +287,19 @@ def test_a_rule_of_ones_own():
         mg.rule(softplus)
     with pytest.raises(TypeError, match="expected a function of arrays"):
         mg.rule(3, softplus)
+
+
+def test_a_rule_may_give_a_number_but_nothing_that_is_no_array():
+    def floor(x):
+        return np.floor(x)
+
+    x = np.array([0.3, -1.0])
+    flat = mg.rule(floor, lambda g, out, x: 0.0)
+    for gradient in (mg.grad(lambda x: np.sum(flat(x))), mg.jit(mg.grad(lambda x: np.sum(flat(x))))):
+        np.testing.assert_array_equal(gradient(x), np.zeros(2))
+    for nothing in (None, (x,), [x]):
+        wrong = mg.rule(floor, lambda g, out, x, nothing=nothing: nothing)
+        with pytest.raises(
+            TypeError, match=r"^floor: the rule of operand 0 gave a \w+; expected the gradient"
+        ):
+            mg.grad(lambda x, wrong=wrong: np.sum(wrong(x)))(x)

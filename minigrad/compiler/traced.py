@@ -15,7 +15,15 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..engine.arrays import stands_in
 from ..engine.in_place import fit_in_place
-from ..engine.leaving import OBJECT_HELD_BY_A_NAME, asked_by, held_by_others, is_borrowed, is_stored, rebinds
+from ..engine.leaving import (
+    FLAT,
+    OBJECT_HELD_BY_A_NAME,
+    asked_by,
+    held_by_others,
+    is_borrowed,
+    is_stored,
+    rebinds,
+)
 from ..engine.recording import recording
 from ..engine.tensor import Tensor
 from ..rules.facts import METHODS, facts
@@ -65,9 +73,9 @@ NOT_READ_AGAIN = object()
 BRANCH = "choose by np.where(condition, a, b), or give what decides as a Python number, an option of the call"
 NUMBER = "keep the array: NumPy computes with it as with a number, np.exp(x) in place of math.exp(x)"
 ARRAY = (
-    "keep the array, and call NumPy's functions on it: np.stack([…]) for np.array([…]), np.take(table, i, axis=0) for "
-    "table[i], y[:, None] == np.arange(C) for a one-hot matrix, np.zeros_like(x) for an array to write into, "
-    "np.concatenate for np.r_"
+    "keep the array, and call NumPy's functions on it: x for np.asarray(x), np.stack([…]) for np.array([…]), "
+    "np.take(table, i, axis=0) for table[i], y[:, None] == np.arange(C) for a one-hot matrix, np.zeros_like(x) for an "
+    "array to write into, np.concatenate for np.r_"
 )
 FILLED = (
     "fill an array made of the arguments, np.zeros_like(x) or np.zeros(shape) + 0 * x[0], or join by np.stack"
@@ -362,7 +370,9 @@ class Traced(NDArrayOperatorsMixin):
     def __getattr__(self, name: str) -> Any:
         """Find the method that is a NumPy function of the array."""
         if name not in METHODS:
-            raise AttributeError(f"{user_line()}: an array that is captured has no {name!r}")
+            raise AttributeError(
+                f"{user_line()}: an array that is captured has no {name!r}{FLAT.get(name, '')}"
+            )
         function = getattr(np, name)
         return lambda *args, **kwargs: function(self, *args, **kwargs)
 

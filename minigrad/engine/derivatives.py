@@ -14,6 +14,7 @@ from .arguments import names_itself
 from .arrays import as_array, held, refuse_foreign
 from .calls import NO_OPTIONS, lift, variable
 from .containers import map_tree
+from .leaving import stacklevel_of_program
 from .recording import RECORD, Call, TapeError, differentiated, next_number, recording
 from .tensor import Tensor
 from .walk import ancestors, walk_back
@@ -126,10 +127,13 @@ def as_input(targets: dict[int, Call], leaf: Any) -> Tensor:
         leaf = held(leaf)
     if leaf.dtype.kind not in "fc":
         what = f"dtype {leaf.dtype}" if hasattr(given, "dtype") else repr(given)
-        raise TypeError(
-            f"grad: an argument holds {what}, which has no gradient; give real floats, and all else in an argument "
-            "of its own, which argnums leaves out"
-        )
+        instead = "give real floats, and all else in an argument of its own, which argnums leaves out"
+        if leaf.dtype == object and not hasattr(given, "dtype") and given is not None:
+            what = f"a {type(given).__name__}"
+            instead += (
+                f"; a class that holds arrays is registered, mg.register_container({type(given).__name__}, …)"
+            )
+        raise TypeError(f"grad: an argument holds {what}, which has no gradient; {instead}")
     number = next_number()
     targets[number] = target = number, POSITIVE, (leaf,), (parent,), NO_OPTIONS, leaf
     result: Tensor = lift(leaf, target)
@@ -179,7 +183,9 @@ def pulled_back(call: Call | None, g: Any, targets: dict[int, Call]) -> tuple[li
         found, _ = walk_back(call, g, targets, lift if nested else None, behind)
     if targets and targets.keys().isdisjoint(found):
         warnings.warn(
-            "grad: the result of f does not depend on its arguments; the gradient is zeros", stacklevel=4
+            "grad: the result of f does not depend on its arguments, or this is a second derivative and f is linear; "
+            "the gradient is zeros",
+            stacklevel=stacklevel_of_program(),
         )
     gradients = [found[n] if n in found else np.zeros_like(target[-1]) for n, target in targets.items()]
     return [g if type(g) is Tensor else variable(g) for g in gradients] if nested else gradients, nested

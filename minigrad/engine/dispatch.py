@@ -43,7 +43,7 @@ class Dispatched:
         if recording.get() is not None and any_requires_grad(inputs, kwargs):
             if method == "at" and ufunc is np.add and isinstance(inputs[0], Dispatched):
                 return add_at(*inputs)
-            if method == "at" and type(inputs[0]) is np.ndarray:
+            if method == "at" and ufunc is np.add and type(inputs[0]) is np.ndarray:
                 raise written_to(ufunc)
             if method in METHODS and rules_of(ufunc) is not None:
                 return METHODS[method](ufunc, *inputs, **kwargs)

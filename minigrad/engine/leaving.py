@@ -17,8 +17,13 @@ from ..rules.table import full_name
 from .recording import Array, TapeError
 
 EXPLICITLY = "leave the tape explicitly: t.numpy(), t.detach(), t.item()"
-JOINED = "fill a tensor instead of an array (a = mg.tensor(a); a[i] = t), join tensors by np.stack or np.concatenate"
+JOINED = (
+    "fill a tensor instead of an array (a = mg.tensor(a); a[i] = t), join tensors by np.stack or np.concatenate, "
+    "write t for np.asarray(t)"
+)
 INSTEAD_OF_AN_ARRAY = f"{JOINED}, or {EXPLICITLY}"
+FLAT = {"flat": "; write ravel() for it"}
+"""What to write instead of attributes that arrays have, and tensors not."""
 OF_SCIPY = "it with NumPy's functions (np.linalg, np.fft, np.convolve)"
 """What to write instead of a function of SciPy's of which nothing else is known."""
 LIBRARIES = ("numpy", "scipy", "minigrad")
@@ -42,6 +47,14 @@ def asked_by(frame: FrameType) -> tuple[FrameType, str, str]:
             known = facts(function).instead if rules_of(function) is None else ""
         frame = frame.f_back
     return frame, name, known or (OF_SCIPY if name.startswith("scipy.") else "")
+
+
+def stacklevel_of_program() -> int:
+    """Return the ``stacklevel`` of a warning that the caller gives about the program's own statement."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in LIBRARIES:
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 STORES = {"STORE_SUBSCR", "STORE_SLICE"}
@@ -93,7 +106,8 @@ def held_by_others(ufunc: Any) -> TapeError:
 
 def written_to(function: Any) -> TapeError:
     """Say that a function cannot write a tensor into a plain array, which it, or another that calls it, was given."""
-    known = asked_by(sys._getframe(1))[2] or "a[index] = t, with a tensor of the array, a = mg.tensor(a)"
+    write = "np.add.at(a, index, t)" if function is np.add else "a[index] = t"
+    known = asked_by(sys._getframe(1))[2] or f"{write}, with a tensor of the array, a = mg.tensor(a)"
     return TapeError(
         f"{full_name(function)}: a tensor that requires a gradient cannot be written into a plain array, which others "
         f"may hold; write {known}"

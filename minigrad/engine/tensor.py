@@ -30,7 +30,7 @@ from .arrays import STAND_INS, as_array, held, is_number, refuse_foreign
 from .calls import Variable, any_requires_grad, apply, bare, binary, results_are, variable
 from .dispatch import Dispatched, call
 from .in_place import as_kept, augmented, set_part
-from .leaving import EXPLICITLY, INSTEAD_OF_AN_ARRAY, is_stored, who_asks
+from .leaving import EXPLICITLY, FLAT, INSTEAD_OF_AN_ARRAY, is_stored, who_asks
 from .recording import Array, TapeError, differentiated, recording
 from .sharing import shared
 from .walk import depends_on, walk_back
@@ -163,10 +163,10 @@ class Tensor(Variable, Dispatched):
 
         def __getattr__(self, name: str) -> None:
             """Say what to write instead of an attribute that there is not."""
-            instead = ""
+            instead = FLAT.get(name, "")
             if callable(getattr(np, name, None)):
                 instead = f"; write np.{name}(t)"
-            elif hasattr(np.ndarray, name):
+            elif not instead and hasattr(np.ndarray, name):
                 instead = f"; the array, off the tape, has it: t.numpy().{name}"
             raise AttributeError(f"a tensor has no {name!r}{instead}", name=name, obj=self)
 

@@ -117,7 +117,11 @@ def _labels(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], 
 
 def _einsum_call(*args: Any, optimize: Any = False, **others: Any) -> Arguments:
     """Return the operands, and the subscripts as a string, also for the form ``a, [0, 1], b, [1, 2]``."""
-    others = {name: value for name, value in others.items() if value not in (None, "K", "safe")}
+    others = {
+        name: value
+        for name, value in others.items()
+        if value is not None and not (isinstance(value, str) and value in ("K", "safe"))
+    }
     if others:
         raise TypeError(
             f"numpy.einsum: no backward rule with {', '.join(others)}; it knows subscripts, operands and optimize"

@@ -110,6 +110,12 @@ class Op:
 
     def fitted(self, dx: Any, i: int, x: Any) -> Any:
         """Return the gradient of operand i, which is x, in its shape and dtype."""
+        if type(dx) in (int, float, complex):
+            dx = np.asarray(dx)
+        elif not hasattr(dx, "shape"):
+            raise TypeError(
+                f"{self.name}: the rule of operand {i} gave a {type(dx).__name__}; expected the gradient, an array"
+            )
         if dx.shape != x.shape:
             dx = fitted(dx, x.shape)
         if dx.dtype == x.dtype:
@@ -183,6 +189,11 @@ class Op:
             given["shape"] = given.pop("newshape")
         for name, value in list(given.items()):
             if name not in self.known:
+                if name == "where" and value is not True and isinstance(self.function, np.ufunc):
+                    raise TypeError(
+                        f"{full_name(self.function)}: no backward rule with 'where'; write np.where(where, "
+                        f"np.{self.name}(x), other), with np.where(where, x, 1) for x where it has no value"
+                    )
                 if value is not None and value is not self.defaults.get(name):
                     raise refused(self.function, f"with {name!r}", self.known)
                 del given[name]
@@ -351,12 +362,21 @@ def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def dispatcher(*args: Any, **kwargs: Any) -> Any:
+        asked: dict[type, Any] = {}
         for arg in args:
             if type(arg) in PLAIN:
                 continue
             for x in arg if type(arg) is tuple else (arg,):  # an index may be several
                 if type(x) not in PLAIN and overrides(type(x)):
-                    return x.__array_function__(dispatcher, (type(x),), args, kwargs)
+                    asked.setdefault(type(x), x)
+        for x in asked.values():
+            result = x.__array_function__(dispatcher, tuple(asked), args, kwargs)
+            if result is not NotImplemented:
+                return result
+        if asked:
+            raise TypeError(
+                f"{function.__name__}: not implemented by {', '.join(kind.__name__ for kind in asked)}"
+            )
         return function(*args, **kwargs) if kwargs else function(*args)
 
     return dispatcher
