@@ -329,3 +329,25 @@ def test_means_of_nothing_along_an_axis_of_some():
 def test_reductions_along_any_axes_of_three(f, axis):
     x = np.random.default_rng(0).permutation(24).reshape(2, 3, 4) / 10 - 0.85
     check_rule(lambda x: f(x, axis=axis), x)
+
+
+@pytest.mark.parametrize("f", [np.max, np.min])
+@pytest.mark.parametrize("other", [5.0, np.nan])
+def test_an_infinite_gradient_of_one_line_leaves_the_others_as_they_are(f, other):
+    x = np.array([[1.0, 2.0], [3.0, 4.0]])
+    t = mg.tensor(x if f is np.max else -x, requires_grad=True)
+    f(t, axis=1).backward(np.array([np.inf, other]))
+    np.testing.assert_array_equal(t.grad, [[0, np.inf], [0 * other, other]])
+
+
+@pytest.mark.parametrize("f", [np.var, np.std])
+@pytest.mark.parametrize("entry", [np.inf, np.nan])
+def test_an_entry_that_is_left_out_is_in_no_derivative(f, entry):
+    x, where = np.array([1.0, 2.0, 4.0, entry]), [True, True, True, False]
+
+    def derivatives(**options):
+        first = mg.grad(lambda x: f(x, **options))
+        return first, mg.grad(lambda x: np.sum(np.sin(first(x))))
+
+    for got, want in zip(derivatives(where=where), derivatives(), strict=True):
+        np.testing.assert_allclose(got(x), [*want(x[:3]), 0], rtol=1e-13)
