@@ -192,3 +192,41 @@ def test_the_absolute_value_has_the_gradient_0_at_0():
     z = np.array([0j, 3 + 4j, 1j])
     gradient = mg.grad(lambda z: np.sum(np.abs(z)))(z)
     np.testing.assert_allclose(np.abs(gradient), [0, 1, 1], rtol=1e-15)
+
+
+def test_derivatives_for_several_arrays_some_of_them_complex():
+    """Each by its definition: the pullback of several results, and differences along a direction."""
+    rng = np.random.default_rng(0)
+
+    def draw():
+        return [rng.standard_normal(3) + 1j * rng.standard_normal(3), rng.standard_normal(3)]
+
+    def several(p):
+        z, x = p
+        return [np.fft.fft(x) * np.conj(z), z * z * x, x**2]
+
+    def loss(p):
+        return sum(np.sum(np.abs(each + 1.5j) ** 3) for each in several(p))
+
+    p, v, step = draw(), draw(), 1e-5
+    ahead, behind = ([x + h * dx for x, dx in zip(p, v, strict=True)] for h in (step, -step))
+    cotangents = [draw()[0], draw()[0], draw()[1]]
+    expected = mg.grad(
+        lambda p: sum(
+            np.sum(np.real(np.conj(g) * out)) for g, out in zip(cotangents, several(p), strict=True)
+        )
+    )(p)
+    pairs = [
+        (mg.vjp(several, p)[1](cotangents)[0], expected),
+        *(
+            (got, [(b - a) / (2 * step) for a, b in zip(f(behind), f(ahead), strict=True)])
+            for got, f in [
+                (mg.jvp(several, (p,), (v,))[1], several),
+                (mg.hvp(loss, (p,), (v,)), mg.grad(loss)),
+                (mg.jit(lambda p, v: mg.hvp(loss, (p,), (v,)))(p, v), mg.grad(loss)),
+            ]
+        ),
+    ]
+    for got, want in pairs:
+        for each, other in zip(got, want, strict=True):
+            np.testing.assert_allclose(each, other, rtol=1e-6)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..rules.conjugates import conj
 from .arguments import names_itself
 from .arrays import as_array
 from .calls import any_requires_grad
@@ -35,7 +36,8 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
         ``f(*primals)``, in plain arrays.
     pullback : callable
         ``pullback(cotangent)`` returns a tuple of gradients, one for each argument: those of the sum of
-        ``cotangent * value``. The cotangent is nested and shaped as the value is. It may be called many times.
+        ``cotangent * value``; of complex numbers, of the real part of ``conj(cotangent) * value``. The cotangent is
+        nested and shaped as the value is. It may be called many times.
 
     Raises
     ------
@@ -84,7 +86,7 @@ def _seed(outs: list[Any], cotangents: list[Any]) -> tuple[Call | None, Any]:
             pairs.append((out, g.astype(out.dtype, casting="same_kind", copy=False)))
     if len(pairs) == 1:
         return pairs[0][0]._call, pairs[0][1]
-    total = recorded(lambda: sum(np.sum(out * g) for out, g in pairs), (), {}, ())
+    total = recorded(lambda: sum(np.sum(out * conj(g)) for out, g in pairs), (), {}, ())
     return (total._call, np.ones((), total.dtype)) if pairs else (None, None)
 
 
