@@ -230,3 +230,18 @@ def test_derivatives_for_several_arrays_some_of_them_complex():
     for got, want in pairs:
         for each, other in zip(got, want, strict=True):
             np.testing.assert_allclose(each, other, rtol=1e-6)
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_a_jacobian_of_complex_results_is_that_of_small_real_steps(copies):
+    """Whichever of its sides is longer; of a holomorphic function the complex derivatives."""
+    z, x = np.array([1 + 2j, -1j, 3.0]), np.array([0.5, 1.0, -2.0])
+
+    def f(p):
+        return np.concatenate([p[0] * p[0] * p[1]] * copies)
+
+    by_z, by_x = mg.jacobian(f)([z, x])
+    np.testing.assert_allclose(by_z, np.concatenate([np.diag(2 * z * x)] * copies))
+    np.testing.assert_allclose(by_x, np.concatenate([np.diag(z * z)] * copies))
+    np.testing.assert_allclose(mg.jacobian(lambda x: np.exp(1j * x))(x), np.diag(1j * np.exp(1j * x)))
+    np.testing.assert_allclose(mg.jacobian(lambda z: np.abs(z) ** 2)(z), np.diag(2 * z))

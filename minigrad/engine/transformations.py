@@ -147,6 +147,7 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
     -------
     callable
         Takes the arguments of f. For each array of the argument an array of shape ``result.shape + array.shape``.
+        Of a complex result it has the derivatives along real steps: the complex derivatives, where f has them.
 
     Examples
     --------
@@ -177,8 +178,8 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
         leaves: list[Any] = []
         map_tree(list.append, leaves, x)
         entries = sum(math.prod(np.shape(leaf)) for leaf in leaves)
-        if len(leaves) == 1 and entries < math.prod(shape):
-            return _columns(of_one, x, leaves[0], shape)
+        if entries < math.prod(shape) or dtype.kind == "c":
+            return _columns(of_one, x, leaves, shape)
         rows = [pull(basis)[0] for basis in _basis(shape, dtype)]
         every: list[list[Any]] = []
         for row in rows:
@@ -198,15 +199,18 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
     return whole
 
 
-def _columns(f: Callable[..., Any], x: Any, leaf: Any, shape: tuple[int, ...]) -> Any:
+def _columns(f: Callable[..., Any], x: Any, leaves: list[Any], shape: tuple[int, ...]) -> Any:
     """Compute a Jacobian column by column, in forward mode."""
     _, push = _jvp(f, (x,))
-    dtype = as_array(leaf).dtype if type(leaf) is not Tensor else leaf.dtype
-    columns = [push((map_tree(next, iter([basis]), x),)) for basis in _basis(np.shape(leaf), dtype)]
-    if not columns:
-        return map_tree(next, iter([np.zeros((*shape, *np.shape(leaf)), dtype)]), x)
-    stacked = np.reshape(np.stack(columns, axis=-1), (*shape, *np.shape(leaf)))
-    return map_tree(next, iter([stacked]), x)
+    dtypes = [leaf.dtype if type(leaf) is Tensor else as_array(leaf).dtype for leaf in leaves]
+    zeros = [np.zeros(np.shape(leaf), dtype) for leaf, dtype in zip(leaves, dtypes, strict=True)]
+    blocks = []
+    for i, zero in enumerate(zeros):
+        directions = [[*zeros[:i], basis, *zeros[i + 1 :]] for basis in _basis(zero.shape, zero.dtype)]
+        columns = [push((map_tree(next, iter(each), x),)) for each in directions]
+        block = np.stack(columns, axis=-1) if columns else np.zeros((*shape, 0), zero.dtype)
+        blocks.append(np.reshape(block, (*shape, *zero.shape)))
+    return map_tree(next, iter(blocks), x)
 
 
 def _basis(shape: tuple[int, ...], dtype: Any) -> list[Any]:
