@@ -369,15 +369,14 @@ def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:
             for x in arg if type(arg) is tuple else (arg,):  # an index may be several
                 if type(x) not in PLAIN and overrides(type(x)):
                     asked.setdefault(type(x), x)
+        if not asked:
+            return function(*args, **kwargs) if kwargs else function(*args)
         for x in asked.values():
             result = x.__array_function__(dispatcher, tuple(asked), args, kwargs)
             if result is not NotImplemented:
                 return result
-        if asked:
-            raise TypeError(
-                f"{function.__name__}: not implemented by {', '.join(kind.__name__ for kind in asked)}"
-            )
-        return function(*args, **kwargs) if kwargs else function(*args)
+        kinds = ", ".join(kind.__name__ for kind in asked)
+        raise TypeError(f"{function.__name__}: not implemented by {kinds}")
 
     return dispatcher
 
