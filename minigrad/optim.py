@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from .engine.arguments import NAMES, names_itself
 from .engine.containers import map_tree
+from .rules.conjugates import conj
 
 __all__ = [
     "UpdateRule",
@@ -228,7 +229,7 @@ def adagrad(w: Any, dw: Any, state: dict[str, Any], settings: dict[str, Any]) ->
 
     Duchi, Hazan, Singer: "Adaptive subgradient methods for online learning and stochastic optimization", 2011.
     """
-    cache = state["cache"] + dw * dw
+    cache = state["cache"] + dw * conj(dw)
     return -settings["learning_rate"] * dw / (np.sqrt(cache) + settings["epsilon"]), {"cache": cache}
 
 
@@ -239,7 +240,7 @@ def rmsprop(w: Any, dw: Any, state: dict[str, Any], settings: dict[str, Any]) ->
     Tieleman, Hinton: "Lecture 6.5, rmsprop", Coursera, 2012.
     """
     decay = settings["decay_rate"]
-    cache = decay * state["cache"] + (1 - decay) * dw * dw
+    cache = decay * state["cache"] + (1 - decay) * dw * conj(dw)
     return -settings["learning_rate"] * dw / (np.sqrt(cache) + settings["epsilon"]), {"cache": cache}
 
 
@@ -251,7 +252,7 @@ def adam(w: Any, dw: Any, state: dict[str, Any], settings: dict[str, Any]) -> An
     """
     beta1, beta2, t = settings["beta1"], settings["beta2"], state["t"] + 1
     m = beta1 * state["m"] + (1 - beta1) * dw
-    v = beta2 * state["v"] + (1 - beta2) * dw * dw
+    v = beta2 * state["v"] + (1 - beta2) * dw * conj(dw)
     m_scale, v_scale = (_of_dtype(1 / (1 - beta**t), w.dtype) for beta in (beta1, beta2))
     step = -settings["learning_rate"] * m_scale * m / (np.sqrt(v_scale * v) + settings["epsilon"])
     return step, {"m": m, "v": v, "t": t}
@@ -295,7 +296,7 @@ def clip_global_norm(grads: Any, max_norm: float) -> tuple[Any, Any]:
     if not max_norm > 0:
         raise ValueError(f"clip_global_norm: max_norm is {max_norm!r}; expected a number above 0")
     leaves = _leaves(grads)
-    norm = np.sqrt(sum([np.sum(np.square(g.astype(np.float64))) for g in leaves], np.float64(0)))
+    norm = np.sqrt(sum([np.sum(np.square(_sizes(g).astype(np.float64))) for g in leaves], np.float64(0)))
     scale = max_norm / np.maximum(norm, max_norm)
     return _rebuilt(grads, [g * _of_dtype(scale, g.dtype) for g in leaves]), norm
 
@@ -321,6 +322,11 @@ def find_rule(rule: str | CourseRule) -> CourseRule:
             "A function rule(w, dw, config) -> (w, config) can be given instead of a name."
         )
     return update_rules[rule]
+
+
+def _sizes(x: Any) -> Any:
+    """Return the absolute values of complex numbers; real ones as they are."""
+    return np.abs(x) if x.dtype.kind == "c" else x
 
 
 def _leaves(tree: Any) -> list[Any]:

@@ -129,7 +129,7 @@ def check_layer(
     GradientMismatch
         If two ways disagree, a gradient's shape is not its input's, or the layer breaks a contract.
     TypeError
-        If layer is not one of the above, if no input holds floats, or if a keyword may be meant for the forward or
+        If layer is not one of the above, if no input holds real floats, or if a keyword may be meant for the forward or
         for `check_layer`.
     """
     if inputs and callable(layer) and callable(inputs[0]) and not isinstance(layer, Layer):

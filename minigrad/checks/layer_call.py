@@ -88,8 +88,8 @@ def as_arrays(
             raise TypeError(f"{name}: argnums has {i}, but input {i} holds no floats; give x.astype(float)")
     if not (floats if chosen is None else chosen):
         raise TypeError(
-            f"{name}: no input holds floats, so there is no gradient to check; give x.astype(float), or a number as "
-            "np.array(x)"
+            f"{name}: no input holds real floats, so there is no gradient to check; give x.astype(float), a number as "
+            "np.array(x), or the real and imaginary parts of complex numbers"
         )
     return arrays, floats if chosen is None else chosen
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..rules.conjugates import conj
+from ..rules.conjugates import conj, real
 from .arguments import names_itself
 from .arrays import as_array
 from .calls import any_requires_grad
@@ -367,7 +367,9 @@ def flatten(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
         parts = zip([0, *ends], ends, shapes, dtypes, strict=False)
         each = iter(
             [
-                np.reshape(vector[start:end], shape).astype(dtype, copy=False)
+                np.reshape(vector[start:end] if dtype.kind == "c" else real(vector[start:end]), shape).astype(
+                    dtype, copy=False
+                )
                 for start, end, shape, dtype in parts
             ]
         )
