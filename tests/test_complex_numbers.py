@@ -1,5 +1,7 @@
 """Complex numbers: every rule that takes them, the convention, and what is refused."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -246,6 +248,22 @@ def test_update_rules_turn_with_complex_parameters(rule):
     clipped, norm = optim.clip_global_norm(turned, 0.5)
     np.testing.assert_allclose(norm, np.linalg.norm(real["w"]))
     np.testing.assert_allclose(np.linalg.norm(clipped["w"]), min(norm, 0.5))
+
+
+def test_checkpoints_of_complex_functions():
+    z, x = np.array([1 + 2j, -1j, 3.0]), np.array([0.5, 1.0, -2.0])
+
+    def f(z, x):
+        return np.conj(z) * z * np.exp(1j * x)
+
+    def loss(f, p):
+        return np.sum(np.abs(f(*p) - 1j) ** 3)
+
+    want, got = (partial(loss, each) for each in (f, mg.checkpoint(f)))
+    for derivative in (mg.grad, lambda loss: lambda p: mg.hvp(loss, (p,), (p,))):
+        for way in (derivative(got), mg.jit(derivative(got))):
+            for each, other in zip(way([z, x]), derivative(want)([z, x]), strict=True):
+                np.testing.assert_allclose(each, other, rtol=1e-12, strict=True)
 
 
 def test_real_and_complex_arrays_in_one_vector():

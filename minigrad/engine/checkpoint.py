@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..rules.conjugates import conj
 from .arguments import names_itself
 from .containers import map_tree
 from .derivatives import as_input, pulled_back, recorded
@@ -57,10 +58,13 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
             raise TapeError(
                 f"checkpoint: the result of {op.name} depends on a tensor that is none of its arguments; make it one"
             )
-        found = iter(pulled_back(call, dout, targets)[0])
+        found = iter(
+            [conj(dx) for dx in pulled_back(call, conj(dout), targets)[0]]
+        )  # as it goes inside the walk
         return tuple([next(found) if need else None for need in needs])
 
     op = layer(forward, backward, name=getattr(f, "__name__", "checkpoint"))
+    op.complex_numbers = True
 
     @wraps(f)
     def checkpointed(*args: Any) -> Any:
