@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from minigrad.rules.windows import add_windows, add_windows_of_product, examples_last, windows, windows_along
+import minigrad.rules.windows
+from minigrad.rules.windows import (
+    add_windows,
+    add_windows_of_product,
+    examples_last,
+    product_with_windows,
+    rows_with_windows,
+    windows,
+)
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -22,12 +30,24 @@ def test_windows_are_numpys(n, kernel, stride, pad, order):
     assert last.flags.c_contiguous
 
 
-@pytest.mark.parametrize("channels", [1, 30, 101])
-def test_a_product_added_a_few_offsets_at_a_time_is_added_whole(channels):
-    shape, geometry = (2, channels, 4, 5), ((2, 3), 2, 1)
-    places = (*windows_along(shape, *geometry), 2)
+@pytest.mark.parametrize("entries", [1, 150, 10**6])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "pad"), [((2, 3), 1, 0), ((1, 2), 2, 1), ((3, 1), 2, 2)], ids=str
+)
+def test_products_of_a_few_columns_at_a_time_are_those_of_all(kernel, stride, pad, entries, monkeypatch):
+    monkeypatch.setattr(minigrad.rules.windows, "ENTRIES_AT_ONCE", entries)
     rng = np.random.default_rng(0)
-    w = rng.integers(-9, 9, (4, 6 * channels)).astype(np.float64)
-    rows = rng.integers(-9, 9, (4, np.prod(places))).astype(np.float32)
-    whole = add_windows((w.T @ rows).reshape(6, channels, *places), shape, *geometry)
-    np.testing.assert_array_equal(add_windows_of_product(w, rows, shape, *geometry), whole, strict=True)
+    x = rng.integers(-9, 9, (3, 2, 9, 5)).astype(np.float32)
+    parts = windows(x, kernel, stride, pad)
+    columns = parts.reshape(len(parts) * 2, -1)
+    w, rows = (rng.integers(-9, 9, (4, n)).astype(np.float64) for n in columns.shape)
+    geometry = (kernel, stride, pad)
+    for found, expected in (
+        (product_with_windows(w, x, *geometry), w @ columns),
+        (rows_with_windows(rows, x, *geometry), rows @ columns.T),
+        (
+            add_windows_of_product(w, rows, x.shape, *geometry),
+            add_windows((w.T @ rows).reshape(parts.shape), x.shape, *geometry),
+        ),
+    ):
+        np.testing.assert_array_equal(found, expected, strict=True)

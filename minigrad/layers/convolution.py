@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,13 @@ from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
 from ..rules.table import Arguments, Draw
-from ..rules.windows import add_windows_of_product, examples_last, windows
+from ..rules.windows import (
+    add_windows_of_product,
+    examples_last,
+    product_with_windows,
+    rows_with_windows,
+    windows_along,
+)
 from .affine import ALL
 
 Param = Mapping[str, Any]
@@ -42,15 +49,13 @@ def conv_forward(x: Array, w: Array, b: Array, conv_param: Param) -> tuple[Array
         If the shapes do not fit, the stride is not positive, or the pad negative.
     """
     kernel, stride, pad = _checked(x, w, b, conv_param)
-    parts = windows(x, kernel, stride, pad)
-    columns = parts.reshape(parts.shape[0] * parts.shape[1], -1)
-    out = _rows(w) @ columns
+    out = product_with_windows(_rows(w), x, kernel, stride, pad)
     if b.dtype == out.dtype:
         out += b[:, None]
     else:
         out = out + b[:, None]
-    images = out.reshape(len(w), *parts.shape[2:]).transpose(3, 0, 1, 2)
-    return images, (x.shape, w, parts, (kernel, stride, pad))
+    images = out.reshape(len(w), *windows_along(x.shape, kernel, stride, pad), len(x)).transpose(3, 0, 1, 2)
+    return images, (x, w, (kernel, stride, pad))
 
 
 @takes_arrays
@@ -70,15 +75,14 @@ def conv_backward(
     -------
     dx, dw, db : ndarrays of the shapes of x, w and b
     """
-    shape, w, parts, geometry = cache
+    x, w, geometry = cache
     filters, channels, *kernel = w.shape
-    columns = parts.reshape(parts.shape[0] * channels, -1)
-    rows = examples_last(dout).reshape(filters, columns.shape[1])
+    rows = examples_last(dout).reshape(filters, math.prod(dout.shape[2:]) * len(dout))
     dx = dw = None
     if needs[0]:
-        dx = add_windows_of_product(_rows(w), rows, shape, *geometry)
+        dx = add_windows_of_product(_rows(w), rows, x.shape, *geometry)
     if needs[1]:
-        dw = (columns @ rows.T).reshape(*kernel, channels, filters).transpose(3, 2, 0, 1)
+        dw = rows_with_windows(rows, x, *geometry).reshape(filters, *kernel, channels).transpose(0, 3, 1, 2)
     return dx, dw, rows.sum(axis=1) if needs[2] else None
 
 

@@ -16,7 +16,7 @@ from .table import Arguments, Draw, declare, whole
 
 Pair = tuple[int, int]
 EXAMPLES_AT_ONCE = 8
-COLUMNS_AT_ONCE = 100
+ENTRIES_AT_ONCE = 2**18
 
 
 def windows_along(shape: tuple[int, ...], kernel: Pair, stride: int, pad: int) -> Pair:
@@ -68,17 +68,74 @@ def windows(x: Any, kernel: Pair, stride: int, pad: int = 0) -> Any:
     ndarray of shape (kh kw, C, H', W', N)
         A copy; H' and W' are the numbers of windows.
     """
+    return _windows_of(_padded(x, pad), windows_along(x.shape, kernel, stride, pad), kernel, stride)
+
+
+def _padded(x: Any, pad: int) -> Any:
+    """Return images with zeros on each side, examples last."""
+    if not pad:
+        return examples_last(x)
     n, channels, height, width = x.shape
-    if pad:
-        padded = np.zeros((channels, height + 2 * pad, width + 2 * pad, n), x.dtype)
-        _fill_examples_last(padded[:, pad : pad + height, pad : pad + width], x)
-    else:
-        padded = examples_last(x)
-    out = windows_along(x.shape, kernel, stride, pad)
-    parts = np.empty((kernel[0] * kernel[1], channels, *out, n), x.dtype)
+    padded = np.zeros((channels, height + 2 * pad, width + 2 * pad, n), x.dtype)
+    _fill_examples_last(padded[:, pad : pad + height, pad : pad + width], x)
+    return padded
+
+
+def _windows_of(padded: Any, out: Pair, kernel: Pair, stride: int) -> Any:
+    """Return the first windows of padded images, as many as are told."""
+    parts = np.empty((kernel[0] * kernel[1], len(padded), *out, padded.shape[-1]), padded.dtype)
     for k, rows, columns in _offsets(out, kernel, stride):
         parts[k] = padded[:, rows, columns]
     return parts
+
+
+def _bands(shape: tuple[int, ...], kernel: Pair, stride: int, pad: int) -> Iterator[tuple[int, Pair, slice]]:
+    """Yield windows of images, those of a few rows at a time: the first row, how many of both ways, which columns."""
+    n, channels = shape[:2]
+    height, width = windows_along(shape, kernel, stride, pad)
+    step = max(ENTRIES_AT_ONCE // max(kernel[0] * kernel[1] * channels * width * n, 1), 1)
+    for top in range(0, height, step):
+        rows = min(step, height - top)
+        yield stride * top, (rows, width), slice(top * width * n, (top + rows) * width * n)
+
+
+def _columns(x: Any, kernel: Pair, stride: int, pad: int) -> Iterator[tuple[slice, Any]]:
+    """Yield the windows of images as columns of a matrix, a few at a time, and which columns they are."""
+    padded = _padded(x, pad)
+    for top, out, band in _bands(x.shape, kernel, stride, pad):
+        parts = _windows_of(padded[:, top:], out, kernel, stride)
+        yield band, parts.reshape(len(parts) * x.shape[1], band.stop - band.start)
+
+
+@whole(memory="new")
+def product_with_windows(w: Any, x: Any, kernel: Pair, stride: int, pad: int = 0) -> Any:
+    """Return ``w @ columns``, the columns those of `windows`, of which a few are in memory at a time.
+
+    Parameters
+    ----------
+    w : ndarray of shape (F, kh kw C)
+    x : ndarray of shape (N, C, H, W)
+    kernel, stride, pad
+        As in `windows`.
+
+    Returns
+    -------
+    ndarray of shape (F, H' W' N)
+    """
+    places = math.prod(windows_along(x.shape, kernel, stride, pad)) * len(x)
+    out = np.empty((len(w), places), np.result_type(w, x))
+    for band, columns in _columns(x, kernel, stride, pad):
+        out[:, band] = w @ columns
+    return out
+
+
+@whole(memory="new")
+def rows_with_windows(rows: Any, x: Any, kernel: Pair, stride: int, pad: int = 0) -> Any:
+    """Return ``rows @ columns.T``, of shape (F, kh kw C), of rows of shape (F, H' W' N); else as the product above."""
+    out = np.zeros((len(rows), kernel[0] * kernel[1] * x.shape[1]), np.result_type(rows, x))
+    for band, columns in _columns(x, kernel, stride, pad):
+        out += (columns @ rows[:, band].T).T
+    return out
 
 
 @whole(memory="new")
@@ -95,7 +152,7 @@ def add_windows(parts: Any, shape: tuple[int, ...], kernel: Pair, stride: int, p
 def add_windows_of_product(
     w: Any, rows: Any, shape: tuple[int, ...], kernel: Pair, stride: int, pad: int = 0
 ) -> Any:
-    """Return `add_windows` of ``w.T @ rows``, of which no more than a few offsets are in memory at a time.
+    """Return `add_windows` of ``w.T @ rows``, of which a few columns are in memory at a time.
 
     Parameters
     ----------
@@ -105,14 +162,11 @@ def add_windows_of_product(
         As in `add_windows`.
     """
     n, channels, height, width = shape
-    out, offsets = windows_along(shape, kernel, stride, pad), kernel[0] * kernel[1]
     padded = np.zeros((channels, height + 2 * pad, width + 2 * pad, n), np.result_type(w, rows))
-    step = max(COLUMNS_AT_ONCE // max(channels, 1), 1)
-    for k, down, across in _offsets(out, kernel, stride):
-        if k % step == 0:
-            product = w[:, k * channels : (k + step) * channels].T @ rows
-            parts = product.reshape(min(step, offsets - k), channels, *out, n)
-        padded[:, down, across] += parts[k % step]
+    for top, out, band in _bands(shape, kernel, stride, pad):
+        parts = (w.T @ rows[:, band]).reshape(kernel[0] * kernel[1], channels, *out, n)
+        for k, down, across in _offsets(out, kernel, stride):
+            padded[:, top:][:, down, across] += parts[k]
     return padded[:, pad : pad + height, pad : pad + width].transpose(3, 0, 1, 2)
 
 
@@ -143,6 +197,18 @@ def _product_inputs(draw: Draw) -> Arguments:
     return (w, draw.array((filters, math.prod(parts.shape[2:])))), options
 
 
+def _filters_inputs(draw: Draw) -> Arguments:
+    (x,), options = _windows_inputs(draw)
+    kernel = options["kernel"]
+    return (draw.array((draw.integer(0, 2), kernel[0] * kernel[1] * x.shape[1])), x), options
+
+
+def _rows_inputs(draw: Draw) -> Arguments:
+    (x,), options = _windows_inputs(draw)
+    places = math.prod(windows_along(x.shape, **options)) * len(x)
+    return (draw.array((draw.integer(0, 2), places)), x), options
+
+
 def _images(draw: Draw) -> Arguments:
     return (draw.array(_geometry(draw)[0]),), {}
 
@@ -160,11 +226,21 @@ declare(
 )
 declare(
     add_windows_of_product,
-    lambda g, out, w, rows, shape, kernel, stride, pad=0: (
-        rows @ windows(g, kernel, stride, pad).reshape(w.shape[1], rows.shape[1]).T
-    ),
-    lambda g, out, w, rows, shape, kernel, stride, pad=0: (
-        w @ windows(g, kernel, stride, pad).reshape(w.shape[1], rows.shape[1])
-    ),
+    lambda g, out, w, rows, shape, kernel, stride, pad=0: rows_with_windows(rows, g, kernel, stride, pad),
+    lambda g, out, w, rows, shape, kernel, stride, pad=0: product_with_windows(w, g, kernel, stride, pad),
     inputs=_product_inputs,
+)
+declare(
+    product_with_windows,
+    lambda g, out, w, x, kernel, stride, pad=0: rows_with_windows(g, x, kernel, stride, pad),
+    lambda g, out, w, x, kernel, stride, pad=0: add_windows_of_product(w, g, x.shape, kernel, stride, pad),
+    inputs=_filters_inputs,
+)
+declare(
+    rows_with_windows,
+    lambda g, out, rows, x, kernel, stride, pad=0: product_with_windows(g, x, kernel, stride, pad),
+    lambda g, out, rows, x, kernel, stride, pad=0: add_windows_of_product(
+        g, rows, x.shape, kernel, stride, pad
+    ),
+    inputs=_rows_inputs,
 )
