@@ -8,6 +8,7 @@ from minigrad.gradient_check import check_grads
 
 RNG = np.random.default_rng(0)
 TALL = RNG.standard_normal((4, 2))
+HERMITIAN = np.array([[4.0, 0.2, 0.1], [0.2, -2.0, 0.3], [0.1, 0.3, 1.0]])
 
 
 def of_parts(f):
@@ -58,8 +59,8 @@ def test_a_loss_that_depends_on_the_vectors_of_that_space_is_refused(a, how, lit
         how(mg.grad(loss))(a)
 
 
-def test_of_a_hermitian_matrix_values_are_numpys():
-    a = np.array([[4.0, 0.2, 0.1], [0.2, -2.0, 0.3], [0.1, 0.3, 1.0]])
+@pytest.mark.parametrize("a", [HERMITIAN, np.diag([2.0, 0.0, -1.0])], ids=["regular", "singular"])
+def test_of_a_hermitian_matrix_values_are_numpys(a):
     t = mg.tensor(a, requires_grad=True)
     for got, want in zip(np.linalg.svd(t, hermitian=True), np.linalg.svd(a, hermitian=True), strict=True):
         np.testing.assert_array_equal(got.data, want)
