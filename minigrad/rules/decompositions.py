@@ -216,13 +216,13 @@ def _svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian:
 
 
 def _of_hermitian(a: Any, compute_uv: bool) -> Any:
-    """The singular values are the eigenvalues' sizes, the largest first."""
+    """The singular values are the eigenvalues' sizes, the largest first; the right vectors have their signs."""
     if not compute_uv:
         return np.sort(np.abs(np.linalg.eigvalsh(a)))[..., ::-1]
     w, u = np.linalg.eigh(a)
     order = np.argsort(np.abs(w))[..., ::-1]
     w, u = np.take_along_axis(w, order, axis=-1), np.take_along_axis(u, order[..., None, :], axis=-1)
-    return named(np.linalg.svd)(u, np.abs(w), adjoint(u * np.sign(w)[..., None, :]))
+    return named(np.linalg.svd)(u, np.abs(w), adjoint(u * np.copysign(1.0, w)[..., None, :]))
 
 
 @compose(np.linalg.svdvals, inputs=lambda draw: ((tall_or_wide(draw),), {}))
