@@ -22,6 +22,7 @@ from .least_squares import least_squares
 from .linalg import length, sign_and_log
 from .reductions import products_of_others
 from .shaping import padded
+from .sliding import windows_added
 
 state(
     *named(
@@ -41,7 +42,7 @@ state(
     *named("inv solve det pinv cholesky eigvalsh", np.linalg),
     *named("fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 irfft2 fftn ifftn rfftn irfftn", np.fft),
     *(recurrence, astype, getitem, setitem, scatter, products_of_others, on_diagonal, padded),
-    *(sign_and_log, least_squares, length),
+    *(sign_and_log, least_squares, length, windows_added),
     *(general_eigenpairs, general_eigenvalues),
     *(eigenpairs, singular_triples, singular_values, orthogonal_triangular),
     complex_numbers=True,

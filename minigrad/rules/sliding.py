@@ -20,18 +20,23 @@ def _windows(x: Any, window_shape: Any, axis: Any) -> tuple[tuple[int, ...], tup
     return lengths, tuple(each % x.ndim for each in axes)
 
 
-def _back_from_windows(g: Any, out: Any, x: Any, window_shape: Any, axis: Any = None) -> Any:
-    """The sum over the windows' places: each has the gradient of the entries that it shows."""
-    lengths, axes = _windows(x, window_shape, axis)
-    total: Any = 0
+@whole(memory="new")
+def windows_added(dx: Any, shape: tuple[int, ...], window_shape: Any, axis: Any = None) -> Any:
+    """Add windows up where they overlap: each entry of the array of a shape is the sum over those that show it."""
+    total = np.zeros(shape, dx.dtype)
+    lengths, axes = _windows(total, window_shape, axis)
     for place in product(*map(range, lengths)):
-        starts = [0] * x.ndim
+        shown = dx[(..., *place)]
+        starts = [0] * total.ndim
         for start, each in zip(place, axes, strict=True):
             starts[each] += start
-        shown = g[(..., *place)]
-        widths = [(start, n - m - start) for start, n, m in zip(starts, x.shape, shown.shape, strict=True)]
-        total = np.pad(shown, widths) + total
+        total[tuple([slice(start, start + n) for start, n in zip(starts, shown.shape, strict=True)])] += shown
     return total
+
+
+def _added_inputs(draw: Draw) -> Arguments:
+    (x, *windows), _ = _windows_inputs(draw)
+    return (draw.array(sliding_window_view(x, *windows).shape), x.shape, *windows), {}
 
 
 def _windows_inputs(draw: Draw) -> Arguments:
@@ -39,7 +44,16 @@ def _windows_inputs(draw: Draw) -> Arguments:
     return (x, *draw.choice([((2, 1),), (2, 0), (2, -1), ((2, 2), (0, 0) if len(x) > 2 else (0, 1))])), {}
 
 
-declare(sliding_window_view, _back_from_windows, inputs=_windows_inputs)
+declare(
+    sliding_window_view,
+    lambda g, out, x, window_shape, axis=None: windows_added(g, x.shape, window_shape, axis),
+    inputs=_windows_inputs,
+)
+declare(
+    windows_added,
+    lambda g, out, dx, shape, window_shape, axis=None: sliding_window_view(g, window_shape, axis),
+    inputs=_added_inputs,
+)
 
 
 @whole(memory="new")
