@@ -98,3 +98,10 @@ def test_the_norm_of_order_0_counts_and_has_the_gradient_0():
 def test_the_norm_of_order_1_has_the_signs_of_infinite_entries_too():
     x = np.array([np.inf, -1.0, 0.0])
     np.testing.assert_array_equal(mg.grad(lambda x: np.linalg.norm(x, 1))(x), [1, -1, 0])
+
+
+@pytest.mark.parametrize("ord", OF_MATRICES, ids=str)
+def test_norms_of_three_rows(ord):
+    check_rule(
+        lambda x: np.linalg.norm(x, ord), np.random.default_rng(2).permutation(12).reshape(3, 4) / 4 - 1.3
+    )

@@ -351,3 +351,8 @@ def test_an_entry_that_is_left_out_is_in_no_derivative(f, entry):
 
     for got, want in zip(derivatives(where=where), derivatives(), strict=True):
         np.testing.assert_allclose(got(x), [*want(x[:3]), 0], rtol=1e-13)
+
+
+def test_a_mean_of_more_than_float32_counts_is_numpys():
+    x = np.broadcast_to(np.float32(0.1), (2**24 + 1,))
+    assert np.mean(mg.tensor(x, requires_grad=True)).data == np.mean(x)
