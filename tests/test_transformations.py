@@ -1,6 +1,7 @@
 """Transformations of random programs, and of functions with known derivatives."""
 
 import tracemalloc
+import warnings
 from dataclasses import dataclass
 from functools import partial
 
@@ -287,6 +288,24 @@ def test_a_rule_of_ones_own():
         mg.rule(softplus)
     with pytest.raises(TypeError, match="expected a function of arrays"):
         mg.rule(3, softplus)
+
+
+def test_results_beside_one_another():
+    """Integers do not move, the numbers of one result are not mixed with another's, and nested Hessians are refused."""
+    x = np.array([1.0, 3.0, 2.0])
+    value, moved = mg.jvp(lambda x: (np.argmax(x), x * 2), (x,), (x,))
+    compiled = mg.jit(lambda x: mg.jvp(lambda x: (np.argmax(x), x * 2), (x,), (x,)))(x)
+    np.testing.assert_array_equal(compiled[1][1], 2 * x)
+    assert value[0] == 1
+    assert moved[0] == 0.0
+    np.testing.assert_array_equal(moved[1], 2 * x)
+    half = x.astype(np.float16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (g,) = mg.vjp(lambda x: (x * 20000, x), half)[1]((half, half))
+    np.testing.assert_array_equal(g, half * 20001)
+    with pytest.raises(TypeError, match=r"^jacobian: f returned a list; expected one array .*mg\.flatten"):
+        mg.hessian(lambda p: np.sum(p[0] * p[1]))([x, x])
 
 
 def test_a_rule_may_give_a_number_but_nothing_that_is_no_array():

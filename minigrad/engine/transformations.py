@@ -86,7 +86,8 @@ def _seed(outs: list[Any], cotangents: list[Any]) -> tuple[Call | None, Any]:
             pairs.append((out, g.astype(out.dtype, casting="same_kind", copy=False)))
     if len(pairs) == 1:
         return pairs[0][0]._call, pairs[0][1]
-    total = recorded(lambda: sum(np.sum(out * conj(g)) for out, g in pairs), (), {}, ())
+    with np.errstate(all="ignore"):  # of what the sum is, nobody reads
+        total = recorded(lambda: sum(np.sum(out * conj(g)) for out, g in pairs), (), {}, ())
     return (total._call, np.ones((), total.dtype)) if pairs else (None, None)
 
 
@@ -119,7 +120,7 @@ def jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ..
 def _jvp(f: Callable[..., Any], primals: tuple[Any, ...]) -> tuple[Any, Callable[[tuple[Any, ...]], Any]]:
     """Record f and the pass back once; return the value, and what multiplies by the Jacobian from the right."""
     result, pull = _vjp(f, primals)
-    zeros = map_tree(lambda _, x: np.zeros_like(x.data if type(x) is Tensor else x), None, result)
+    zeros = map_tree(_zeros, None, result)
     _, push = _vjp(pull, (zeros,))
     nested = any_requires_grad(primals) and recording.get() is not None
 
@@ -128,6 +129,12 @@ def _jvp(f: Callable[..., Any], primals: tuple[Any, ...]) -> tuple[Any, Callable
         return tangent if nested or any_requires_grad(tangents) else map_tree(plain, None, tangent)
 
     return result, along
+
+
+def _zeros(_: Any, x: Any) -> Any:
+    """Return zeros of the shape and dtype of a result; floats for integers, which do not move."""
+    dtype = as_array(x.data if type(x) is Tensor else x).dtype
+    return np.zeros(np.shape(x), dtype if dtype.kind in "fc" else float)
 
 
 @names_itself
@@ -173,7 +180,10 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
 
         result, pull = _vjp(of_one, (x,))
         if isinstance(result, (dict, list, tuple)):
-            raise TypeError(f"jacobian: f returned a {type(result).__name__}; expected one array")
+            raise TypeError(
+                f"jacobian: f returned a {type(result).__name__}; expected one array (for a Hessian make one vector of "
+                "nested arguments, mg.flatten)"
+            )
         shape, dtype = np.shape(result), result.dtype if type(result) is Tensor else np.result_type(result)
         leaves: list[Any] = []
         map_tree(list.append, leaves, x)
