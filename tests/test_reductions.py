@@ -356,3 +356,15 @@ def test_an_entry_that_is_left_out_is_in_no_derivative(f, entry):
 def test_a_mean_of_more_than_float32_counts_is_numpys():
     x = np.broadcast_to(np.float32(0.1), (2**24 + 1,))
     assert np.mean(mg.tensor(x, requires_grad=True)).data == np.mean(x)
+
+
+def test_a_line_without_infinities_beside_one_that_has_some():
+    x = np.array([[np.inf, 1.0], [1.0, 2.0]])
+    got = mg.grad(lambda x: np.sum(mg.logsumexp(x, axis=1)))(x)
+    np.testing.assert_allclose(got, [[1, 0], mg.softmax(x[1])], rtol=1e-14)
+
+
+@pytest.mark.parametrize("f", SOFT)
+def test_floats_wider_than_float64_stay_what_they_are(f):
+    x = np.array([0.5, 1.5], np.longdouble)
+    assert f(x).dtype == np.longdouble
