@@ -133,8 +133,8 @@ def _jvp(f: Callable[..., Any], primals: tuple[Any, ...]) -> tuple[Any, Callable
 
 def _zeros(_: Any, x: Any) -> Any:
     """Return zeros of the shape and dtype of a result; floats for integers, which do not move."""
-    dtype = as_array(x.data if type(x) is Tensor else x).dtype
-    return np.zeros(np.shape(x), dtype if dtype.kind in "fc" else float)
+    zeros = np.zeros_like(x.data if type(x) is Tensor else x)  # traced, if x is
+    return zeros if zeros.dtype.kind in "fc" else np.zeros(zeros.shape)
 
 
 @names_itself
