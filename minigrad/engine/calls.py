@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from .arrays import ARRAYS_AND_NUMBERS as PLAIN
 from .arrays import KNOWN, TOO_DEEP, held, plain_array, takes_over
-from .recording import Array, Call, Parent, TapeError, next_number, recording
+from .recording import RECORD, Array, Call, Parent, TapeError, next_number, recording
 from .watch import check_current, replaced
 
 READ = SimpleNamespace(name="a tensor that is read")
@@ -57,27 +58,50 @@ def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS
     return record(op, args, parents, options, op.forward(*args, **options) if options else op.forward(*args))
 
 
-def binary(op: Any, x: Any, y: Any) -> Any:
-    """Do as `apply` does for a binary operator: the loop of `unwrap`, unrolled.
+@cache
+def binary(op: Any) -> Callable[[Any, Any], Any]:
+    """Return the function that does as `apply` does for a binary operator.
 
-    ``NotImplemented``, if the operator is that of the other operand.
+    It returns ``NotImplemented``, if the operator is that of the other operand. The loop of `unwrap`, and what `record`
+    does most often, are written out: a small array's addition takes no longer than a few lines of Python.
     """
-    x_parent = y_parent = None
-    if type(x) is Tensor:
-        if x.requires_grad:
-            x_parent = x._call or x
-        x = x.data
-    elif type(x) not in PLAIN:
-        x = plain_array(x, op.name)
-    if type(y) is Tensor:
-        if y.requires_grad:
-            y_parent = y._call or y
-        y = y.data
-    elif type(y) not in PLAIN:
-        if takes_over(y):
-            return NotImplemented
-        y = plain_array(y, op.name)
-    return record(op, (x, y), (x_parent, y_parent), NO_OPTIONS, op.forward(x, y))
+
+    real = not op.complex_numbers
+    mode = recording.get
+
+    def call(x: Any, y: Any) -> Any:
+        x_parent = y_parent = None
+        if type(x) is Tensor:
+            if x.requires_grad:
+                x_parent = x._call or x
+            x = x.data
+        elif type(x) not in PLAIN:
+            x = plain_array(x, op.name)
+        if type(y) is Tensor:
+            if y.requires_grad:
+                y_parent = y._call or y
+            y = y.data
+        elif type(y) not in PLAIN:
+            if takes_over(y):
+                return NotImplemented
+            y = plain_array(y, op.name)
+        out = op.forward(x, y)
+        if (
+            type(out) is not np.ndarray
+            or (x_parent is None and y_parent is None)
+            or replaced
+            or real
+            or mode() is not RECORD
+        ):
+            return record(op, (x, y), (x_parent, y_parent), NO_OPTIONS, out)
+        result = Tensor()
+        result.data = out
+        result._grad = None
+        result.requires_grad = True
+        result._call = (next_number(), op, (x, y), (x_parent, y_parent), NO_OPTIONS, out)
+        return result
+
+    return call
 
 
 def unwrap(

@@ -34,7 +34,7 @@ class Dispatched:
             try:
                 if type(op) is not Op:
                     return call(ufunc, inputs, kwargs)
-                out = binary(op, *inputs) if len(inputs) == 2 else NotImplemented
+                out = binary(op)(*inputs) if len(inputs) == 2 else NotImplemented
                 return apply(op, inputs) if out is NotImplemented else out
             except ForeignError:
                 if any(hasattr(type(x), "__array_ufunc__") for x in inputs if is_foreign(x)):

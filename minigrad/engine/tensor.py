@@ -38,7 +38,8 @@ from .walk import depends_on, walk_back
 
 def _operators(op: Any) -> tuple[Callable[[Any, Any], Tensor], Callable[[Any, Any], Tensor]]:
     """Make the method of a binary operator, and its reflection."""
-    return (lambda self, other: binary(op, self, other)), (lambda self, other: binary(op, other, self))
+    call = binary(op)
+    return call, (lambda self, other: call(other, self))
 
 
 def _plain(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
