@@ -48,3 +48,8 @@ def test_of_few_numbers_and_of_many_it_is_the_same(n):
     x = np.arange(n) % 5.0
     assert sums(x, (0,)) == np.sum(x)
     assert sums_of_products(x, x + 1, (0,)) == np.sum(x * (x + 1))
+
+
+def test_the_axes_of_small_arrays_are_kept_too():
+    x = np.ones((2, 3))
+    assert sums(x, (0,)).shape == sums_of_products(x, x, (0,)).shape == (1, 3)
