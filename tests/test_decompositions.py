@@ -59,6 +59,17 @@ def test_a_loss_that_depends_on_the_vectors_of_that_space_is_refused(a, how, lit
         how(mg.grad(loss))(a)
 
 
+def test_in_a_stack_the_space_has_the_gradient_of_each_matrix():
+    def loss(a):
+        u, _, _ = np.linalg.svd(a)
+        rest = u[..., a.shape[-1] :]
+        return np.sum((rest @ np.swapaxes(rest, -1, -2))[..., 0, 1])
+
+    matrices = [TALL, 2 * TALL + 1, TALL - 1]
+    each = np.stack([mg.grad(loss)(a) for a in matrices])
+    np.testing.assert_allclose(mg.grad(loss)(np.stack(matrices)[None])[0], each, rtol=1e-10)
+
+
 def test_of_a_singular_hermitian_matrix_the_right_vectors_are_a_basis():
     """In NumPy 2.0 one of them is 0."""
     a = np.diag([2.0, 0.0, -1.0])

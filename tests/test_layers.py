@@ -472,6 +472,16 @@ def test_losses_of_float16_count_beyond_its_range(loss, shape, compiled):
     np.testing.assert_allclose(dx.astype(float), expected, rtol=1e-3, atol=6e-8)
 
 
+@given(
+    loss=st.sampled_from([mg.softmax_cross_entropy, mg.multiclass_hinge]),
+    factor=st.sampled_from([0.0, 1.0, 2.0]),
+)
+def test_the_gradient_of_a_multiple_of_a_loss_is_that_multiple(loss, factor):
+    x, y = np.array([[0.3, -0.2, 0.9]]), np.array([1])
+    gradient = mg.grad(lambda x: factor * loss(x, y))(x)
+    np.testing.assert_array_equal(gradient, factor * mg.grad(loss)(x, y))
+
+
 def test_a_backward_may_return_a_list():
     product = mg.layer(lambda x, y: (x * y, (x, y)), lambda dout, cache: [dout * cache[1], dout * cache[0]])
     for enrolled in (False, True):

@@ -56,6 +56,10 @@ def test_condition_numbers(p):
     check_rule(lambda x: np.linalg.cond(x, p), CUBE[..., :2])
 
 
+def test_the_smallest_condition_number_of_a_singular_matrix_is_0():
+    assert np.linalg.cond(mg.tensor(np.diag([1.0, 0.0]), requires_grad=True), -2).item() == 0
+
+
 @pytest.mark.parametrize("ord", [2, 3, 2.5])
 @pytest.mark.parametrize("axis", [None, 1])
 def test_the_gradient_of_a_norm_at_zeros_and_ones(ord, axis):

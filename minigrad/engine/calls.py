@@ -65,7 +65,6 @@ def binary(op: Any) -> Callable[[Any, Any], Any]:
     It returns ``NotImplemented``, if the operator is that of the other operand. The loop of `unwrap`, and what `record`
     does most often, are written out: a small array's addition takes no longer than a few lines of Python.
     """
-
     real = not op.complex_numbers
     mode = recording.get
 
