@@ -16,8 +16,7 @@ def test_of_no_entries(running, shape):
         check_rule(lambda x, axis=axis: running(x, axis=axis), np.zeros(shape))
 
 
-@pytest.mark.skipif(not hasattr(np, "cumulative_sum"), reason="since NumPy 2.1")
-@pytest.mark.parametrize("name", ["cumulative_sum", "cumulative_prod"])
-def test_of_several_axes_one_is_to_be_given(name):
-    with pytest.raises(ValueError, match="x has 2 axes; give the axis along which to go"):
-        getattr(np, name)(mg.tensor(np.ones((2, 2)), requires_grad=True))
+def test_of_several_axes_one_is_to_be_given():
+    for name in {"cumulative_sum", "cumulative_prod"} & set(dir(np)):  # since NumPy 2.1
+        with pytest.raises(ValueError, match="x has 2 axes; give the axis along which to go"):
+            getattr(np, name)(mg.tensor(np.ones((2, 2)), requires_grad=True))

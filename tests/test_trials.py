@@ -1,5 +1,7 @@
 """A few of ``python -m tests.trials``."""
 
+from types import SimpleNamespace
+
 import hostile
 import numpy as np
 import pytest
@@ -34,6 +36,7 @@ def test_a_writer_that_is_not_atomic_is_found():
 
 def test_a_reader_that_believes_everything_is_found(monkeypatch):
     monkeypatch.setattr(hostile.checkpoint, "unpack", lambda content, name: ({}, b'{"dict": {}}'))
-    monkeypatch.setattr(hostile.checkpoint.hashlib, "sha256", lambda body: type("", (), {"hexdigest": str})())
+    believing = SimpleNamespace(sha256=lambda body: SimpleNamespace(hexdigest=str))
+    monkeypatch.setattr(hostile.checkpoint, "hashlib", believing)
     with pytest.raises(trials.Broken):
         hostile.outcome("checkpoint", 15, seed=1)
