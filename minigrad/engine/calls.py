@@ -65,7 +65,7 @@ def binary(op: Any) -> Callable[[Any, Any], Any]:
     It returns ``NotImplemented``, if the operator is that of the other operand. The loop of `unwrap`, and what `record`
     does most often, are written out: a small array's addition takes no longer than a few lines of Python.
     """
-    real = not op.complex_numbers
+    real_alone = not op.complex_numbers
     mode = recording.get
 
     def call(x: Any, y: Any) -> Any:
@@ -89,7 +89,7 @@ def binary(op: Any) -> Callable[[Any, Any], Any]:
             type(out) is not np.ndarray
             or (x_parent is None and y_parent is None)
             or replaced
-            or real
+            or real_alone
             or mode() is not RECORD
         ):
             return record(op, (x, y), (x_parent, y_parent), NO_OPTIONS, out)
@@ -125,21 +125,15 @@ def record(op: Any, args: Sequence[Any], parents: Sequence[Parent], options: dic
         check_current(op, args)
     if type(out) is not np.ndarray:
         out = held(out)
-    result = Tensor()
-    result.data = out
-    result._grad = None
     for parent in parents:
         if parent is not None and (mode := recording.get()) is not None:
             if not op.complex_numbers:
                 _refuse_complex(op, args, out)
-            result.requires_grad = True
-            result._call = call = (next_number(), op, args, parents, options, out)
+            call = (next_number(), op, args, parents, options, out)
             if mode.watches:
                 mode.called(call)
-            return result
-    result.requires_grad = False
-    result._call = None
-    return result
+            return lift(out, call)
+    return variable(out)
 
 
 def variable(data: Array, requires_grad: bool = False) -> Any:

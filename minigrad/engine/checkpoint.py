@@ -58,9 +58,8 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
             raise TapeError(
                 f"checkpoint: the result of {op.name} depends on a tensor that is none of its arguments; make it one"
             )
-        found = iter(
-            [conj(dx) for dx in pulled_back(call, conj(dout), targets)[0]]
-        )  # as it goes inside the walk
+        # Inside a walk gradients are the conjugates of those outside.
+        found = iter([conj(dx) for dx in pulled_back(call, conj(dout), targets)[0]])
         return tuple([next(found) if need else None for need in needs])
 
     op = layer(forward, backward, name=getattr(f, "__name__", "checkpoint"))

@@ -71,10 +71,8 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if options:
             if options.get("dtype") is not None and _gives_integers(op, operands, options["dtype"]):
                 return _call_on_constants(function, args, kwargs)
-            for x in options.values():
-                if type(x) not in NO_TENSORS and not _has_no_tensors(x):
-                    options = _off_tape(op, options)
-                    break
+            if not all(map(_has_no_tensors, options.values())):
+                options = _off_tape(op, options)
         return apply(op, operands, options)
     if kwargs.get("out", 0) is None:
         kwargs = {name: value for name, value in kwargs.items() if name != "out"}

@@ -367,7 +367,7 @@ def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:
             if type(arg) in PLAIN:
                 continue
             for x in arg if type(arg) is tuple else (arg,):  # an index may be several
-                if type(x) not in PLAIN and overrides(type(x)):
+                if not is_plain(x):
                     asked.setdefault(type(x), x)
         if not asked:
             return function(*args, **kwargs) if kwargs else function(*args)
@@ -398,6 +398,6 @@ def whole(**known: Any) -> Callable[[Rule], Rule]:
 
 def any_true(mask: Any) -> Any:
     """Tell whether a mask has true entries; always true during tracing, where it may have."""
-    if type(mask) is not np.ndarray and overrides(type(mask)):
-        return mask.__array_function__(any_true, (type(mask),), (mask,), {})
-    return np.count_nonzero(mask) > 0
+    if is_plain(mask):
+        return np.count_nonzero(mask) > 0
+    return mask.__array_function__(any_true, (type(mask),), (mask,), {})
