@@ -36,7 +36,9 @@ state(
     *named(
         "reshape ravel transpose swapaxes moveaxis expand_dims squeeze broadcast_to flip roll pad concatenate"
     ),
-    *named("diff trapezoid take choose append vstack hstack dstack column_stack insert resize"),
+    *named(
+        "cov polyval vander diff trapezoid take choose append vstack hstack dstack column_stack insert resize"
+    ),
     *named("trace diag diagflat matvec vecmat rollaxis matrix_transpose flipud fliplr rot90"),
     *named("stack tile repeat diagonal tril triu var std"),
     *named("sliding_window_view", np.lib.stride_tricks),
