@@ -43,7 +43,7 @@ state(
     *named("stack tile repeat diagonal tril triu var std"),
     *named("sliding_window_view", np.lib.stride_tricks),
     *named("nansum nanmean nanprod nancumsum nancumprod nanvar nanstd"),
-    *named("diagonal trace matrix_transpose", np.linalg),
+    *named("diagonal trace", np.linalg),
     *named("fftshift ifftshift", np.fft),
     *named("inv solve det pinv cholesky eigvalsh", np.linalg),
     *named("fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 irfft2 fftn ifftn rfftn irfftn", np.fft),

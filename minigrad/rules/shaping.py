@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .table import Arguments, Draw, compose, declare, dispatched
+from .table import OPS, Arguments, Draw, compose, declare, dispatched
 
 
 def _reshape_inputs(draw: Draw) -> Arguments:
@@ -140,8 +140,10 @@ def _matrices(draw: Draw) -> Arguments:
     return (draw.array(draw.shape(min_ndim=2)),), {}
 
 
-for _matrix_transpose in (np.matrix_transpose, np.linalg.matrix_transpose):
-    declare(_matrix_transpose, lambda g, out, x: g.mT, forward=lambda x: x.mT, inputs=_matrices)
+MATRIX_TRANSPOSE = declare(
+    np.matrix_transpose, lambda g, out, x: g.mT, forward=lambda x: x.mT, inputs=_matrices
+)
+OPS[np.linalg.matrix_transpose] = MATRIX_TRANSPOSE
 declare(np.flipud, lambda g, out, m: np.flipud(g), inputs=_matrices, memory="view")
 declare(np.fliplr, lambda g, out, m: np.fliplr(g), inputs=_matrices, memory="view")
 declare(
