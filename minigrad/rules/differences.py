@@ -213,15 +213,18 @@ def _interp_inputs(draw: Draw) -> Arguments:
     return (draw.array(low=-3.0, high=3.0), xp, draw.array((n,))), options
 
 
+def _doubles(*arrays: Any) -> list[Any]:
+    """Return arrays of float64, which np.interp computes with."""
+    return [x.astype(np.float64, copy=False) if hasattr(x, "dtype") else np.asarray(x, float) for x in arrays]
+
+
 def _interp_call(
     x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None
 ) -> Arguments:
     """Sort the nodes of a period, and go on by one node on each side."""
     if period is None:
         return (x, xp, fp), {"left": left, "right": right}
-    x, xp, fp = (
-        each.astype(np.float64) if hasattr(each, "dtype") else np.asarray(each, float) for each in (x, xp, fp)
-    )
+    x, xp, fp = _doubles(x, xp, fp)
     period = abs(float(period))
     x, xp = x % period, xp % period
     order = np.argsort(xp)
@@ -234,7 +237,7 @@ def _interp(
     needs: Sequence[Any], g: Any, out: Any, x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None
 ) -> list[Any]:
     """Between two nodes both have a share; at a node the slope for x is that to its right."""
-    x, xp, fp = (each.astype(np.float64) if hasattr(each, "dtype") else each for each in (x, xp, fp))
+    x, xp, fp = _doubles(x, xp, fp)
     last = len(xp) - 1
     found = np.searchsorted(xp, x, side="right") - 1
     inside = np.logical_and(np.greater_equal(found, 0), np.less(found, last))
@@ -258,6 +261,6 @@ declare(
     np.interp,
     together=_interp,
     bind=_interp_call,
-    forward=lambda x, xp, fp, **ends: np.interp(x, xp, fp, **ends),
+    forward=lambda x, xp, fp, **ends: np.interp(*_doubles(x, xp, fp), **ends),
     inputs=_interp_inputs,
 )

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .table import OPS, Arguments, Draw, compose, declare, dispatched
+from .indexing import scatter
+from .table import OPS, Arguments, Draw, declare
 
 
 def _reshape_inputs(draw: Draw) -> Arguments:
@@ -159,43 +160,37 @@ def _widths(draw: Draw, x: Any, least: int) -> Any:
     return draw.choice([widths, 1]) if x.ndim else 0
 
 
-def _padded_inputs(draw: Draw) -> Arguments:
-    x = draw.array()
-    return (x, _widths(draw, x, 2)), {"constant_values": 0.5}
-
-
-@dispatched
-def padded(array: Any, pad_width: Any, constant_values: Any = 0) -> Any:
-    """Return an array padded with constants."""
-    return np.pad(array, pad_width, "constant", constant_values=constant_values)
-
-
-def _padded(g: Any, out: Any, array: Any, pad_width: Any, constant_values: Any = 0) -> Any:
-    """Cut the padding off."""
-    widths = np.broadcast_to(pad_width, (array.ndim, 2)).tolist()
-    return g[tuple(slice(before, before + n) for (before, _), n in zip(widths, array.shape, strict=True))]
-
-
-declare(padded, _padded, inputs=_padded_inputs)
-
-
 def _pad_inputs(draw: Draw) -> Arguments:
-    x = draw.array(draw.shape(min_side=1))
+    x = draw.array(draw.shape(min_side=draw.choice([0, 1])))
+    if not x.size or draw.choice([False, True]):
+        return (x, _widths(draw, x, 2)), {"constant_values": 0.5}
     return (x, _widths(draw, x, 4)), {
         "mode": draw.choice(["constant", "edge", "reflect", "symmetric", "wrap"])
     }
 
 
-@compose(np.pad, inputs=_pad_inputs, memory="new")
-def _pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> Any:
+def _pad_call(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> Arguments:
     known = mode in ("edge", "reflect", "symmetric", "wrap")
     if isinstance(pad_width, dict) or not (known or mode == "constant") or (known and options):
         raise TypeError(
             "numpy.pad: no backward rule but for mode='constant' with constant_values, and 'edge', 'reflect', "
             "'symmetric' and 'wrap' without options, and for pad_width as numbers or pairs"
         )
+    return (array,), {"pad_width": pad_width, "mode": mode, **options}
+
+
+def _pad(g: Any, out: Any, array: Any, pad_width: Any, mode: Any, constant_values: Any = 0) -> Any:
+    """Cut constants off; add copies to what they were copied from."""
+    widths = np.broadcast_to(pad_width, (array.ndim, 2)).tolist()
     if mode == "constant":
-        return padded(array, pad_width, **options)
-    for axis, width in enumerate(np.broadcast_to(pad_width, (array.ndim, 2)).tolist()):
-        array = array[(slice(None),) * axis + (np.pad(np.arange(array.shape[axis]), width, mode),)]
-    return array
+        return g[
+            tuple([slice(before, before + n) for (before, _), n in zip(widths, array.shape, strict=True)])
+        ]
+    for axis, width in enumerate(widths):
+        origin = np.pad(np.arange(array.shape[axis]), width, mode)
+        shape = (*array.shape[: axis + 1], *g.shape[axis + 1 :])
+        g = scatter(g, (*(slice(None),) * axis, origin), shape)
+    return g
+
+
+declare(np.pad, _pad, bind=_pad_call, inputs=_pad_inputs, memory="new")
