@@ -95,10 +95,10 @@ def _with_axes(a: Any, ndim: int) -> Any:
     return np.reshape(a, shape + (1,) * (ndim - len(shape)))
 
 
-def _at_least(ndim: int, several: Any) -> Any:
+def _at_least(ndim: int) -> Any:
     """Return np.atleast_1d, 2d or 3d for any number of arrays."""
     return lambda *arys: (
-        _with_axes(arys[0], ndim) if len(arys) == 1 else several([_with_axes(a, ndim) for a in arys])
+        _with_axes(arys[0], ndim) if len(arys) == 1 else tuple([_with_axes(a, ndim) for a in arys])
     )
 
 
@@ -106,8 +106,8 @@ def _some_arrays(draw: Draw) -> Arguments:
     return tuple([draw.array(draw.shape(max_ndim=2)) for _ in range(draw.integer(1, 2))]), {}
 
 
-for _ndim, _at_least_nd in enumerate((np.atleast_1d, np.atleast_2d, np.atleast_3d), start=1):
-    compose(_at_least_nd, inputs=_some_arrays)(_at_least(_ndim, type(_at_least_nd(0, 0))))
+for _ndim, _function in enumerate((np.atleast_1d, np.atleast_2d, np.atleast_3d), start=1):
+    compose(_function, inputs=_some_arrays)(_at_least(_ndim))
 
 
 def _alike(draw: Draw) -> Arguments:
@@ -160,14 +160,10 @@ def _block(arrays: Any) -> Any:
     return joined(arrays, levels)
 
 
-SEVERAL: Any = type(np.broadcast_arrays(0, 0))
-"""What np.broadcast_arrays and np.meshgrid return their results in: a tuple, in older NumPys a list."""
-
-
 @compose(np.broadcast_arrays, inputs=lambda draw: (tuple(map(draw.array, draw.broadcastable(2))), {}))
 def _broadcast_arrays(*args: Any) -> Any:
     shape = np.broadcast_shapes(*map(metadata.shape, args))
-    return SEVERAL([a if getattr(a, "shape", None) == shape else np.broadcast_to(a, shape) for a in args])
+    return tuple([a if getattr(a, "shape", None) == shape else np.broadcast_to(a, shape) for a in args])
 
 
 def _pieces(function: Any, a: Any, indices_or_sections: Any, axis: int) -> list[Any]:
@@ -350,4 +346,4 @@ def _meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any =
     lines = [[-1 if i == axis else 1 for i in range(len(xi))] for axis in axes]
     thin = [np.reshape(x, line) for x, line in zip(xi, lines, strict=True)]
     whole = tuple([metadata.size(xi[axis]) for axis in axes])
-    return SEVERAL(thin if sparse else [np.broadcast_to(x, whole) for x in thin])
+    return tuple(thin if sparse else [np.broadcast_to(x, whole) for x in thin])
