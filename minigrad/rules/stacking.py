@@ -51,9 +51,9 @@ def _append_inputs(draw: Draw) -> Arguments:
     return (draw.array(shape), draw.array(shape)), {"axis": draw.choice([None, 0, -1])}
 
 
-for _function, _call, _inputs in (
-    (np.concatenate, lambda arrays, axis=0: (tuple(arrays), {"axis": axis}), _joined_inputs),
-    (np.append, lambda arr, values, axis=None: ((arr, values), {"axis": axis}), _append_inputs),
+for _function, _call, _inputs, _memory in (
+    (np.concatenate, lambda arrays, axis=0: (tuple(arrays), {"axis": axis}), _joined_inputs, "out"),
+    (np.append, lambda arr, values, axis=None: ((arr, values), {"axis": axis}), _append_inputs, "new"),
 ):
     declare(
         _function,
@@ -61,7 +61,7 @@ for _function, _call, _inputs in (
         bind=_call,
         forward=lambda *arrays, axis: np.concatenate(arrays, axis),
         inputs=_inputs,
-        memory="out",
+        memory=_memory,
     )
 
 
@@ -106,8 +106,8 @@ def _some_arrays(draw: Draw) -> Arguments:
     return tuple([draw.array(draw.shape(max_ndim=2)) for _ in range(draw.integer(1, 2))]), {}
 
 
-for _ndim, _function in enumerate((np.atleast_1d, np.atleast_2d, np.atleast_3d), start=1):
-    compose(_function, inputs=_some_arrays)(_at_least(_ndim))
+for _ndim, _at_least_nd in enumerate((np.atleast_1d, np.atleast_2d, np.atleast_3d), start=1):
+    compose(_at_least_nd, inputs=_some_arrays)(_at_least(_ndim))
 
 
 def _alike(draw: Draw) -> Arguments:
