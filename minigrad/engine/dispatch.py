@@ -121,11 +121,11 @@ def _off_tape(op: Op, options: dict[str, Any]) -> dict[str, Any]:
     return {name: bare(value) for name, value in options.items()}
 
 
-NO_TENSORS = frozenset({int, bool, float, str, type(None)})
+NO_TENSORS = frozenset({int, bool, float, str, type(None), np.ndarray})
 
 
 def _has_no_tensors(x: Any) -> bool:
-    """Tell whether x is a plain option: a number, a string, None, or a tuple or list of such."""
+    """Tell whether x is a plain option: a number, a string, None, an array, or a tuple or list of such."""
     return type(x) in NO_TENSORS or (type(x) in (tuple, list) and all(map(_has_no_tensors, x)))
 
 

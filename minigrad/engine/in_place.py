@@ -126,9 +126,12 @@ def _is_argument(self: Any) -> bool:
     return self._call is not None and self._call[5] is self._call[2][0]
 
 
+PLAIN_PARTS = {int, slice, type(None), type(...)}
+
+
 def as_kept(index: Any) -> Any:
     """Return an index as the tape may keep it: arrays for tensors, and copies of arrays."""
-    if type(index) is int or type(index) is slice:
+    if type(index) in PLAIN_PARTS:
         return index
     if type(index) is tuple:
         return tuple([as_kept(each) for each in index])

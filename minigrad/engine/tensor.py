@@ -12,6 +12,7 @@ import numpy as np
 from ..rules.elementwise import (
     ABSOLUTE,
     ADD,
+    ASTYPE,
     DIVIDE,
     MULTIPLY,
     NEGATIVE,
@@ -20,11 +21,10 @@ from ..rules.elementwise import (
     REMAINDER,
     SQUARE,
     SUBTRACT,
-    astype,
 )
 from ..rules.indexing import GETITEM
 from ..rules.products import MATMUL
-from ..rules.shaping import TRANSPOSE
+from ..rules.shaping import MATRIX_TRANSPOSE, TRANSPOSE
 from .arguments import names_itself
 from .arrays import STAND_INS, as_array, held, is_number, refuse_foreign
 from .calls import Variable, any_requires_grad, apply, bare, binary, results_are, variable
@@ -123,7 +123,7 @@ class Tensor(Variable, Dispatched):
     @property
     def mT(self) -> Tensor:
         """The matrices transposed."""
-        return self.swapaxes(-1, -2)
+        return apply(MATRIX_TRANSPOSE, (self,))  # type: ignore[no-any-return]
 
     @property
     def real(self) -> Any:
@@ -347,10 +347,11 @@ class Tensor(Variable, Dispatched):
         """`numpy.ndarray.astype`; a constant, where the dtype is of integers or booleans."""
         if not copy and self.dtype == dtype:
             return self
-        if np.dtype(dtype).kind in "iub":
+        dtype = np.dtype(dtype)
+        if dtype.kind in "iub":
             value = self.data.astype(dtype, casting=casting)
             return variable(held(value[()]) if is_number(self.data) else value)
-        return astype(self, np.dtype(dtype), casting)
+        return apply(ASTYPE, (self,), {"dtype": dtype, "casting": casting})
 
     # -- the backward pass ---------------------------------------------------------------------------------
 

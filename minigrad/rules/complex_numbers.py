@@ -36,9 +36,15 @@ state(
     *named(
         "reshape ravel transpose swapaxes moveaxis expand_dims squeeze broadcast_to flip roll pad concatenate"
     ),
+    *named(
+        "cov polyval vander diff trapezoid take choose append vstack hstack dstack column_stack insert resize"
+    ),
+    *named("trace diag diagflat matvec vecmat rollaxis matrix_transpose flipud fliplr rot90"),
     *named("stack tile repeat diagonal tril triu var std"),
     *named("sliding_window_view", np.lib.stride_tricks),
     *named("nansum nanmean nanprod nancumsum nancumprod nanvar nanstd"),
+    *named("diagonal trace", np.linalg),
+    *named("fftshift ifftshift", np.fft),
     *named("inv solve det pinv cholesky eigvalsh", np.linalg),
     *named("fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 irfft2 fftn ifftn rfftn irfftn", np.fft),
     *(recurrence, astype, getitem, setitem, scatter, products_of_others, on_diagonal, padded),

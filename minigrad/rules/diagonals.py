@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .table import Arguments, Draw, compose, declare, whole
+from .table import Arguments, Draw, declare, whole
 
 
 @whole(memory="new")
@@ -42,22 +42,49 @@ declare(
 )
 
 
-@compose(np.trace, inputs=_diagonal_inputs, memory="new")
-def _trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1)
+declare(
+    np.trace,
+    lambda g, out, a, offset=0, axis1=0, axis2=1: on_diagonal(g[..., None], a.shape, offset, axis1, axis2),
+    inputs=_diagonal_inputs,
+    memory="new",
+)
 
 
-@compose(np.diag, inputs=lambda draw: ((draw.array(draw.choice([(2,), (2, 3)])), draw.integer(-1, 1)), {}))
-def _diag(v: Any, k: int = 0) -> Any:
-    if v.ndim != 1:
-        return np.diagonal(v, k)
-    side = v.shape[0] + abs(int(k))
-    return on_diagonal(v, (side, side), k, 0, 1)
+def _matrices_and_offset(draw: Draw) -> Arguments:
+    return (draw.array((*draw.shape(max_ndim=1), 3, draw.integer(1, 4))),), {"offset": draw.integer(-2, 3)}
 
 
-@compose(np.diagflat, inputs=lambda draw: ((draw.array(), draw.integer(-1, 1)), {}))
-def _diagflat(v: Any, k: int = 0) -> Any:
-    return np.diag(np.ravel(v), k)
+declare(
+    np.linalg.diagonal,
+    lambda g, out, x, offset=0: on_diagonal(g, x.shape, offset, -2, -1),
+    forward=lambda x, offset=0: np.diagonal(x, offset, -2, -1),
+    inputs=_matrices_and_offset,
+)
+declare(
+    np.linalg.trace,
+    lambda g, out, x, offset=0: on_diagonal(g[..., None], x.shape, offset, -2, -1),
+    forward=lambda x, offset=0: np.trace(x, offset, -2, -1),
+    inputs=_matrices_and_offset,
+    memory="new",
+)
+
+
+def _diag(g: Any, out: Any, v: Any, k: int = 0) -> Any:
+    """Of a matrix, its diagonal was read; of a line, a matrix was made that has it there."""
+    return np.diagonal(g, k) if v.ndim == 1 else on_diagonal(g, v.shape, k, 0, 1)
+
+
+declare(
+    np.diag,
+    _diag,
+    inputs=lambda draw: ((draw.array(draw.choice([(2,), (2, 3)])), draw.integer(-1, 1)), {}),
+)
+declare(
+    np.diagflat,
+    lambda g, out, v, k=0: np.reshape(np.diagonal(g, k), v.shape),
+    inputs=lambda draw: ((draw.array(), draw.integer(-1, 1)), {}),
+    memory="new",
+)
 
 
 def _triangle_inputs(draw: Draw) -> Arguments:

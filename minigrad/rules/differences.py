@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from . import metadata
 from .elementwise import as_floats
-from .table import Arguments, Draw, compose
+from .indexing import scatter
+from .table import Arguments, Draw, compose, declare, fitted
 
 
 def _cut(axis: int, start: int | None, stop: int | None) -> tuple[Any, ...]:
@@ -33,23 +35,44 @@ def _diff_inputs(draw: Draw) -> Arguments:
     return (x, n, axis, *ends), {}
 
 
-@compose(np.diff, inputs=_diff_inputs)
-def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = np._NoValue, append: Any = np._NoValue) -> Any:
-    """Subtract neighbours, n times."""
+def _diff_call(
+    a: Any, n: int = 1, axis: int = -1, prepend: Any = np._NoValue, append: Any = np._NoValue
+) -> Arguments:
+    """Join the ends to the array."""
     if n < 0:
         raise ValueError(f"numpy.diff: n is {n}; expected 0 or more")
-    if n == 0:
-        return a
+    if n and not prepend is append is np._NoValue:
+        place = _place(a, axis, "diff")
+        line = (*a.shape[:place], 1, *a.shape[place + 1 :])
+        parts = [x for x in (prepend, a, append) if x is not np._NoValue]
+        a = np.concatenate([x if metadata.ndim(x) else np.broadcast_to(x, line) for x in parts], axis=place)
+    return (a,), {"n": n, "axis": axis}
+
+
+def _differences(a: Any, n: int, axis: int) -> Any:
+    """Subtract neighbours, n times."""
     axis = _place(a, axis, "diff")
-    line = (*a.shape[:axis], 1, *a.shape[axis + 1 :])
-    ends = [
-        x if x is np._NoValue or metadata.ndim(x) else np.broadcast_to(x, line) for x in (prepend, append)
-    ]
-    parts = [x for x in (ends[0], a, ends[1]) if x is not np._NoValue]
-    a = np.concatenate(parts, axis=axis) if len(parts) > 1 else a
     for _ in range(n):
         a = a[_cut(axis, 1, None)] - a[_cut(axis, None, -1)]
-    return a
+    return a if n else a[...]
+
+
+def _of_both(g: Any, axis: int) -> tuple[Any, Any]:
+    """Return the gradient of each pair of neighbours as that of its later entry, and of its earlier one."""
+    none = np.zeros((*g.shape[:axis], 1, *g.shape[axis + 1 :]), g.dtype)
+    return np.concatenate([none, g], axis=axis), np.concatenate([g, none], axis=axis)
+
+
+def _diff(g: Any, out: Any, a: Any, n: int, axis: int) -> Any:
+    """Each difference is its later entry less the earlier."""
+    axis %= a.ndim
+    for _ in range(min(n, a.shape[axis])):
+        late, early = _of_both(g, axis)
+        g = late - early
+    return g
+
+
+declare(np.diff, _diff, bind=_diff_call, forward=_differences, inputs=_diff_inputs)
 
 
 def _ediff1d_inputs(draw: Draw) -> Arguments:
@@ -60,8 +83,9 @@ def _ediff1d_inputs(draw: Draw) -> Arguments:
 
 @compose(np.ediff1d, inputs=_ediff1d_inputs)
 def _ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
-    flat = np.ravel(ary)
-    between = flat[1:] - flat[:-1]
+    between = np.diff(np.ravel(ary))
+    if to_begin is to_end is None:
+        return between
     joined = np.concatenate([np.ravel(x) for x in (to_begin, between, to_end) if x is not None])
     return joined if joined.dtype == between.dtype else joined.astype(between.dtype, casting="same_kind")
 
@@ -91,7 +115,7 @@ def _slopes(f: Any, h: Any, axis: int, edge_order: int) -> Any:
     """Return the slope at each entry of the parabola through it and its neighbours; at the ends of a secant, or,
     with ``edge_order`` 2, of the nearest parabola.
     """
-    secants = (f[_cut(axis, 1, None)] - f[_cut(axis, None, -1)]) / _column(h, f, axis)
+    secants = np.diff(f, axis=axis) / _column(h, f, axis)
     start, end = secants[_cut(axis, None, 1)], secants[_cut(axis, -1, None)]
     if metadata.ndim(h) == 0:
         inside = (f[_cut(axis, 2, None)] - f[_cut(axis, None, -2)]) / (2 * h)
@@ -148,19 +172,38 @@ def _trapezoid_inputs(draw: Draw) -> Arguments:
     return (y,), {"axis": axis, **draw.choice([{}, {"dx": 0.5}])}
 
 
-def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+def _trapezoid_call(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Arguments:
+    """Return the entries, and the distances between neighbours."""
     y = y if hasattr(y, "dtype") else np.asarray(y)
-    axis = _place(y, axis, "trapezoid")
+    place = _place(y, axis, "trapezoid")
     if x is None:
-        h = dx
-    elif metadata.ndim(x) == 1:
-        h = _column(np.diff(x), y, axis)
-    else:
-        h = np.diff(x, axis=axis)
-    return np.sum(h * (y[_cut(axis, 1, None)] + y[_cut(axis, None, -1)]) / 2.0, axis=axis)
+        return (y, dx), {"axis": axis}
+    return (y, _column(np.diff(x), y, place) if metadata.ndim(x) == 1 else np.diff(x, axis=axis)), {
+        "axis": axis
+    }
 
 
-compose(np.trapezoid, inputs=_trapezoid_inputs)(_trapezoid)
+def _pairs(y: Any, axis: int) -> Any:
+    """Return the sums of neighbours."""
+    return y[_cut(axis, 1, None)] + y[_cut(axis, None, -1)]
+
+
+def _trapezoid_y(g: Any, out: Any, y: Any, h: Any, axis: int) -> Any:
+    """Half a distance for both ends of it."""
+    place = axis % y.ndim
+    shape = (*y.shape[:place], y.shape[place] - 1, *y.shape[place + 1 :])
+    late, early = _of_both(fitted(np.expand_dims(g, axis) * h / 2, shape), place)
+    return late + early
+
+
+declare(
+    np.trapezoid,
+    _trapezoid_y,
+    lambda g, out, y, h, axis: np.expand_dims(g, axis) * _pairs(y, axis % y.ndim) / 2,
+    bind=_trapezoid_call,
+    forward=lambda y, h, axis: np.sum(h * _pairs(y, axis % y.ndim) / 2.0, axis=axis),
+    inputs=_trapezoid_inputs,
+)
 
 
 def _interp_inputs(draw: Draw) -> Arguments:
@@ -170,30 +213,51 @@ def _interp_inputs(draw: Draw) -> Arguments:
     return (draw.array(low=-3.0, high=3.0), xp, draw.array((n,))), options
 
 
-@compose(np.interp, inputs=_interp_inputs)
-def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
-    """Of float64, as NumPy's. At a node the slope for x is that to its right."""
+def _interp_call(
+    x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None
+) -> Arguments:
+    """Sort the nodes of a period, and go on by one node on each side."""
+    if period is None:
+        return (x, xp, fp), {"left": left, "right": right}
     x, xp, fp = (
         each.astype(np.float64) if hasattr(each, "dtype") else np.asarray(each, float) for each in (x, xp, fp)
     )
-    if xp.ndim != 1 or fp.ndim != 1 or len(xp) != len(fp) or not len(xp):
-        raise ValueError(
-            f"numpy.interp: xp has shape {xp.shape} and fp {fp.shape}; expected one length, 1 or more"
-        )
-    if period is not None:
-        period = abs(float(period))
-        x, xp = x % period, xp % period
-        order = np.argsort(xp)
-        xp, fp = xp[order], fp[order]
-        xp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
-        fp = np.concatenate([fp[-1:], fp, fp[:1]])
-        left = right = None
-    before, after, end = xp[0], xp[-1], fp[-1]
-    out = np.zeros_like(x) + end
-    if len(xp) > 1:
-        segment = np.clip(np.searchsorted(xp, x, side="right") - 1, 0, len(xp) - 2)
-        slopes = (fp[1:] - fp[:-1]) / (xp[1:] - xp[:-1])
-        inside = slopes[segment] * (x - xp[segment]) + fp[segment]
-        out = np.where(np.greater_equal(x, after), end, inside)
-    out = np.where(np.less(x, before), fp[0] if left is None else left, out)
-    return out if right is None else np.where(np.greater(x, after), right, out)
+    period = abs(float(period))
+    x, xp = x % period, xp % period
+    order = np.argsort(xp)
+    xp, fp = xp[order], fp[order]
+    xp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
+    return (x, xp, np.concatenate([fp[-1:], fp, fp[:1]])), {}
+
+
+def _interp(
+    needs: Sequence[Any], g: Any, out: Any, x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None
+) -> list[Any]:
+    """Between two nodes both have a share; at a node the slope for x is that to its right."""
+    x, xp, fp = (each.astype(np.float64) if hasattr(each, "dtype") else each for each in (x, xp, fp))
+    last = len(xp) - 1
+    found = np.searchsorted(xp, x, side="right") - 1
+    inside = np.logical_and(np.greater_equal(found, 0), np.less(found, last))
+    start = np.maximum(found, 0)
+    end = np.minimum(start + 1, last)
+    width = np.where(inside, xp[end] - xp[start], 1)
+    share = np.where(inside, (x - xp[start]) / width, 0)
+
+    def to_nodes(g: Any) -> Any:
+        return scatter((1 - share) * g, (start,), xp.shape) + scatter(share * g, (end,), xp.shape)
+
+    of_x = g * np.where(inside, (fp[end] - fp[start]) / width, 0)
+    if left is not None:
+        g = np.where(np.less(found, 0), 0, g)
+    if right is not None:
+        g = np.where(np.greater(x, xp[-1]), 0, g)
+    return [of_x, -to_nodes(of_x) if needs[1] else None, to_nodes(g) if needs[2] else None]
+
+
+declare(
+    np.interp,
+    together=_interp,
+    bind=_interp_call,
+    forward=lambda x, xp, fp, **ends: np.interp(x, xp, fp, **ends),
+    inputs=_interp_inputs,
+)

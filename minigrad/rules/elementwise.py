@@ -66,8 +66,11 @@ def astype(x: Any, dtype: Any, casting: Any = "unsafe") -> Any:
     return x.astype(dtype, casting=casting)
 
 
-declare(
-    astype, lambda g, out, x, dtype, casting="unsafe": g, inputs=lambda draw: ((draw.array(), np.float64), {})
+ASTYPE = declare(
+    astype,
+    lambda g, out, x, dtype, casting="unsafe": g,
+    forward=astype.__wrapped__,  # type: ignore[attr-defined]
+    inputs=lambda draw: ((draw.array(), np.float64), {}),
 )
 
 

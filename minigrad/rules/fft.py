@@ -7,12 +7,12 @@ of it is stored: an inner frequency stands for two, and frequency 0 (and n / 2, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .table import Arguments, Draw, Rule, compose, declare
+from .table import Arguments, Draw, Rule, declare
 
 NORMS = (None, "backward", "ortho", "forward")
 
@@ -188,18 +188,9 @@ def _shifted(draw: Draw) -> Arguments:
     return (x,), {"axes": draw.choice([None, *range(-x.ndim, x.ndim), tuple(range(x.ndim))])}
 
 
-def _rolled(x: Any, axes: Any, shift: Callable[[int], int]) -> Any:
-    """Roll x along each axis by a shift computed from its length."""
-    axes = tuple(range(x.ndim) if axes is None else axes if isinstance(axes, Sequence) else (axes,))
-    return np.roll(x, tuple([shift(x.shape[axis]) for axis in axes]), axes)
-
-
-@compose(np.fft.fftshift, inputs=_shifted)
-def _fftshift(x: Any, axes: Any = None) -> Any:
-    """Frequency 0 comes to the middle."""
-    return _rolled(x, axes, lambda n: n // 2)
-
-
-@compose(np.fft.ifftshift, inputs=_shifted)
-def _ifftshift(x: Any, axes: Any = None) -> Any:
-    return _rolled(x, axes, lambda n: -(n // 2))
+declare(
+    np.fft.fftshift, lambda g, out, x, axes=None: np.fft.ifftshift(g, axes), inputs=_shifted, memory="new"
+)
+declare(
+    np.fft.ifftshift, lambda g, out, x, axes=None: np.fft.fftshift(g, axes), inputs=_shifted, memory="new"
+)

@@ -115,12 +115,8 @@ def _lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     solution = least_squares(a, b, rcond=rcond)
     left = np.sum(np.square(np.abs(_columns(b - a @ solution))), axis=0)
     m, n = a.shape
-    return (
-        solution,
-        left if m > n else left[:0],
-        min(m, n),
-        np.linalg.svd(a.astype(solution.dtype), compute_uv=False),
-    )
+    a = a if a.dtype == solution.dtype else a.astype(solution.dtype)
+    return solution, left if m > n else left[:0], min(m, n), np.linalg.svd(a, compute_uv=False)
 
 
 def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:

@@ -5,12 +5,13 @@ Integers and masks are constants. What writes into its argument (`numpy.put_alon
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from . import metadata
-from .table import Arguments, Draw, compose
+from .indexing import scatter
+from .table import Arguments, Draw, compose, declare
 
 
 def _positions(indices: Any, n: int, mode: str) -> Any:
@@ -31,11 +32,25 @@ def _take_inputs(draw: Draw) -> Arguments:
     return (x, indices), {"axis": axis, "mode": mode}
 
 
-@compose(np.take, inputs=_take_inputs)
-def _take(a: Any, indices: Any, axis: Any = None, *, mode: str = "raise") -> Any:
+def _entries(a: Any, indices: Any, axis: Any, mode: str) -> tuple[tuple[int, ...], Any]:
+    """Return the shape in which np.take sees an array, of one axis if none is given, and the index that it reads."""
     if axis is None or (not a.ndim and axis in (0, -1)):
-        a, axis = np.ravel(a), 0
-    return a[(slice(None),) * (axis % a.ndim) + (_positions(indices, a.shape[axis], mode),)]
+        return (a.size,), (_positions(indices, a.size, mode),)
+    return a.shape, (slice(None),) * (axis % a.ndim) + (_positions(indices, a.shape[axis], mode),)
+
+
+def _taken(a: Any, indices: Any, axis: Any = None, mode: str = "raise") -> Any:
+    shape, index = _entries(a, indices, axis, mode)
+    return (a if a.shape == shape else np.reshape(a, shape))[index]
+
+
+def _take(g: Any, out: Any, a: Any, indices: Any, axis: Any = None, mode: str = "raise") -> Any:
+    """Add up what was taken of each entry."""
+    shape, index = _entries(a, indices, axis, mode)
+    return np.reshape(scatter(g, index, shape), a.shape)
+
+
+declare(np.take, _take, forward=_taken, inputs=_take_inputs)
 
 
 def _lines(positions: Any, shape: tuple[int, ...], axis: int) -> tuple[Any, ...]:
@@ -75,13 +90,19 @@ def _choose_inputs(draw: Draw) -> Arguments:
     }
 
 
-@compose(np.choose, inputs=_choose_inputs)
-def _choose(a: Any, choices: Any, *, mode: str = "raise") -> Any:
-    choices = list(choices)
-    shape = np.broadcast_shapes(metadata.shape(a), *map(metadata.shape, choices))
-    which = np.broadcast_to(_positions(a, len(choices), mode), shape)
-    stacked = np.stack([np.broadcast_to(choice, shape) for choice in choices])
-    return np.take_along_axis(stacked, np.expand_dims(which, 0), axis=0)[0]
+def _choose(needs: Sequence[Any], g: Any, out: Any, *choices: Any, a: Any, mode: str) -> list[Any]:
+    """Give each choice the gradient where it was chosen."""
+    which = _positions(a, len(choices), mode)
+    return [np.where(np.equal(which, i), g, 0) if need else None for i, need in enumerate(needs)]
+
+
+declare(
+    np.choose,
+    together=_choose,
+    bind=lambda a, choices, *, mode="raise": (tuple(choices), {"a": a, "mode": mode}),
+    forward=lambda *choices, a, mode: np.choose(a, choices, mode=mode),
+    inputs=_choose_inputs,
+)
 
 
 def _select_inputs(draw: Draw) -> Arguments:

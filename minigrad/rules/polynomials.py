@@ -11,24 +11,37 @@ from typing import Any
 import numpy as np
 
 from . import metadata
-from .table import Arguments, Draw, compose
+from .elementwise import as_floats
+from .table import Arguments, Draw, compose, declare
 
 
 def _as_line(p: Any) -> Any:
-    return np.reshape(p, (-1,)) if metadata.ndim(p) < 2 else p
+    """Return an array; a number becomes one coefficient."""
+    p = p if hasattr(p, "dtype") else np.asarray(p)
+    return p if p.ndim else np.reshape(p, (1,))
 
 
 def _polyval_inputs(draw: Draw) -> Arguments:
     return (draw.array((draw.integer(1, 4),)), draw.array()), {}
 
 
-@compose(np.polyval, inputs=_polyval_inputs)
-def _polyval(p: Any, x: Any) -> Any:
-    """By Horner's scheme."""
+def _horner(p: Any, x: Any) -> Any:
+    """Evaluate a polynomial by Horner's scheme."""
+    if p.ndim != 1:
+        raise ValueError(f"numpy.polyval: p has shape {p.shape}; expected one axis")
     y = np.zeros_like(x)
     for coefficient in p:
         y = y * x + coefficient
     return y
+
+
+declare(
+    np.polyval,
+    lambda g, out, p, x: np.ravel(g) @ np.vander(np.ravel(as_floats(x)), len(p)),
+    lambda g, out, p, x: g * np.polyval(p[:-1] * np.arange(len(p) - 1, 0, -1), x),
+    forward=_horner,
+    inputs=_polyval_inputs,
+)
 
 
 def _two_lines(draw: Draw) -> Arguments:
@@ -95,12 +108,11 @@ def _vander_inputs(draw: Draw) -> Arguments:
     return (x,), {"N": draw.choice([None, 2, 4]), "increasing": draw.choice([False, True])}
 
 
-@compose(np.vander, inputs=_vander_inputs)
-def _vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
-    n = len(x) if N is None else N
-    x = x.astype(np.promote_types(x.dtype, int))  # as NumPy
-    powers = [np.ones_like(x)]
-    for _ in range(n - 1):
-        powers.append(powers[-1] * x)
-    powers = powers[:n] if increasing else powers[:n][::-1]
-    return np.stack(powers, axis=-1) if powers else np.reshape(x[:0], (len(x), 0))
+def _vander(g: Any, out: Any, x: Any, N: Any = None, increasing: bool = False) -> Any:
+    """The powers from the first on, each less by one and times its exponent."""
+    n = out.shape[1]
+    powers = np.vander(x, max(n - 1, 0), True) * np.arange(1, n)
+    return np.sum((g if increasing else g[:, ::-1])[:, 1:] * powers, axis=1)
+
+
+declare(np.vander, _vander, inputs=_vander_inputs, memory="new")

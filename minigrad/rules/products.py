@@ -311,34 +311,16 @@ def _vector_cross(x1: Any, x2: Any, axis: int = -1) -> Any:
     return np.cross(x1, x2, axis=axis)
 
 
-def _diagonal_inputs(draw: Draw) -> Arguments:
-    return (draw.array((*draw.shape(max_ndim=1), 3, draw.integer(1, 4))),), {"offset": draw.integer(-2, 3)}
-
-
-@compose(np.linalg.diagonal, inputs=_diagonal_inputs)
-def _diagonal(x: Any, offset: int = 0) -> Any:
-    offset = int(offset)  # which may be unsigned
-    rows = np.arange(max(-offset, 0), max(min(x.shape[-2], x.shape[-1] - offset), max(-offset, 0)))
-    return x[..., rows, rows + offset]
-
-
-@compose(np.linalg.trace, inputs=_diagonal_inputs)
-def _trace(x: Any, offset: int = 0) -> Any:
-    return np.sum(np.linalg.diagonal(x, offset=offset), axis=-1)
-
-
-@compose(np.linalg.matrix_transpose, inputs=lambda draw: ((draw.array((*draw.shape(max_ndim=1), 2, 3)),), {}))
-def _matrix_transpose(x: Any) -> Any:
-    return np.swapaxes(x, -1, -2)
-
-
-if hasattr(np, "matvec"):
-
-    @compose(np.matvec, inputs=_two(((2, 3), (3,)), ((2, 3), (4, 3)), ((2, 1, 2, 0), (0,))))
-    def _matvec(x1: Any, x2: Any) -> Any:
-        return np.matmul(x1, np.expand_dims(x2, -1))[..., 0]
-
-    @compose(np.vecmat, inputs=_two(((3,), (3, 2)), ((4, 3), (3, 2)), ((0,), (2, 0, 2))))
-    def _vecmat(x1: Any, x2: Any) -> Any:
-        """The vector is conjugated."""
-        return np.matmul(np.expand_dims(conj(x1), -2), x2)[..., 0, :]
+if hasattr(np, "matvec"):  # since NumPy 2.2
+    declare(
+        np.matvec,
+        lambda g, out, x1, x2: np.expand_dims(g, -1) * np.expand_dims(x2, -2),
+        lambda g, out, x1, x2: np.matvec(x1.mT, g),
+        inputs=_two(((2, 3), (3,)), ((2, 3), (4, 3)), ((2, 1, 2, 0), (0,))),
+    )
+    declare(
+        np.vecmat,
+        lambda g, out, x1, x2: conj(np.matvec(x2, g)),
+        lambda g, out, x1, x2: np.expand_dims(conj(x1), -1) * np.expand_dims(g, -2),
+        inputs=_two(((3,), (3, 2)), ((4, 3), (3, 2)), ((0,), (2, 0, 2))),
+    )

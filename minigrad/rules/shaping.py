@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from . import metadata
-from .table import Arguments, Draw, compose, declare, dispatched
+from .table import OPS, Arguments, Draw, compose, declare, dispatched
 
 
 def _reshape_inputs(draw: Draw) -> Arguments:
@@ -128,49 +127,31 @@ declare(
 )
 
 
-def _permuted(function: Any) -> Any:
-    """Express a permutation of axes as np.transpose."""
-
-    def permute(a: Any, *args: Any, **options: Any) -> Any:
-        lengths = metadata.outline(tuple(range(1, metadata.ndim(a) + 1)))
-        return np.transpose(a, tuple([n - 1 for n in function(lengths, *args, **options).shape]))
-
-    return permute
+def _rollaxis(g: Any, out: Any, a: Any, axis: int, start: int = 0) -> Any:
+    """Roll the axis back to where it was."""
+    axis, start = axis % g.ndim, start + g.ndim if start < 0 else start
+    return np.moveaxis(g, start - (axis < start), axis)
 
 
-compose(np.rollaxis, inputs=_two_axes)(_permuted(np.rollaxis))
+declare(np.rollaxis, _rollaxis, inputs=_two_axes)
 
 
 def _matrices(draw: Draw) -> Arguments:
     return (draw.array(draw.shape(min_ndim=2)),), {}
 
 
-for _matrix_transpose in (
-    getattr(np, "matrix_transpose", None),
-    getattr(np.linalg, "matrix_transpose", None),
-):
-    if _matrix_transpose is not None:
-        compose(_matrix_transpose, inputs=_matrices)(lambda x: np.swapaxes(x, -1, -2))
-
-
-@compose(np.flipud, inputs=_matrices)
-def _flipud(m: Any) -> Any:
-    return np.flip(m, 0)
-
-
-@compose(np.fliplr, inputs=_matrices)
-def _fliplr(m: Any) -> Any:
-    return np.flip(m, 1)
-
-
-@compose(np.rot90, inputs=lambda draw: ((draw.array(draw.shape(min_ndim=2)), draw.integer(-5, 5)), {}))
-def _rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
-    np.rot90(metadata.outline(metadata.shape(m)), k, axes)  # refuses bad axes
-    first, second = axes
-    if k % 2 == 0:
-        return np.flip(m, axes) if k % 4 else m[:]
-    turned = np.swapaxes(m, first, second)
-    return np.flip(turned, first if k % 4 == 1 else second)
+MATRIX_TRANSPOSE = declare(
+    np.matrix_transpose, lambda g, out, x: g.mT, forward=lambda x: x.mT, inputs=_matrices
+)
+OPS[np.linalg.matrix_transpose] = MATRIX_TRANSPOSE
+declare(np.flipud, lambda g, out, m: np.flipud(g), inputs=_matrices, memory="view")
+declare(np.fliplr, lambda g, out, m: np.fliplr(g), inputs=_matrices, memory="view")
+declare(
+    np.rot90,
+    lambda g, out, m, k=1, axes=(0, 1): np.rot90(g, -int(k), axes),
+    inputs=lambda draw: ((draw.array(draw.shape(min_ndim=2)), draw.integer(-5, 5)), {}),
+    memory="view",
+)
 
 
 def _widths(draw: Draw, x: Any, least: int) -> Any:

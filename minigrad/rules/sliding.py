@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
 import numpy as np
 
 from . import metadata
-from .table import Arguments, Draw, compose, declare, whole
+from .table import Arguments, Draw, declare, whole
 
 sliding_window_view = np.lib.stride_tricks.sliding_window_view
 
@@ -56,57 +57,62 @@ declare(
 )
 
 
-@whole(memory="new")
-def convolution(a: Any, v: Any) -> Any:
-    """Return the whole convolution of two lines: entry n is the sum over k of a[k] v[n - k]."""
-    return np.convolve(a, v)
-
-
-def _lines(draw: Draw) -> Arguments:
-    return (draw.array((draw.integer(1, 5),)), draw.array((draw.integer(1, 5),))), {}
-
-
-declare(
-    convolution,
-    lambda g, out, a, v: np.correlate(g, v, "valid"),
-    lambda g, out, a, v: np.correlate(g, a, "valid"),
-    inputs=_lines,
-)
-
-
-def _mode_inputs(draw: Draw) -> Arguments:
-    (a, v), _ = _lines(draw)
-    return (a, v, draw.choice(["full", "same", "valid"])), {}
-
-
 def _line(x: Any, name: str) -> Any:
     """Return a 1-d array; a scalar becomes one entry."""
     if metadata.ndim(x) > 1 or not metadata.size(x):
         raise ValueError(
             f"numpy.{name}: an operand has shape {metadata.shape(x)}; expected one axis, not empty"
         )
-    return np.reshape(x, (-1,))
+    return x if metadata.ndim(x) else np.reshape(x, (1,))
 
 
-def _middle(whole_line: Any, n: int, m: int, mode: str, same: int) -> Any:
-    """Return the part of a full convolution of n and m entries that ``mode`` selects."""
-    short, long = min(n, m), max(n, m)
-    if mode == "full":
-        return whole_line
-    if mode not in ("same", "valid"):
-        raise ValueError(f"numpy.convolve, numpy.correlate: mode is {mode!r}; expected full, same or valid")
-    return whole_line[short - 1 : long] if mode == "valid" else whole_line[same : same + long]
+def _two_lines(name: str, default: str) -> Any:
+    """Return what binds a call of np.convolve or np.correlate."""
+
+    def bind(a: Any, v: Any, mode: str = default) -> Arguments:
+        if mode not in ("full", "same", "valid"):
+            raise ValueError(f"numpy.{name}: mode is {mode!r}; expected full, same or valid")
+        return (_line(a, name), _line(v, name)), {"mode": mode}
+
+    return bind
 
 
-@compose(np.convolve, inputs=_mode_inputs)
-def _convolve(a: Any, v: Any, mode: str = "full") -> Any:
-    a, v = _line(a, "convolve"), _line(v, "convolve")
-    n, m = len(a), len(v)
-    return _middle(convolution(a, v), n, m, mode, (min(n, m) - 1) // 2)
+def _mode_inputs(draw: Draw) -> Arguments:
+    a, v = (draw.array((draw.integer(1, 5),)) for _ in range(2))
+    return (a, v, draw.choice(["full", "same", "valid"])), {}
 
 
-@compose(np.correlate, inputs=_mode_inputs)
-def _correlate(a: Any, v: Any, mode: str = "valid") -> Any:
-    a, v = _line(a, "correlate"), _line(v, "correlate")
-    n, m = len(a), len(v)
-    return _middle(convolution(a, v[::-1]), n, m, mode, (m - 1) // 2 if m <= n else n // 2)
+def _rule(turned: Any, same: Any) -> Any:
+    """Return the rule of np.convolve, or of np.correlate, which turns the second line.
+
+    Entry n of the full convolution is the sum over k of a[k] v[n - k]; ``mode`` shows a part of it.
+    """
+
+    def rule(needs: Sequence[Any], g: Any, out: Any, a: Any, v: Any, mode: str) -> list[Any]:
+        n, m = len(a), len(v)
+        if mode != "full":
+            start = min(n, m) - 1 if mode == "valid" else same(n, m)
+            ends = [np.zeros(k, g.dtype) for k in (start, n + m - 1 - start - len(g))]
+            g = np.concatenate([ends[0], g, ends[1]])
+        return [
+            np.correlate(g, turned(v), "valid") if needs[0] else None,
+            turned(np.correlate(g, a, "valid")) if needs[1] else None,
+        ]
+
+    return rule
+
+
+declare(
+    np.convolve,
+    together=_rule(lambda v: v, lambda n, m: (min(n, m) - 1) // 2),
+    bind=_two_lines("convolve", "full"),
+    inputs=_mode_inputs,
+    memory="new",
+)
+declare(
+    np.correlate,
+    together=_rule(lambda v: v[::-1], lambda n, m: (m - 1) // 2 if m <= n else n // 2),
+    bind=_two_lines("correlate", "valid"),
+    inputs=_mode_inputs,
+    memory="new",
+)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
 from operator import index
 from typing import Any
 
@@ -29,35 +28,41 @@ def _joined_inputs(draw: Draw) -> Arguments:
     return _list_inputs(draw)
 
 
-def _concatenate_call(arrays: Any, axis: Any = 0) -> Arguments:
-    return tuple(arrays), {"axis": axis}
+def _pieces_of(needs: Sequence[Any], g: Any, arrays: Sequence[Any], axis: Any) -> list[Any]:
+    """Slice each operand's piece out of g, whose entries are those of arrays joined along an axis, or of all flat.
+
+    An operand of fewer axes than g has length 1 along the axis.
+    """
+    if axis is None:
+        before, lengths = (), [metadata.size(a) for a in arrays]
+    else:
+        before = (slice(None),) * (axis % g.ndim)
+        lengths = [a.shape[axis] if metadata.ndim(a) == g.ndim else 1 for a in arrays]
+    pieces, start = [], 0
+    for need, length, a in zip(needs, lengths, arrays, strict=True):
+        piece = g[(*before, slice(start, start + length))] if need else None
+        pieces.append(piece if piece is None or piece.shape == a.shape else np.reshape(piece, a.shape))
+        start += length
+    return pieces
 
 
-def _concatenate(needs: Sequence[Any], g: Any, out: Any, *arrays: Any, axis: Any) -> list[Any]:
-    """Slice each operand's piece out of g."""
-    before = () if axis is None else (slice(None),) * (axis % g.ndim)
-    lengths = [metadata.size(a) if axis is None else a.shape[axis] for a in arrays]
-    ends = list(accumulate(lengths))
-    pieces = [
-        g[(*before, slice(end - length, end))] if need else None
-        for need, length, end in zip(needs, lengths, ends, strict=True)
-    ]
-    if axis is not None:
-        return pieces
-    return [
-        piece if piece is None else np.reshape(piece, a.shape)
-        for piece, a in zip(pieces, arrays, strict=True)
-    ]
+def _append_inputs(draw: Draw) -> Arguments:
+    shape = draw.shape(min_ndim=1)
+    return (draw.array(shape), draw.array(shape)), {"axis": draw.choice([None, 0, -1])}
 
 
-declare(
-    np.concatenate,
-    together=_concatenate,
-    bind=_concatenate_call,
-    forward=lambda *arrays, axis: np.concatenate(arrays, axis),
-    inputs=_joined_inputs,
-    memory="out",
-)
+for _function, _call, _inputs in (
+    (np.concatenate, lambda arrays, axis=0: (tuple(arrays), {"axis": axis}), _joined_inputs),
+    (np.append, lambda arr, values, axis=None: ((arr, values), {"axis": axis}), _append_inputs),
+):
+    declare(
+        _function,
+        together=lambda needs, g, out, *arrays, axis: _pieces_of(needs, g, arrays, axis),
+        bind=_call,
+        forward=lambda *arrays, axis: np.concatenate(arrays, axis),
+        inputs=_inputs,
+        memory="out",
+    )
 
 
 def _stack_inputs(draw: Draw) -> Arguments:
@@ -81,33 +86,28 @@ declare(
 )
 
 
-AT_LEAST = {np.atleast_1d: 1, np.atleast_2d: 2, np.atleast_3d: 3}
-"""The least number of axes of their results."""
-
-
-def _with_axes(function: Any, a: Any) -> Any:
-    """Return what np.atleast_1d, 2d or 3d make of one array, as a change of shape."""
-    if getattr(a, "ndim", 0) >= AT_LEAST[function]:
+def _with_axes(a: Any, ndim: int) -> Any:
+    """Return an array with so many axes at the least, as np.atleast_1d, 2d and 3d add them."""
+    if getattr(a, "ndim", 0) >= ndim:
         return a
-    return np.reshape(a, function(metadata.outline(metadata.shape(a))).shape)
+    shape = metadata.shape(a)
+    shape = (1,) * (len(shape) < 2 <= ndim) + shape
+    return np.reshape(a, shape + (1,) * (ndim - len(shape)))
 
 
-def _at_least(function: Any) -> Any:
+def _at_least(ndim: int, several: Any) -> Any:
     """Return np.atleast_1d, 2d or 3d for any number of arrays."""
-
-    def reshaped(*arys: Any) -> Any:
-        several = [_with_axes(function, a) for a in arys]
-        return several[0] if len(several) == 1 else type(function(0, 0))(several)
-
-    return reshaped
+    return lambda *arys: (
+        _with_axes(arys[0], ndim) if len(arys) == 1 else several([_with_axes(a, ndim) for a in arys])
+    )
 
 
 def _some_arrays(draw: Draw) -> Arguments:
     return tuple([draw.array(draw.shape(max_ndim=2)) for _ in range(draw.integer(1, 2))]), {}
 
 
-for _function in AT_LEAST:
-    compose(_function, inputs=_some_arrays)(_at_least(_function))
+for _ndim, _at_least_nd in enumerate((np.atleast_1d, np.atleast_2d, np.atleast_3d), start=1):
+    compose(_at_least_nd, inputs=_some_arrays)(_at_least(_ndim, type(_at_least_nd(0, 0))))
 
 
 def _alike(draw: Draw) -> Arguments:
@@ -115,43 +115,30 @@ def _alike(draw: Draw) -> Arguments:
     return ([draw.array(shape) for _ in range(draw.integer(1, 3))],), {}
 
 
-@compose(np.hstack, inputs=_alike)
-def _hstack(tup: Any) -> Any:
-    arrays = [_with_axes(np.atleast_1d, a) for a in tup]
-    return np.concatenate(arrays, axis=0 if arrays and arrays[0].ndim == 1 else 1)
-
-
-@compose(np.vstack, inputs=_alike)
-def _vstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
-    if dtype is not None:
-        raise TypeError("numpy.vstack: no backward rule with dtype; write np.vstack(arrays).astype(dtype)")
-    return np.concatenate([_with_axes(np.atleast_2d, a) for a in tup], axis=0)
-
-
-@compose(np.dstack, inputs=_alike)
-def _dstack(tup: Any) -> Any:
-    return np.concatenate([_with_axes(np.atleast_3d, a) for a in tup], axis=2)
-
-
 def _columns(draw: Draw) -> Arguments:
     return ([draw.array((3,)), draw.array((3, draw.integer(0, 2)))],), {}
 
 
-@compose(np.column_stack, inputs=_columns)
-def _column_stack(tup: Any) -> Any:
-    return np.concatenate([a if metadata.ndim(a) > 1 else np.reshape(a, (-1, 1)) for a in tup], axis=1)
+def _join(axis: int, fit: Any) -> dict[str, Any]:
+    """Return what joins arrays, made to fit, along this axis, or the last, if it has fewer; and its rule."""
+
+    def forward(*arrays: Any) -> Any:
+        arrays = tuple([fit(a) for a in arrays])
+        return np.concatenate(arrays, min(axis, arrays[0].ndim - 1))
+
+    def rule(needs: Sequence[Any], g: Any, out: Any, *arrays: Any) -> list[Any]:
+        return _pieces_of(needs, g, arrays, min(axis, g.ndim - 1))
+
+    return {"forward": forward, "together": rule}
 
 
-def _append_inputs(draw: Draw) -> Arguments:
-    shape = draw.shape(min_ndim=1)
-    return (draw.array(shape), draw.array(shape)), {"axis": draw.choice([None, 0, -1])}
-
-
-@compose(np.append, inputs=_append_inputs)
-def _append(arr: Any, values: Any, axis: Any = None) -> Any:
-    if axis is None:
-        return np.concatenate([np.ravel(arr), np.ravel(values)])
-    return np.concatenate([arr, values], axis=axis)
+for _joins, _drawn, _axis, _fit in (
+    (np.vstack, _alike, 0, lambda a: _with_axes(a, 2)),
+    (np.hstack, _alike, 1, lambda a: _with_axes(a, 1)),
+    (np.dstack, _alike, 2, lambda a: _with_axes(a, 3)),
+    (np.column_stack, _columns, 1, lambda a: a if metadata.ndim(a) > 1 else np.reshape(a, (-1, 1))),
+):
+    declare(_joins, bind=lambda tup: (tuple(tup), {}), inputs=_drawn, **_join(_axis, _fit))
 
 
 @compose(np.block, inputs=_alike)
@@ -164,7 +151,8 @@ def _block(arrays: Any) -> Any:
 
     def joined(x: Any, level: int) -> Any:
         if level == 0:
-            return np.reshape(x, (1,) * (ndim - metadata.ndim(x)) + metadata.shape(x))
+            missing = ndim - metadata.ndim(x)
+            return np.reshape(x, (1,) * missing + metadata.shape(x)) if missing or not levels else x
         return np.concatenate([joined(each, level - 1) for each in x], axis=-level)
 
     levels = depth(arrays)
@@ -172,10 +160,14 @@ def _block(arrays: Any) -> Any:
     return joined(arrays, levels)
 
 
+SEVERAL: Any = type(np.broadcast_arrays(0, 0))
+"""What np.broadcast_arrays and np.meshgrid return their results in: a tuple, in older NumPys a list."""
+
+
 @compose(np.broadcast_arrays, inputs=lambda draw: (tuple(map(draw.array, draw.broadcastable(2))), {}))
 def _broadcast_arrays(*args: Any) -> Any:
     shape = np.broadcast_shapes(*map(metadata.shape, args))
-    return type(np.broadcast_arrays(0, 0))([np.broadcast_to(a, shape) for a in args])
+    return SEVERAL([a if getattr(a, "shape", None) == shape else np.broadcast_to(a, shape) for a in args])
 
 
 def _pieces(function: Any, a: Any, indices_or_sections: Any, axis: int) -> list[Any]:
@@ -243,7 +235,8 @@ if hasattr(np, "unstack"):  # since NumPy 2.1
 
     @compose(np.unstack, inputs=_unstack_inputs)
     def _unstack(x: Any, *, axis: int = 0) -> tuple[Any, ...]:
-        return tuple(np.moveaxis(x, axis, 0))
+        before = (slice(None),) * (axis % x.ndim)
+        return tuple([x[(*before, i)] for i in range(x.shape[axis])])
 
 
 def _repeat_inputs(draw: Draw) -> Arguments:
@@ -291,19 +284,28 @@ def _insert_inputs(draw: Draw) -> Arguments:
     return (x, obj, draw.array(values)), {"axis": axis}
 
 
-@compose(np.insert, inputs=_insert_inputs, memory="new")
-def _insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
-    if axis is None:
-        arr, axis = np.ravel(arr), 0
-    axis, n = axis % arr.ndim, arr.shape[axis]
-    whole = np.insert(metadata.outline(arr.shape), obj, metadata.outline(metadata.shape(values)), axis).shape
-    count = whole[axis] - n
-    values = np.reshape(values, (1,) * (arr.ndim - metadata.ndim(values)) + metadata.shape(values))
+def _insert(
+    needs: Sequence[Any], g: Any, out: Any, arr: Any, values: Any, obj: Any, axis: Any = None
+) -> list[Any]:
+    """Read the entries that there were, and those that were inserted, where they are now."""
+    shape, axis = ((arr.size,), 0) if axis is None else (arr.shape, axis % arr.ndim)
+    n, m = shape[axis], g.shape[axis]
+    places, before = np.argsort(np.insert(np.arange(n), obj, np.arange(n, m))), (slice(None),) * axis
+    kept = np.reshape(g[(*before, places[:n])], arr.shape)
+    inserted = g[(*before, places[n:])]
     if metadata.ndim(obj) == 0 and not isinstance(obj, slice):
-        values = np.moveaxis(values, 0, axis)
-    values = np.broadcast_to(values, (*whole[:axis], count, *whole[axis + 1 :])).astype(arr.dtype)  # as NumPy
-    order = np.insert(np.arange(n), obj, np.arange(n, n + count))
-    return np.concatenate([arr, values], axis=axis)[(slice(None),) * axis + (order,)]
+        inserted = np.moveaxis(inserted, axis, 0)
+    return [kept if needs[0] else None, inserted if needs[1] else None]
+
+
+declare(
+    np.insert,
+    together=_insert,
+    bind=lambda arr, obj, values, axis=None: ((arr, values), {"obj": obj, "axis": axis}),
+    forward=lambda arr, values, obj, axis: np.insert(arr, obj, values, axis),
+    inputs=_insert_inputs,
+    memory="new",
+)
 
 
 def _delete_inputs(draw: Draw) -> Arguments:
@@ -319,12 +321,20 @@ def _delete(arr: Any, obj: Any, axis: Any = None) -> Any:
     return arr[(slice(None),) * (axis % arr.ndim) + (kept,)]
 
 
-@compose(np.resize, inputs=lambda draw: ((draw.array(), draw.choice([5, (2, 3), (4, 2), (0,)])), {}))
-def _resize(a: Any, new_shape: Any) -> Any:
-    count = int(np.prod(new_shape))
-    if not metadata.size(a):
-        return np.reshape(np.concatenate([np.ravel(a), np.zeros(count, a.dtype)]), new_shape)
-    return np.reshape(np.ravel(a)[np.arange(count) % metadata.size(a)], new_shape)
+def _resize(g: Any, out: Any, a: Any, new_shape: Any) -> Any:
+    """Add the copies of each entry up."""
+    if not a.size:
+        return np.zeros_like(a)
+    origin = np.arange(g.size) % a.size
+    return np.reshape(scatter(np.ravel(g), (origin,), (a.size,)), a.shape)
+
+
+declare(
+    np.resize,
+    _resize,
+    inputs=lambda draw: ((draw.array(), draw.choice([5, (2, 3), (4, 2), (0,)])), {}),
+    memory="new",
+)
 
 
 @compose(
@@ -332,9 +342,12 @@ def _resize(a: Any, new_shape: Any) -> Any:
     inputs=lambda draw: ((draw.array((2,)), draw.array((3,))), draw.choice([{}, {"indexing": "ij"}])),
 )
 def _meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any = "xy") -> Any:
-    given = [metadata.outline(metadata.shape(x)) for x in xi]
-    shapes = [each.shape for each in np.meshgrid(*given, sparse=True, indexing=indexing)]
-    whole = np.broadcast_shapes(*shapes)
-    thin = [np.reshape(x, shape) for x, shape in zip(xi, shapes, strict=True)]
-    kind: Any = type(np.meshgrid(0))
-    return kind(thin if sparse else [np.broadcast_to(x, whole) for x in thin])
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"numpy.meshgrid: indexing is {indexing!r}; expected 'xy' or 'ij'")
+    axes = list(range(len(xi)))
+    if indexing == "xy":
+        axes[:2] = axes[1::-1]
+    lines = [[-1 if i == axis else 1 for i in range(len(xi))] for axis in axes]
+    thin = [np.reshape(x, line) for x, line in zip(xi, lines, strict=True)]
+    whole = tuple([metadata.size(xi[axis]) for axis in axes])
+    return SEVERAL(thin if sparse else [np.broadcast_to(x, whole) for x in thin])

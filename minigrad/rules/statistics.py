@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .conjugates import conj
+from .conjugates import adjoint, conj
 from .reductions import axes_of
-from .table import Arguments, Draw, compose
+from .table import Arguments, Draw, compose, declare
 
 
 def _average_inputs(draw: Draw) -> Arguments:
@@ -65,8 +65,7 @@ def _cov_inputs(draw: Draw) -> Arguments:
     return operands, {**options, **draw.choice([{}, {"fweights": [1, 2, 3, 2][:n]}])}
 
 
-@compose(np.cov, inputs=_cov_inputs)
-def _cov(
+def _cov_call(
     m: Any,
     y: Any = None,
     rowvar: bool = True,
@@ -76,25 +75,44 @@ def _cov(
     aweights: Any = None,
     *,
     dtype: Any = None,
-) -> Any:
+) -> Arguments:
+    """Return one array of all variables, the weights of observations, and what a sum of products is divided by."""
     x = _variables(m, rowvar, ONE_ROW_TURNS)
     if y is not None:
         x = np.concatenate([x, _variables(y, rowvar, False)], axis=0)
-    x = x.astype(np.result_type(x.dtype, np.float64) if dtype is None else dtype)
+    dtype = np.dtype(np.result_type(x.dtype, np.float64) if dtype is None else dtype)
+    x = x if x.dtype == dtype else x.astype(dtype)
     ddof = (0 if bias else 1) if ddof is None else ddof
     if ddof != int(ddof):
         raise ValueError(f"numpy.cov: ddof is {ddof}; expected an integer")
     w = _weights(x.shape[1], fweights, aweights)
+    count = x.shape[1] if w is None else np.sum(w)
+    lost = ddof if aweights is None else ddof * np.sum(w * np.asarray(aweights)) / count
+    return (x,), {"w": w, "freedom": max(float(count - lost), 0.0)}
+
+
+def _centred(x: Any, w: Any) -> tuple[Any, Any]:
+    """Return each variable less its mean; and this times the weights of the observations."""
     if w is None:
         x = x - np.mean(x, axis=1, keepdims=True)
-        weighted, freedom = x, max(x.shape[1] - ddof, 0)
-    else:
-        count = np.sum(w)
-        x = x - np.sum(x * w, axis=1, keepdims=True) / count
-        weighted = x * w
-        lost = ddof if aweights is None else ddof * np.sum(w * np.asarray(aweights)) / count
-        freedom = np.maximum(count - lost, 0)
+        return x, x
+    x = x - np.sum(x * w, axis=1, keepdims=True) / np.sum(w)
+    return x, x * w
+
+
+def _covariance(x: Any, w: Any, freedom: float) -> Any:
+    x, weighted = _centred(x, w)
     return np.squeeze(np.matmul(x, np.transpose(conj(weighted))) / freedom)
+
+
+def _cov(g: Any, out: Any, x: Any, w: Any, freedom: float) -> Any:
+    """What an entry moves the means by cancels."""
+    _, weighted = _centred(x, w)
+    g = np.reshape(g, (len(x), len(x))) / freedom
+    return (g + adjoint(g)) @ conj(weighted)
+
+
+declare(np.cov, _cov, bind=_cov_call, forward=_covariance, inputs=_cov_inputs)
 
 
 def _weights(n: int, fweights: Any, aweights: Any) -> Any:
@@ -125,10 +143,27 @@ def _variables(x: Any, rowvar: bool, one_row_turns: bool) -> Any:
     return x if rowvar or (x.shape[0] == 1 and not one_row_turns) else np.transpose(x)
 
 
-@compose(np.corrcoef, inputs=_table_inputs)
-def _corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> Any:
-    c = np.cov(x, y, rowvar, dtype=dtype)
+def _correlations(c: Any) -> Any:
     if c.ndim == 0:
         return c / c
-    deviations = np.sqrt(np.reshape(c, (c.size,))[:: len(c) + 1])
-    return np.clip(c / np.reshape(deviations, (-1, 1)) / deviations, -1, 1)
+    deviations = np.sqrt(np.diagonal(c))
+    return np.clip(c / np.expand_dims(deviations, -1) / deviations, -1, 1)
+
+
+def _corrcoef(g: Any, out: Any, c: Any) -> Any:
+    """Each is a covariance over two deviations, which are the roots of variances."""
+    if c.ndim == 0:
+        return np.zeros_like(c)
+    variances = np.diagonal(c)
+    deviations, weighted = np.sqrt(variances), g * out
+    of_roots = np.sum(weighted, axis=0) + np.sum(weighted, axis=1)
+    return g / np.expand_dims(deviations, -1) / deviations - np.diag(of_roots / (2 * variances))
+
+
+declare(
+    np.corrcoef,
+    _corrcoef,
+    bind=lambda x, y=None, rowvar=True, *, dtype=None: ((np.cov(x, y, rowvar, dtype=dtype),), {}),
+    forward=_correlations,
+    inputs=_table_inputs,
+)

@@ -175,7 +175,7 @@ class Op:
                 return args, kwargs
             if len(names) == 1:
                 return args[:-1], {names[0]: args[-1], **kwargs}
-            return args[: self.arity], dict(zip(names, args[self.arity :], strict=True), **kwargs)
+            return args[: self.arity], {**dict(zip(names, args[self.arity :], strict=True)), **kwargs}
         return self._bind_by_name(args, kwargs)
 
     def _bind_by_name(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
