@@ -47,10 +47,7 @@ def shape_error(what: str, instead: str) -> JitError:
 def refuse_shapes(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Refuse a call whose result has a shape that depends on values."""
     if facts(function).shape_from_values or (function is np.where and len(args) + len(kwargs) == 1):
-        raise shape_error(
-            f"{function.__name__}, computed",
-            "choose by np.where(condition, a, b), multiply by a mask, or call it outside",
-        )
+        raise shape_error(f"{function.__name__}, computed", SUMS if function is np.bincount else CHOICE)
     given: Iterable[tuple[str, Any]] = kwargs.items()
     if len(args) > 1:
         given = [*zip(_parameters(function), args, strict=False), *given]
@@ -71,6 +68,8 @@ def _parameters(function: Any) -> tuple[str, ...]:
     )
 
 
+CHOICE = "choose by np.where(condition, a, b), multiply by a mask, or call it outside"
+SUMS = "write np.add.at(sums, x, weights), with sums = np.zeros_like(weights, shape=n)"
 OPTION = "give it as a Python number, an option of the call"
 MASK = "write np.where(mask, x * 2, x) for x[mask] *= 2, np.sum(np.where(mask, x, 0)) for np.sum(x[mask])"
 SHAPING = frozenset({"axes", "axis", "axis1", "axis2", "bins", "destination", "indices_or_sections", "k"})

@@ -22,6 +22,7 @@ from ..rules.elementwise import (
     SUBTRACT,
     astype,
 )
+from ..rules.facts import facts
 from ..rules.indexing import GETITEM
 from ..rules.products import MATMUL
 from ..rules.shaping import TRANSPOSE
@@ -164,9 +165,9 @@ class Tensor(Variable, Dispatched):
 
         def __getattr__(self, name: str) -> None:
             """Say what to write instead of an attribute that there is not."""
-            instead = FLAT.get(name, "")
-            if callable(getattr(np, name, None)):
-                instead = f"; write np.{name}(t)"
+            instead, function = FLAT.get(name, ""), getattr(np, name, None)
+            if callable(function):
+                instead = f"; write {facts(function).instead or f'np.{name}(t)'}"
             elif not instead and hasattr(np.ndarray, name):
                 instead = f"; the array, off the tape, has it: t.numpy().{name}"
             raise AttributeError(f"a tensor has no {name!r}{instead}", name=name, obj=self)
@@ -274,6 +275,13 @@ class Tensor(Variable, Dispatched):
     def __divmod__(self, other: Any) -> tuple[Any, Tensor]:
         return self // other, self % other
 
+    def __rdivmod__(self, other: Any) -> tuple[Any, Tensor]:
+        return other // self, other % self
+
+    def __round__(self, ndigits: int | None = None) -> Any:
+        """Round a number to decimals, to a constant; without ``ndigits`` to a Python integer."""
+        return int(self.round()) if ndigits is None else self.round(ndigits)
+
     def __invert__(self) -> Any:
         return ~self.data
 
@@ -300,6 +308,10 @@ class Tensor(Variable, Dispatched):
     __imod__ = augmented(np.remainder)
     __ipow__ = augmented(np.power)
     __imatmul__ = augmented(np.matmul)
+
+    def fill(self, value: Any) -> None:
+        """Write a value into every entry."""
+        self[...] = value
 
     # -- methods that are NumPy's functions -----------------------------------------------------------------
 
