@@ -334,6 +334,9 @@ def test_python_numbers():
     for kind in (float, int, complex):
         with pytest.raises(TypeError, match=rf"{kind.__name__}\(\) of a tensor inside grad.*t.item\(\)"):
             mg.grad(lambda x, kind=kind: x * kind(x))(2.0)
+    with pytest.raises(mg.TapeError, match=r"tolist\(\) of a tensor inside grad.*; iterate over the tensor"):
+        mg.grad(lambda x: sum(x.tolist()) * x[0])(np.ones(2))
+    assert mg.grad(lambda x: x * sum(t.tolist() for t in [leaf(3.0) * 2]))(2.0) == 6.0
     assert mg.grad(lambda x: x * x.item())(2.0) == 2.0
     assert mg.grad(lambda x: x * x.detach() if x > 1 else x)(2.0) == 2.0
 

@@ -20,7 +20,7 @@ from ..rules.elementwise import astype
 from ..rules.facts import facts
 from ..rules.indexing import getitem, setitem
 from ..rules.metadata import outline
-from ..rules.picking import compress, extract
+from ..rules.picking import bincount, compress, extract
 from ..rules.table import any_true
 from .ir import cast, part, pick, stand_ins_in, written
 from .where import JitError, user_line
@@ -47,7 +47,10 @@ def shape_error(what: str, instead: str) -> JitError:
 def refuse_shapes(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Refuse a call whose result has a shape that depends on values."""
     if facts(function).shape_from_values or (function is np.where and len(args) + len(kwargs) == 1):
-        raise shape_error(f"{function.__name__}, computed", SUMS if function is np.bincount else CHOICE)
+        raise shape_error(
+            f"{function.__name__}, computed",
+            "choose by np.where(condition, a, b), multiply by a mask, or call it outside",
+        )
     given: Iterable[tuple[str, Any]] = kwargs.items()
     if len(args) > 1:
         given = [*zip(_parameters(function), args, strict=False), *given]
@@ -68,8 +71,6 @@ def _parameters(function: Any) -> tuple[str, ...]:
     )
 
 
-CHOICE = "choose by np.where(condition, a, b), multiply by a mask, or call it outside"
-SUMS = "write np.add.at(sums, x, weights), with sums = np.zeros_like(weights, shape=n)"
 OPTION = "give it as a Python number, an option of the call"
 MASK = "write np.where(mask, x * 2, x) for x[mask] *= 2, np.sum(np.where(mask, x, 0)) for np.sum(x[mask])"
 SHAPING = frozenset({"axes", "axis", "axis1", "axis2", "bins", "destination", "indices_or_sections", "k"})
@@ -253,6 +254,16 @@ def _full_like(
     return trace.record(np.full, np.shape(a) if shape is None else shape, fill_value, dtype=dtype or a.dtype)
 
 
+def _bincount(trace: Any, x: Any, weights: Any = None, minlength: Any = 0) -> Any:
+    """Add weights up at places that are known."""
+    if has_traced(x):
+        raise shape_error(
+            "bincount, computed",
+            "write np.add.at(sums, x, weights), with sums = np.zeros_like(weights, shape=n)",
+        )
+    return bincount(x, weights, minlength)
+
+
 def _filled(value: int) -> Callable[..., Any]:
     return lambda trace, a, *args, **kwargs: _full_like(trace, a, value, *args, **kwargs)
 
@@ -294,6 +305,7 @@ CALLS: dict[Any, Callable[..., Any]] = {
     np.copy: lambda trace, a, order="K": trace.record(np.copy, a),
     np.compress: lambda trace, *args, **kwargs: compress(*args, **kwargs),
     np.extract: lambda trace, *args, **kwargs: extract(*args, **kwargs),
+    np.bincount: _bincount,
     np.linalg.eig: lambda trace, a: eig(a),  # of a dtype that does not depend on values
     np.linalg.eigvals: lambda trace, a: eigvals(a),
     np.flip: lambda trace, m, axis=None: _view(trace, np.flip, m, axis),

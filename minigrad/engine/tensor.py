@@ -149,7 +149,8 @@ class Tensor(Variable, Dispatched):
         return variable(self.data)  # type: ignore[no-any-return]
 
     def tolist(self) -> Any:
-        """Return the values as nested lists of Python numbers, off the tape."""
+        """Return the values as nested lists of Python numbers, off the tape; not inside `grad`."""
+        self._refuse_inside_grad("tolist()", "iterate over the tensor")
         return bare(self).tolist()
 
     def __len__(self) -> int:
@@ -217,12 +218,17 @@ class Tensor(Variable, Dispatched):
                     "array[i] = t (or array.fill, np.fromiter) would cut the tensor t, which requires a gradient, off "
                     f"from the tape; {INSTEAD_OF_AN_ARRAY}"
                 )
-            if self._call is not None and differentiated and depends_on(self._call, differentiated):
-                raise TapeError(
-                    f"{kind}() of a tensor inside grad would cut it off from the tape; keep the tensor (np.exp(t) in "
-                    f"place of math.exp(t)), or {EXPLICITLY}"
-                )
+            self._refuse_inside_grad(f"{kind}()", "keep the tensor (np.exp(t) in place of math.exp(t))")
         return bare(self) if self.ndim == 0 else self.item()
+
+    def _refuse_inside_grad(self, what: str, instead: str) -> None:
+        """Refuse to leave the tape where what this tensor depends on is being differentiated."""
+        if not self.requires_grad or recording.get() is None or self._call is None or not differentiated:
+            return
+        if depends_on(self._call, differentiated):
+            raise TapeError(
+                f"{what} of a tensor inside grad would cut it off from the tape; {instead}, or {EXPLICITLY}"
+            )
 
     def __float__(self) -> float:
         return float(self._number("float"))

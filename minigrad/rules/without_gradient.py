@@ -138,7 +138,7 @@ for _old, _new in _OLD_NAMES.items():
 state(*named("argmax argmin argsort full sort take"), memory="new")
 state(np.cumprod, memory="out")
 state(
-    *named("argwhere bincount flatnonzero intersect1d nonzero roots setdiff1d setxor1d trim_zeros"),
+    *named("argwhere flatnonzero intersect1d nonzero roots setdiff1d setxor1d trim_zeros"),
     *named("union1d unique unique_all unique_counts unique_inverse unique_values"),
     np.linalg.lstsq,
     shape_from_values=True,
