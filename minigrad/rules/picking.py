@@ -152,7 +152,7 @@ def extract(condition: Any, arr: Any) -> Any:
 
 
 def _bincount_inputs(draw: Draw) -> Arguments:
-    n = draw.integer(0, 5)
+    n = draw.integer(1, 5)  # of none NumPy returns integers
     return ((np.arange(n) * 2 % 3).tolist(), draw.array((n,))), {"minlength": draw.choice([0, 4])}
 
 
