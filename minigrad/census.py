@@ -89,7 +89,7 @@ def array_rows() -> Iterator[Row]:
                 if known != Facts()
                 else known._replace(discrete="leaves the tape, or reads shape and dtype")
             )
-        if name in ("T", "mT", "flatten", "astype", "compress"):
+        if name in ("T", "mT", "flatten", "astype", "compress", "fill"):
             yield Row(full, "composed")
         else:
             yield row(full, function, known)

@@ -1,11 +1,14 @@
 """Operands of other kinds: what has operators of its own is asked, or refused by name; it is never stripped."""
 
+from operator import add, imul, mul, truediv
+
 import numpy as np
 import pytest
 from scipy import sparse
 
 import minigrad as mg
 from minigrad.engine.arrays import ForeignError
+from minigrad.gradient_check import check_grads
 from minigrad.layers import softmax_loss
 
 
@@ -57,6 +60,22 @@ class Prior(Frame):
 
     __array_priority__ = 10.0
     __rmatmul__ = Operator.__rmatmul__
+
+
+class Pair:
+    """A pair of numbers, by the operators that a class of one's own has; it is no array-like."""
+
+    def __init__(self, a, b):
+        self.a, self.b = a, b
+
+    def __rmul__(self, number):
+        return Pair(number * self.a, number * self.b)
+
+    def __radd__(self, number):
+        return Pair(number + self.a, number + self.b)
+
+    def __rtruediv__(self, number):
+        return Pair(number / self.a, number / self.b)
 
 
 STRIPPED = {
@@ -121,6 +140,22 @@ def test_an_operand_is_refused_or_asked(x):
         except TypeError:
             continue
         assert out[0] == "units"
+
+
+@pytest.mark.parametrize("operator", [add, mul, truediv, imul])
+def test_what_is_no_array_like_has_its_own_operators(operator):
+    """As NumPy's numbers leave it to them."""
+
+    def f(x):
+        made = operator(x[0], Pair(x[1], x[2]))
+        return made.a * made.b
+
+    x = np.array([2.0, 3.0, 5.0])
+    check_grads(f, x)
+    np.testing.assert_allclose(mg.jit(f)(x), f(x))
+    np.testing.assert_allclose(mg.jit(mg.grad(f))(x), mg.grad(f)(x))
+    with pytest.raises(TypeError, match=r"unsupported operand .* 'Tensor' and '\w*Pair'"):
+        leaf() - Pair(1.0, 2.0)
 
 
 def test_what_numpy_would_ask_is_asked():

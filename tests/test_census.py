@@ -48,7 +48,8 @@ def test_a_function_that_has_a_rule_is_not_called_constant():
         ("numpy.greater.outer", "constant"),
         ("numpy.ndarray.sum", "rule"),
         ("numpy.ndarray.T", "composed"),
-        ("numpy.ndarray.fill", "in place"),
+        ("numpy.ndarray.sort", "in place"),
+        ("numpy.ndarray.fill", "composed"),
         ("numpy.ndarray.shape", "constant"),
     ],
 )

@@ -40,6 +40,37 @@ def test_and_those_of_what_is_broadcast_or_summed_alone(subscripts, shapes):
     check_rule(lambda *xs: np.einsum(subscripts, *xs), *arrays)
 
 
+@st.composite
+def products_of_many(draw):
+    """Three to five operands of up to three labels, and labels to keep."""
+    sides = dict(zip("abcd", draw(st.tuples(*[st.integers(1, 3)] * 4)), strict=True))
+    terms = draw(st.lists(st.text("abcd", max_size=3), min_size=3, max_size=5))
+    used = sorted(set("".join(terms)))
+    kept = draw(st.permutations(used))[: draw(st.integers(0, 2))]
+    shapes = [[sides[c] if draw(st.integers(0, 5)) else 1 for c in term] for term in terms]
+    for term, shape in zip(terms, shapes, strict=True):
+        shape[:] = [shape[term.index(c)] for c in term]  # a label twice: as long
+    arrays = [0.5 + np.arange(np.prod(shape)).reshape(shape) % 5 / 4 for shape in map(tuple, shapes)]
+    return f"{','.join(terms)}->{''.join(kept)}", arrays
+
+
+@given(products_of_many())
+def test_of_many_operands_two_are_multiplied_at_a_time(product):
+    """As compiled: the order is found once."""
+    subscripts, arrays = product
+
+    def f(*xs):
+        return np.sum(np.cos(np.einsum(subscripts, *xs)))
+
+    check_grads(f, *arrays)
+    every = tuple(range(len(arrays)))
+    gradients = mg.grad(f, argnums=every)
+    compiled = mg.jit(gradients)
+    for got, want in zip(compiled(*arrays), gradients(*arrays), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-12)
+    assert "optimize=True" not in compiled.source
+
+
 @pytest.mark.parametrize("letters", [ascii_lowercase, ascii_uppercase])
 def test_labels_for_what_has_none_are_found_beside_all_of_one_case(letters):
     """For the axes of ``...``, and for a diagonal."""

@@ -1,13 +1,24 @@
-"""``import minigrad`` imports NumPy, and nothing else that is heavy."""
+"""``import minigrad`` imports NumPy, and nothing else that is heavy; the compiler and the pictures lazily."""
 
 import subprocess
 import sys
 
+import pytest
+
+import minigrad as mg
+
+
+def imported(code):
+    """The modules that code imports in a fresh process, beside NumPy's."""
+    code = f"import sys, numpy; before = set(sys.modules); {code}; print(*set(sys.modules) - before)"
+    return set(
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.split()
+    )
+
 
 def test_the_import_is_light():
-    code = "import sys, numpy; before = set(sys.modules); import minigrad; print(*set(sys.modules) - before)"
-    end = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    new = set(end.stdout.split())
     heavy = {
         "tqdm",
         "matplotlib",
@@ -24,4 +35,21 @@ def test_the_import_is_light():
         "hashlib",
         "random",
     }
+    new = imported("import minigrad")
     assert not new & heavy
+    assert not [name for name in new if name.startswith(("minigrad.compiler", "minigrad.pictures"))]
+
+
+@pytest.mark.parametrize("name", ["jit", "JitError", "tape", "draw_tape"])
+def test_what_is_imported_lazily_is_there(name):
+    assert "minigrad." + mg._LAZY[name] in imported(f"from minigrad import {name}")
+    assert "minigrad." + mg._LAZY[name] in imported(f"import minigrad; minigrad.{name}")
+
+
+def test_the_names_are_listed_before_they_are_used():
+    imported("import minigrad; assert {*minigrad.__all__} <= {*dir(minigrad)}")
+
+
+def test_a_name_that_is_not_there():
+    with pytest.raises(AttributeError, match="module 'minigrad' has no attribute 'nothing'"):
+        mg.nothing  # noqa: B018

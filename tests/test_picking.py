@@ -29,6 +29,44 @@ def test_positions_that_are_no_integers_are_refused():
         np.take(mg.tensor(X, requires_grad=True), [0.5])
 
 
+@pytest.mark.parametrize(
+    "places", [[0, 2, 2], (3, 0, 3), np.array([True, False, True]), np.array([1, 1, 1], np.uint8)]
+)
+def test_weights_are_added_up_by_place(places):
+    """As `numpy.bincount` does, in float64; compiled where the places are no argument."""
+    check_rule(lambda w: np.bincount(places, w), X[0])
+    check_rule(lambda w: np.bincount(places, weights=w, minlength=6), X[0])
+
+    listed = list(places)
+
+    def f(w):
+        return np.sum(np.bincount(listed, w, 4) ** 2)
+
+    for compiled in (f, mg.grad(f), mg.hessian(f)):
+        np.testing.assert_allclose(mg.jit(compiled)(X[0]), compiled(X[0]), rtol=1e-15)
+    assert np.bincount(places, mg.tensor(X[0], requires_grad=True, dtype=np.float32)).dtype == np.float64
+
+
+def test_weights_and_places_that_numpy_refuses():
+    w = mg.tensor(X[0], requires_grad=True)
+    for places, weights in (
+        ([0, 1], w),
+        ([0, -1, 1], w),
+        ([[0, 1, 2]], w[None]),
+        ([0.0, 1.0, 2.0], w),
+        ([0, 1, 2], w * 1j),
+        (w, None),
+        (w, w),
+    ):
+        with pytest.raises((TypeError, ValueError)):
+            np.bincount(places, weights)
+    for f in (lambda w, i: np.bincount(i, w, 4), lambda w, i: mg.grad(lambda w: np.bincount(i, w)[0])(w)):
+        with pytest.raises(
+            mg.JitError, match=r"write np\.add\.at\(sums, x, weights\), with sums = np\.zeros_like"
+        ):
+            mg.jit(f)(X[0], np.array([0, 1, 1]))
+
+
 @pytest.mark.parametrize("axis", [None, 0, -1])
 def test_a_number_is_taken_along_an_axis_that_it_does_not_have(axis):
     check_rule(lambda x: np.take(x, [0, 0], axis=axis), np.array(2.0))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import minigrad as mg
+from minigrad.gradient_check import check_grads
 
 
 def leaf(data):
@@ -333,6 +334,9 @@ def test_python_numbers():
     for kind in (float, int, complex):
         with pytest.raises(TypeError, match=rf"{kind.__name__}\(\) of a tensor inside grad.*t.item\(\)"):
             mg.grad(lambda x, kind=kind: x * kind(x))(2.0)
+    with pytest.raises(mg.TapeError, match=r"tolist\(\) of a tensor inside grad.*; iterate over the tensor"):
+        mg.grad(lambda x: sum(x.tolist()) * x[0])(np.ones(2))
+    assert mg.grad(lambda x: x * sum(t.tolist() for t in [leaf(3.0) * 2]))(2.0) == 6.0
     assert mg.grad(lambda x: x * x.item())(2.0) == 2.0
     assert mg.grad(lambda x: x * x.detach() if x > 1 else x)(2.0) == 2.0
 
@@ -703,10 +707,12 @@ def test_an_attribute_that_there_is_not_says_what_to_write():
         AttributeError, match=r"^a tensor has no 'view'; the array, off the tape, has it: t\.numpy"
     ):
         t.view(-1)
-    with pytest.raises(AttributeError, match=r"^a tensor has no 'flat'; write ravel"):
+    with pytest.raises(AttributeError, match=r"^a tensor has no 'flat'; write t\.ravel"):
         sum(t.flat)
-    with pytest.raises(AttributeError, match="has no 'flat'; write ravel"):
+    with pytest.raises(AttributeError, match=r"has no 'flat'; write t\.ravel"):
         mg.jit(lambda x: sum(x.flat))(np.ones(2))
+    with pytest.raises(AttributeError, match=r"^a tensor has no 'put'; write t\[index\] = value$"):
+        t.put([0], 1.0)
     with pytest.raises(AttributeError, match=r"^a tensor has no 'unsqueeze'$"):
         t.unsqueeze(0)
     assert not hasattr(t, "__array_interface__")
@@ -721,6 +727,10 @@ def test_messages_of_adding_at_an_index_and_of_a_mask_say_what_to_write():
         np.subtract.at(np.zeros(2), [0, 0], t)
     with pytest.raises(TypeError, match=r"^numpy\.log: no backward rule with 'where'; write np\.where"):
         np.log(t, where=t.numpy() > 1)
+    with pytest.raises(
+        TypeError, match=r"np\.where\(where, np\.divide\(x, y\), other\), with np\.where\(where, y, 1\)"
+    ):
+        np.divide(1.0, t, where=t.numpy() > 1)
     with pytest.raises(mg.TapeError, match=r"write t for np\.asarray\(t\)"):
         np.asarray(t)
 
@@ -731,6 +741,27 @@ def test_messages_name_functions_and_places():
         np.lib.scimath.sqrt(t)
     with pytest.raises(TypeError, match=r"^at .*test_tensor\.py:\d+: .* became a plain array"):
         np.asarray(t)
+    with pytest.raises(
+        TypeError, match=r"\.ndenumerate, called at .*; write for i in np\.ndindex\(t\.shape\), and t\[i\]"
+    ):
+        list(np.ndenumerate(t))
+    with pytest.raises(TypeError, match=r"\.vectorize, called at .*; write NumPy's functions with axis="):
+        np.vectorize(abs)(t)
+
+
+def test_numbers_are_rounded_filled_and_divided_as_numpys_are():
+    def f(x):
+        y = np.zeros_like(x)
+        y.fill(x[0] ** 2)
+        whole, rest = divmod(7.5, x[1])
+        return np.sum(y * x) + rest * whole + round(x[1], 1) * x[0]
+
+    check_grads(f, np.array([1.5, 2.0 / 3]))
+    x = leaf([2.468, 2.5])
+    assert (round(x[0], 1), round(x[0]), round(x[1])) == (2.5, 2, 2)
+    assert type(round(x[0])) is int
+    with pytest.raises((TypeError, ValueError)):
+        round(x)
 
 
 def test_numbers_that_would_be_cut_silently():

@@ -21,6 +21,7 @@ CALLS = {
         ("accumulate", (X,), {"axis": 1}),
         ("outer", (X, Y), {}),
         ("reduceat", (X, [0, 2, 1]), {"axis": 1}),
+        ("reduceat", (X, [1]), {"axis": 0}),
     ]
 }
 
@@ -74,6 +75,15 @@ def test_long_lines_are_no_more_calls_than_short_ones(ufunc, method):
         return len(step.source.splitlines())
 
     assert calls(300) == calls(3)
+
+
+def test_sums_of_parts_are_one_call_however_many():
+    def calls(n):
+        step = mg.jit(mg.grad(lambda x: np.sum(np.add.reduceat(x, range(1, n, 2)) ** 2)))
+        step(np.linspace(1.0, 2.0, n))
+        return len(step.source.splitlines())
+
+    assert calls(90) == calls(7)
 
 
 def test_accumulations_of_no_and_of_one_entry():

@@ -20,7 +20,7 @@ from ..rules.elementwise import astype
 from ..rules.facts import facts
 from ..rules.indexing import getitem, setitem
 from ..rules.metadata import outline
-from ..rules.picking import compress, extract
+from ..rules.picking import bincount, compress, extract
 from ..rules.table import any_true
 from .ir import cast, part, pick, stand_ins_in, written
 from .where import JitError, user_line
@@ -254,6 +254,16 @@ def _full_like(
     return trace.record(np.full, np.shape(a) if shape is None else shape, fill_value, dtype=dtype or a.dtype)
 
 
+def _bincount(trace: Any, x: Any, weights: Any = None, minlength: Any = 0) -> Any:
+    """Add weights up at places that are known."""
+    if has_traced(x):
+        raise shape_error(
+            "bincount, computed",
+            "write np.add.at(sums, x, weights), with sums = np.zeros_like(weights, shape=n)",
+        )
+    return bincount(x, weights, minlength)
+
+
 def _filled(value: int) -> Callable[..., Any]:
     return lambda trace, a, *args, **kwargs: _full_like(trace, a, value, *args, **kwargs)
 
@@ -295,6 +305,7 @@ CALLS: dict[Any, Callable[..., Any]] = {
     np.copy: lambda trace, a, order="K": trace.record(np.copy, a),
     np.compress: lambda trace, *args, **kwargs: compress(*args, **kwargs),
     np.extract: lambda trace, *args, **kwargs: extract(*args, **kwargs),
+    np.bincount: _bincount,
     np.linalg.eig: lambda trace, a: eig(a),  # of a dtype that does not depend on values
     np.linalg.eigvals: lambda trace, a: eigvals(a),
     np.flip: lambda trace, m, axis=None: _view(trace, np.flip, m, axis),

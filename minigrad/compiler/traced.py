@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from ..engine.arrays import stands_in
+from ..engine.arrays import stands_in, takes_over
 from ..engine.in_place import fit_in_place
 from ..engine.leaving import (
     FLAT,
@@ -58,12 +58,22 @@ def _augmented(ufunc: Any) -> Callable[[Traced, Any], Any]:
 
     def method(self: Traced, other: Any) -> Any:
         if isinstance(self.node.value, np.generic):
-            return ufunc(self, other)
+            return NotImplemented if takes_over(other) else ufunc(self, other)
         if type(other) is Tensor and other.requires_grad and recording.get() is not None:
             if self.base is not None or getrefcount(self) > OBJECT_HELD_BY_A_NAME or is_borrowed():
                 raise held_by_others(ufunc)
             return fit_in_place(ufunc(self, other), self)
         return ufunc(self, other, out=(self,))
+
+    return method
+
+
+def _operator(name: str) -> Callable[[Traced, Any], Any]:
+    """Make the method of a binary operator; it leaves the operator to an operand that is no array-like."""
+    operator = getattr(NDArrayOperatorsMixin, name)
+
+    def method(self: Traced, other: Any) -> Any:
+        return NotImplemented if takes_over(other) else operator(self, other)
 
     return method
 
@@ -212,6 +222,12 @@ class Traced(NDArrayOperatorsMixin):
             f"{user_line()}: np.asarray(), or a plain array that is to hold it, needs the values of an array of shape "
             f"{self.shape}, which the compiled function has not yet; {f'write {known}' if known else ARRAY}"
         )
+
+    # -- operators: the mixin's, but for those of arrays and what is no array-like --------------------------------
+
+    __add__, __sub__, __mul__ = _operator("__add__"), _operator("__sub__"), _operator("__mul__")
+    __truediv__, __mod__, __pow__ = _operator("__truediv__"), _operator("__mod__"), _operator("__pow__")
+    __matmul__ = _operator("__matmul__")
 
     # -- augmented assignment: of an array, in place; of a number, which NumPy cannot change, a new one -----------
 

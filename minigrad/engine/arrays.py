@@ -65,13 +65,19 @@ def is_foreign(x: Any) -> bool:
 
 
 def takes_over(x: Any) -> bool:
-    """Tell whether an operator of an array and x is x's own, by NumPy's protocols (NEP 13)."""
+    """Tell whether an operator of an array and x is x's own: by NumPy's protocols (NEP 13), or as no array-like.
+
+    To what is no array-like NumPy applies the operator, entry by entry, and so calls x's own.
+    """
     kind = type(x)
-    if isinstance(x, (np.ndarray, np.generic)):
+    if kind in STAND_INS or isinstance(x, ARRAY_LIKE):
         return False
     if hasattr(kind, "__array_ufunc__"):
         return True
-    return bool(getattr(kind, "__array_priority__", 0) > 0)
+    if getattr(kind, "__array_priority__", 0) > 0:
+        return True
+    array_like = hasattr(kind, "__array__") or hasattr(kind, "__len__")
+    return not array_like and (hasattr(kind, "__radd__") or hasattr(kind, "__rmul__"))
 
 
 TOO_DEEP = "an argument is nested too deeply, or in itself"

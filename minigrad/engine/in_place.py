@@ -11,7 +11,7 @@ import numpy as np
 
 from ..rules.indexing import SETITEM, setitem
 from ..rules.metadata import outline
-from .arrays import STAND_INS, as_array, is_number
+from .arrays import STAND_INS, as_array, is_number, takes_over
 from .calls import Variable, any_requires_grad, bare, record, unwrap, variable
 from .leaving import is_stored_back
 from .ownership import is_shared, owns_data, views_another
@@ -27,7 +27,7 @@ def augmented(ufunc: Any) -> Callable[[Any, Any], Any]:
 
     def method(self: Any, other: Any) -> Any:
         if is_number(self.data):
-            return ufunc(self, other)
+            return NotImplemented if takes_over(other) else ufunc(self, other)
         if recording.get() is None:
             ufunc(self.data, bare(other), out=self.data)
             wrote(self.data)

@@ -22,7 +22,7 @@ JOINED = (
     "write t for np.asarray(t)"
 )
 INSTEAD_OF_AN_ARRAY = f"{JOINED}, or {EXPLICITLY}"
-FLAT = {"flat": "; write ravel() for it"}
+FLAT = {"flat": "; write t.ravel()[i], and t[np.unravel_index(i, t.shape)] = value"}
 """What to write instead of attributes that arrays have, and tensors not."""
 OF_SCIPY = "it with NumPy's functions (np.linalg, np.fft, np.convolve)"
 """What to write instead of a function of SciPy's of which nothing else is known."""
@@ -42,6 +42,8 @@ def asked_by(frame: FrameType) -> tuple[FrameType, str, str]:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in LIBRARIES:
         called, module = frame.f_code.co_name, frame.f_globals["__name__"]
         if module != "minigrad.engine.arguments":  # a decorator's
+            if called.startswith("__") and "self" in frame.f_locals:  # of a class, as np.vectorize(f)(t)
+                called = type(frame.f_locals["self"]).__name__
             name = "" if module.startswith("minigrad.compiler") else f"{module}.{called}, called "
             function = getattr(np, called, frame.f_globals.get(called))
             known = facts(function).instead if rules_of(function) is None else ""

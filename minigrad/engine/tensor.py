@@ -22,6 +22,7 @@ from ..rules.elementwise import (
     SQUARE,
     SUBTRACT,
 )
+from ..rules.facts import facts
 from ..rules.indexing import GETITEM
 from ..rules.products import MATMUL
 from ..rules.shaping import MATRIX_TRANSPOSE, TRANSPOSE
@@ -148,7 +149,8 @@ class Tensor(Variable, Dispatched):
         return variable(self.data)  # type: ignore[no-any-return]
 
     def tolist(self) -> Any:
-        """Return the values as nested lists of Python numbers, off the tape."""
+        """Return the values as nested lists of Python numbers, off the tape; not inside `grad`."""
+        self._refuse_inside_grad("tolist()", "iterate over the tensor")
         return bare(self).tolist()
 
     def __len__(self) -> int:
@@ -164,9 +166,9 @@ class Tensor(Variable, Dispatched):
 
         def __getattr__(self, name: str) -> None:
             """Say what to write instead of an attribute that there is not."""
-            instead = FLAT.get(name, "")
-            if callable(getattr(np, name, None)):
-                instead = f"; write np.{name}(t)"
+            instead, function = FLAT.get(name, ""), getattr(np, name, None)
+            if callable(function):
+                instead = f"; write {facts(function).instead or f'np.{name}(t)'}"
             elif not instead and hasattr(np.ndarray, name):
                 instead = f"; the array, off the tape, has it: t.numpy().{name}"
             raise AttributeError(f"a tensor has no {name!r}{instead}", name=name, obj=self)
@@ -216,12 +218,17 @@ class Tensor(Variable, Dispatched):
                     "array[i] = t (or array.fill, np.fromiter) would cut the tensor t, which requires a gradient, off "
                     f"from the tape; {INSTEAD_OF_AN_ARRAY}"
                 )
-            if self._call is not None and differentiated and depends_on(self._call, differentiated):
-                raise TapeError(
-                    f"{kind}() of a tensor inside grad would cut it off from the tape; keep the tensor (np.exp(t) in "
-                    f"place of math.exp(t)), or {EXPLICITLY}"
-                )
+            self._refuse_inside_grad(f"{kind}()", "keep the tensor (np.exp(t) in place of math.exp(t))")
         return bare(self) if self.ndim == 0 else self.item()
+
+    def _refuse_inside_grad(self, what: str, instead: str) -> None:
+        """Refuse to leave the tape where what this tensor depends on is being differentiated."""
+        if not self.requires_grad or recording.get() is None or self._call is None or not differentiated:
+            return
+        if depends_on(self._call, differentiated):
+            raise TapeError(
+                f"{what} of a tensor inside grad would cut it off from the tape; {instead}, or {EXPLICITLY}"
+            )
 
     def __float__(self) -> float:
         return float(self._number("float"))
@@ -274,6 +281,13 @@ class Tensor(Variable, Dispatched):
     def __divmod__(self, other: Any) -> tuple[Any, Tensor]:
         return self // other, self % other
 
+    def __rdivmod__(self, other: Any) -> tuple[Any, Tensor]:
+        return other // self, other % self
+
+    def __round__(self, ndigits: int | None = None) -> Any:
+        """Round a number to decimals, to a constant; without ``ndigits`` to a Python integer."""
+        return int(self.round()) if ndigits is None else self.round(ndigits)
+
     def __invert__(self) -> Any:
         return ~self.data
 
@@ -300,6 +314,10 @@ class Tensor(Variable, Dispatched):
     __imod__ = augmented(np.remainder)
     __ipow__ = augmented(np.power)
     __imatmul__ = augmented(np.matmul)
+
+    def fill(self, value: Any) -> None:
+        """Write a value into every entry."""
+        self[...] = value
 
     # -- methods that are NumPy's functions -----------------------------------------------------------------
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from . import metadata
+from .metadata import outline
 from .table import Arguments, Draw, declare
 
 LOWER = "abcdefghijklmnopqrstuvwxyz"
@@ -146,7 +148,28 @@ BLAS_PAYS = 2**12
 
 
 def _contract(lefts: list[str], target: str, operands: list[Any]) -> Any:
-    """Evaluate an einsum; two large operands by matmul, which uses the BLAS with batch axes, too."""
+    """Evaluate an einsum: two operands at a time, in the order that `numpy.einsum_path` finds."""
+    for places in _path(",".join(lefts) + "->" + target, tuple([metadata.shape(x) for x in operands])):
+        chosen, given = [lefts[i] for i in places], [operands[i] for i in places]
+        lefts = [labels for i, labels in enumerate(lefts) if i not in places]
+        operands = [x for i, x in enumerate(operands) if i not in places]
+        kept = target if not lefts else "".join(dict.fromkeys("".join(chosen)))
+        kept = "".join([c for c in kept if c in target or any(c in labels for labels in lefts)])
+        lefts, operands = [*lefts, kept], [*operands, _contract_at_once(chosen, kept, given)]
+    return operands[0]
+
+
+@lru_cache(maxsize=1024)
+def _path(subscripts: str, shapes: tuple[tuple[int, ...], ...]) -> list[tuple[int, ...]]:
+    """Return which operands to contract, step by step; the result of each comes last."""
+    if len(shapes) <= 2:
+        return [tuple(range(len(shapes)))]
+    path: list[tuple[int, ...]] = np.einsum_path(subscripts, *map(outline, shapes))[0][1:]
+    return path
+
+
+def _contract_at_once(lefts: list[str], target: str, operands: list[Any]) -> Any:
+    """Evaluate an einsum; of two large operands by matmul, which uses the BLAS with batch axes, too."""
     sides: dict[str, int] = {}
     for labels, x in zip(lefts, operands, strict=True):
         for label, side in zip(labels, x.shape, strict=True):
@@ -155,8 +178,7 @@ def _contract(lefts: list[str], target: str, operands: list[Any]) -> Any:
     plain = len(operands) == 2 and all(len(set(labels)) == len(labels) for labels in lefts)
     if plain and math.prod(sides.values()) >= BLAS_PAYS:
         return _as_matmul(lefts, target, operands, sides)
-    subscripts = f"{','.join(lefts)}->{target}"
-    return np.einsum(subscripts, *operands, optimize=len(operands) > 2)
+    return np.einsum(f"{','.join(lefts)}->{target}", *operands)
 
 
 def _as_matmul(lefts: list[str], target: str, operands: list[Any], sides: dict[str, int]) -> Any:
@@ -203,7 +225,8 @@ def _einsum_operand(index: int, g: Any, operands: Sequence[Any], terms: list[str
     """
     shape, term = operands[index].shape, terms[index]
     others = [(t, o) for i, (t, o) in enumerate(zip(terms, operands, strict=True)) if i != index]
-    spare = [c for c in LOWER + UPPER if all(c not in t for t in [right, *terms])]
+    used = right + "".join(terms)
+    spare = [c for c in LOWER + UPPER if c not in used]
     target, known = "", right + "".join(t for t, _ in others)
     for label, side in zip(term, shape, strict=True):
         if label in target:

@@ -77,9 +77,9 @@ ASTYPE = declare(
 def _power_base(g: Any, out: Any, x: Any, y: Any) -> Any:
     """Gradient of x ** y for x: y x^(y-1); at x = y = 0 it is 0."""
     y = as_floats(y)
-    both_zero = np.equal(x, 0) & np.equal(y, 0)
-    if any_true(both_zero):
-        x = np.where(both_zero, np.ones_like(x), x)
+    zero = np.equal(y, 0)
+    if any_true(zero):  # of a number, as in x ** 3, it is known
+        x = np.where(zero & np.equal(x, 0), np.ones_like(x), x)
     return g * y * x ** (y - 1)
 
 

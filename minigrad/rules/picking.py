@@ -1,4 +1,4 @@
-"""Functions that pick entries by integers and masks (take, choose, select, …), expressed by indexing.
+"""Functions that pick entries by integers and masks (take, choose, select, bincount, …), expressed by indexing.
 
 Integers and masks are constants. What writes into its argument (`numpy.put_along_axis`) has no rule.
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from . import metadata
 from .indexing import scatter
 from .table import Arguments, Draw, compose, declare
 
@@ -148,3 +149,22 @@ def _extract_inputs(draw: Draw) -> Arguments:
 def extract(condition: Any, arr: Any) -> Any:
     """Take where the condition is true, of all entries in C's order."""
     return np.take(arr, np.flatnonzero(condition))
+
+
+def _bincount_inputs(draw: Draw) -> Arguments:
+    n = draw.integer(1, 5)  # of none NumPy returns integers
+    return ((np.arange(n) * 2 % 3).tolist(), draw.array((n,))), {"minlength": draw.choice([0, 4])}
+
+
+@compose(np.bincount, inputs=_bincount_inputs)
+def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
+    """Add weights up by what their x is; compiled, x must be an option."""
+    x = _positions(x, 0, "raise")
+    if x.dtype.kind not in "iu":
+        raise TypeError(f"numpy.bincount: x has dtype {x.dtype}; expected integers")
+    count = len(np.bincount(x, minlength=minlength))
+    if metadata.shape(weights) != metadata.shape(x):
+        raise ValueError(
+            f"numpy.bincount: x has shape {metadata.shape(x)} and weights {metadata.shape(weights)}; expected the same"
+        )
+    return scatter(weights.astype(float, casting="safe"), x, (count,))

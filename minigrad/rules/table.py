@@ -190,9 +190,11 @@ class Op:
         for name, value in list(given.items()):
             if name not in self.known:
                 if name == "where" and value is not True and isinstance(self.function, np.ufunc):
+                    operands = self.known[: self.arity]
                     raise TypeError(
                         f"{full_name(self.function)}: no backward rule with 'where'; write np.where(where, "
-                        f"np.{self.name}(x), other), with np.where(where, x, 1) for x where it has no value"
+                        f"np.{self.name}({', '.join(operands)}), other), with np.where(where, {operands[-1]}, 1) for "
+                        f"{operands[-1]} where it has no value"
                     )
                 if value is not None and value is not self.defaults.get(name):
                     raise refused(self.function, f"with {name!r}", self.known)

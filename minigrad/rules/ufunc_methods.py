@@ -60,6 +60,27 @@ def _accumulation_inputs(draw: Draw) -> Arguments:
 declare(accumulation, _accumulation, inputs=_accumulation_inputs)
 
 
+@whole(memory="new")
+def sums_of_parts(array: Any, starts: Any, axis: int) -> Any:
+    """Return ``np.add.reduceat(array, starts, axis)``, for starts that increase: however many, one call."""
+    return np.add.reduceat(array, starts, axis=axis)
+
+
+def _sums_of_parts(g: Any, out: Any, array: Any, starts: Any, axis: int) -> Any:
+    """Repeat the gradient of each part over its entries; those before the first part have none."""
+    lengths = np.diff(starts, prepend=0, append=array.shape[axis])
+    first = np.zeros_like(np.take(g, [0], axis=axis))
+    return np.repeat(np.concatenate([first, g], axis=axis), lengths, axis=axis)
+
+
+def _sums_of_parts_inputs(draw: Draw) -> Arguments:
+    x = draw.array((draw.integer(3, 4), 4))
+    return (x, draw.choice([[0], [0, 2], [1, 2], [2]]), draw.choice([0, 1, -1])), {}
+
+
+declare(sums_of_parts, _sums_of_parts, inputs=_sums_of_parts_inputs)
+
+
 def reduce(ufunc: Any, array: Any, axis: Any = 0, dtype: Any = None, **options: Any) -> Any:
     """Do as `numpy.ufunc.reduce`: by the function that it is, or as the last entry of the accumulation."""
     array = array if hasattr(array, "dtype") else np.asarray(array)
@@ -107,6 +128,8 @@ def reduceat(ufunc: Any, array: Any, indices: Any, axis: int = 0, dtype: Any = N
     n = array.shape[axis]
     if any(not 0 <= i < n for i in starts):
         raise IndexError(f"numpy.{ufunc.__name__}.reduceat: indices are {starts}; expected them in [0, {n})")
+    if ufunc is np.add and starts and all(start < stop for start, stop in pairwise([*starts, n])):
+        return sums_of_parts(array, np.array(starts), axis)
     before = (slice(None),) * (axis % array.ndim)
     parts = [
         array[(*before, slice(start, stop if start < stop else start + 1))]

@@ -101,19 +101,19 @@ state(
     instead="t[indices], with indices found on t.numpy()",
 )
 state(
-    *named("bincount"),
-    no_gradient="counts",
-    instead="for weights: weights @ (x[:, None] == np.arange(n))",
-)
-state(
     *named("histogram histogram2d histogramdd histogram_bin_edges"),
     no_gradient="counts, which are piecewise constant in the data",
     instead="a sum of smooth kernels about the bins' centers",
 )
 state(
-    *named("apply_along_axis apply_over_axes piecewise fromfunction frompyfunc"),
+    *named("apply_along_axis apply_over_axes piecewise fromfunction frompyfunc vectorize"),
     no_gradient="calls a Python function for each of many parts",
     instead="NumPy's functions with axis=, np.where and np.select, or mg.rule",
+)
+state(
+    *named("ndenumerate"),
+    no_gradient="reads a plain array",
+    instead="for i in np.ndindex(t.shape), and t[i]",
 )
 state(
     *named("roots"),
@@ -138,7 +138,7 @@ for _old, _new in _OLD_NAMES.items():
 state(*named("argmax argmin argsort full sort take"), memory="new")
 state(np.cumprod, memory="out")
 state(
-    *named("argwhere bincount flatnonzero intersect1d nonzero roots setdiff1d setxor1d trim_zeros"),
+    *named("argwhere flatnonzero intersect1d nonzero roots setdiff1d setxor1d trim_zeros"),
     *named("union1d unique unique_all unique_counts unique_inverse unique_values"),
     np.linalg.lstsq,
     shape_from_values=True,
@@ -168,7 +168,7 @@ ARRAYS_ALONE: dict[str, Facts] = {
         Facts(no_gradient="reads bytes as other numbers", instead="t.astype"),
     ),
     **dict.fromkeys(
-        ["fill", "itemset", "partition", "put", "resize", "setflags", "sort"],
+        ["itemset", "partition", "put", "resize", "setflags", "sort"],
         Facts(
             in_place=True,
             instead="t[index] = value, or the function of that name, which returns a new tensor",
