@@ -131,7 +131,7 @@ def extract(condition: Any, arr: Any) -> Any:
 
 
 def _bincount_inputs(draw: Draw) -> Arguments:
-    n = draw.integer(0, 5)
+    n = draw.integer(1, 5)
     return ((np.arange(n) * 2 % 3).tolist(), draw.array((n,))), {"minlength": draw.choice([0, 4])}
 
 
@@ -145,5 +145,9 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
     if metadata.shape(weights) != metadata.shape(x):
         raise ValueError(
             f"numpy.bincount: x has shape {metadata.shape(x)} and weights {metadata.shape(weights)}; expected the same"
+        )
+    if weights.dtype.kind == "c":
+        raise TypeError(
+            "numpy.bincount: no backward rule for complex numbers; give it np.real, np.imag or np.abs of them"
         )
     return scatter(weights.astype(float, casting="safe"), x, (count,))
