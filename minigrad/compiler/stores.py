@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,30 +13,48 @@ FARTHEST = 200
 """The most stores that are searched for the one a read finds."""
 
 
-def region(index: Any, shape: tuple[int, ...]) -> tuple[list[range], list[bool]] | None:
-    """Return each axis's range at a basic index, and which axes have an integer; None for other indices."""
-    parts = list(index) if type(index) is tuple else [index]
-    if len(parts) > len(shape) or not all(type(each) in (int, slice) for each in parts):
-        return None
-    parts += [slice(None)] * (len(shape) - len(parts))
-    positions, single = [], []
-    for each, n in zip(parts, shape, strict=True):
-        if type(each) is slice and not all(
-            type(end) in (int, type(None)) for end in (each.start, each.stop, each.step)
-        ):
+class Region(NamedTuple):
+    """What a basic index reads: each axis's range, which axes have an integer, and the least and greatest positions."""
+
+    positions: tuple[range, ...]
+    single: tuple[bool, ...]
+    ends: tuple[tuple[int, int], ...]
+
+
+def region(index: Any, shape: tuple[int, ...]) -> Region | None:
+    """Return the region of a basic index; None for other indices."""
+    parts: list[Any] = []
+    for each in index if type(index) is tuple else (index,):
+        if type(each) is slice:
+            each = each.start, each.stop, each.step
+            if not all(end is None or type(end) is int for end in each):
+                return None
+        elif type(each) is not int:
             return None
-        positions.append(range(n)[each] if type(each) is slice else range(n)[each:][:1])
-        single.append(type(each) is int)
-    return positions, single
+        parts.append(each)
+    return _region(tuple(parts), shape) if len(parts) <= len(shape) else None
 
 
-def are_apart(x: list[range], y: list[range]) -> bool:
-    """Tell whether two regions are disjoint, by their bounds."""
+@lru_cache(maxsize=2**14)
+def _region(parts: tuple[Any, ...], shape: tuple[int, ...]) -> Region:
+    """Return the region of integers, and of the ends and steps of slices; a loop asks for each often."""
+    single = tuple([type(each) is int for each in parts]) + (False,) * (len(shape) - len(parts))
+    slices = [slice(each, None) if type(each) is int else slice(*each) for each in parts]
+    slices += [slice(None)] * (len(shape) - len(parts))
+    ranges = [range(n)[each] for each, n in zip(slices, shape, strict=True)]
+    positions = tuple([each[:1] if alone else each for each, alone in zip(ranges, single, strict=True)])
+    ends = tuple(
+        [(min(each[0], each[-1]), max(each[0], each[-1])) if each else (0, -1) for each in positions]
+    )
+    return Region(positions, single, ends)
 
-    def ends(r: range) -> tuple[int, int]:
-        return (min(r[0], r[-1]), max(r[0], r[-1])) if r else (0, -1)
 
-    return any(ends(a)[0] > ends(b)[1] or ends(b)[0] > ends(a)[1] for a, b in zip(x, y, strict=True))
+def are_apart(x: Region, y: Region) -> bool:
+    """Tell whether two regions are disjoint, by their ends."""
+    for (low, high), (least, greatest) in zip(x.ends, y.ends, strict=True):
+        if low > greatest or least > high:
+            return True
+    return False
 
 
 def stored(array: Node, index: Any) -> tuple[Any, Node] | None:
@@ -58,7 +77,7 @@ def stored(array: Node, index: Any) -> tuple[Any, Node] | None:
             break
         if at == wanted:
             return array.args[2], array
-        if not are_apart(at[0], wanted[0]):
+        if not are_apart(at, wanted):
             break
         array = array.args[0]
     found = scattered(array)
@@ -73,7 +92,7 @@ def is_zero_at(array: Node, index: Any) -> bool:
         return False
     found = scattered(looked[1])
     at = region(found[1], array.shape) if found else None
-    return at is not None and are_apart(at[0], wanted[0])
+    return at is not None and are_apart(at, wanted)
 
 
 def read_as_written(node: Node) -> Node | None:

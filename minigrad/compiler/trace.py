@@ -102,7 +102,8 @@ class Trace:
                     )
                 raise JitError(
                     f"{user_line()}: run twice on the same arguments, the function made different calls here; give "
-                    "what it depends on (random numbers, a counter, the time) as an argument, a random generator too"
+                    "what it depends on (random numbers, a counter, the time) as an argument, a random generator too; "
+                    "write np.zeros for np.empty, which holds what was in memory"
                 )
             return self._traced(node)
         try:

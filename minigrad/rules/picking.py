@@ -167,4 +167,8 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
         raise ValueError(
             f"numpy.bincount: x has shape {metadata.shape(x)} and weights {metadata.shape(weights)}; expected the same"
         )
+    if weights.dtype.kind == "c":
+        raise TypeError(
+            "numpy.bincount: no backward rule for complex numbers; give it np.real, np.imag or np.abs of them"
+        )
     return scatter(weights.astype(float, casting="safe"), x, (count,))
