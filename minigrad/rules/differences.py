@@ -57,18 +57,19 @@ def _differences(a: Any, n: int, axis: int) -> Any:
     return a if n else a[...]
 
 
-def _of_both(g: Any, axis: int) -> tuple[Any, Any]:
-    """Return the gradient of each pair of neighbours as that of its later entry, and of its earlier one."""
-    none = np.zeros((*g.shape[:axis], 1, *g.shape[axis + 1 :]), g.dtype)
-    return np.concatenate([none, g], axis=axis), np.concatenate([g, none], axis=axis)
+def _between_zeros(g: Any, axis: int, n: int = 1) -> Any:
+    """Put n zeros before and behind each line along an axis."""
+    zeros = np.zeros((*g.shape[:axis], n, *g.shape[axis + 1 :]), g.dtype)
+    return np.concatenate([zeros, g, zeros], axis=axis)
 
 
 def _diff(g: Any, out: Any, a: Any, n: int, axis: int) -> Any:
     """Each difference is its later entry less the earlier."""
     axis %= a.ndim
-    for _ in range(min(n, a.shape[axis])):
-        late, early = _of_both(g, axis)
-        g = late - early
+    n = min(n, a.shape[axis])
+    g = _between_zeros(g, axis, n)
+    for _ in range(n):
+        g = g[_cut(axis, None, -1)] - g[_cut(axis, 1, None)]
     return g
 
 
@@ -192,8 +193,8 @@ def _trapezoid_y(g: Any, out: Any, y: Any, h: Any, axis: int) -> Any:
     """Half a distance for both ends of it."""
     place = axis % y.ndim
     shape = (*y.shape[:place], y.shape[place] - 1, *y.shape[place + 1 :])
-    late, early = _of_both(fitted(np.expand_dims(g, axis) * h / 2, shape), place)
-    return late + early
+    of_pairs = fitted(np.expand_dims(g, axis) * h / 2, shape)
+    return _pairs(_between_zeros(of_pairs, place), place)
 
 
 declare(

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from . import metadata
-from .elementwise import as_floats
 from .table import Arguments, Draw, compose, declare
 
 
@@ -35,9 +34,18 @@ def _horner(p: Any, x: Any) -> Any:
     return y
 
 
+def _polyval_p(g: Any, out: Any, p: Any, x: Any) -> Any:
+    """The sum of g times each power."""
+    sums = []
+    for _ in range(len(p)):
+        sums.append(np.sum(g))
+        g = g * x
+    return np.stack(sums[::-1]) if sums else np.zeros_like(p)
+
+
 declare(
     np.polyval,
-    lambda g, out, p, x: np.ravel(g) @ np.vander(np.ravel(as_floats(x)), len(p)),
+    _polyval_p,
     lambda g, out, p, x: g * np.polyval(p[:-1] * np.arange(len(p) - 1, 0, -1), x),
     forward=_horner,
     inputs=_polyval_inputs,
@@ -109,10 +117,11 @@ def _vander_inputs(draw: Draw) -> Arguments:
 
 
 def _vander(g: Any, out: Any, x: Any, N: Any = None, increasing: bool = False) -> Any:
-    """The powers from the first on, each less by one and times its exponent."""
-    n = out.shape[1]
-    powers = np.vander(x, max(n - 1, 0), True) * np.arange(1, n)
-    return np.sum((g if increasing else g[:, ::-1])[:, 1:] * powers, axis=1)
+    """The slope of the polynomial whose coefficients g has, by Horner's scheme."""
+    slope = np.zeros_like(x)
+    for i in range(out.shape[1] - 1, 0, -1):
+        slope = slope * x + i * g[:, i if increasing else -1 - i]
+    return slope
 
 
 declare(np.vander, _vander, inputs=_vander_inputs, memory="new")
