@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
 from opcode import opmap
+from types import CodeType
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -46,10 +47,10 @@ def takes_arrays(function: Function) -> Function:
     TypeError, ValueError
         In a call: if such an argument is no array of real numbers, or if the call failed within.
     """
-    parameters = inspect.signature(function).parameters
-    arrays = {name for name, each in parameters.items() if each.annotation == "Array"}
-    rest = next((name for name, each in parameters.items() if each.kind is each.VAR_POSITIONAL), None)
-    names = [name for name, each in parameters.items() if each.kind is each.POSITIONAL_OR_KEYWORD]
+    code: CodeType = function.__code__  # read by hand: a signature takes long to make
+    names, more = code.co_varnames[: code.co_argcount], code.co_argcount + code.co_kwonlyargcount
+    rest = code.co_varnames[more] if code.co_flags & inspect.CO_VARARGS else None
+    arrays = {name for name, each in function.__annotations__.items() if each == "Array"}
     checked = [name in arrays for name in names]
     count = None if rest in arrays else max((i + 1 for i, each in enumerate(checked) if each), default=0)
     called = function.__name__.removesuffix("_forward")

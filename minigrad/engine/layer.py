@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,10 +40,14 @@ class Layer:
         self.tested = inputs is not None
         self.writes = not self.tested
         """A backward that no property test has been through may write into its dout."""
-        self.takes_needs = "needs" in inspect.signature(backward).parameters
         self.__name__ = self.__qualname__ = name
         self.__doc__ = forward.__doc__
         self.__module__ = getattr(forward, "__module__", __name__)
+
+    @cached_property
+    def takes_needs(self) -> bool:
+        """Whether the backward is told which gradients are wanted."""
+        return "needs" in inspect.signature(self.backward).parameters
 
     def __call__(self, *operands: Any, **options: Any) -> Any:
         """Call the layer: on tensors, one call of the tape; on arrays alone, the forward."""

@@ -65,8 +65,9 @@ def facts(function: Any) -> Facts:
 
 def state(*functions: Any, **known: Any) -> None:
     """Set attributes of `Facts` for functions; the others keep their values."""
+    alone = Facts(**known)
     for function in functions:
-        FACTS[function] = facts(function)._replace(**known)
+        FACTS[function] = FACTS[function]._replace(**known) if function in FACTS else alone
 
 
 def named(names: str, module: Any = np) -> list[Any]:
