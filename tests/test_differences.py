@@ -45,6 +45,10 @@ def test_ends_of_differences(dtype, ends):
     np.testing.assert_array_equal(got.data, want)
 
 
+def test_ends_alone_may_have_gradients():
+    check_rule(lambda end: np.diff([1.0, 2.0, 4.0], append=end, prepend=0.5), np.float64(3.0))
+
+
 def test_orders_below_0_are_refused():
     with pytest.raises(ValueError, match="n is -1; expected 0 or more"):
         np.diff(mg.tensor(X, requires_grad=True), -1)

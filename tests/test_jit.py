@@ -340,17 +340,38 @@ PREPARED = {"cholesky", "conjugate", "lstsq", "eig", "eigvals"}
 """Ops that take no array as drawn: positive definite, complex, of a rank that is known; or are always complex here."""
 
 
-@pytest.mark.parametrize(
-    "op",
-    sorted([op for op in set(OPS.values()) if op.name not in PREPARED], key=lambda op: op.name),
-    ids=lambda op: op.name,
-)
+DRAWN = sorted([op for op in set(OPS.values()) if op.name not in PREPARED], key=lambda op: op.name)
+
+
+@pytest.mark.parametrize("op", DRAWN, ids=lambda op: op.name)
 @settings(max_examples=6)
 @given(st.data())
 @np.errstate(all="ignore")
 def test_rules(op, data):
     args, kwargs = data.draw(calls(op.inputs))
     check_with_gradients(*of_its_arrays(op.function, args, kwargs))
+
+
+SEVERAL = [op for op in DRAWN if getattr(op, "arity", 0) != 1]
+"""Ops of several operands, or of any number."""
+
+
+@pytest.mark.parametrize("op", SEVERAL, ids=lambda op: op.name)
+@settings(max_examples=4)
+@given(st.data())
+@np.errstate(all="ignore")
+def test_rules_where_one_operand_is_traced(op, data):
+    args, kwargs = data.draw(calls(op.inputs))
+    f, arrays = of_its_arrays(op.function, args, kwargs)
+    floats = [i for i, x in enumerate(arrays) if x.dtype.kind == "f"]
+    if len(floats) < 2:
+        return
+    traced = data.draw(st.sampled_from(floats))
+
+    def of_one(x):
+        return f(*[x if i == traced else y.copy() for i, y in enumerate(arrays)])
+
+    check_with_gradients(of_one, [arrays[traced]])
 
 
 # What once gave a wrong number

@@ -48,6 +48,9 @@ def test_values_at_numbers():
 
 def test_orders_and_constants_that_do_not_fit_are_refused():
     p = mg.tensor(P, requires_grad=True)
+    for coefficients, shape in ((2.0, r"\(\)"), (np.ones((2, 3)), r"\(2, 3\)")):
+        with pytest.raises(ValueError, match=f"polyval: p has shape {shape}; expected one axis"):
+            np.polyval(coefficients, p)
     for f in (np.polyder, np.polyint):
         with pytest.raises(ValueError, match="m is -1; expected 0 or more"):
             f(p, -1)

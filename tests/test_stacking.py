@@ -90,6 +90,26 @@ def test_inserted_along_other_axes(obj, values, axis):
     check_rule(lambda x, v: np.insert(x, obj, v, axis), X, np.ones(values))
 
 
+@pytest.mark.parametrize("values", [2.0, [1, 2], np.float32(2.0), np.array(2.0)], ids=str)
+def test_what_is_appended_has_the_dtype_of_an_array(values):
+    x = LINE.astype(np.float32)
+    got, want = np.append(mg.tensor(x, requires_grad=True), values), np.append(x, values)
+    assert got.dtype == want.dtype
+    np.testing.assert_array_equal(got.data, want)
+
+
+def test_uneven_blocks_and_pieces_of_a_number_are_refused():
+    t = mg.tensor(LINE, requires_grad=True)
+    for uneven in ([[t], t], [[t], [[t]]], [[t], []]):
+        with pytest.raises(
+            ValueError, match="a list is empty, or its entries are nested to different depths"
+        ):
+            np.block(uneven)
+    if hasattr(np, "unstack"):
+        with pytest.raises(ValueError, match=r"x has shape \(\); expected one axis or more"):
+            np.unstack(t[0])
+
+
 def test_a_number_is_a_block_and_no_pieces_are_refused():
     check_rule(np.block, np.array(1.5))
     for f in (np.split, np.array_split):

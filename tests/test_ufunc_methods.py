@@ -22,6 +22,7 @@ CALLS = {
         ("outer", (X, Y), {}),
         ("reduceat", (X, [0, 2, 1]), {"axis": 1}),
         ("reduceat", (X, [1]), {"axis": 0}),
+        ("reduceat", (X, []), {"axis": 1}),
     ]
 }
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from . import metadata
 from .elementwise import as_floats
-from .indexing import scatter
+from .indexing import getitem, scatter
 from .table import Arguments, Draw, compose, declare, fitted
 
 
@@ -41,6 +41,7 @@ def _diff_call(
     """Join the ends to the array."""
     if n < 0:
         raise ValueError(f"numpy.diff: n is {n}; expected 0 or more")
+    a = a if hasattr(a, "dtype") else np.asarray(a)
     if n and not prepend is append is np._NoValue:
         place = _place(a, axis, "diff")
         line = (*a.shape[:place], 1, *a.shape[place + 1 :])
@@ -244,13 +245,14 @@ def _interp(
     inside = np.logical_and(np.greater_equal(found, 0), np.less(found, last))
     start = np.maximum(found, 0)
     end = np.minimum(start + 1, last)
-    width = np.where(inside, xp[end] - xp[start], 1)
-    share = np.where(inside, (x - xp[start]) / width, 0)
+    before = getitem(xp, (start,))
+    width = np.where(inside, getitem(xp, (end,)) - before, 1)
+    share = np.where(inside, (x - before) / width, 0)
 
     def to_nodes(g: Any) -> Any:
         return scatter((1 - share) * g, (start,), xp.shape) + scatter(share * g, (end,), xp.shape)
 
-    of_x = g * np.where(inside, (fp[end] - fp[start]) / width, 0)
+    of_x = g * np.where(inside, (getitem(fp, (end,)) - getitem(fp, (start,))) / width, 0)
     if left is not None:
         g = np.where(np.less(found, 0), 0, g)
     if right is not None:

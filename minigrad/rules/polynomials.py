@@ -26,8 +26,8 @@ def _polyval_inputs(draw: Draw) -> Arguments:
 
 def _horner(p: Any, x: Any) -> Any:
     """Evaluate a polynomial by Horner's scheme."""
-    if p.ndim != 1:
-        raise ValueError(f"numpy.polyval: p has shape {p.shape}; expected one axis")
+    if metadata.ndim(p) != 1:
+        raise ValueError(f"numpy.polyval: p has shape {metadata.shape(p)}; expected one axis")
     y = np.zeros_like(x)
     for coefficient in p:
         y = y * x + coefficient

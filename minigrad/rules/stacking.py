@@ -51,18 +51,21 @@ def _append_inputs(draw: Draw) -> Arguments:
     return (draw.array(shape), draw.array(shape)), {"axis": draw.choice([None, 0, -1])}
 
 
-for _function, _call, _inputs, _memory in (
-    (np.concatenate, lambda arrays, axis=0: (tuple(arrays), {"axis": axis}), _joined_inputs, "out"),
-    (np.append, lambda arr, values, axis=None: ((arr, values), {"axis": axis}), _append_inputs, "new"),
-):
-    declare(
-        _function,
-        together=lambda needs, g, out, *arrays, axis: _pieces_of(needs, g, arrays, axis),
-        bind=_call,
-        forward=lambda *arrays, axis: np.concatenate(arrays, axis),
-        inputs=_inputs,
-        memory=_memory,
-    )
+declare(
+    np.concatenate,
+    together=lambda needs, g, out, *arrays, axis: _pieces_of(needs, g, arrays, axis),
+    bind=lambda arrays, axis=0: (tuple(arrays), {"axis": axis}),
+    forward=lambda *arrays, axis: np.concatenate(arrays, axis),
+    inputs=_joined_inputs,
+    memory="out",
+)
+declare(
+    np.append,
+    together=lambda needs, g, out, arr, values, axis=None: _pieces_of(needs, g, (arr, values), axis),
+    arity=2,
+    inputs=_append_inputs,
+    memory="new",
+)
 
 
 def _stack_inputs(draw: Draw) -> Arguments:
@@ -144,7 +147,14 @@ for _joins, _drawn, _axis, _fit in (
 @compose(np.block, inputs=_alike)
 def _block(arrays: Any) -> Any:
     def depth(x: Any) -> int:
-        return 1 + max(map(depth, x)) if isinstance(x, list) and x else 0
+        if not isinstance(x, list):
+            return 0
+        depths = {depth(each) for each in x}
+        if len(depths) != 1:
+            raise ValueError(
+                "numpy.block: a list is empty, or its entries are nested to different depths; expected one"
+            )
+        return 1 + depths.pop()
 
     def leaves(x: Any) -> Any:
         return [leaf for each in x for leaf in leaves(each)] if isinstance(x, list) else [x]
@@ -231,6 +241,8 @@ if hasattr(np, "unstack"):  # since NumPy 2.1
 
     @compose(np.unstack, inputs=_unstack_inputs)
     def _unstack(x: Any, *, axis: int = 0) -> tuple[Any, ...]:
+        if not x.ndim:
+            raise ValueError("numpy.unstack: x has shape (); expected one axis or more")
         before = (slice(None),) * (axis % x.ndim)
         return tuple([x[(*before, i)] for i in range(x.shape[axis])])
 

@@ -128,9 +128,11 @@ def reduceat(ufunc: Any, array: Any, indices: Any, axis: int = 0, dtype: Any = N
     n = array.shape[axis]
     if any(not 0 <= i < n for i in starts):
         raise IndexError(f"numpy.{ufunc.__name__}.reduceat: indices are {starts}; expected them in [0, {n})")
-    if ufunc is np.add and starts and all(start < stop for start, stop in pairwise([*starts, n])):
-        return sums_of_parts(array, np.array(starts), axis)
     before = (slice(None),) * (axis % array.ndim)
+    if not starts:
+        return array[(*before, slice(0, 0))]
+    if ufunc is np.add and all(start < stop for start, stop in pairwise([*starts, n])):
+        return sums_of_parts(array, np.array(starts), axis)
     parts = [
         array[(*before, slice(start, stop if start < stop else start + 1))]
         for start, stop in pairwise([*starts, n])
