@@ -78,7 +78,7 @@ def _sums_of_parts_inputs(draw: Draw) -> Arguments:
     return (x, draw.choice([[0], [0, 2], [1, 2], [2]]), draw.choice([0, 1, -1])), {}
 
 
-declare(sums_of_parts, _sums_of_parts, inputs=_sums_of_parts_inputs)
+declare(sums_of_parts, _sums_of_parts, inputs=_sums_of_parts_inputs, complex_numbers=True)
 
 
 def reduce(ufunc: Any, array: Any, axis: Any = 0, dtype: Any = None, **options: Any) -> Any:
