@@ -72,6 +72,7 @@ def test_lists_beside_tensors():
 
 def test_one_node_is_the_value_everywhere():
     check_rule(lambda x, fp: np.interp(x, [1.0], fp), np.array([0.5, 1.5]), np.array([3.0]))
+    check_rule(lambda xp, fp: np.interp(0.5, xp, fp), np.array([0.0, 2.0]), np.array([3.0, 5.0]))
     check_rule(lambda fp: np.interp([0.5, 1.0, 1.5], [1.0], fp, 7.0, 8.0), np.array([3.0]))
 
 
