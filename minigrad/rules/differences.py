@@ -217,7 +217,10 @@ def _interp_inputs(draw: Draw) -> Arguments:
 
 def _doubles(*arrays: Any) -> list[Any]:
     """Return arrays of float64, which np.interp computes with."""
-    return [x.astype(np.float64, copy=False) if hasattr(x, "dtype") else np.asarray(x, float) for x in arrays]
+    return [
+        x.astype(np.float64, casting="same_kind", copy=False) if hasattr(x, "dtype") else np.asarray(x, float)
+        for x in arrays
+    ]
 
 
 def _interp_call(
