@@ -89,3 +89,14 @@ def test_the_cutoff_is_relative_to_the_largest_singular_value():
 def test_least_squares_return_the_rank(shape):
     a = np.eye(*shape) + 0.1
     assert np.linalg.lstsq(mg.tensor(a, requires_grad=True), np.ones(shape[0]))[2] == 2
+
+
+def test_a_decomposition_that_rounds_the_imaginary_part_is_no_false_alarm():
+    """Where an entry below the diagonal is tiny the complex step is off by a thousand ulps."""
+    a = [
+        [1.1380213071334955, -0.243914081234556, 0.06215031401428739],
+        [0.08179134110370062, 3.369938474499505, -0.3421877875760986],
+        [-2.174107310520812e-05, 0.19527798342611857, 4.741781392379727],
+    ]
+    b = [-0.4477330728619231, -1.7484180061801147, 0.903523455103107]
+    check_grads(lambda a, b: np.linalg.lstsq(a, b)[0], np.array(a), np.array(b))

@@ -117,8 +117,8 @@ class Comparison:
                 self.ways.append(Way("tape", tape_gradients(self.f, self.arrays, self.dout), exact))
         self.ways.append(self.by_differences())
         if self.analytic:
-            gradients = complex_step(self.f, self.arrays, self.dout, self.slopes)
-            self.ways += [] if gradients is None else [Way("complex step", gradients, exact)]
+            found = complex_step(self.f, self.arrays, self.dout, self.slopes)
+            self.ways += [] if found is None else [Way("complex step", *found)]
         self.allowed = self.rounding()
         self.missed = 0.0
         self.trusted = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -344,20 +345,27 @@ def differences(
 
 def complex_step(
     f: Callable[..., Any], arrays: Sequence[Array], dout: Array, slopes: Sequence[Slopes]
-) -> list[Array] | None:
-    """Differentiate f by Im f(x + i h) / h (Squire and Trapp 1998), exact where f is analytic.
+) -> tuple[list[Array], list[Array]] | None:
+    """Differentiate f by Im f(x + i h) / h (Squire and Trapp 1998), exact where f is analytic, but for rounding.
 
-    If it disagrees with the differences throughout, f is not analytic, and None is returned.
+    Another h rounds otherwise, which shows by how much. If the gradients disagree with the differences throughout, f is
+    not analytic, and None is returned.
+
+    Returns
+    -------
+    gradients, errors
+        Of each array.
     """
     moved = [x.astype(complex) for x in arrays]
-    gradients = []
+    gradients, errors = [], []
     for x, known in zip(moved, slopes, strict=True):
-        gradient = np.full(x.shape, np.nan)
+        gradient, error = np.full(x.shape, np.nan), np.zeros(x.shape)
         for index in known.terms:
-            value = _moved(lambda: imaginary(f, moved), x, index, 1e-30j)
-            if value is None:
+            value, other = (_moved(partial(imaginary, f, moved, h), x, index, 1j * h) for h in STEPS)
+            if value is None or other is None:
                 return None
             gradient[index] = value @ dout
+            error[index] = 2 * np.nan_to_num(np.abs(gradient[index] - other @ dout), nan=0.0, posinf=0.0)
         unlike = np.abs(gradient - known.value) > known.error + 1e-5 * np.maximum(
             known.size, np.abs(known.value)
         )
@@ -366,14 +374,19 @@ def complex_step(
         size = np.maximum(np.maximum(np.abs(gradient), np.abs(known.value)), known.size)
         gradient[~(known.error <= 1e-3 * size)] = np.nan  # nothing tells whether f is analytic there
         gradients.append(gradient)
-    return gradients
+        errors.append(error)
+    return gradients, errors
 
 
-def imaginary(f: Callable[..., Any], arrays: Sequence[Array]) -> Array | None:
-    """Return the imaginary parts of f at the arrays, in units of 1e-30; None, if f takes no complex ones."""
+STEPS = (1e-30, 1.7e-30)
+"""Of the complex step: so small that only terms of first order are left."""
+
+
+def imaginary(f: Callable[..., Any], arrays: Sequence[Array], h: float = STEPS[0]) -> Array | None:
+    """Return the imaginary parts of f at the arrays, in units of h; None, if f takes no complex ones."""
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            return np.asarray(np.imag(flat(f(*arrays))) / 1e-30)
+            return np.asarray(np.imag(flat(f(*arrays))) / h)
     except (TypeError, ValueError, np.exceptions.ComplexWarning):
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, NamedTuple
@@ -123,7 +123,7 @@ class Jitted:
         update_wrapper(self, f)
         self.function = f
         self.donated = donated
-        self.programs: OrderedDict[Any, Compiled] = OrderedDict()
+        self.programs: dict[Any, Compiled] = {}  # the oldest first; list(…) of it is safe in threads
         self.recent: tuple[Outside, Compiled] | None = None
         self.hits = self.misses = 0
 
@@ -165,7 +165,8 @@ class Jitted:
                 self.programs[signature] = program
             self.misses += 1
             if len(self.programs) > MAXSIZE:
-                self.programs.popitem(last=False)
+                oldest, *_ = list(self.programs)
+                self.programs.pop(oldest, None)
         else:
             refuse_overlap(leaves, program.overwritten)
             self.programs[signature] = self.programs.pop(signature, program)  # the latest, now
