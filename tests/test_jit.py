@@ -1360,6 +1360,7 @@ def assert_caught():
         TypeError,
         ValueError,
         RecursionError,
+        SystemError,
         pytest.fail.Exception,
     )
     with np.errstate(all="ignore"), pytest.raises(errors):
