@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -416,10 +417,16 @@ def equivalents() -> dict[str, str]:
 
 def sample(count: int | None) -> list[tuple[Mutant, Callable[[], str]]]:
     """Return all mutants, or so many of them: the same each time, whatever else is added."""
-    mutants = [pair for file in FILES for pair in mutate(file)]
+    mutants = [pair for file in FILES for pair in mutate(file) if is_there(pair[0].function)]
     if count is None:
         return mutants
     return sorted(mutants, key=lambda pair: crc32(str(pair[0]).encode()))[:count]
+
+
+def is_there(function: str) -> bool:
+    """Tell whether this version of NumPy has the function that a rule is declared for."""
+    home, _, name = function.rpartition(".")
+    return home != "np" or hasattr(np, name)
 
 
 def main() -> int:
