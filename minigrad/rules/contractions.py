@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from . import metadata
-from .metadata import outline
 from .table import Arguments, Draw, declare
 
 LOWER = "abcdefghijklmnopqrstuvwxyz"
@@ -164,7 +163,7 @@ def _path(subscripts: str, shapes: tuple[tuple[int, ...], ...]) -> list[tuple[in
     """Return which operands to contract, step by step; the result of each comes last."""
     if len(shapes) <= 2:
         return [tuple(range(len(shapes)))]
-    path: list[tuple[int, ...]] = np.einsum_path(subscripts, *map(outline, shapes))[0][1:]
+    path: list[tuple[int, ...]] = np.einsum_path(subscripts, *map(metadata.outline, shapes))[0][1:]
     return path
 
 
