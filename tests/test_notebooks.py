@@ -23,7 +23,7 @@ def test_it_runs(path, monkeypatch):
     committed = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.outputs]
     assert len(committed) >= 5
     NotebookClient(
-        notebook, timeout=170, kernel_name="python3", resources={"metadata": {"path": path.parent}}
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": path.parent}}
     ).execute()
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
