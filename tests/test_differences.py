@@ -67,17 +67,3 @@ def test_lists_beside_tensors():
     values = [1.0, 2.0, 4.0]
     check_rule(lambda h: np.gradient(values, h), np.array(0.5))
     check_rule(lambda x: np.trapezoid(values, x), np.array([0.0, 1.0, 3.0]))
-    check_rule(lambda x: np.interp(x, [0.0, 1.0, 3.0], values), np.array([0.5, 2.0]))
-
-
-def test_one_node_is_the_value_everywhere():
-    check_rule(lambda x, fp: np.interp(x, [1.0], fp), np.array([0.5, 1.5]), np.array([3.0]))
-    check_rule(lambda xp, fp: np.interp(0.5, xp, fp), np.array([0.0, 2.0]), np.array([3.0, 5.0]))
-    check_rule(lambda fp: np.interp([0.5, 1.0, 1.5], [1.0], fp, 7.0, 8.0), np.array([3.0]))
-
-
-def test_at_the_first_and_at_the_last_node_the_value_is_theirs():
-    x, xp, fp = np.array([0.0, 2.0]), [0.0, 1.0, 2.0], np.array([1.0, 3.0, 7.0])
-    check_rule(lambda fp: np.interp(x, xp, fp, -5.0, 9.0), fp)
-    np.testing.assert_array_equal(mg.grad(lambda x: np.sum(np.interp(x, xp, fp, -5.0, 9.0)))(x[:1]), [2])
-    np.testing.assert_array_equal(mg.grad(lambda x: np.sum(np.interp(x, xp, fp)))(x[:1]), [2])

@@ -1,20 +1,19 @@
-"""Differences, the trapezoidal rule and interpolation along an axis, written as slices and products."""
+"""Differences and the trapezoidal rule along an axis, written as slices and products."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from . import metadata
 from .elementwise import as_floats
-from .indexing import getitem, scatter
+from .indexing import along
 from .table import Arguments, Draw, compose, declare, fitted
 
 
 def _cut(axis: int, start: int | None, stop: int | None) -> tuple[Any, ...]:
-    return (*(slice(None),) * axis, slice(start, stop))
+    return along(axis, slice(start, stop))
 
 
 def _place(x: Any, axis: int, name: str) -> int:
@@ -41,7 +40,7 @@ def _diff_call(
     """Join the ends to the array."""
     if n < 0:
         raise ValueError(f"numpy.diff: n is {n}; expected 0 or more")
-    a = a if hasattr(a, "dtype") else np.asarray(a)
+    a = metadata.as_operand(a)
     if n and not prepend is append is np._NoValue:
         place = _place(a, axis, "diff")
         line = (*a.shape[:place], 1, *a.shape[place + 1 :])
@@ -152,7 +151,7 @@ def _gradient_inputs(draw: Draw) -> Arguments:
 def _gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     if edge_order not in (1, 2):
         raise ValueError(f"numpy.gradient: edge_order is {edge_order}; expected 1 or 2")
-    f = as_floats(f if hasattr(f, "dtype") else np.asarray(f))
+    f = as_floats(metadata.as_operand(f))
     given = range(f.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     axes = tuple(_place(f, each, "gradient") for each in given)
     for each in axes:
@@ -176,7 +175,7 @@ def _trapezoid_inputs(draw: Draw) -> Arguments:
 
 def _trapezoid_call(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Arguments:
     """Return the entries, and the distances between neighbours."""
-    y = y if hasattr(y, "dtype") else np.asarray(y)
+    y = metadata.as_operand(y)
     place = _place(y, axis, "trapezoid")
     if x is None:
         return (y, dx), {"axis": axis}
@@ -205,68 +204,4 @@ declare(
     bind=_trapezoid_call,
     forward=lambda y, h, axis: np.sum(h * _pairs(y, axis % y.ndim) / 2.0, axis=axis),
     inputs=_trapezoid_inputs,
-)
-
-
-def _interp_inputs(draw: Draw) -> Arguments:
-    n = draw.integer(2, 4)
-    xp = np.asarray(np.sort(draw.array((n,)), axis=0))
-    options = draw.choice([{}, {"left": 0.5}, {"right": -0.5}, {"period": 5.0}, {"period": -2.5}])
-    return (draw.array(low=-3.0, high=3.0), xp, draw.array((n,))), options
-
-
-def _doubles(*arrays: Any) -> list[Any]:
-    """Return arrays of float64, which np.interp computes with."""
-    return [
-        x.astype(np.float64, casting="same_kind", copy=False) if hasattr(x, "dtype") else np.asarray(x, float)
-        for x in arrays
-    ]
-
-
-def _interp_call(
-    x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None
-) -> Arguments:
-    """Sort the nodes of a period, and go on by one node on each side."""
-    if period is None:
-        return (x, xp, fp), {"left": left, "right": right}
-    x, xp, fp = _doubles(x, xp, fp)
-    period = abs(float(period))
-    x, xp = x % period, xp % period
-    order = np.argsort(xp)
-    xp, fp = xp[order], fp[order]
-    xp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
-    return (x, xp, np.concatenate([fp[-1:], fp, fp[:1]])), {}
-
-
-def _interp(
-    needs: Sequence[Any], g: Any, out: Any, x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None
-) -> list[Any]:
-    """Between two nodes both have a share; at a node the slope for x is that to its right."""
-    x, xp, fp = _doubles(x, xp, fp)
-    last = len(xp) - 1
-    found = np.searchsorted(xp, x, side="right") - 1
-    inside = np.logical_and(np.greater_equal(found, 0), np.less(found, last))
-    start = np.maximum(found, 0)
-    end = np.minimum(start + 1, last)
-    before = getitem(xp, (start,))
-    width = np.where(inside, getitem(xp, (end,)) - before, 1)
-    share = np.where(inside, (x - before) / width, 0)
-
-    def to_nodes(g: Any) -> Any:
-        return scatter((1 - share) * g, (start,), xp.shape) + scatter(share * g, (end,), xp.shape)
-
-    of_x = g * np.where(inside, (getitem(fp, (end,)) - getitem(fp, (start,))) / width, 0)
-    if left is not None:
-        g = np.where(np.less(found, 0), 0, g)
-    if right is not None:
-        g = np.where(np.greater(x, xp[-1]), 0, g)
-    return [of_x, -to_nodes(of_x) if needs[1] else None, to_nodes(g) if needs[2] else None]
-
-
-declare(
-    np.interp,
-    together=_interp,
-    bind=_interp_call,
-    forward=lambda x, xp, fp, **ends: np.interp(*_doubles(x, xp, fp), **ends),
-    inputs=_interp_inputs,
 )

@@ -38,6 +38,11 @@ def _getitem_inputs(draw: Draw) -> Arguments:
     return (x, _index(draw, x.shape)), {}
 
 
+def along(axis: int, part: Any) -> tuple[Any, ...]:
+    """Return the index that reads a part of an axis, counted from the first, and all of the others."""
+    return (*(slice(None),) * axis, part)
+
+
 def _repeats(index: Any) -> bool:
     """Tell whether an index may repeat an entry: it contains integer arrays or lists."""
     for part in index if type(index) is tuple else (index,):

@@ -1,4 +1,4 @@
-"""Shape, ndim and size of an operand, without the dispatch that NumPy's functions go through."""
+"""An operand as an array; shape, ndim and size of one, without the dispatch that NumPy's functions go through."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from typing import Any
 import numpy as np
 
 BYTES = np.dtype(np.int8)
+
+
+def as_operand(x: Any, dtype: Any = None) -> Any:
+    """Return an array or tensor as it is; a number or nested lists as an array, of this dtype if one is given."""
+    return x if hasattr(x, "dtype") else np.asarray(x, dtype)
 
 
 def shape(x: Any) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import metadata
-from .indexing import scatter
+from .indexing import along, scatter
 from .table import Arguments, Draw, compose, declare
 
 
@@ -37,7 +37,7 @@ def _entries(a: Any, indices: Any, axis: Any, mode: str) -> tuple[tuple[int, ...
     """Return the shape in which np.take sees an array, of one axis if none is given, and the index that it reads."""
     if axis is None or (not a.ndim and axis in (0, -1)):
         return (a.size,), (_positions(indices, a.size, mode),)
-    return a.shape, (slice(None),) * (axis % a.ndim) + (_positions(indices, a.shape[axis], mode),)
+    return a.shape, along(axis % a.ndim, _positions(indices, a.shape[axis], mode))
 
 
 def _taken(a: Any, indices: Any, axis: Any = None, mode: str = "raise") -> Any:

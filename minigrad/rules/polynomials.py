@@ -16,7 +16,7 @@ from .table import Arguments, Draw, compose, declare
 
 def _as_line(p: Any) -> Any:
     """Return an array; a number becomes one coefficient."""
-    p = p if hasattr(p, "dtype") else np.asarray(p)
+    p = metadata.as_operand(p)
     return p if p.ndim else np.reshape(p, (1,))
 
 
@@ -106,7 +106,7 @@ def _polyint(p: Any, m: int = 1, k: Any = None) -> Any:
     if len(constants) < m:
         raise ValueError(f"numpy.polyint: k has {len(constants)} entries; expected one, or {m}")
     for constant in constants[:m]:
-        end = constant if hasattr(constant, "dtype") else np.asarray(constant, p.dtype)
+        end = metadata.as_operand(constant, p.dtype)
         p = np.concatenate([p / np.arange(len(p), 0, -1), np.reshape(end, (1,))])
     return p
 

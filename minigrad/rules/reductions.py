@@ -329,7 +329,7 @@ def widened(x: Any) -> Any:
     """Return x in a dtype that holds sums and counts of its entries: integers and float16 in a wider one."""
     if getattr(x, "dtype", None) in WIDE:
         return x
-    x = x if hasattr(x, "dtype") else np.asarray(x)
+    x = metadata.as_operand(x)
     if x.dtype.kind in "biu":
         return x.astype(np.float64)
     return x.astype(np.float32) if x.dtype.itemsize == 2 else x

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .indexing import scatter
+from .indexing import along, scatter
 from .table import OPS, Arguments, Draw, declare
 
 
@@ -189,7 +189,7 @@ def _pad(g: Any, out: Any, array: Any, pad_width: Any, mode: Any, constant_value
     for axis, width in enumerate(widths):
         origin = np.pad(np.arange(array.shape[axis]), width, mode)
         shape = (*array.shape[: axis + 1], *g.shape[axis + 1 :])
-        g = scatter(g, (*(slice(None),) * axis, origin), shape)
+        g = scatter(g, along(axis, origin), shape)
     return g
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import metadata
-from .indexing import scatter
+from .indexing import along, scatter
 from .table import Arguments, Draw, compose, declare
 
 
@@ -34,13 +34,12 @@ def _pieces_of(needs: Sequence[Any], g: Any, arrays: Sequence[Any], axis: Any) -
     An operand of fewer axes than g has length 1 along the axis.
     """
     if axis is None:
-        before, lengths = (), [metadata.size(a) for a in arrays]
+        axis, lengths = 0, [metadata.size(a) for a in arrays]
     else:
-        before = (slice(None),) * (axis % g.ndim)
         lengths = [a.shape[axis] if metadata.ndim(a) == g.ndim else 1 for a in arrays]
     pieces, start = [], 0
     for need, length, a in zip(needs, lengths, arrays, strict=True):
-        piece = g[(*before, slice(start, start + length))] if need else None
+        piece = g[along(axis % g.ndim, slice(start, start + length))] if need else None
         pieces.append(piece if piece is None or piece.shape == a.shape else np.reshape(piece, a.shape))
         start += length
     return pieces
@@ -75,8 +74,7 @@ def _stack_inputs(draw: Draw) -> Arguments:
 
 def _stack(needs: Sequence[Any], g: Any, out: Any, *arrays: Any, axis: int) -> list[Any]:
     """Take each operand's slice of g."""
-    before = (slice(None),) * (axis % g.ndim)
-    return [g[(*before, i)] if need else None for i, need in enumerate(needs)]
+    return [g[along(axis % g.ndim, i)] if need else None for i, need in enumerate(needs)]
 
 
 declare(
@@ -187,9 +185,9 @@ def _pieces(function: Any, a: Any, indices_or_sections: Any, axis: int) -> list[
             )
         side, longer = divmod(length, sections)
         indices_or_sections = [i * side + min(i, longer) for i in range(1, sections)]
-    before = (slice(None),) * (axis % a.ndim)
+    place = axis % a.ndim
     starts, ends = [0, *indices_or_sections], [*indices_or_sections, None]
-    return [a[(*before, slice(start, end))] for start, end in zip(starts, ends, strict=True)]
+    return [a[along(place, slice(start, end))] for start, end in zip(starts, ends, strict=True)]
 
 
 def _cuts(draw: Draw) -> Any:
@@ -243,8 +241,7 @@ if hasattr(np, "unstack"):  # since NumPy 2.1
     def _unstack(x: Any, *, axis: int = 0) -> tuple[Any, ...]:
         if not x.ndim:
             raise ValueError("numpy.unstack: x has shape (); expected one axis or more")
-        before = (slice(None),) * (axis % x.ndim)
-        return tuple([x[(*before, i)] for i in range(x.shape[axis])])
+        return tuple([x[along(axis % x.ndim, i)] for i in range(x.shape[axis])])
 
 
 def _repeat_inputs(draw: Draw) -> Arguments:
@@ -261,7 +258,7 @@ def _repeat(g: Any, out: Any, a: Any, repeats: Any, axis: Any = None) -> Any:
         total = np.sum(np.reshape(g, (*shape[: at + 1], copies, *shape[at + 1 :])), axis=at + 1)
     else:
         origin = np.repeat(np.arange(shape[at]), repeats)
-        total = scatter(g, (slice(None),) * at + (origin,), shape)
+        total = scatter(g, along(at, origin), shape)
     return np.reshape(total, a.shape)
 
 
@@ -298,9 +295,9 @@ def _insert(
     """Read the entries that there were, and those that were inserted, where they are now."""
     shape, axis = ((arr.size,), 0) if axis is None else (arr.shape, axis % arr.ndim)
     n, m = shape[axis], g.shape[axis]
-    places, before = np.argsort(np.insert(np.arange(n), obj, np.arange(n, m))), (slice(None),) * axis
-    kept = np.reshape(g[(*before, places[:n])], arr.shape)
-    inserted = g[(*before, places[n:])]
+    places = np.argsort(np.insert(np.arange(n), obj, np.arange(n, m)))
+    kept = np.reshape(g[along(axis, places[:n])], arr.shape)
+    inserted = g[along(axis, places[n:])]
     if metadata.ndim(obj) == 0 and not isinstance(obj, slice):
         inserted = np.moveaxis(inserted, axis, 0)
     return [kept if needs[0] else None, inserted if needs[1] else None]
@@ -326,7 +323,7 @@ def _delete(arr: Any, obj: Any, axis: Any = None) -> Any:
     if axis is None:
         arr, axis = np.ravel(arr), 0
     kept = np.delete(np.arange(arr.shape[axis]), obj)
-    return arr[(slice(None),) * (axis % arr.ndim) + (kept,)]
+    return arr[along(axis % arr.ndim, kept)]
 
 
 def _resize(g: Any, out: Any, a: Any, new_shape: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from . import metadata
 from .conjugates import adjoint, conj
 from .reductions import axes_of
 from .table import Arguments, Draw, compose, declare
@@ -24,11 +25,11 @@ def _average(
     a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False
 ) -> Any:
     """The weights are operands, too."""
-    a = a if hasattr(a, "dtype") else np.asarray(a)
+    a = metadata.as_operand(a)
     if weights is None:
         mean = np.mean(a, axis=axis, keepdims=keepdims)
         return (mean, np.full(mean.shape, a.size / mean.size, mean.dtype)) if returned else mean
-    weights = weights if hasattr(weights, "dtype") else np.asarray(weights)
+    weights = metadata.as_operand(weights)
     axes = axes_of(a, axis)
     if weights.shape != a.shape:
         if axis is None or weights.shape != tuple(a.shape[i] for i in axes):
@@ -135,7 +136,7 @@ def _weights(n: int, fweights: Any, aweights: Any) -> Any:
 
 def _variables(x: Any, rowvar: bool, one_row_turns: bool) -> Any:
     """Return an array of one row for each variable."""
-    x = x if hasattr(x, "dtype") else np.asarray(x)
+    x = metadata.as_operand(x)
     if x.ndim > 2:
         raise ValueError(f"numpy.cov: an operand has {x.ndim} axes; expected 2 at most")
     if x.ndim < 2:

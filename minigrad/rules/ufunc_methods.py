@@ -10,6 +10,7 @@ import numpy as np
 
 from . import metadata
 from .cumulative import recurrence_b
+from .indexing import along
 from .lookup import rules_of
 from .reductions import logaddexp2_reduce, logaddexp_reduce
 from .table import Arguments, Draw, declare, whole
@@ -83,7 +84,7 @@ declare(sums_of_parts, _sums_of_parts, inputs=_sums_of_parts_inputs, complex_num
 
 def reduce(ufunc: Any, array: Any, axis: Any = 0, dtype: Any = None, **options: Any) -> Any:
     """Do as `numpy.ufunc.reduce`: by the function that it is, or as the last entry of the accumulation."""
-    array = array if hasattr(array, "dtype") else np.asarray(array)
+    array = metadata.as_operand(array)
     if ufunc in REDUCTIONS:
         if dtype is not None:
             options["dtype"] = dtype
@@ -97,12 +98,12 @@ def reduce(ufunc: Any, array: Any, axis: Any = 0, dtype: Any = None, **options: 
     if not array.shape[axis]:
         raise ValueError(f"numpy.{ufunc.__name__}.reduce: no entries along axis {axis}; expected one or more")
     last = slice(-1, None) if keepdims else -1
-    return accumulation(array, ufunc, axis)[(*(slice(None),) * (axis % array.ndim), last)]
+    return accumulation(array, ufunc, axis)[along(axis % array.ndim, last)]
 
 
 def accumulate(ufunc: Any, array: Any, axis: int = 0, dtype: Any = None) -> Any:
     """Do as `numpy.ufunc.accumulate`: by the function that it is, or by the ufunc's slopes."""
-    array = array if hasattr(array, "dtype") else np.asarray(array)
+    array = metadata.as_operand(array)
     if ufunc in RUNNING:
         return RUNNING[ufunc](array, axis=axis, dtype=dtype)
     if dtype is not None:
@@ -123,18 +124,18 @@ def reduceat(ufunc: Any, array: Any, indices: Any, axis: int = 0, dtype: Any = N
         raise TypeError(
             f"numpy.{ufunc.__name__}.reduceat: no backward rule with dtype; cast the array, astype"
         )
-    array = array if hasattr(array, "dtype") else np.asarray(array)
+    array = metadata.as_operand(array)
     starts = [int(i) for i in indices]
     n = array.shape[axis]
     if any(not 0 <= i < n for i in starts):
         raise IndexError(f"numpy.{ufunc.__name__}.reduceat: indices are {starts}; expected them in [0, {n})")
-    before = (slice(None),) * (axis % array.ndim)
+    place = axis % array.ndim
     if not starts:
-        return array[(*before, slice(0, 0))]
+        return array[along(place, slice(0, 0))]
     if ufunc is np.add and all(start < stop for start, stop in pairwise([*starts, n])):
         return sums_of_parts(array, np.array(starts), axis)
     parts = [
-        array[(*before, slice(start, stop if start < stop else start + 1))]
+        array[along(place, slice(start, stop if start < stop else start + 1))]
         for start, stop in pairwise([*starts, n])
     ]
     return np.concatenate([reduce(ufunc, part, axis=axis, keepdims=True) for part in parts], axis=axis)
