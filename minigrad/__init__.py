@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from .engine.checkpoint import checkpoint
 from .engine.containers import register_container
 from .engine.derivatives import grad, value_and_grad
+from .engine.layer import layer
 from .engine.recording import TapeError, no_grad
 from .engine.tensor import Tensor, tensor
 from .engine.transformations import (
@@ -20,34 +21,6 @@ from .engine.transformations import (
     vjp,
 )
 from .engine.watch import detect_anomaly
-from .layers import (
-    affine,
-    affine_bn_relu,
-    affine_ln_relu,
-    affine_relu,
-    avg_pool,
-    batchnorm,
-    conv,
-    conv_bn_relu,
-    conv_relu,
-    conv_relu_pool,
-    dropout,
-    elu,
-    gelu,
-    groupnorm,
-    l1,
-    l2_regularized,
-    layer,
-    layernorm,
-    leaky_relu,
-    max_pool,
-    mse,
-    multiclass_hinge,
-    relu,
-    softmax_cross_entropy,
-    spatial_batchnorm,
-    spatial_groupnorm,
-)
 from .rules.custom import rule
 from .rules.elementwise import sigmoid
 from .rules.reductions import log_softmax, logsumexp, softmax
@@ -55,6 +28,33 @@ from .rules.reductions import log_softmax, logsumexp, softmax
 if TYPE_CHECKING:
     from .compiler.jit import jit
     from .compiler.where import JitError
+    from .layers import (
+        affine,
+        affine_bn_relu,
+        affine_ln_relu,
+        affine_relu,
+        avg_pool,
+        batchnorm,
+        conv,
+        conv_bn_relu,
+        conv_relu,
+        conv_relu_pool,
+        dropout,
+        elu,
+        gelu,
+        groupnorm,
+        l1,
+        l2_regularized,
+        layernorm,
+        leaky_relu,
+        max_pool,
+        mse,
+        multiclass_hinge,
+        relu,
+        softmax_cross_entropy,
+        spatial_batchnorm,
+        spatial_groupnorm,
+    )
     from .pictures.tape import draw_tape, tape
 
 __all__ = [
@@ -120,17 +120,20 @@ _LAZY = {
     "jit": "compiler.jit",
     "tape": "pictures.tape",
 }
-"""What is imported when it is first used, and its module: the compiler and the pictures, a third of the import time."""
+"""What is imported when it is first used, and its module, if that is not `layers`: half of the import time."""
 
 
 def __getattr__(name: str) -> Any:
     """Import a name when it is first used."""
-    if name not in _LAZY:
+    if name == "layers":
+        return import_module(".layers", __name__)
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    module = import_module("." + _LAZY.get(name, "layers"), __name__)
+    value = globals()[name] = getattr(module, name)
     return value
 
 
 def __dir__() -> list[str]:
     """Return the names, those that are imported lazily among them."""
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *__all__, "layers"})

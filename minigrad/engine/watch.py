@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -85,6 +84,8 @@ def _has_nan(x: Any) -> bool:
 
 
 def _fingerprint(x: Any) -> int | None:
+    import zlib  # here, so that importing stays fast
+
     return zlib.crc32(np.ascontiguousarray(x).tobytes()) if isinstance(x, np.ndarray) else None
 
 
