@@ -103,7 +103,7 @@ def drawn_call(rng, function, other, jax):
     op = TABLE[function]
     args, kwargs = op.inputs(RandomDraw(int(rng.integers(2**31))))
     places = float_places(args)
-    if not places:
+    if not places or kwargs.get("method") == "nearest":  # JAX rounds a half otherwise
         return None
     if getattr(op, "complex_numbers", False) and function.__name__ not in OF_REAL and rng.random() < 1 / 3:
         args = [complexified(rng, x) for x in args]

@@ -272,7 +272,7 @@ class SourceWriter:
         base = self.namespace.get(self.names.get(node.args[0], ""))
         if not isinstance(base, np.ndarray) or node.operands != [node.args[0]]:
             return False
-        view = node.function(base, *node.args[1:])
+        view = node.function(base, *node.args[1:], **node.kwargs)
         if not np.may_share_memory(view, base) or not view.ndim:
             return False
         key = (view.ctypes.data, view.shape, view.strides, view.dtype)
