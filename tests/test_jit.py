@@ -209,6 +209,7 @@ def cross_entropy(x, y):
 
 INEXACT = {
     "combine": (lambda x, y: x - 0.5 * (3 * y + x), 8),
+    "compared_by_rows": (lambda x, y: np.minimum(np.maximum(np.tile(x, (128, 8)), -0.5), 0.0), 0),
     "half_at_ties": (lambda x, y: mg.grad(lambda x: np.sum(np.maximum(x, 0) * y))(x), 1),
     "squares_to_vdot": (lambda x, y: np.sum(x**2), 8),
     "scattered_onto": (labelled, 4),
@@ -1309,6 +1310,11 @@ def large(x, b):
     return x + b, np.tanh(x) * b, b - np.exp(x)
 
 
+def bounded(x):
+    images = np.reshape(x, (3, 40, 10, 10))
+    return np.maximum(x, 0.5), np.minimum(-0.5, x.T), mg.relu(images), np.maximum(images[:, :2], 0)
+
+
 A, B = np.array(np.linspace(-1, 1, 12).reshape(4, 3)), np.cos(np.arange(12.0)).reshape(4, 3) + 2
 V, W = np.cos(np.arange(15.0)).reshape(5, 3), np.sin(np.arange(15.0)).reshape(3, 5)
 EXAMPLES = [
@@ -1322,6 +1328,7 @@ EXAMPLES = [
     (masks, [A, B - 2]),
     (rows_and_labels, [A, B]),
     (probabilities, [A, np.array([0, 2, 1, 1]), B]),
+    (bounded, [np.cos(np.arange(12000, dtype=np.float32)).reshape(120, 100)]),
     (large, [np.cos(np.arange(12000.0)).reshape(120, 100), np.sin(np.arange(100.0))]),
 ]
 

@@ -204,6 +204,17 @@ def test_affine_gradients_of_the_notebook(forward, backward, x_shape, d, m):
         assert rel_error(theirs, ours) <= 1e-9
 
 
+@pytest.mark.parametrize("shape", [(5000,), (70, 64), (64, 7, 4, 4), (2, 3000), (64, 64, 1)], ids=str)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_relu_of_large_arrays(dtype, shape):
+    x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    x.flat[:3] = np.nan, np.inf, -np.inf
+    for each in (x, x[::-1], x.T):
+        out, _ = relu_forward(each)
+        assert out.dtype == dtype
+        np.testing.assert_array_equal(out, np.maximum(each, 0))
+
+
 def test_relu_gradient_of_the_notebook():
     np.random.seed(231)
     x = np.random.randn(10, 10)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..rules.choosing import as_row
 from ..rules.facts import facts
 from ..rules.metadata import outline
 from .ir import (
@@ -361,6 +362,21 @@ def half_at_ties(node: Node) -> Node | None:
     return Node(np.add, (scaled, 0.5), {}, node.value)
 
 
+def compared_by_rows(node: Node) -> Node | None:
+    """Compare a large float32 array with a row in place of a number, which NumPy vectorizes.
+
+    May change the sign of a zero.
+    """
+    if node.function not in (np.maximum, np.minimum) or node.kwargs or node.dtype != np.float32:
+        return None
+    x, bound = node.args if type(node.args[0]) is Node and node.args[0].shape else node.args[::-1]
+    number = scalar_of(bound)
+    if number is None or type(x) is not Node or not alike(node, x):
+        return None
+    row = as_row(number, x.value)
+    return None if row is number else Node(node.function, (x, constant(row)), {}, node.value)
+
+
 def matrix_products(node: Node) -> Node | None:
     """Multiply matrices and vectors by np.dot, whose overhead is smaller than np.matmul's.
 
@@ -401,6 +417,7 @@ PASSES = (
         squares_to_vdot,
         matrix_products,
     ),
+    (compared_by_rows,),
 )
 """The rewrites, pass by pass."""
 EXACT = (*TIDY, flat_labels)

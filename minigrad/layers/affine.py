@@ -11,6 +11,7 @@ import numpy as np
 from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
+from ..rules.choosing import as_row
 from ..rules.table import Arguments, Draw
 
 ALL = (True, True, True)
@@ -98,7 +99,7 @@ def relu_forward(x: Array) -> tuple[Array, Array]:
     cache : out
         What is positive in the output was so in the input.
     """
-    out = np.maximum(x, 0.0)
+    out = np.maximum(x, as_row(0.0, x))
     return out, out
 
 

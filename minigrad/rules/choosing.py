@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,20 @@ import numpy as np
 from .elementwise import ANY, within
 from .facts import state
 from .table import Arguments, Draw, any_true, compose, declare, whole
+
+
+def as_row(number: float, x: Any) -> Any:
+    """Return a number to compare x with; for a large x of float32 repeated along x's last axes.
+
+    NumPy does not vectorize ``np.maximum(x, number)``: an array in place of the number takes a half to a third of the
+    time.
+    """
+    if x.dtype != np.float32 or x.ndim < 2 or x.size < 4096:
+        return number
+    start = x.ndim - 1
+    while start > 1 and math.prod(x.shape[start:]) < 64:
+        start -= 1
+    return np.full(x.shape[start:], number, x.dtype)
 
 
 def _share(g: Any, wins: Any, ties: Any) -> Any:
