@@ -38,6 +38,7 @@ state(
     *named(
         "cov polyval vander diff trapezoid take choose append vstack hstack dstack column_stack insert resize"
     ),
+    *named("convolve correlate corrcoef"),
     *named("trace diag diagflat matvec vecmat rollaxis matrix_transpose flipud fliplr rot90"),
     *named("stack tile repeat diagonal tril triu var std"),
     *named("sliding_window_view", np.lib.stride_tricks),

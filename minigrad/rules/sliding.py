@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import metadata
+from .conjugates import conj
 from .table import Arguments, Draw, declare, whole
 
 sliding_window_view = np.lib.stride_tricks.sliding_window_view
@@ -83,7 +84,7 @@ def _mode_inputs(draw: Draw) -> Arguments:
 
 
 def _rule(turned: Any, same: Any) -> Any:
-    """Return the rule of np.convolve, or of np.correlate, which turns the second line.
+    """Return the rule of np.convolve, or of np.correlate, which turns the second line, and conjugates it.
 
     Entry n of the full convolution is the sum over k of a[k] v[n - k]; ``mode`` shows a part of it.
     """
@@ -94,9 +95,9 @@ def _rule(turned: Any, same: Any) -> Any:
             start = min(n, m) - 1 if mode == "valid" else same(n, m)
             ends = [np.zeros(k, g.dtype) for k in (start, n + m - 1 - start - len(g))]
             g = np.concatenate([ends[0], g, ends[1]])
-        return [
-            np.correlate(g, turned(v), "valid") if needs[0] else None,
-            turned(np.correlate(g, a, "valid")) if needs[1] else None,
+        return [  # np.correlate conjugates its second line
+            np.correlate(g, conj(turned(v)), "valid") if needs[0] else None,
+            turned(np.correlate(g, conj(a), "valid")) if needs[1] else None,
         ]
 
     return rule
@@ -111,7 +112,7 @@ declare(
 )
 declare(
     np.correlate,
-    together=_rule(lambda v: v[::-1], lambda n, m: (m - 1) // 2 if m <= n else n // 2),
+    together=_rule(lambda v: conj(v)[::-1], lambda n, m: (m - 1) // 2 if m <= n else n // 2),
     bind=_two_lines("correlate", "valid"),
     inputs=_mode_inputs,
     memory="new",

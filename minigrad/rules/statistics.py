@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import metadata
-from .conjugates import adjoint, conj
+from .conjugates import adjoint, conj, real
 from .reductions import axes_of
 from .table import Arguments, Draw, compose, declare
 
@@ -147,15 +147,18 @@ def _variables(x: Any, rowvar: bool, one_row_turns: bool) -> Any:
 def _correlations(c: Any) -> Any:
     if c.ndim == 0:
         return c / c
-    deviations = np.sqrt(np.diagonal(c))
-    return np.clip(c / np.expand_dims(deviations, -1) / deviations, -1, 1)
+    deviations = np.sqrt(real(np.diagonal(c)))
+    found = c / np.expand_dims(deviations, -1) / deviations
+    if c.dtype.kind == "c":
+        return np.clip(np.real(found), -1, 1) + 1j * np.clip(np.imag(found), -1, 1)
+    return np.clip(found, -1, 1)
 
 
 def _corrcoef(g: Any, out: Any, c: Any) -> Any:
     """Each is a covariance over two deviations, which are the roots of variances."""
     if c.ndim == 0:
         return np.zeros_like(c)
-    variances = np.diagonal(c)
+    variances = real(np.diagonal(c))
     deviations, weighted = np.sqrt(variances), g * out
     of_roots = np.sum(weighted, axis=0) + np.sum(weighted, axis=1)
     return g / np.expand_dims(deviations, -1) / deviations - np.diag(of_roots / (2 * variances))
