@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .engine.arguments import NAMES, names_itself
-from .engine.containers import map_tree
+from .engine.containers import leaves_like, leaves_of, map_tree, rebuilt_of
 from .rules.conjugates import conj
 
 __all__ = [
@@ -135,7 +135,8 @@ class UpdateRule:
         Raises
         ------
         TypeError, ValueError
-            When a setting is unknown or out of its range, or a gradient's shape is not its parameter's.
+            When a setting is unknown or out of its range, or gradients or state are nested or shaped otherwise than
+            the parameters. Dicts are matched by their keys, in any order.
         """
         check_keys(self.__name__, settings, known=set(self.settings))
         for name, value in settings.items():
@@ -146,18 +147,13 @@ class UpdateRule:
             raise TypeError(
                 f"{self.__name__}: state is {state!r}; expected what init returns: {{{', '.join(self.state)}}}"
             )
-        slopes, states = _leaves(grads), {name: _leaves(state[name]) for name in self.state if name != "t"}
-        weights = _leaves(params)
-        for name, each in states.items():
-            if len(each) != len(weights):
-                raise ValueError(
-                    f"{self.__name__}: {len(each)} arrays of {name}, {len(weights)} parameters; they must agree"
-                )
+        weights, slopes = leaves_of(params), leaves_like(params, grads, f"{self.__name__}: grads")
+        states = {
+            name: leaves_like(params, state[name], f"{self.__name__}: the state {name}")
+            for name in self.state
+            if name != "t"
+        }
         steps: dict[str, list[Any]] = {name: [] for name in states}
-        if len(slopes) != len(weights):
-            raise ValueError(
-                f"{self.__name__}: {len(slopes)} gradients, {len(weights)} parameters; they must agree"
-            )
         moved, old = [], {name: state[name] for name in self.state if name == "t"}
         new: dict[str, Any] = {}
         for i, (w, dw) in enumerate(zip(weights, slopes, strict=True)):
@@ -170,8 +166,8 @@ class UpdateRule:
             moved.append(_of_dtype(w + step, w.dtype))
             for name, each in steps.items():
                 each.append(_of_dtype(new[name], w.dtype))
-        result = {name: _rebuilt(params, each) for name, each in steps.items()}
-        return _rebuilt(params, moved), result | {name: new.get(name, value) for name, value in old.items()}
+        result = {name: rebuilt_of(params, each) for name, each in steps.items()}
+        return rebuilt_of(params, moved), result | {name: new.get(name, value) for name, value in old.items()}
 
     def __repr__(self) -> str:
         return f"UpdateRule({self.__name__})"
@@ -295,10 +291,10 @@ def clip_global_norm(grads: Any, max_norm: float) -> tuple[Any, Any]:
     """
     if not max_norm > 0:
         raise ValueError(f"clip_global_norm: max_norm is {max_norm!r}; expected a number above 0")
-    leaves = _leaves(grads)
+    leaves = leaves_of(grads)
     norm = np.sqrt(sum([np.sum(np.square(_sizes(g).astype(np.float64))) for g in leaves], np.float64(0)))
     scale = max_norm / np.maximum(norm, max_norm)
-    return _rebuilt(grads, [g * _of_dtype(scale, g.dtype) for g in leaves]), norm
+    return rebuilt_of(grads, [g * _of_dtype(scale, g.dtype) for g in leaves]), norm
 
 
 @names_itself
@@ -327,19 +323,6 @@ def find_rule(rule: str | CourseRule) -> CourseRule:
 def _sizes(x: Any) -> Any:
     """Return the absolute values of complex numbers; real ones as they are."""
     return np.abs(x) if x.dtype.kind == "c" else x
-
-
-def _leaves(tree: Any) -> list[Any]:
-    """Return the arrays of nested dicts, lists and tuples, in order."""
-    found: list[Any] = []
-    map_tree(lambda _, leaf: found.append(leaf), None, tree)
-    return found
-
-
-def _rebuilt(tree: Any, leaves: list[Any]) -> Any:
-    """Return a tree with other leaves."""
-    remaining = iter(leaves)
-    return map_tree(lambda _, leaf: next(remaining), None, tree)
 
 
 def _of_dtype(x: Any, dtype: np.dtype[Any]) -> Any:

@@ -250,12 +250,29 @@ def test_the_pure_form_refuses_what_does_not_fit():
     state = optim.adam.init(params)
     with pytest.raises(ValueError, match=r"adam: a gradient has shape \(3,\), its parameter \(2, 3\)"):
         optim.adam.update({"W": np.ones(3)}, state, params)
-    with pytest.raises(ValueError, match="adam: 2 gradients, 1 parameters"):
+    with pytest.raises(ValueError, match="adam: grads is a list; expected a dict"):
         optim.adam.update([np.ones(3), np.ones(3)], state, params)
+    with pytest.raises(ValueError, match=r"adam: grads has the keys \['W', 'b'\]; expected \['W'\]"):
+        optim.adam.update({"W": params["W"], "b": np.ones(3)}, state, params)
+    with pytest.raises(ValueError, match=r"adam: the state m has the keys \['b'\]; expected \['W'\]"):
+        optim.adam.update(params, state | {"m": {"b": np.ones((2, 3))}}, params)
     with pytest.raises(ValueError, match="does not know \\['lr'\\]"):
         optim.adam.update(params, state, params, lr=0.1)
     with pytest.raises(ValueError, match="learning_rate must be finite"):
         optim.adam.update(params, state, params, learning_rate=math.nan)
+
+
+@pytest.mark.parametrize("name", optim.update_rules)
+def test_parameters_gradients_and_state_are_matched_by_their_keys(name):
+    rule = optim.update_rules[name]
+    params, grads = {"a": np.ones(2), "b": [np.full(2, 2.0)]}, {"a": np.ones(2), "b": [np.full(2, 5.0)]}
+    want = rule.update(grads, rule.update(grads, rule.init(params), params)[1], params)
+    turned = dict(reversed(grads.items()))
+    state = rule.update(turned, rule.init(params), params)[1]
+    state = {key: dict(reversed(x.items())) if isinstance(x, dict) else x for key, x in state.items()}
+    got = rule.update(turned, state, params)
+    np.testing.assert_array_equal(got[0]["a"], want[0]["a"])
+    np.testing.assert_array_equal(got[0]["b"], want[0]["b"])
 
 
 @settings(deadline=None)

@@ -77,12 +77,30 @@ def test_nested_containers_in_and_out():
     np.testing.assert_allclose(g["w"], v @ w.T + w.T @ v + 2 * v)
     jacobian = mg.jacobian(lambda p, x: x @ p["w"] + p["b"])({"w": w, "b": np.zeros(2)}, A)
     assert (jacobian["w"].shape, jacobian["b"].shape) == ((3, 2, 2, 2), (3, 2, 2))
-    with pytest.raises(ValueError, match=r"a cotangent has shape \(3,\); the value has shape \(2, 2\)"):
+    with pytest.raises(ValueError, match=r"vjp: a cotangent has shape \(3,\); expected \(2, 2\)"):
         pullback({"a": np.ones(3), "b": [v]})
-    with pytest.raises(ValueError, match="the cotangent has 1 arrays, the value 2"):
+    with pytest.raises(ValueError, match="vjp: a cotangent has 0 entries; expected 1"):
         pullback({"a": v, "b": []})
+    with pytest.raises(ValueError, match="vjp: a cotangent is a list; expected a dict"):
+        pullback([v, [v]])
+    with pytest.raises(ValueError, match=r"jvp: a tangent has the keys \['v'\]; expected \['w'\]"):
+        mg.jvp(f, ({"w": w},), ({"v": v},))
+    with pytest.raises(ValueError, match=r"jvp: a tangent has shape \(1,\); expected \(2, 2\)"):
+        mg.jvp(f, ({"w": w},), ({"w": np.ones(1)},))
     with pytest.raises(TypeError, match="got 1 primals and 2 tangents"):
         mg.jvp(f, (w,), (w, w))
+    for transformation in (mg.jvp, mg.hvp):
+        with pytest.raises(TypeError, match="primals is a ndarray; expected a tuple"):
+            transformation(np.sum, w, w)
+
+
+def test_dicts_are_matched_by_their_keys():
+    p, v = {"a": 2.0, "b": 3.0}, {"b": 0.0, "a": 1.0}
+    assert mg.jvp(lambda p: p["a"] * p["b"], (p,), (v,))[1] == 3
+    hv = mg.hvp(lambda p: p["a"] ** 3 + p["b"] ** 2, (p,), (v,))
+    assert hv == {"a": 12, "b": 0}
+    _, pullback = mg.vjp(lambda x: {"a": x * 2, "b": x * 3}, 1.0)
+    assert pullback(v) == (2,)
 
 
 def test_hessians():
@@ -121,6 +139,51 @@ def test_an_outer_gradient_goes_through_every_transformation():
         np.testing.assert_allclose(mg.grad(derivative)(x), -np.sin(x), rtol=1e-12)
 
 
+def of_the_jvp_of_a_net(w):
+    """A value and its derivative along the input, of a net whose weights are read from outside."""
+    u, slope = mg.jvp(lambda s: np.tanh(s * w), (np.ones(4),), (np.full(4, 2.0),))
+    return (u + slope) ** 2
+
+
+READING = {
+    "value of jvp": of_the_jvp_of_a_net,
+    "value of jvp at it": lambda w: mg.jvp(np.sin, (w,), (np.ones(4),))[0],
+    "jvp": lambda w: mg.jvp(lambda v: v * w * w, (np.ones(4),), (np.ones(4),))[1],
+    "value of vjp": lambda w: mg.vjp(lambda v: np.sin(v * w), np.ones(4))[0],
+    "value of vjp at it": lambda w: mg.vjp(np.sin, w)[0],
+    "pullback": lambda w: mg.vjp(lambda v: np.sin(v * w), np.ones(4))[1](np.ones(4))[0],
+    "hvp": lambda w: mg.hvp(lambda v: (v**3 * w * w).sum(), (np.ones(4),), (np.ones(4),)),
+    "hvp of two": lambda w: mg.hvp(lambda v, u: (v**3 * u * u).sum(), (np.ones(4), w), (np.ones(4),)),
+    "columns": lambda w: mg.jacobian(lambda s: np.outer(w, w) * s**2)(2.0),
+    "columns of two": lambda w: mg.jacobian(lambda s, u: np.outer(u, u) * s**2)(2.0, w),
+    "rows": lambda w: mg.jacobian(lambda s: np.sum((s * w) ** 2))(np.ones(4)),
+    "hessian": lambda w: mg.hessian(lambda s: np.sum((s * w) ** 3))(np.ones(4)),
+    "aux": lambda w: mg.grad(lambda v: ((v * v).sum(), [v * w, w]), has_aux=True)(np.ones(4))[1][0],
+    "aux of two": lambda w: mg.value_and_grad(lambda v, u: (v**2, u * 3), has_aux=True)(1.0, w)[0][1],
+    "value": lambda w: mg.value_and_grad(lambda v: np.sum(v * w))(np.ones(4))[0],
+    "elementwise_grad": lambda w: mg.elementwise_grad(lambda s: np.tanh(s * w))(np.ones(4)),
+    "per_example_grads": lambda w: mg.per_example_grads(lambda p, x: np.sum((x * w * p) ** 2))(
+        2.0, np.eye(4)
+    ),
+}
+"""Functions of a parameter that an inner transformation, of another variable, reads from outside."""
+
+
+@pytest.mark.parametrize("name", READING)
+def test_what_an_inner_transformation_reads_has_its_gradient(name):
+    def f(w):
+        return np.sum(READING[name](w)) + np.sum(w**2)
+
+    w = np.array([0.1, -0.2, 0.6, 0.3])
+    want = differences(f, w)
+    np.testing.assert_allclose(mg.grad(f)(w), want, rtol=1e-6)
+    np.testing.assert_allclose(mg.jit(mg.grad(f))(w), want, rtol=1e-6)
+    leaf = mg.tensor(w, requires_grad=True)
+    f(leaf).backward()
+    np.testing.assert_allclose(leaf.grad, want, rtol=1e-6)
+    assert isinstance(READING[name](w), (np.ndarray, np.generic))
+
+
 def test_an_outer_gradient_goes_through_the_vectors_too():
     x = np.array([0.5, 2.0])
     push = mg.grad(lambda v: np.sum(mg.jvp(np.sin, (x,), (v,))[1]))
@@ -152,6 +215,12 @@ def test_flatten_is_undone(arrays):
         unflatten(np.zeros(len(vector) + 1))
 
 
+@pytest.mark.parametrize("leaf", [None, "W", 3, np.arange(3)], ids=str)
+def test_flatten_takes_floats(leaf):
+    with pytest.raises(TypeError, match=r"flatten: an array is of .*; expected floats"):
+        mg.flatten({"w": np.ones(2), "other": leaf})
+
+
 def test_gradients_of_each_example():
     def loss(p, x, y):
         return np.sum((np.tanh(x @ p["w"]) - y) ** 2)
@@ -163,6 +232,18 @@ def test_gradients_of_each_example():
     np.testing.assert_allclose(each[1], mg.grad(loss)(p, A[1:2], y[1:2])["w"])
     with pytest.raises(ValueError, match=r"the batch has \[2, 3\] examples"):
         mg.per_example_grads(loss)(p, A, y[:2])
+    with pytest.raises(TypeError, match=r"the batch holds 0.5, not an array of examples; .* by keyword"):
+        mg.per_example_grads(loss)(p, A, 0.5)
+
+
+def test_gradients_of_each_example_of_a_nested_batch():
+    def loss(p, batch, scale=1.0):
+        return scale * np.sum((np.tanh(batch["x"] @ p) - batch["more"][0]) ** 2)
+
+    p, batch = np.array([0.5, -0.2]), {"x": A, "more": (np.array([1.0, 0.0, 2.0]),)}
+    each = mg.per_example_grads(loss)(p, batch, scale=2.0)
+    assert each.shape == (3, 2)
+    np.testing.assert_allclose(each.sum(axis=0), 2 * mg.grad(loss)(p, batch))
 
 
 # -- checkpoint ------------------------------------------------------------------------------------------------
@@ -210,6 +291,18 @@ def test_checkpoint_refuses_a_tensor_that_is_no_argument():
     w = mg.tensor(np.ones(2), requires_grad=True)
     with pytest.raises(mg.TapeError, match="depends on a tensor that is none of its arguments"):
         mg.grad(lambda x: mg.checkpoint(lambda x: x * w)(x).sum())(np.ones(2))
+    with pytest.raises(mg.TapeError, match="depends on a tensor that is none of its arguments"):
+        mg.checkpoint(lambda x: x * w)(np.ones(2))
+    with pytest.raises(TypeError, match="a tensor that requires a gradient by keyword; give it by position"):
+        mg.checkpoint(lambda x, w: x * w)(np.ones(2), w=w)
+    with mg.no_grad():
+        np.testing.assert_array_equal(mg.checkpoint(lambda x: x * w)(np.ones(2)), [1, 1])
+
+
+def test_checkpoint_of_constants_and_options():
+    power = mg.checkpoint(lambda x, n: x**n)
+    np.testing.assert_array_equal(power(np.array([1.0, 2.0]), n=3), [1, 8])
+    np.testing.assert_array_equal(mg.grad(lambda x: power(x, n=3).sum())(np.array([1.0, 2.0])), [3, 12])
 
 
 # -- containers of one's own, rules of one's own ------------------------------------------------------------------

@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 import numpy as np
 
-from ..engine.containers import CONTAINERS, children_of, map_tree
+from ..engine.containers import CONTAINERS, children_of, leaves_of, map_tree
 from ..engine.ownership import BASE_HELD_ONCE
 from ..engine.recording import TapeError
 from ..engine.tensor import Tensor
@@ -166,8 +166,7 @@ def run(
         if isinstance(cause, (JitError, TapeError)):
             raise cause from None
         raise
-    left: list[Any] = []
-    map_tree(list.append, left, (given, options))
+    left = leaves_of((given, options))
     if [id(x) for x in left if isinstance(x, (Traced, TracedGenerator))] != [id(x) for x in made]:
         raise JitError(
             f"jit: {name_of(f)} rebinds an entry of an argument to a new array; return it instead, or write in place: "

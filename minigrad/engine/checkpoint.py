@@ -10,10 +10,11 @@ import numpy as np
 
 from ..rules.conjugates import conj
 from .arguments import names_itself
-from .containers import map_tree
+from .calls import any_requires_grad
+from .containers import leaves_of, map_tree, rebuilt_of
 from .derivatives import as_input, pulled_back, recorded
 from .layer import layer
-from .recording import Call, TapeError, no_grad
+from .recording import Call, TapeError, no_grad, recording
 from .tensor import Tensor
 from .walk import ancestors
 from .watch import as_read
@@ -35,40 +36,51 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     Raises
     ------
     TapeError
-        When called, if f returns no array; in the backward pass, if its result depends on a tensor that is no
-        argument.
+        If f returns no array, when called; if its result depends on a tensor that is no argument, in the backward
+        pass, or when called with constants alone.
     """
 
-    def forward(*leaves: Any, structure: Any) -> tuple[Any, Any]:
+    def forward(*leaves: Any, structure: Any, options: dict[str, Any]) -> tuple[Any, Any]:
         with no_grad():
-            out = f(*map_tree(next, iter(leaves), structure))
+            out = f(*rebuilt_of(structure, leaves), **options)
         out = out.data if type(out) is Tensor else out
         if not isinstance(out, (np.ndarray, np.generic)):
             raise TapeError(f"checkpoint: f returned {type(out).__name__}; expected one array")
-        return out, (leaves, structure)
+        return out, (leaves, structure, options)
 
     def backward(dout: Any, cache: Any, needs: Any) -> tuple[Any, ...]:
-        leaves, structure = cache
+        leaves, structure, options = cache
         targets: dict[int, Call] = {}
         leaves = [as_read(leaf) for leaf in leaves]
         inputs = [as_input(targets, leaf) if need else leaf for leaf, need in zip(leaves, needs, strict=True)]
-        again = recorded(f, map_tree(next, iter(inputs), structure), {}, targets)
+        again = recorded(f, rebuilt_of(structure, inputs), options, targets)
         call = again._call if type(again) is Tensor else None
         if call is not None and ancestors(call, targets)[1]:
-            raise TapeError(
-                f"checkpoint: the result of {op.name} depends on a tensor that is none of its arguments; make it one"
-            )
+            raise depends_on_others()
         # Inside a walk gradients are the conjugates of those outside.
         found = iter([conj(dx) for dx in pulled_back(call, conj(dout), targets)[0]])
         return tuple([next(found) if need else None for need in needs])
+
+    def depends_on_others() -> TapeError:
+        return TapeError(
+            f"checkpoint: the result of {op.name} depends on a tensor that is none of its arguments; make it one"
+        )
 
     op = layer(forward, backward, name=getattr(f, "__name__", "checkpoint"))
     op.complex_numbers = True
 
     @wraps(f)
-    def checkpointed(*args: Any) -> Any:
-        leaves: list[Any] = []
-        map_tree(list.append, leaves, args)
-        return op(*leaves, structure=map_tree(lambda _, leaf: None, None, args))
+    def checkpointed(*args: Any, **kwargs: Any) -> Any:
+        if any_requires_grad(kwargs):
+            raise TypeError(
+                f"checkpoint: {op.name} was given a tensor that requires a gradient by keyword; give it by position"
+            )
+        leaves = leaves_of(args)
+        if any_requires_grad(leaves) or recording.get() is None:
+            return op(*leaves, structure=map_tree(lambda _, leaf: None, None, args), options=kwargs)
+        out = f(*args, **kwargs)  # of constants: if it is none, it depends on something else
+        if any_requires_grad(out):
+            raise depends_on_others()
+        return out
 
     return checkpointed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import copy
 from numbers import Number
 from typing import Any
@@ -34,6 +34,46 @@ def map_tree(function: Callable[[Any, Any], Any], shared: Any, tree: Any) -> Any
         return function(shared, tree)
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
+
+
+def leaves_of(tree: Any) -> list[Any]:
+    """Return the leaves of nested containers, in order."""
+    leaves: list[Any] = []
+    map_tree(list.append, leaves, tree)
+    return leaves
+
+
+def rebuilt_of(tree: Any, leaves: Iterable[Any]) -> Any:
+    """Return nested containers like the tree's, with other leaves."""
+    return map_tree(next, iter(leaves), tree)
+
+
+def leaves_like(tree: Any, other: Any, what: str) -> list[Any]:
+    """Return the leaves of nested containers in the order of a tree's: those of dicts by their keys.
+
+    Raises
+    ------
+    ValueError
+        If other is not nested as the tree is; ``what`` names it in the message.
+    """
+    inside, other_inside = _inside(tree), _inside(other)
+    if isinstance(inside, dict) and isinstance(other_inside, dict):
+        if inside.keys() != other_inside.keys():
+            raise ValueError(f"{what} has the keys {[*other_inside]}; expected {[*inside]}")
+        return [leaf for key in inside for leaf in leaves_like(inside[key], other_inside[key], what)]
+    if isinstance(inside, (list, tuple)) and isinstance(other_inside, (list, tuple)):
+        if len(inside) != len(other_inside):
+            raise ValueError(f"{what} has {len(other_inside)} entries; expected {len(inside)}")
+        pairs = zip(inside, other_inside, strict=True)
+        return [leaf for part, other_part in pairs for leaf in leaves_like(part, other_part, what)]
+    if isinstance(inside, (dict, list, tuple)) or isinstance(other_inside, (dict, list, tuple)):
+        raise ValueError(f"{what} is a {type(other).__name__}; expected a {type(tree).__name__}")
+    return [other]
+
+
+def _inside(x: Any) -> Any:
+    """Return the children of a registered container; anything else as it is."""
+    return children_of(x) if type(x) in CONTAINERS else x
 
 
 BUILT_IN = (np.ndarray, np.generic, Number, str, bytes, type(None), dict, list, tuple)

@@ -35,7 +35,7 @@ def grad(
         The position of the argument to differentiate for, or several.
     has_aux
         Whether f returns ``(result, aux)``: aux, nested arrays as they may be (running statistics, a hidden
-        state), is returned beside the gradient and not differentiated.
+        state), is returned beside the gradient and not differentiated for the arguments.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def value_and_grad(
         else:
             taken = map_tree(next, each, args[positions[0]])
         value = result if nested else plain(None, result)
-        return ((value, aux if nested else map_tree(plain, None, aux)) if has_aux else value), taken
+        return ((value, map_tree(released, targets, aux)) if has_aux else value), taken
 
     return both
 
@@ -163,6 +163,19 @@ def plain(_: Any, x: Any) -> Any:
     if type(x) is not Tensor:
         return x
     return x.data.copy() if x.data.ndim else x.data[()]
+
+
+def released(targets: dict[int, Call], x: Any) -> Any:
+    """Return what a function of the targets has computed: plain arrays; a tensor that others are behind as it is.
+
+    These are the other tensors that require a gradient: one from outside that the function reads, an argument of an
+    outer `grad`.
+    """
+    if type(x) is Tensor and x.requires_grad and recording.get() is not None:
+        outer = any(target[3][0] is not None for target in targets.values())
+        if outer or x._call is None or ancestors(x._call, targets)[1]:
+            return x
+    return plain(None, x)
 
 
 def pulled_back(call: Call | None, g: Any, targets: dict[int, Call]) -> tuple[list[Any], bool]:

@@ -12,10 +12,9 @@ import numpy as np
 from ..rules.conjugates import conj, real
 from .arguments import names_itself
 from .arrays import as_array
-from .calls import any_requires_grad
-from .containers import map_tree
-from .derivatives import as_input, grad, plain, pulled_back, recorded
-from .recording import Call, recording
+from .containers import leaves_like, leaves_of, map_tree, rebuilt_of
+from .derivatives import as_input, grad, pulled_back, recorded, released
+from .recording import Call
 from .tensor import Tensor
 
 
@@ -33,7 +32,8 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     Returns
     -------
     value
-        ``f(*primals)``, in plain arrays.
+        ``f(*primals)``: plain arrays; as in `grad`, tensors on the tape where other tensors that require a gradient
+        are behind it.
     pullback : callable
         ``pullback(cotangent)`` returns a tuple of gradients, one for each argument: those of the sum of
         ``cotangent * value``; of complex numbers, of the real part of ``conj(cotangent) * value``. The cotangent is
@@ -42,7 +42,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     Raises
     ------
     ValueError
-        If a cotangent has another shape than the value.
+        If a cotangent is nested or shaped otherwise than the value.
 
     Examples
     --------
@@ -50,38 +50,34 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     >>> pullback(np.array([1.0, 10.0]))
     (array([ 2., 40.]),)
     """
-    result, pull = _vjp(f, primals)
-    return map_tree(plain, None, result), pull
+    result, pull, targets = _vjp(f, primals, "vjp: a cotangent")
+    return map_tree(released, targets, result), pull
 
 
-def _vjp(f: Callable[..., Any], primals: tuple[Any, ...]) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
-    """Do as `vjp` does, but return the value on the tape."""
+def _vjp(
+    f: Callable[..., Any], primals: tuple[Any, ...], given: str
+) -> tuple[Any, Callable[[Any], tuple[Any, ...]], dict[int, Call]]:
+    """Return the value, on the tape; the pullback, whose messages name what it is given; and the targets."""
     targets: dict[int, Call] = {}
     inputs = [map_tree(as_input, targets, x) for x in primals]
     result = recorded(f, inputs, {}, targets)
-    outs: list[Any] = []
-    map_tree(list.append, outs, result)
+    outs = leaves_of(result)
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
-        given: list[Any] = []
-        map_tree(list.append, given, cotangent)
-        if len(given) != len(outs):
-            raise ValueError(f"vjp: the cotangent has {len(given)} arrays, the value {len(outs)}")
-        call, g = _seed(outs, given)
+        call, g = _seed(outs, leaves_like(result, cotangent, given), given)
         gradients, _ = pulled_back(call, g, targets)
-        each = iter(gradients)
-        return tuple([map_tree(next, each, x) for x in primals])
+        return rebuilt_of(primals, gradients)  # type: ignore[no-any-return]
 
-    return result, pullback
+    return result, pullback, targets
 
 
-def _seed(outs: list[Any], cotangents: list[Any]) -> tuple[Call | None, Any]:
+def _seed(outs: list[Any], cotangents: list[Any], given: str) -> tuple[Call | None, Any]:
     """Return the call to walk back from and the gradient of its result: of one array, or of a weighted sum."""
     pairs = []
     for out, g in zip(outs, cotangents, strict=True):
         g = g if type(g) is Tensor else as_array(g)
         if g.shape != np.shape(out):
-            raise ValueError(f"vjp: a cotangent has shape {g.shape}; the value has shape {np.shape(out)}")
+            raise ValueError(f"{given} has shape {g.shape}; expected {np.shape(out)}")
         if type(out) is Tensor and out._call is not None:
             pairs.append((out, g.astype(out.dtype, casting="same_kind", copy=False)))
     if len(pairs) == 1:
@@ -106,29 +102,49 @@ def jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ..
     primals, tangents : tuples
         The arguments, and the direction: nested, shaped and typed as the arguments are.
 
+    Returns
+    -------
+    value, derivative
+        Plain arrays; as in `grad`, tensors on the tape where other tensors that require a gradient are behind them.
+
+    Raises
+    ------
+    TypeError
+        If primals or tangents are no tuple, or not as many.
+    ValueError
+        If a tangent is nested or shaped otherwise than its primal.
+
     Examples
     --------
     >>> mg.jvp(np.sin, (0.0,), (2.0,))
     (np.float64(0.0), np.float64(2.0))
     """
+    _check_tuples("jvp", primals, tangents)
     if len(primals) != len(tangents):
         raise TypeError(f"jvp: got {len(primals)} primals and {len(tangents)} tangents; expected as many")
-    result, push = _jvp(f, primals)
-    return map_tree(plain, None, result), push(tuple(tangents))
+    value, push = _jvp(f, tuple(primals))
+    return value, push(tuple(tangents))
+
+
+def _check_tuples(called: str, primals: Any, tangents: Any) -> None:
+    for name, each in (("primals", primals), ("tangents", tangents)):
+        if not isinstance(each, (tuple, list)):
+            raise TypeError(
+                f"{called}: {name} is a {type(each).__name__}; expected a tuple, as for one argument x: (x,)"
+            )
 
 
 def _jvp(f: Callable[..., Any], primals: tuple[Any, ...]) -> tuple[Any, Callable[[tuple[Any, ...]], Any]]:
     """Record f and the pass back once; return the value, and what multiplies by the Jacobian from the right."""
-    result, pull = _vjp(f, primals)
+    result, pull, targets = _vjp(f, primals, "jvp: the value")
     zeros = map_tree(_zeros, None, result)
-    _, push = _vjp(pull, (zeros,))
-    nested = any_requires_grad(primals) and recording.get() is not None
+    _, push, of_pull = _vjp(pull, (zeros,), "jvp: a tangent")
 
     def along(tangents: tuple[Any, ...]) -> Any:
         (tangent,) = push(tangents)
-        return tangent if nested or any_requires_grad(tangents) else map_tree(plain, None, tangent)
+        return map_tree(released, targets | of_pull, tangent)
 
-    return result, along
+    return map_tree(released, targets, result), along
 
 
 def _zeros(_: Any, x: Any) -> Any:
@@ -178,33 +194,25 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
             inputs[argnums] = moving
             return f(*inputs, **kwargs)
 
-        result, pull = _vjp(of_one, (x,))
+        result, pull, _ = _vjp(of_one, (x,), "jacobian: a row")
         if isinstance(result, (dict, list, tuple)):
             raise TypeError(
                 f"jacobian: f returned a {type(result).__name__}; expected one array (for a Hessian make one vector of "
                 "nested arguments, mg.flatten)"
             )
         shape, dtype = np.shape(result), result.dtype if type(result) is Tensor else np.result_type(result)
-        leaves: list[Any] = []
-        map_tree(list.append, leaves, x)
+        leaves = leaves_of(x)
         entries = sum(math.prod(np.shape(leaf)) for leaf in leaves)
         if entries < math.prod(shape) or dtype.kind == "c":
             return _columns(of_one, x, leaves, shape)
-        rows = [pull(basis)[0] for basis in _basis(shape, dtype)]
-        every: list[list[Any]] = []
-        for row in rows:
-            each: list[Any] = []
-            map_tree(list.append, each, row)
-            every.append(each)
-        stacked = iter(
-            [
-                np.reshape(np.stack([row[i] for row in every]), (*shape, *np.shape(leaf)))
-                if every
-                else np.zeros((*shape, *np.shape(leaf)))
-                for i, leaf in enumerate(leaves)
-            ]
-        )
-        return map_tree(next, stacked, x)
+        rows = [leaves_of(pull(basis)[0]) for basis in _basis(shape, dtype)]
+        stacked = [
+            np.reshape(np.stack([row[i] for row in rows]), (*shape, *np.shape(leaf)))
+            if rows
+            else np.zeros((*shape, *np.shape(leaf)))
+            for i, leaf in enumerate(leaves)
+        ]
+        return rebuilt_of(x, stacked)
 
     return whole
 
@@ -217,10 +225,10 @@ def _columns(f: Callable[..., Any], x: Any, leaves: list[Any], shape: tuple[int,
     blocks = []
     for i, zero in enumerate(zeros):
         directions = [[*zeros[:i], basis, *zeros[i + 1 :]] for basis in _basis(zero.shape, zero.dtype)]
-        columns = [push((map_tree(next, iter(each), x),)) for each in directions]
+        columns = [push((rebuilt_of(x, each),)) for each in directions]
         block = np.stack(columns, axis=-1) if columns else np.zeros((*shape, 0), zero.dtype)
         blocks.append(np.reshape(block, (*shape, *zero.shape)))
-    return map_tree(next, iter(blocks), x)
+    return rebuilt_of(x, blocks)
 
 
 def _basis(shape: tuple[int, ...], dtype: Any) -> list[Any]:
@@ -262,6 +270,7 @@ def hvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ..
     >>> mg.hvp(lambda x: np.sum(x**3), (np.array([1.0, 2.0]),), (np.array([1.0, 1.0]),))
     array([ 6., 12.])
     """
+    _check_tuples("hvp", primals, tangents)
     if len(primals) < 1 or len(tangents) != 1:
         raise TypeError(
             f"hvp: got {len(primals)} primals and {len(tangents)} tangents; expected the arguments, and one vector, "
@@ -297,8 +306,8 @@ def per_example_grads(f: Callable[..., Any], argnums: int = 0) -> Callable[..., 
     Parameters
     ----------
     f
-        ``f(params, *batch) -> loss``, for a batch of any size: each array of ``batch`` has the examples along its
-        first axis.
+        ``f(params, *batch) -> loss``, for a batch of any size: each array of ``batch``, nested or not, has the
+        examples along its first axis.
     argnums : int
         The position of the argument to differentiate for; all others are the batch.
 
@@ -306,13 +315,26 @@ def per_example_grads(f: Callable[..., Any], argnums: int = 0) -> Callable[..., 
     -------
     callable
         Takes the arguments of f; returns the gradients, the examples along a new first axis. It runs f once an
-        example, on a batch of one.
+        example, on a batch of one; arguments by keyword are the same for all examples.
+
+    Raises
+    ------
+    TypeError
+        If an argument of the batch is a number.
+    ValueError
+        If the arrays of the batch have not one length, or there are no examples.
     """
     gradient = grad(f, argnums)
 
     @wraps(f)
-    def each(*args: Any) -> Any:
-        batch = [x for i, x in enumerate(args) if i != argnums % len(args)]
+    def each(*args: Any, **kwargs: Any) -> Any:
+        batch = leaves_of([x for i, x in enumerate(args) if i != argnums % len(args)])
+        for x in batch:
+            if not np.shape(x):
+                raise TypeError(
+                    f"per_example_grads: the batch holds {x!r}, not an array of examples; what all examples share is "
+                    "given by keyword"
+                )
         counts = {len(x) for x in batch}
         if len(counts) != 1 or counts == {0}:
             raise ValueError(
@@ -320,14 +342,16 @@ def per_example_grads(f: Callable[..., Any], argnums: int = 0) -> Callable[..., 
             )
         found: list[list[Any]] = []
         for i in range(counts.pop()):
-            one = [x if j == argnums % len(args) else x[i : i + 1] for j, x in enumerate(args)]
-            leaves: list[Any] = []
-            map_tree(list.append, leaves, gradient(*one))
-            found.append(leaves)
-        stacked = iter([np.stack(column) for column in zip(*found, strict=True)])
-        return map_tree(next, stacked, args[argnums])
+            one = [x if j == argnums % len(args) else map_tree(_example, i, x) for j, x in enumerate(args)]
+            found.append(leaves_of(gradient(*one, **kwargs)))
+        return rebuilt_of(args[argnums], [np.stack(column) for column in zip(*found, strict=True)])
 
     return each
+
+
+def _example(i: int, x: Any) -> Any:
+    """Return a batch of one example."""
+    return x[i : i + 1]
 
 
 @names_itself
@@ -352,6 +376,8 @@ def flatten(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
 
     Raises
     ------
+    TypeError
+        If an array is not of floats.
     ValueError
         If ``unflatten`` is given a vector of another length.
 
@@ -361,9 +387,10 @@ def flatten(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
     >>> unflatten(vector)["w"].shape
     (2, 2)
     """
-    leaves: list[Any] = []
-    map_tree(list.append, leaves, tree)
-    leaves = [leaf if type(leaf) is Tensor else as_array(leaf) for leaf in leaves]
+    leaves = [leaf if type(leaf) is Tensor else as_array(leaf) for leaf in leaves_of(tree)]
+    for leaf in leaves:
+        if leaf.dtype.kind not in "fc":
+            raise TypeError(f"flatten: an array is of {leaf.dtype}; expected floats, as to differentiate for")
     shapes = [leaf.shape for leaf in leaves]
     dtypes = [leaf.dtype for leaf in leaves]
     ends = np.cumsum([math.prod(shape) for shape in shapes]).tolist()
@@ -375,14 +402,14 @@ def flatten(tree: Any) -> tuple[Any, Callable[[Any], Any]]:
         if vector.shape != (length,):
             raise ValueError(f"flatten: the vector has shape {vector.shape}; expected ({length},)")
         parts = zip([0, *ends], ends, shapes, dtypes, strict=False)
-        each = iter(
+        return rebuilt_of(
+            tree,
             [
                 np.reshape(vector[start:end] if dtype.kind == "c" else real(vector[start:end]), shape).astype(
                     dtype, copy=False
                 )
                 for start, end, shape, dtype in parts
-            ]
+            ],
         )
-        return map_tree(next, each, tree)
 
     return vector, unflatten
