@@ -1406,3 +1406,27 @@ def test_an_attribute_is_not_taken_for_the_array_of_its_name():
     exec("def g(x):\n    return x * w", namespace)
     with pytest.raises(JitError, match="reads the array w"):
         mg.jit(namespace["g"])(np.ones(2))
+
+
+def test_tensors_made_of_what_is_traced():
+    x, i = np.array([0.1, -0.1, 0.6, 0.1]), np.array([0, 2])
+
+    def filled(x):
+        made = mg.tensor(np.zeros_like(x))
+        made[0] = x[0]
+        return (made * mg.tensor(x.detach()) * x).sum()
+
+    def joined(x, y):
+        return (mg.tensor([y[0], y[1], 1.0]) * x[:3]).sum()
+
+    def assembled(x, i):
+        total = mg.tensor(np.zeros(4))
+        total[i] += x[:2]
+        np.add.at(total, i, x[2:])
+        return (total**3).sum() + (mg.tensor(np.arange(4.0))[i] * x[:2]).sum()
+
+    for f, args in ((filled, (x,)), (joined, (x, x)), (assembled, (x, i))):
+        compiled = mg.jit(mg.grad(f))
+        np.testing.assert_allclose(compiled(*args), mg.grad(f)(*args), rtol=1e-12)
+    np.testing.assert_allclose(compiled(x, i[::-1]), mg.grad(assembled)(x, i[::-1]), rtol=1e-12)
+    assert mg.jit(joined)(x, x) == joined(x, x)

@@ -522,6 +522,22 @@ def test_leaves_are_copied_with_their_gradient(copied):
     assert not copied(mg.tensor(1.0)).requires_grad
 
 
+def test_a_tensor_is_not_pickled_inside_grad():
+    with pytest.raises(mg.TapeError, match="pickle of a tensor inside grad would cut it off"):
+        mg.grad(lambda x: pickle.loads(pickle.dumps(x * x)).sum() + x.sum())(np.ones(2))
+
+
+def test_a_tensor_of_a_tensor_is_a_copy_of_a_constant():
+    constant = mg.tensor([1.0, 2.0])
+    made = mg.tensor(constant, requires_grad=True)
+    made.data[0] = 5.0
+    np.testing.assert_array_equal(constant.data, [1, 2])
+    with pytest.raises(mg.TapeError, match="data is a tensor that requires a gradient; use it as it is"):
+        mg.tensor(made)
+    with mg.no_grad():
+        assert not mg.tensor(made).requires_grad
+
+
 def test_results_are_copied_on_the_tape_and_pickled_as_numbers():
     t = leaf([1.0, 2.0])
     for copied in (copy.deepcopy, copy.copy):

@@ -31,6 +31,11 @@ def as_array(x: Any) -> Any:
     return x if type(x) in STAND_INS else np.asarray(x)
 
 
+def has_stand_ins(x: Any) -> bool:
+    """Tell whether there is a stand-in for an array in nested tuples and lists."""
+    return any(map(has_stand_ins, x)) if type(x) in (tuple, list) else type(x) in STAND_INS
+
+
 def held(x: Any) -> Any:
     """Return what a tensor holds of a result: an array; a number as a read-only one, since numbers do not change."""
     if not issubclass(type(x), NUMBERS):

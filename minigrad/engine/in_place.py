@@ -11,7 +11,7 @@ import numpy as np
 
 from ..rules.indexing import SETITEM, setitem
 from ..rules.metadata import outline
-from .arrays import STAND_INS, as_array, is_number, takes_over
+from .arrays import STAND_INS, as_array, has_stand_ins, is_number, takes_over
 from .calls import Variable, any_requires_grad, bare, record, unwrap, variable
 from .leaving import is_stored_back
 from .ownership import is_shared, owns_data, views_another
@@ -54,7 +54,7 @@ def set_part(self: Any, index: Any, value: Any) -> None:
     in_place = owns_data(self)  # no call and no view has the array: a loop that fills it need not copy it
     shared = not in_place and is_shared(self, self._call)
     (old, part), parents = unwrap(SETITEM, (self, value))
-    if in_place and not _has_stand_ins((part, index)):
+    if in_place and not has_stand_ins((part, index)):
         old[index] = part
         new = old
     else:
@@ -139,8 +139,3 @@ def as_kept(index: Any) -> Any:
     if type(index) in STAND_INS:
         return copy(index)
     return np.array(index) if hasattr(type(index), "__array__") else index
-
-
-def _has_stand_ins(x: Any) -> bool:
-    """Tell whether there is a stand-in for an array in nested tuples."""
-    return any(map(_has_stand_ins, x)) if type(x) is tuple else type(x) in STAND_INS

@@ -27,7 +27,7 @@ from ..rules.indexing import GETITEM
 from ..rules.products import MATMUL
 from ..rules.shaping import MATRIX_TRANSPOSE, TRANSPOSE
 from .arguments import names_itself
-from .arrays import STAND_INS, as_array, held, is_number, refuse_foreign
+from .arrays import STAND_INS, as_array, has_stand_ins, held, is_number, refuse_foreign
 from .calls import Variable, any_requires_grad, apply, bare, binary, results_are, variable
 from .dispatch import Dispatched, call
 from .in_place import as_kept, augmented, set_part
@@ -187,7 +187,11 @@ class Tensor(Variable, Dispatched):
         return format(self.data, spec)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the numbers: a leaf stays a leaf, a result becomes a constant, since a tape is not stored."""
+        """Pickle the numbers: a leaf stays a leaf, a result becomes a constant, since a tape is not stored.
+
+        Not inside `grad`.
+        """
+        self._refuse_inside_grad("pickle", "keep the tensor itself, copy.copy(t) for a copy")
         return _restore, (self.data, self.requires_grad and self._call is None, self.grad)
 
     def __copy__(self) -> Tensor:
@@ -431,6 +435,14 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
     if isinstance(data, (list, tuple)) and any_requires_grad(data):
         stacked: Any = np.stack([each if type(each) is Tensor else tensor(each) for each in data])
         return stacked if dtype is None else stacked.astype(dtype)  # type: ignore[no-any-return]
+    if has_stand_ins(data):
+        data = np.stack([tensor(each).data for each in data]) if isinstance(data, (list, tuple)) else data
+    if type(data) is Tensor:
+        if data.requires_grad and recording.get() is not None:
+            raise TapeError(
+                "tensor: data is a tensor that requires a gradient; use it as it is, or, as a constant, t.detach()"
+            )
+        data = data.data
     if type(data) is not np.ndarray:
         refuse_foreign(data, "tensor")
     array: Any = data.astype(dtype or data.dtype) if type(data) in STAND_INS else np.array(data, dtype=dtype)

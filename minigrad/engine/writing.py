@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..rules.indexing import scatter
+from ..rules.indexing import getitem, scatter
 from .calls import bare
 from .in_place import become, refuse_view
 
@@ -24,7 +24,7 @@ def write_into(out: Any, value: Any) -> Any:
 def add_at(a: Any, index: Any, value: Any) -> None:
     """`numpy.add.at`: where the index repeats, all is added."""
     index = deepcopy(bare(index))  # which may change before the backward pass
-    part = np.broadcast_to(value, a.data[index].shape)
+    part = np.broadcast_to(value, getitem(a.data, index).shape)
     write_into(a, a + scatter(part, index, a.shape))
 
 

@@ -118,7 +118,7 @@ def _scatter_inputs(draw: Draw) -> Arguments:
 GETITEM = declare(
     getitem,
     lambda g, out, a, index: scatter(g, index, a.shape),
-    forward=lambda a, index: a[index],
+    forward=lambda a, index: a[index] if type(index) in (int, slice) else getitem(a, index),
     inputs=_getitem_inputs,
 )
 SETITEM = declare(
