@@ -6,10 +6,13 @@ import pickle
 import threading
 import time
 import tracemalloc
-from collections import OrderedDict, defaultdict, namedtuple
+from argparse import Namespace
+from collections import OrderedDict, defaultdict, deque, namedtuple
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -1430,3 +1433,202 @@ def test_tensors_made_of_what_is_traced():
         np.testing.assert_allclose(compiled(*args), mg.grad(f)(*args), rtol=1e-12)
     np.testing.assert_allclose(compiled(x, i[::-1]), mg.grad(assembled)(x, i[::-1]), rtol=1e-12)
     assert mg.jit(joined)(x, x) == joined(x, x)
+
+
+def test_an_argument_may_have_any_name():
+    for f, first, second in (
+        (lambda constant: constant + 1, np.ones(2), np.zeros(2)),
+        (lambda p: p["constant"] + 1, {"constant": np.ones(2)}, {"constant": np.zeros(2)}),
+        (lambda add_reduce: np.sum(add_reduce) + 1, np.ones(2), np.zeros(2)),
+    ):
+        compiled = mg.jit(f)
+        for x in (first, second):
+            np.testing.assert_array_equal(compiled(x), f(x))
+
+
+def test_ties_are_halved_where_they_are_at_0_alone():
+    x = np.array([0.0, 1.0, 2.0])
+    for bound in (0.0, 1.0):
+
+        def f(x, bound):
+            return np.where(x == bound, 0.5, x > 0)
+
+        np.testing.assert_array_equal(mg.jit(f)(x, bound), f(x, bound))
+
+
+@pytest.mark.parametrize("shape", [(4,), (1, 4), (3, 1), (3, 4), ()], ids=str)
+def test_a_shift_is_kept_where_it_does_not_cancel(shape):
+    rng = np.random.default_rng(0)
+    x, w, b = rng.standard_normal((3, 4)), rng.standard_normal((3, 4)), rng.standard_normal(shape)
+
+    def f(x, w, b):
+        centred = b * w - b * np.mean(w, axis=1, keepdims=True)
+        return np.sum((x - np.max(x, axis=1, keepdims=True)) * centred)
+
+    np.testing.assert_allclose(mg.jit(mg.grad(f))(x, w, b), mg.grad(f)(x, w, b), rtol=1e-12, atol=1e-14)
+
+
+def test_a_shift_that_nearly_cancels_is_kept():
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((3, 4)), rng.standard_normal((3, 4))
+
+    def f(x, w):
+        return np.sum((x - np.max(x, axis=1, keepdims=True)) * (1.0000005 * w - w))
+
+    np.testing.assert_allclose(mg.jit(mg.grad(f))(x, w), mg.grad(f)(x, w), rtol=1e-8)
+
+
+@np.errstate(all="ignore")
+def test_factors_of_which_one_is_out_of_range_are_not_combined():
+    x = np.ones(3, np.float32)
+    for f in (lambda x: x * 1e-30 * 1e-30 * 1e30 * 1e30, lambda x: x * 1e39 * 0.5e-39):
+        np.testing.assert_array_equal(mg.jit(f)(x), f(x))
+
+
+def test_the_signs_of_a_complex_constants_zeros_are_kept():
+    def f(x):
+        return np.angle(x * np.array([-1 + 0j, complex(-1, -0.0)]))
+
+    np.testing.assert_array_equal(mg.jit(f)(np.ones(2, complex)), [np.pi, -np.pi])
+
+
+@pytest.mark.parametrize("make", [lambda s: s.copy(), lambda s: s.astype(float)])
+def test_a_copy_of_a_number_is_a_number(make):
+    def f(x):
+        made = make(x.sum())
+        other = made
+        other += 1
+        return made
+
+    x = np.ones(3)
+    assert f(x) == mg.jit(f)(x) == 3
+    assert mg.value_and_grad(f)(x)[0] == 3
+
+
+@np.errstate(all="ignore")
+def test_powers_of_booleans_have_numpys_dtype():
+    x = np.array([True, False])
+    for f in (lambda x: np.power(x, 2), lambda x: x**2, lambda x: x[0] ** 2):
+        assert np.asarray(mg.jit(f)(x)).dtype == np.asarray(f(x)).dtype
+
+
+G = 2.0
+
+
+class Model:
+    """An object whose methods read a global variable."""
+
+    def __call__(self, x):
+        return self.scaled(x)
+
+    def scaled(self, x):
+        return x * G
+
+    @staticmethod
+    def by_itself(x):
+        return x * G
+
+    @property
+    def rate(self):
+        return G
+
+
+def test_globals_that_methods_read_are_looked_at(monkeypatch):
+    model, x = Model(), np.ones(2)
+    functions = [
+        model,
+        model.scaled,
+        lambda x: model.scaled(x),
+        lambda x: model.by_itself(x),
+        Model.by_itself,
+    ]
+    functions.append(lambda x: x * model.rate)
+    compiled = [mg.jit(f) for f in functions]
+    for value in (2.0, 3.0):
+        monkeypatch.setitem(globals(), "G", value)
+        for f in compiled:
+            np.testing.assert_array_equal(f(x), value * x)
+
+
+def test_what_is_outside_and_changes_is_looked_at():
+    config, arguments, seen, last = SimpleNamespace(k=1.0), Namespace(k=1.0), {1}, deque([1.0])
+    holder = SimpleNamespace(of=config)
+    functions = [
+        lambda x: x * config.k,
+        lambda x: x * arguments.k,
+        lambda x: x * holder.of.k,
+        lambda x: x * (6 in seen),
+        lambda x: x * sum(last),
+    ]
+    compiled, x = [mg.jit(f) for f in functions], np.ones(2)
+    for _ in range(2):
+        for f, g in zip(functions, compiled, strict=True):
+            np.testing.assert_array_equal(g(x), f(x))
+        config.k, arguments.k = 5.0, 6.0
+        seen.add(6)
+        last.append(2.0)
+
+
+OUT_BY_POSITION = {
+    "cumsum": lambda x: np.cumsum(x, 0, None, None),
+    "clip": lambda x: np.clip(x, -1, 1, None),
+    "concatenate": lambda x: np.concatenate((x, x), 0, None),
+    "stack": lambda x: np.stack((x, x), 0, None),
+    "dot": lambda x: np.dot(x, x, None),
+    "sum": lambda x: np.sum(x, 0, None, None, True),
+    "mean": lambda x: np.mean(x, 0, None, None, True),
+    "var": lambda x: np.var(x, 0, None, None, 1),
+    "std": lambda x: np.std(x, 0, None, None, 1),
+    "concatenate with dtype": lambda x: np.concatenate([x, x], dtype=np.float32),
+    "stack with dtype": lambda x: np.stack([x, x], dtype=np.float32),
+    "rot90 by name": lambda x: np.rot90(m=x),
+    "fliplr by name": lambda x: np.fliplr(m=x),
+    "copy by name": lambda x: np.copy(a=x),
+}
+
+
+@pytest.mark.parametrize("name", OUT_BY_POSITION)
+def test_arguments_by_position_and_by_name(name):
+    def f(x):
+        return np.exp(OUT_BY_POSITION[name](x * 0.5))
+
+    x = np.arange(9.0).reshape(3, 3) / 9
+    for _ in range(2):
+        np.testing.assert_allclose(mg.jit(f)(x), f(x), rtol=1e-12 if "dtype" not in name else 1e-6)
+
+
+def test_reductions_of_a_ufunc_that_is_not_numpys():
+    x = np.arange(1.0, 7.0).reshape(3, 2)
+    compiled = mg.jit(lambda x: scipy.special.xlogy.reduce(x, axis=0))
+    np.testing.assert_array_equal(compiled(x), scipy.special.xlogy.reduce(x, axis=0))
+
+
+def test_copyto_casts_as_numpy_and_a_diagonal_is_filled_as_numpys():
+    def truncated(x):
+        made = np.zeros_like(x, dtype=int)
+        np.copyto(made, x)
+        return made
+
+    with pytest.raises(TypeError, match="cannot cast from float64 to int64 by the rule 'same_kind'"):
+        mg.jit(truncated)(np.ones(2))
+
+    def filled(x):
+        made = x + 0
+        np.fill_diagonal(made, [1.0, 2.0])
+        return made
+
+    x = np.zeros((4, 4))
+    np.testing.assert_array_equal(mg.jit(filled)(x), filled(x))
+
+
+def test_a_view_of_what_was_written_to_since_is_not_handed_out():
+    def f(w):
+        h = w * 2
+        row = h[0]
+        h[0] = 1.0
+        return np.sum(h**2), row
+
+    with pytest.raises(
+        RuntimeError, match="is a view of a tensor that was written to after the view was taken"
+    ):
+        mg.value_and_grad(f, has_aux=True)(np.ones((2, 2)))

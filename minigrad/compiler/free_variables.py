@@ -5,7 +5,8 @@ from __future__ import annotations
 import builtins
 import dis
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from functools import lru_cache, partial
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -24,17 +25,21 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
     """
     waiting: list[Any] = [f]
     seen: set[Any] = set()
-    while waiting:
+    kinds: dict[Any, None] = {}  # the classes of the objects found, whose methods may be called
+    named: set[str] = set()
+    while waiting or (waiting := [each for each in methods_of(kinds, named) if id(each) not in seen]):
         f = waiting.pop()
         if id(f) in seen:
             continue
         seen.add(id(f))
         if not isinstance(f, FunctionType):
+            kinds[f if isinstance(f, type) else type(f)] = None
             waiting += functions_of(f)
             for namespace, name in contents_of(f):
                 waiting.append(read(namespace, name))
                 yield namespace, name
             continue
+        named |= attributes_in(f.__code__)
         waiting += without_arrays(f, *(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values())
         ours = is_ours(f.__globals__.get("__name__", ""))
         found: list[tuple[str, Any, Any]] = [
@@ -65,7 +70,7 @@ MOST_ENTRIES = 1000
 
 
 class Contents:
-    """A dict-like view of a list's entries, or of an object's slots."""
+    """A dict-like view of a list's entries, of an object's slots, or of what a function tells of it."""
 
     __slots__ = ("of",)
 
@@ -73,9 +78,9 @@ class Contents:
         self.of = of
 
     def get(self, name: Any) -> Any:
-        """Return an entry or attribute, None if there is none; for the key ``len`` the length."""
-        if name is len:
-            return sys.intern(str(len(self.of)))
+        """Return an entry or attribute, None if there is none; for the keys ``len`` and ``repr`` theirs."""
+        if name in (len, repr):
+            return sys.intern(str(name(self.of)))
         if isinstance(name, str):
             return getattr(self.of, name, None)
         return self.of[name] if name < len(self.of) else None
@@ -97,6 +102,8 @@ def contents_of(x: Any) -> Iterator[tuple[Any, Any]]:
         yield Contents(x), len
         for name in x if isinstance(x, dict) else range(len(x)):
             yield (x if isinstance(x, dict) else Contents(x)), name
+    elif isinstance(x, (set, deque, bytearray)):
+        yield Contents(x), repr
     elif has_state(x):
         for name in getattr(x, "__dict__", ()):
             yield x.__dict__, name
@@ -129,9 +136,13 @@ def has_state(x: Any) -> bool:
     kind: Any = type(x)
     if isinstance(x, (type, ModuleType, FunctionType, MethodType, partial, np.ndarray, np.generic)):
         return False
+    if f"{kind.__module__}.{kind.__name__}" in NAMESPACES:
+        return True
     return not is_foreign(kind) and (hasattr(x, "__dict__") or bool(slots_of(kind)))
 
 
+NAMESPACES = {"argparse.Namespace", "types.SimpleNamespace"}
+"""Classes of the standard library whose instances are no more than their attributes."""
 HEAP_TYPE = 1 << 9
 """The type flag of classes defined in Python."""
 
@@ -160,6 +171,19 @@ def functions_of(f: Any) -> list[Any]:
     return [kind.__call__] if has_attributes(kind) else []
 
 
+def methods_of(kinds: Iterable[Any], names: set[str]) -> Iterator[Any]:
+    """Find the methods and properties of these names in users' classes and their bases."""
+    for kind in kinds:
+        for base in kind.__mro__:
+            if is_foreign(base):
+                continue
+            for name in sorted(names & vars(base).keys()):
+                found = vars(base)[name]
+                found = getattr(found, "fget", getattr(found, "__func__", found))
+                if isinstance(found, FunctionType):
+                    yield found
+
+
 def without_arrays(f: Any, *values: Any) -> tuple[Any, ...]:
     """Return values that a function has as defaults or by ``functools.partial``; refuse arrays among them."""
     for x in values:
@@ -169,6 +193,13 @@ def without_arrays(f: Any, *values: Any) -> tuple[Any, ...]:
                 "partial; make it an argument, or a change to it would not be seen"
             )
     return values
+
+
+@lru_cache
+def attributes_in(code: CodeType) -> frozenset[str]:
+    """Return the names of the attributes read in a function's code, nested functions included."""
+    inner = [attributes_in(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
+    return frozenset(code.co_names).union(*inner)
 
 
 @lru_cache

@@ -78,7 +78,15 @@ def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
 
 
 Nodes = list[Node]
-CONSTANT = "constant"
+
+
+class _Name(str):
+    """A name that no argument has, whatever it is called: compared by identity."""
+
+    __slots__ = ()
+
+
+CONSTANT = _Name("constant")
 """The name of constant nodes."""
 
 
@@ -89,7 +97,7 @@ def constant(value: Any) -> Node:
 
 def is_constant(node: Node) -> bool:
     """Tell whether a node's value is the same in every call."""
-    return node.function is None and node.name == CONSTANT
+    return node.function is None and node.name is CONSTANT
 
 
 def is_kept(node: Node) -> bool:
@@ -118,8 +126,9 @@ def uniform_value(node: Node) -> Any:
     first = node.value[(slice(0, 1),) * node.value.ndim].copy()
     if node.dtype.hasobject or not np.array_equal(node.value, np.broadcast_to(first, node.shape)):
         return None
-    if node.dtype.kind == "f" and np.any(np.signbit(node.value) != np.signbit(first)):
-        return None
+    for part_of in {"f": (np.positive,), "c": (np.real, np.imag)}.get(node.dtype.kind, ()):
+        if np.any(np.signbit(part_of(node.value)) != np.signbit(part_of(first))):
+            return None
     return first.reshape(())
 
 

@@ -68,6 +68,10 @@ def may_be_reversed(x: Any) -> bool:
     return type(x) is not Node or x.function is None
 
 
+OUT_OR_DTYPE = frozenset({np.concatenate, np.stack})
+"""Functions that take no ``out`` beside ``dtype``."""
+
+
 def fills(node: Node) -> bool:
     """Tell whether a call accepts ``out``, or has another way to write into a given array."""
     f = node.function
@@ -76,7 +80,7 @@ def fills(node: Node) -> bool:
     return (
         (isinstance(f, np.ufunc) and f.nout == 1)
         or (is_reduction(f) and not (MISREDUCES and may_be_reversed(node.args[0])))
-        or facts(f).memory == "out"
+        or (facts(f).memory == "out" and not (f in OUT_OR_DTYPE and "dtype" in node.kwargs))
         or f in COPIES
     )
 

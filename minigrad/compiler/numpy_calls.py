@@ -71,6 +71,20 @@ def _parameters(function: Any) -> tuple[str, ...]:
     )
 
 
+def arguments_of(
+    function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
+    """Return a call's arguments, the first by position; and its ``out``, None if there is none."""
+    names = _parameters(function)
+    if not args and names and names[0] in kwargs:
+        args = (kwargs[names[0]],)
+        kwargs = {name: x for name, x in kwargs.items() if name != names[0]}
+    at = names.index("out") if "out" in names else 2 if function in (np.concatenate, np.dot) else len(args)
+    kwargs = {**dict(zip(names[at + 1 :], args[at + 1 :], strict=False)), **kwargs}
+    out = kwargs.pop("out", args[at] if len(args) > at else None)
+    return args[:at], kwargs, out
+
+
 OPTION = "give it as a Python number, an option of the call"
 MASK = "write np.where(mask, x * 2, x) for x[mask] *= 2, np.sum(np.where(mask, x, 0)) for np.sum(x[mask])"
 SHAPING = frozenset({"axes", "axis", "axis1", "axis2", "bins", "destination", "indices_or_sections", "k"})
@@ -177,7 +191,7 @@ def _variance(trace: Any, a: Any, axis: Any = None, *more: Any, ddof: Any = 0, *
     """Record a variance as what NumPy does: the mean of squares of deviations, whose mean may be there already."""
     known = not more and not others.keys() - {"keepdims"} and a.dtype.kind == "f" and a.dtype.itemsize >= 4
     if not known or type(ddof) is not int or a.size == 0:
-        return trace.record(np.var, a, axis, *more, ddof=ddof, **others)
+        return trace.record(np.var, a, axis, *more, **({} if len(more) > 2 else {"ddof": ddof}), **others)
     deviation = trace.record(np.subtract, a, _mean(trace, a, axis, keepdims=True))
     total = _reduction(np.add, np.sum)(trace, trace.record(np.square, deviation), axis, **others)
     freedom = _count(a, total) - ddof

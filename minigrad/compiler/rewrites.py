@@ -348,12 +348,9 @@ def half_at_ties(node: Node) -> Node | None:
     if ties.function is not np.equal or wins.function not in (np.greater, np.less):
         return None
     x, bound = wins.args if wins.function is np.greater else wins.args[::-1]
-    if (
-        type(x) is not Node
-        or not alike(node, x)
-        or scalar_of(bound) != 0
-        or {*ties.operands} != {*wins.operands}
-    ):
+    if type(x) is not Node or not alike(node, x) or scalar_of(bound) != 0:
+        return None
+    if not any(y is x and scalar_of(bound) == 0 for y, bound in (ties.args, ties.args[::-1])):
         return None
     if node.value.size <= FEW:
         return Node(np.heaviside, (x, 0.5), {}, node.value)

@@ -84,6 +84,7 @@ class SourceWriter:
         self.numbers: dict[tuple[str, Any], str] = {}
         self.counts: Counter[str] = Counter()  # how many names were taken of each hint
         self.values: dict[int, str] = {}  # the names of values, by id
+        self.reductions: dict[Any, str] = {}
         self.views: dict[
             tuple[Any, ...], str
         ] = {}  # the names of buffers and views of them, by what they view
@@ -148,13 +149,12 @@ class SourceWriter:
     def function(self, f: Any) -> str:
         """Return the name of a function; import it if necessary."""
         if is_reduction(f):
-            ufunc = f.__self__
-            name = f"{ufunc.__name__}_{f.__name__}"
-            if name not in self.namespace:
+            if f not in self.reductions:
+                called = self.function(f.__self__)
+                self.reductions[f] = name = self.unused(f"{called}_{f.__name__}")
                 self.namespace[name] = f
-                self.imports.add(self.function(ufunc))
-                self.header.append(f"{name} = {ufunc.__name__}.{f.__name__}")
-            return name
+                self.header.append(f"{name} = {called}.{f.__name__}")
+            return self.reductions[f]
         name = getattr(f, "__name__", "function")
         if getattr(np, name, None) is f:
             self.namespace[name] = f

@@ -28,9 +28,9 @@ def scaling(node: Node) -> tuple[float, Node] | None:
     return None
 
 
-def moderate(c: float, dtype: np.dtype[Any]) -> bool:
-    """Tell whether a factor is far enough from the ends of the dtype's range to be combined with others."""
-    largest = 2.0 ** min(64, np.finfo(dtype).maxexp // 4)
+def moderate(c: float, dtype: np.dtype[Any], share: int = 4) -> bool:
+    """Tell whether a factor is far enough from the ends of the dtype's range, a share of its exponents."""
+    largest = 2.0 ** min(256 // share, np.finfo(dtype).maxexp // share)
     return 1 / largest <= abs(c) <= largest
 
 
@@ -65,6 +65,8 @@ def combine(node: Node) -> Node | None:
     if not is_linear(node) or is_inner(node):
         return None
     calls, found = _terms(node)
+    if not found:
+        return None
     factors = [c for c, _ in found.values()]
     fewer = sum(abs(c) != 1 for c in factors) + len(found) - 1 + all(c == -1 for c in factors)
     cancels = any(abs(c) < magnitude / 2 for c, magnitude in found.values())
@@ -74,7 +76,10 @@ def combine(node: Node) -> Node | None:
 
 
 def _terms(root: Node) -> tuple[int, dict[Node, tuple[float, float]]]:
-    """Return the number of calls in a sum, and for each term its coefficient and the sum of the coefficients' sizes."""
+    """Return the number of calls in a sum, and for each term its coefficient and the sum of the coefficients' sizes.
+
+    No terms, if a product of factors may overflow or underflow: then each step rounds otherwise than all at once.
+    """
     calls = 0
     found: dict[Node, tuple[float, float]] = {}
     waiting = [(root, 1.0)]
@@ -87,6 +92,8 @@ def _terms(root: Node) -> tuple[int, dict[Node, tuple[float, float]]]:
         calls += 1
         scaled = scaling(node)
         if scaled:
+            if not all(moderate(c, root.dtype, 2) for c in (scaled[0], factor * scaled[0])):
+                return calls, {}
             waiting.append((scaled[1], factor * scaled[0]))
         else:
             x, y = node.args
@@ -149,14 +156,14 @@ def _shared_by_ties(shift: Node) -> Node | None:
 Sum = dict[frozenset[tuple[Any, int]], float]
 """A polynomial: the coefficient of each product of powers, a set of (factor, exponent)."""
 MOST_TERMS = 16
-CANCELLED = 1e-6
-"""The relative size below which coefficients count as cancelled: they are rounded to the program's dtype."""
+CANCELLED = 8
+"""The ulps of the program's dtype, to which coefficients are rounded, below which they count as cancelled."""
 
 
 def _is_zero(node: Node) -> bool:
     """Tell whether a sum along an axis is identically zero, up to rounding."""
     try:
-        return not expanded(node)
+        return not expanded(node, CANCELLED * float(np.finfo(node.dtype).eps))
     except Unknown:
         return False
 
@@ -165,8 +172,8 @@ class Unknown(Exception):
     """Raised at a call that cannot be expanded."""
 
 
-def expanded(node: Any) -> Sum:
-    """Expand a call into products of powers of others."""
+def expanded(node: Any, cancelled: float) -> Sum:
+    """Expand a call into products of powers of others; what is relatively smaller counts as cancelled."""
     number = scalar_of(node)
     if number is None and type(node) is Node:
         uniform = uniform_value(node)
@@ -179,24 +186,26 @@ def expanded(node: Any) -> Sum:
     if node.kwargs and f != np.add.reduce:
         return _atom(node)
     if f is np.negative:
-        return _times({frozenset(): -1.0}, expanded(args[0]))
+        return _times({frozenset(): -1.0}, expanded(args[0], cancelled))
     if f is np.add or f is np.subtract:
         sign = 1.0 if f is np.add else -1.0
-        return _plus(expanded(args[0]), _times({frozenset(): sign}, expanded(args[1])))
+        return _plus(
+            expanded(args[0], cancelled), _times({frozenset(): sign}, expanded(args[1], cancelled)), cancelled
+        )
     if f is np.multiply:
-        return _times(expanded(args[0]), expanded(args[1]))
+        return _times(expanded(args[0], cancelled), expanded(args[1], cancelled))
     if f is np.divide:
-        divisor = expanded(args[1])
+        divisor = expanded(args[1], cancelled)
         if len(divisor) != 1:
             return _atom(node)
         ((powers, c),) = divisor.items()
-        return _times(expanded(args[0]), {frozenset((x, -n) for x, n in powers): 1 / c})
+        return _times(expanded(args[0], cancelled), {frozenset((x, -n) for x, n in powers): 1 / c})
     if f == np.add.reduce:
-        return _expanded_total(node)
+        return _expanded_total(node, cancelled)
     return _atom(node)
 
 
-def _expanded_total(node: Node) -> Sum:
+def _expanded_total(node: Node, cancelled: float) -> Sum:
     """Expand the sum of products along the last axis; factors with one column move out of the sum."""
     x = node.args[0]
     if (
@@ -208,37 +217,38 @@ def _expanded_total(node: Node) -> Sum:
     if x.value.ndim != 2 or x.shape[1] < 2:
         return _atom(node)
     total: Sum = {}
-    for powers, c in expanded(x).items():
+    for powers, c in expanded(x, cancelled).items():
         inside = frozenset((y, n) for y, n in powers if _columns(y) > 1)
-        total = _plus(total, _times({powers - inside: c}, _total_of(inside, x.shape[1])))
+        scale = {powers - inside: c}
+        total = _plus(total, _times(scale, _total_of(inside, x.shape[1], cancelled)), cancelled)
     return total
 
 
-def _total_of(product: frozenset[tuple[Any, int]], columns: int) -> Sum:
+def _total_of(product: frozenset[tuple[Any, int]], columns: int, cancelled: float) -> Sum:
     """Expand the sum of a product along the rows."""
     if not product:
         return {frozenset(): float(columns)}
     ((y, n), *more) = product
     found = scattered(y) if not more and n == 1 else None
     if found and one_a_row(*found[1:]) is not None:
-        return expanded(found[0])
+        return expanded(found[0], cancelled)
     return {frozenset({(("sum", product), 1)}): 1.0}
 
 
 def _columns(x: Any) -> int:
-    """Return a factor's number of columns; 1 for a sum along the rows."""
-    return int(x.shape[1]) if type(x) is Node and len(x.shape) == 2 else 1
+    """Return a factor's number of columns, as it broadcasts to rows; 1 for a sum along the rows."""
+    return int(x.shape[-1]) if type(x) is Node and x.shape else 1
 
 
 def _atom(node: Node) -> Sum:
     return {frozenset({(node, 1)}): 1.0}
 
 
-def _plus(x: Sum, y: Sum) -> Sum:
+def _plus(x: Sum, y: Sum, cancelled: float) -> Sum:
     total = dict(x)
     for powers, c in y.items():
         before = total.pop(powers, 0.0)
-        if abs(before + c) > CANCELLED * (abs(before) + abs(c)):
+        if abs(before + c) > cancelled * (abs(before) + abs(c)):
             total[powers] = before + c
     return _few(total)
 

@@ -32,6 +32,7 @@ from .numpy_calls import (
     CALLS,
     OPTION,
     _perhaps_a_view,
+    arguments_of,
     has_traced,
     read_part,
     refuse_shapes,
@@ -73,7 +74,11 @@ def _operator(name: str) -> Callable[[Traced, Any], Any]:
     operator = getattr(NDArrayOperatorsMixin, name)
 
     def method(self: Traced, other: Any) -> Any:
-        return NotImplemented if takes_over(other) else operator(self, other)
+        if takes_over(other):
+            return NotImplemented
+        if name == "__pow__" and type(other) is int and other == 2 and self.shape:
+            return np.square(self)  # as NumPy; of booleans np.power gives another dtype
+        return operator(self, other)
 
     return method
 
@@ -278,7 +283,8 @@ class Traced(NDArrayOperatorsMixin):
                 f"{user_line()}: {ufunc.__name__} with out= writes into an array made outside of NumPy's calls; "
                 "use the result, or start from np.zeros_like(x)"
             )
-        if ufunc is np.power and method == "__call__" and type(inputs[1]) is int and inputs[1] == 2:
+        squared = ufunc is np.power and method == "__call__" and type(inputs[1]) is int and inputs[1] == 2
+        if squared and inputs[0].dtype != bool:
             ufunc, inputs = np.square, inputs[:1]  # as array ** 2
         result = trace.record(ufunc if method == "__call__" else getattr(ufunc, method), *inputs, **kwargs)
         if out is None:
@@ -288,7 +294,7 @@ class Traced(NDArrayOperatorsMixin):
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if Tensor in types:
             return NotImplemented
-        out = kwargs.pop("out", None)
+        args, kwargs, out = arguments_of(function, args, kwargs)
         refuse_shapes(function, args, kwargs)
         if function in CALLS:
             try:
@@ -389,6 +395,8 @@ class Traced(NDArrayOperatorsMixin):
             raise AttributeError(
                 f"{user_line()}: an array that is captured has no {name!r}{FLAT.get(name, '')}"
             )
+        if name == "copy" and isinstance(value_of(self), np.generic):  # a number stays one
+            return lambda order="C": self
         function = getattr(np, name)
         return lambda *args, **kwargs: function(self, *args, **kwargs)
 
