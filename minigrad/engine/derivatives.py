@@ -12,7 +12,7 @@ import numpy as np
 from ..rules.elementwise import POSITIVE
 from .arguments import names_itself
 from .arrays import as_array, held, refuse_foreign
-from .calls import NO_OPTIONS, lift, variable
+from .calls import NO_OPTIONS, bare, lift, variable
 from .containers import map_tree
 from .leaving import stacklevel_of_program
 from .recording import RECORD, Call, TapeError, differentiated, next_number, recording
@@ -162,7 +162,8 @@ def plain(_: Any, x: Any) -> Any:
     """Return a tensor's values in an array of their own, of no axes as a NumPy number; anything else as it is."""
     if type(x) is not Tensor:
         return x
-    return x.data.copy() if x.data.ndim else x.data[()]
+    array = bare(x)
+    return array.copy() if array.ndim else array[()]
 
 
 def released(targets: dict[int, Call], x: Any) -> Any:

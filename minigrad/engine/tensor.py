@@ -319,6 +319,11 @@ class Tensor(Variable, Dispatched):
     __ipow__ = augmented(np.power)
     __imatmul__ = augmented(np.matmul)
 
+    def copy(self) -> Tensor:
+        """`numpy.ndarray.copy`; of a number a number."""
+        made: Any = self[()] if is_number(self.data) else np.copy(self)
+        return made  # type: ignore[no-any-return]
+
     def fill(self, value: Any) -> None:
         """Write a value into every entry."""
         self[...] = value
@@ -328,7 +333,7 @@ class Tensor(Variable, Dispatched):
     sum, mean, prod = _method(np.sum), _method(np.mean), _method(np.prod)
     max, min = _method(np.max), _method(np.min)
     var, std = _method(np.var), _method(np.std)
-    cumsum, dot, copy = _method(np.cumsum), _method(np.dot), _method(np.copy)
+    cumsum, dot = _method(np.cumsum), _method(np.dot)
     ravel, squeeze, swapaxes = _method(np.ravel), _method(np.squeeze), _method(np.swapaxes)
     cumprod, repeat, take = _method(np.cumprod), _method(np.repeat), _method(np.take)
     diagonal, trace, round = _method(np.diagonal), _method(np.trace), _method(np.round)
@@ -373,7 +378,8 @@ class Tensor(Variable, Dispatched):
         if dtype.kind in "iub":
             value = self.data.astype(dtype, casting=casting)
             return variable(held(value[()]) if is_number(self.data) else value)
-        return apply(ASTYPE, (self,), {"dtype": dtype, "casting": casting})
+        made = apply(ASTYPE, (self,), {"dtype": dtype, "casting": casting})
+        return made[()] if is_number(self.data) else made
 
     # -- the backward pass ---------------------------------------------------------------------------------
 

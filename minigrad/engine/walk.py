@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import as_array
 from .calls import COMPLEX
 from .ownership import owns_value
 from .recording import Array, Call, Leaf, Parent, differentiated, recording
@@ -101,8 +100,8 @@ def walk_back(
         if gradients[key].dtype in COMPLEX:
             gradients[key] = np.conj(gradients[key])
         if not owns_value(gradients, key):
-            copied = gradients[key].copy()
-            gradients[key] = copied if lift is not None else as_array(copied)
+            g = gradients[key]
+            gradients[key] = g.copy() if type(g) is np.ndarray else np.copy(g)  # of a number an array, too
     return gradients, leaves
 
 

@@ -28,7 +28,9 @@ def add_at(a: Any, index: Any, value: Any) -> None:
     write_into(a, a + scatter(part, index, a.shape))
 
 
-def _copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
+def _copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) -> None:
+    if hasattr(src, "dtype") and not np.can_cast(src.dtype, dst.dtype, casting):
+        raise TypeError(f"copyto: cannot cast from {src.dtype} to {dst.dtype} by the rule {casting!r}")
     dst[...] = src if where is True else np.where(where, src, dst)
 
 
@@ -38,7 +40,7 @@ def _fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
             f"fill_diagonal: got shape {a.shape}, wrap={wrap}; expected a matrix, or axes of one length"
         )
     places = np.arange(min(a.shape))
-    a[(places,) * a.ndim] = val
+    a[(places,) * a.ndim] = val if np.ndim(val) == 0 else np.resize(val, len(places))
 
 
 WRITERS: dict[Any, Callable[..., None]] = {np.copyto: _copyto, np.fill_diagonal: _fill_diagonal}
