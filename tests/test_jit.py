@@ -1632,3 +1632,13 @@ def test_a_view_of_what_was_written_to_since_is_not_handed_out():
         RuntimeError, match="is a view of a tensor that was written to after the view was taken"
     ):
         mg.value_and_grad(f, has_aux=True)(np.ones((2, 2)))
+
+
+@pytest.mark.parametrize(
+    "f", [lambda x: (each for each in x), lambda x: {x[0], 2.0}, lambda x: map(np.sin, x)]
+)
+def test_what_is_returned_is_a_list_a_tuple_or_a_dict(f):
+    with pytest.raises(
+        JitError, match="jit: a (generator|set|map) is returned; return a list, tuple or dict"
+    ):
+        mg.jit(f)(np.ones(2))
