@@ -1639,6 +1639,6 @@ def test_a_view_of_what_was_written_to_since_is_not_handed_out():
 )
 def test_what_is_returned_is_a_list_a_tuple_or_a_dict(f):
     with pytest.raises(
-        JitError, match="jit: a (generator|set|map) is returned; return a list, tuple or dict"
+        JitError, match=r"jit: a (generator|set|map) is returned; return a list, tuple or dict"
     ):
         mg.jit(f)(np.ones(2))

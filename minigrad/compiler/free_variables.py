@@ -93,17 +93,17 @@ def contents_of(x: Any) -> Iterator[tuple[Any, Any]]:
         for each in x:
             if not isinstance(each, np.ndarray):
                 yield from contents_of(each)
-    elif kind in (list, dict) or isinstance(x, (list, dict)):
+    elif isinstance(x, (list, dict, set, deque, bytearray)):
         if len(x) > MOST_ENTRIES:
             raise JitError(
                 f"jit: a {kind.__name__} of {len(x):,} entries is read from outside, too many to look for changes in "
                 "every call; make it an argument"
             )
-        yield Contents(x), len
-        for name in x if isinstance(x, dict) else range(len(x)):
-            yield (x if isinstance(x, dict) else Contents(x)), name
-    elif isinstance(x, (set, deque, bytearray)):
-        yield Contents(x), repr
+        yield Contents(x), len if isinstance(x, (list, dict)) else repr
+        if isinstance(x, dict):
+            yield from ((x, name) for name in x)
+        elif isinstance(x, list):
+            yield from ((Contents(x), i) for i in range(len(x)))
     elif has_state(x):
         for name in getattr(x, "__dict__", ()):
             yield x.__dict__, name
