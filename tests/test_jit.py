@@ -1642,3 +1642,86 @@ def test_what_is_returned_is_a_list_a_tuple_or_a_dict(f):
         JitError, match=r"jit: a (generator|set|map) is returned; return a list, tuple or dict"
     ):
         mg.jit(f)(np.ones(2))
+
+
+def test_names_are_read_as_python_reads_them():
+    def f(p):
+        grown = np.exp(p["\u00b5"])
+        return np.sum(np.exp(p["\u00b5"] * 3 + grown) * grown + p["\u03bc"]) + np.sum(grown)
+
+    p = {"\u00b5": np.array([0.1, 0.2]), "\u03bc": np.array([0.3, 0.4])}
+    before = {name: x.copy() for name, x in p.items()}
+    for _ in range(2):
+        np.testing.assert_allclose(mg.jit(f)(p), f(p), rtol=1e-12)
+    for name, x in p.items():
+        np.testing.assert_array_equal(x, before[name])
+
+
+@pytest.mark.parametrize("operation", [operator.mul, operator.truediv])
+@pytest.mark.parametrize("index", [slice(None, None, -1), 0])
+def test_a_scattered_gradient_beside_a_list(operation, index):
+    def f(x):
+        return operation(mg.grad(lambda x: np.sum(x[index] ** 3))(x), [1.0, 2.0, 3.0])
+
+    np.testing.assert_array_equal(mg.jit(f)(np.arange(1.0, 4)), f(np.arange(1.0, 4)))
+
+
+def test_entries_of_rows_are_not_taken_for_entries_of_columns():
+    def loss(x, v):
+        labels = np.arange(3)
+        s = x - np.max(x, axis=1, keepdims=True)
+        e = np.exp(s)
+        total = np.sum(e, axis=1, keepdims=True)
+        logp = s - np.log(total)
+        by_column = np.sum(s * (mg.stop_gradient(e / total) * v))
+        return np.sum(s[labels, labels] * v) - np.sum(logp[labels, labels] * v) - by_column
+
+    x, v = np.random.default_rng(1).standard_normal((3, 3)), np.array([0.5, 1.0, 2.0])
+    np.testing.assert_allclose(mg.jit(mg.grad(loss))(x, v), mg.grad(loss)(x, v), atol=1e-14)
+
+
+class Sized:
+    """An object whose operators read a global variable."""
+
+    def __getitem__(self, i):
+        return G
+
+    def __len__(self):
+        return int(G)
+
+
+def scaled(x):
+    return x * G
+
+
+def test_operators_functions_in_tuples_and_attributes_of_functions(monkeypatch):
+    x, some, functions = np.ones(2), Sized(), (scaled, [scaled])
+
+    def rated(x):
+        return x * rated.rate
+
+    candidates = [
+        lambda x: x * some[0],
+        lambda x: x * len(some),
+        lambda x: functions[1][0](functions[0](x)),
+        rated,
+    ]
+    compiled = [mg.jit(f) for f in candidates]
+    for value in (2.0, 3.0):
+        monkeypatch.setitem(globals(), "G", value)
+        rated.rate = value
+        for f, g in zip(candidates, compiled, strict=True):
+            np.testing.assert_array_equal(g(x), f(x))
+
+
+@np.errstate(all="ignore")
+def test_uniform_exponents_objects_large_integers_and_numbers():
+    x = np.array([-np.inf, -0.0, 4.0])
+    for f in (lambda x: np.power(x, np.full(3, 0.5)), lambda x: x**2.0 + np.power(x, np.full(3, 0.5))):
+        np.testing.assert_array_equal(mg.jit(f)(x), f(x))
+    objects = mg.jit(lambda x: x * 1.0)(np.array([1, 2], object))
+    assert [type(each) for each in objects] == [float, float]
+    long = np.ones(1, np.longdouble)
+    assert mg.jit(lambda x: x + (2**60 + 1))(long) == long + (2**60 + 1)
+    for f in (lambda x: np.sum(x, axis=0, keepdims=True), lambda x: np.max(x, axis=0, keepdims=True)):
+        assert mg.jit(f)(np.array(2.0)).shape == f(np.array(2.0)).shape

@@ -35,11 +35,18 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
         if not isinstance(f, FunctionType):
             kinds[f if isinstance(f, type) else type(f)] = None
             waiting += functions_of(f)
+            if isinstance(f, (tuple, set, frozenset, deque)):
+                waiting += [each for each in f if not isinstance(each, np.ndarray)]
+                if isinstance(f, (tuple, frozenset)):
+                    continue
             for namespace, name in contents_of(f):
                 waiting.append(read(namespace, name))
                 yield namespace, name
             continue
         named |= attributes_in(f.__code__)
+        for name in f.__dict__.keys() - {"__wrapped__"}:
+            waiting.append(f.__dict__[name])
+            yield f.__dict__, name
         waiting += without_arrays(f, *(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values())
         ours = is_ours(f.__globals__.get("__name__", ""))
         found: list[tuple[str, Any, Any]] = [
@@ -87,13 +94,9 @@ class Contents:
 
 
 def contents_of(x: Any) -> Iterator[tuple[Any, Any]]:
-    """Find the mutable parts of an outside object: entries of lists and dicts, attributes, also inside tuples."""
+    """Find the mutable parts of an outside object: entries of lists and dicts, attributes."""
     kind: Any = type(x)
-    if isinstance(x, tuple):
-        for each in x:
-            if not isinstance(each, np.ndarray):
-                yield from contents_of(each)
-    elif isinstance(x, (list, dict, set, deque, bytearray)):
+    if isinstance(x, (list, dict, set, deque, bytearray)):
         if len(x) > MOST_ENTRIES:
             raise JitError(
                 f"jit: a {kind.__name__} of {len(x):,} entries is read from outside, too many to look for changes in "
@@ -172,16 +175,29 @@ def functions_of(f: Any) -> list[Any]:
 
 
 def methods_of(kinds: Iterable[Any], names: set[str]) -> Iterator[Any]:
-    """Find the methods and properties of these names in users' classes and their bases."""
+    """Find the methods and properties of these names, and the operators, in users' classes and their bases."""
     for kind in kinds:
         for base in kind.__mro__:
             if is_foreign(base):
                 continue
-            for name in sorted(names & vars(base).keys()):
+            operators = {name for name in vars(base) if name.startswith("__")} - NO_OPERATORS
+            for name in sorted((names | operators) & vars(base).keys()):
                 found = vars(base)[name]
                 found = getattr(found, "fget", getattr(found, "__func__", found))
                 if isinstance(found, FunctionType):
                     yield found
+
+
+NO_OPERATORS = {"__init__", "__new__", "__post_init__", "__repr__", "__str__", "__reduce__", "__getstate__"}
+NO_OPERATORS |= {
+    "__setstate__",
+    "__del__",
+    "__init_subclass__",
+    "__class_getitem__",
+    "__copy__",
+    "__deepcopy__",
+}
+"""Methods that an operator or a statement does not call by itself."""
 
 
 def without_arrays(f: Any, *values: Any) -> tuple[Any, ...]:

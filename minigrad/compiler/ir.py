@@ -107,7 +107,7 @@ def is_kept(node: Node) -> bool:
 
 def scalar_of(x: Any) -> float | None:
     """Return a constant scalar argument as a Python float; None for anything else."""
-    if type(x) in (int, float):
+    if type(x) is float or (type(x) is int and abs(x) <= 2**53):
         return float(x)
     if type(x) is Node and is_constant(x) and x.value.ndim == 0 and x.dtype.kind == "f":
         x = x.value[()]

@@ -154,7 +154,7 @@ def _reduction(ufunc: Any, function: Any) -> Callable[..., Any]:
         if more or others.keys() - {"keepdims"}:
             return trace.record(function, a, axis, *more, **others)
         axis, keepdims = _alone(axis), bool(others.get("keepdims", False))
-        if keepdims and axis == 0:
+        if keepdims and axis == 0 and a.ndim:
             return _first_axis_kept(trace, trace.record(ufunc.reduce, a, axis=axis, keepdims=False))
         return trace.record(ufunc.reduce, a, axis=axis, keepdims=keepdims)
 
@@ -176,7 +176,7 @@ def _mean(trace: Any, a: Any, axis: Any = None, *more: Any, **others: Any) -> An
     if more or others.keys() - {"keepdims"} or a.dtype.kind != "f" or a.dtype.itemsize < 4:
         return trace.record(np.mean, a, axis, *more, **others)
     axis, keepdims = _alone(axis), bool(others.get("keepdims", False))
-    if keepdims and axis == 0:
+    if keepdims and axis == 0 and a.ndim:
         return _first_axis_kept(trace, _mean(trace, a, 0))
     total = trace.record(np.add.reduce, a, axis=axis, keepdims=keepdims)
     return trace.record(np.divide, total, a.dtype.type(_count(a, total)))

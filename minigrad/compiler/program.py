@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import operator
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from sys import getrefcount
 from threading import Lock
@@ -192,7 +192,7 @@ def result_node(shared: Any, leaf: Any) -> Any:
         raise JitError(
             "jit: a random generator is returned, which the caller has; leave it out of the result"
         )
-    if isinstance(leaf, (Iterator, set, frozenset)):
+    if isinstance(leaf, (Iterator, set, frozenset, deque, bytearray)):
         raise JitError(f"jit: a {type(leaf).__name__} is returned; return a list, tuple or dict of arrays")
     if any(isinstance(x, (Traced, Tensor)) for x in getattr(leaf, "__dict__", {}).values()):
         raise JitError(

@@ -96,10 +96,11 @@ SIDES = {np.multiply: (0, 1), np.divide: (1,), np.add: (0, 1), np.subtract: (1,)
 def is_neutral(x: Any, f: Any, other: Node) -> bool:
     """Tell whether an argument is the neutral element of a call with another operand.
 
-    Complex numbers have none: their zeros have signs in either part, and a product adds up those of the parts.
+    Objects have none, and complex numbers neither: their zeros have signs in either part, and a product adds up those
+    of the parts.
     """
     number = scalar_of(x)
-    if number is None or number != NEUTRAL[f] or other.dtype.kind == "c":
+    if number is None or number != NEUTRAL[f] or other.dtype.kind in "cO":
         return False
     return (
         np.signbit(number) == np.signbit(NEUTRAL[f]) or other.dtype.kind != "f" or is_no_negative_zero(other)
@@ -136,8 +137,8 @@ def small_operands(node: Node) -> Node | None:
 
     One with leading axes of length 1 is replaced by the array without them, so that equal calls are found to be equal.
     """
-    if not node.shape or not is_by_entries(node):
-        return None
+    if not node.shape or not is_by_entries(node) or node.function is np.power:
+        return None  # np.power of a number as the exponent may be np.sqrt
     for i, x in enumerate(node.args):
         if type(x) is not Node or not x.shape:
             continue
@@ -256,6 +257,8 @@ def scattered_products(node: Node) -> Node | None:
         found = scattered(x)
         if found is None or not alike(node, x):
             continue
+        if any(type(y) is not Node and scalar_of(y) is None for y in node.args):  # a list
+            return None
         value, index, shape = found
         others = [read(y, index, shape) for y in node.args if y is not x]
         args = (*others[:i], value, *others[i:])

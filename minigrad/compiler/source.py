@@ -6,6 +6,7 @@ import builtins
 import keyword
 import operator
 import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from copy import copy
@@ -129,6 +130,7 @@ class SourceWriter:
 
     def unused(self, hint: str) -> str:
         """Reserve an unused name, derived from the one asked for."""
+        hint = unicodedata.normalize("NFKC", hint)  # as Python reads names
         base = name = hint if hint.isidentifier() and not keyword.iskeyword(hint) else "t"
         self.counts[base] += 1
         if self.counts[base] > 1:

@@ -202,6 +202,12 @@ def expanded(node: Any, cancelled: float) -> Sum:
         return _times(expanded(args[0], cancelled), {frozenset((x, -n) for x, n in powers): 1 / c})
     if f == np.add.reduce:
         return _expanded_total(node, cancelled)
+    if (
+        f is np.reshape
+        and type(args[0]) is Node
+        and node.shape == (*args[0].shape[:1], 1) == (*args[0].shape, 1)
+    ):
+        return _by_row(expanded(args[0], cancelled))
     return _atom(node)
 
 
@@ -231,12 +237,20 @@ def _total_of(product: frozenset[tuple[Any, int]], columns: int, cancelled: floa
     ((y, n), *more) = product
     found = scattered(y) if not more and n == 1 else None
     if found and one_a_row(*found[1:]) is not None:
-        return expanded(found[0], cancelled)
+        return _by_row(expanded(found[0], cancelled))
     return {frozenset({(("sum", product), 1)}): 1.0}
 
 
+def _by_row(x: Sum) -> Sum:
+    """Mark the factors that have one entry a row: in a product they would be taken for rows."""
+    return {
+        frozenset((("row", y) if type(y) is Node and y.shape else y, n) for y, n in powers): c
+        for powers, c in x.items()
+    }
+
+
 def _columns(x: Any) -> int:
-    """Return a factor's number of columns, as it broadcasts to rows; 1 for a sum along the rows."""
+    """Return a factor's number of columns, as it broadcasts to rows; 1 for one of one entry a row."""
     return int(x.shape[-1]) if type(x) is Node and x.shape else 1
 
 
