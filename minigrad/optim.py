@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .engine.arguments import NAMES, names_itself
+from .engine.arrays import STAND_INS
 from .engine.containers import leaves_like, leaves_of, map_tree, rebuilt_of
 from .rules.conjugates import conj
 
@@ -140,8 +141,7 @@ class UpdateRule:
         """
         check_keys(self.__name__, settings, known=set(self.settings))
         for name, value in settings.items():
-            if not hasattr(value, "dtype"):
-                check_setting(self.__name__, name, value)
+            _check_setting(self.__name__, name, value)
         settings = self.settings | settings
         if not isinstance(state, dict) or any(name not in state for name in self.state):
             raise TypeError(
@@ -154,13 +154,16 @@ class UpdateRule:
             if name != "t"
         }
         steps: dict[str, list[Any]] = {name: [] for name in states}
-        moved, old = [], {name: state[name] for name in self.state if name == "t"}
+        moved, old = [], {name: _steps_made(self.__name__, state[name]) for name in self.state if name == "t"}
         new: dict[str, Any] = {}
         for i, (w, dw) in enumerate(zip(weights, slopes, strict=True)):
-            if dw.shape != w.shape:
-                raise ValueError(
-                    f"{self.__name__}: a gradient has shape {dw.shape}, its parameter {w.shape}; they must agree"
-                )
+            _check_pair(self.__name__, w, dw)
+            for name, each in states.items():
+                if np.shape(each[i]) != w.shape:
+                    raise ValueError(
+                        f"{self.__name__}: {name} has shape {np.shape(each[i])}, its parameter {w.shape}; they must "
+                        "agree"
+                    )
             own = {name: _of_dtype(value, w.dtype) for name, value in settings.items()}
             step, new = self.step(w, dw, old | {name: each[i] for name, each in states.items()}, own)
             moved.append(_of_dtype(w + step, w.dtype))
@@ -226,7 +229,7 @@ def adagrad(w: Any, dw: Any, state: dict[str, Any], settings: dict[str, Any]) ->
     Duchi, Hazan, Singer: "Adaptive subgradient methods for online learning and stochastic optimization", 2011.
     """
     cache = state["cache"] + dw * conj(dw)
-    return -settings["learning_rate"] * dw / (np.sqrt(cache) + settings["epsilon"]), {"cache": cache}
+    return -settings["learning_rate"] * dw / (np.sqrt(cache) + _epsilon(settings, w)), {"cache": cache}
 
 
 @update_rule("cache", learning_rate=1e-2, decay_rate=0.99, epsilon=1e-8)
@@ -237,7 +240,7 @@ def rmsprop(w: Any, dw: Any, state: dict[str, Any], settings: dict[str, Any]) ->
     """
     decay = settings["decay_rate"]
     cache = decay * state["cache"] + (1 - decay) * dw * conj(dw)
-    return -settings["learning_rate"] * dw / (np.sqrt(cache) + settings["epsilon"]), {"cache": cache}
+    return -settings["learning_rate"] * dw / (np.sqrt(cache) + _epsilon(settings, w)), {"cache": cache}
 
 
 @update_rule("m", "v", "t", learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8)
@@ -250,7 +253,7 @@ def adam(w: Any, dw: Any, state: dict[str, Any], settings: dict[str, Any]) -> An
     m = beta1 * state["m"] + (1 - beta1) * dw
     v = beta2 * state["v"] + (1 - beta2) * dw * conj(dw)
     m_scale, v_scale = (_of_dtype(1 / (1 - beta**t), w.dtype) for beta in (beta1, beta2))
-    step = -settings["learning_rate"] * m_scale * m / (np.sqrt(v_scale * v) + settings["epsilon"])
+    step = -settings["learning_rate"] * m_scale * m / (np.sqrt(v_scale * v) + _epsilon(settings, w))
     return step, {"m": m, "v": v, "t": t}
 
 
@@ -275,7 +278,7 @@ def clip_global_norm(grads: Any, max_norm: float) -> tuple[Any, Any]:
     grads
         Gradients in nested dicts, lists and tuples; they are not changed.
     max_norm : float
-        Above 0.
+        Above 0; ``numpy.inf`` measures alone.
 
     Returns
     -------
@@ -288,11 +291,18 @@ def clip_global_norm(grads: Any, max_norm: float) -> tuple[Any, Any]:
     ------
     ValueError
         If ``max_norm`` is not above 0.
+    TypeError
+        If a gradient is no array of floats.
     """
     if not max_norm > 0:
         raise ValueError(f"clip_global_norm: max_norm is {max_norm!r}; expected a number above 0")
     leaves = leaves_of(grads)
+    for g in leaves:
+        if not hasattr(g, "dtype") or g.dtype.kind not in "fc":
+            raise TypeError(f"clip_global_norm: grads hold {_told(g)}; expected arrays of floats")
     norm = np.sqrt(sum([np.sum(np.square(_sizes(g).astype(np.float64))) for g in leaves], np.float64(0)))
+    if max_norm == math.inf:
+        return rebuilt_of(grads, [g * 1 for g in leaves]), norm
     scale = max_norm / np.maximum(norm, max_norm)
     return rebuilt_of(grads, [g * _of_dtype(scale, g.dtype) for g in leaves]), norm
 
@@ -318,6 +328,53 @@ def find_rule(rule: str | CourseRule) -> CourseRule:
             "A function rule(w, dw, config) -> (w, config) can be given instead of a name."
         )
     return update_rules[rule]
+
+
+def _told(x: Any) -> str:
+    """Say what is no array of floats."""
+    return f"an array of {x.dtype}" if hasattr(x, "dtype") else repr(x)
+
+
+def _check_pair(rule: str, w: Any, dw: Any) -> None:
+    """Refuse a parameter and a gradient that are no arrays of floats of one shape."""
+    for name, x in (("a parameter", w), ("a gradient", dw)):
+        if not hasattr(x, "dtype") or x.dtype.kind not in "fc":
+            raise TypeError(f"{rule}: {name} is {_told(x)}; expected an array of floats")
+    if dw.shape != w.shape:
+        raise ValueError(f"{rule}: a gradient has shape {dw.shape}, its parameter {w.shape}; they must agree")
+    if dw.dtype.kind == "c" and w.dtype.kind != "c":
+        raise TypeError(
+            f"{rule}: a gradient is of {dw.dtype}, its parameter of {w.dtype}; take its real part"
+        )
+
+
+def _check_setting(rule: str, name: str, value: Any) -> None:
+    """Do as `check_setting`; of an array, or what stands in for one, look at what is known of it."""
+    if not hasattr(value, "dtype"):
+        check_setting(rule, name, value)
+    elif value.shape != () or value.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{rule}: {name} is an array of shape {value.shape} and dtype {value.dtype}; expected one real number"
+        )
+    elif type(value) not in STAND_INS:
+        check_setting(rule, name, value.item())
+
+
+def _steps_made(rule: str, t: Any) -> Any:
+    """Return the number of steps made in a dtype that does not overflow."""
+    if not isinstance(t, int):
+        if not hasattr(t, "dtype") or t.dtype.kind not in "iu" or t.shape != ():
+            raise TypeError(f"{rule}: t is {t!r}; expected the number of steps made, an integer >= 0")
+        t = t.astype(np.int64)
+    if type(t) not in STAND_INS and int(t) < 0:
+        raise ValueError(f"{rule}: t is {t!r}; expected the number of steps made, an integer >= 0")
+    return t
+
+
+def _epsilon(settings: dict[str, Any], w: Any) -> Any:
+    """Return epsilon, in float16 no smaller than its smallest normal number: 1e-8 would be 0."""
+    epsilon = settings["epsilon"]
+    return epsilon if w.dtype.itemsize > 2 else np.maximum(epsilon, np.finfo(w.dtype).tiny)
 
 
 def _sizes(x: Any) -> Any:

@@ -38,7 +38,7 @@ from .training.model import Model, loss_and_gradients
 from .training.progress import Log
 from .training.schedules import Schedule
 from .training.updates import decay, follow, learning_rate, updating
-from .training.weights import Weights
+from .training.weights import Weights, copies
 
 __all__ = ["Metric", "Model", "Solver"]
 
@@ -351,7 +351,7 @@ class Solver:
     @property
     def best_params(self) -> dict[str, NDArray[Any]]:
         """Copies of the parameters that reached ``best_val_acc``; empty before the first measurement."""
-        return self._weights.best
+        return copies(self._weights.best)
 
     @names_itself
     def check_accuracy(

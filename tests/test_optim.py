@@ -262,6 +262,58 @@ def test_the_pure_form_refuses_what_does_not_fit():
         optim.adam.update(params, state, params, learning_rate=math.nan)
 
 
+ONE = np.ones(1)
+
+
+@pytest.mark.parametrize(
+    ("update", "message"),
+    [
+        (lambda: optim.sgd.update(ONE, {}, np.ones(1, int)), "a parameter is an array of int64; expected"),
+        (lambda: optim.sgd.update([None], {}, [ONE]), "a gradient is None; expected an array of floats"),
+        (lambda: optim.sgd.update(ONE, {}, 1.0), "a parameter is 1.0; expected an array of floats"),
+        (
+            lambda: optim.sgd.update(1j * ONE, {}, ONE),
+            "of complex128, its parameter of float64; take its real",
+        ),
+        (lambda: optim.sgd_momentum.update(ONE, {"velocity": np.ones(2)}, ONE), r"velocity has shape \(2,\)"),
+        (lambda: optim.sgd.update(ONE, {}, ONE, learning_rate=np.ones(2)), r"array of shape \(2,\)"),
+        (lambda: optim.sgd.update(ONE, {}, ONE, learning_rate=np.float32(-1)), "must be finite and >= 0"),
+        (lambda: optim.sgd_momentum.update(ONE, {"velocity": ONE}, ONE, momentum=np.array(1.0)), r"\[0, 1\)"),
+        (lambda: optim.adam.update(ONE, {"m": ONE, "v": ONE, "t": -1}, ONE), "t is -1; expected the number"),
+        (
+            lambda: optim.adam.update(ONE, {"m": ONE, "v": ONE, "t": 1.0}, ONE),
+            "t is 1.0; expected the number",
+        ),
+        (lambda: optim.clip_global_norm([np.array([3, 4])], 1.0), "grads hold an array of int64; expected"),
+    ],
+)
+def test_the_pure_form_refuses_what_would_give_wrong_numbers(update, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        update()
+
+
+def test_the_number_of_steps_does_not_overflow():
+    moments = {"m": ONE, "v": ONE}
+    _, state = optim.adam.update(ONE, {**moments, "t": np.int8(127)}, ONE)
+    assert state["t"] == 128
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "adagrad"])
+def test_a_zero_gradient_in_float16_leaves_the_parameter(name):
+    rule, w, dw = optim.update_rules[name], np.ones(2, np.float16), np.array([0.0, 1.0], np.float16)
+    options = {"weight_decay": 0.0} if name == "adamw" else {}
+    moved, _ = rule.update(dw, rule.init(w), w, **options)
+    assert moved[0] == 1
+    assert moved[1] < 1
+    np.testing.assert_array_equal(rule(w.copy(), dw, dict(options))[0], moved)
+
+
+def test_an_infinite_norm_measures_alone():
+    (g,), norm = optim.clip_global_norm([np.array([3.0, 4.0])], np.inf)
+    np.testing.assert_array_equal(g, [3, 4])
+    assert norm == 5
+
+
 @pytest.mark.parametrize("name", optim.update_rules)
 def test_parameters_gradients_and_state_are_matched_by_their_keys(name):
     rule = optim.update_rules[name]
