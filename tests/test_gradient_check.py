@@ -139,3 +139,10 @@ def test_outputs_in_a_list_are_refused_as_by_the_layer():
         for layer in (pair, mg.layer(*pair)):
             with pytest.raises(TypeError, match="the forward returned"):
                 check_layer(layer, np.ones(3))
+
+
+def test_a_forward_that_leaves_the_tape_is_compared_in_the_other_ways():
+    report = check_layer(
+        (lambda w: (float((w * w).sum()), 2 * w), lambda dout, cache: dout * cache), np.ones(3)
+    )
+    assert "tape" not in str(report)

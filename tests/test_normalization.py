@@ -308,3 +308,14 @@ def test_the_penalty_of_float16(compiled):
     loss, (dloss, dw) = (mg.jit(f) if compiled else f)(np.float16(1), w)
     assert loss.dtype == dloss.dtype == dw.dtype == np.float16
     np.testing.assert_allclose([loss, dloss, dw[0, 0]], [1.18, 1.0, 2e-6], rtol=2e-2)
+
+
+def test_groups_are_given_by_position_as_in_the_course():
+    x, ones = np.random.default_rng(0).standard_normal((2, 4, 3, 3)), np.ones(4)
+    by_position = mg.value_and_grad(lambda x: np.sum(mg.groupnorm(x, ones, ones, 2, {}) ** 3))(x)
+    by_name = mg.value_and_grad(lambda x: np.sum(mg.groupnorm(x, ones, ones, G=2, gn_param={}) ** 3))(x)
+    assert by_position[0] == by_name[0]
+    np.testing.assert_array_equal(by_position[1], by_name[1])
+    np.testing.assert_array_equal(
+        mg.groupnorm(x, ones, ones, 2, {}), groupnorm_forward(x, ones, ones, 2, {})[0]
+    )

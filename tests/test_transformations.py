@@ -299,6 +299,13 @@ def test_checkpoint_refuses_a_tensor_that_is_no_argument():
         np.testing.assert_array_equal(mg.checkpoint(lambda x: x * w)(np.ones(2)), [1, 1])
 
 
+def test_checkpoint_refuses_another_result_of_the_second_run():
+    drawing = {"mode": "train", "p": 0.5, "rng": np.random.default_rng(0)}
+    dropped = mg.checkpoint(lambda x: mg.dropout(x, drawing))
+    with pytest.raises(RuntimeError, match="ran again, and gave another result; draw random numbers outside"):
+        mg.grad(lambda x: np.sum(dropped(x)))(1e-9 * np.ones(64))
+
+
 def test_checkpoint_of_constants_and_options():
     power = mg.checkpoint(lambda x, n: x**n)
     np.testing.assert_array_equal(power(np.array([1.0, 2.0]), n=3), [1, 8])

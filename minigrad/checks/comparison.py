@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.recording import Array, TapeError
-from ..engine.tensor import Tensor, tensor
+from ..engine.derivatives import as_input, recorded
+from ..engine.recording import Array, Call, TapeError
+from ..engine.tensor import Tensor
+from ..engine.walk import walk_back
 from .diagnosis import picture
 from .numerical_gradient import (
     NUDGE,
@@ -60,17 +62,16 @@ class Way:
 
 def tape_gradients(f: Callable[..., Any], arrays: Sequence[Array], dout: Array) -> list[Array]:
     """Run the backward pass of f from its results, with no extra call between that could be wrong too."""
-    leaves = [tensor(x, requires_grad=True) for x in arrays]
-    try:
-        outs = parts(f(*leaves))
-    except ValueError as error:  # NumPy's own error in place of the TapeError, when it converts a tensor
-        if isinstance(error.__cause__, TapeError):
-            raise error.__cause__ from None
-        raise
+    targets: dict[int, Call] = {}
+    inputs = [as_input(targets, x) for x in arrays]
+    outs = parts(recorded(f, inputs, {}, targets))  # in which float(t) is refused
+    gradients: dict[int, Any] = {number: np.zeros(x.shape) for number, x in zip(targets, arrays, strict=True)}
     for out, weights in zip(outs, split(dout, [np.shape(out) for out in outs]), strict=True):
-        if isinstance(out, Tensor) and out.requires_grad:
-            out.backward(weights)
-    return [np.zeros(leaf.shape) if leaf.grad is None else leaf.grad for leaf in leaves]
+        if isinstance(out, Tensor) and out._call is not None:
+            for number, g in walk_back(out._call, weights, targets)[0].items():
+                if number in targets:
+                    gradients[number] = gradients[number] + g
+    return list(gradients.values())
 
 
 @dataclass

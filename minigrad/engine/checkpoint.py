@@ -13,7 +13,7 @@ from .arguments import names_itself
 from .calls import any_requires_grad
 from .containers import leaves_of, map_tree, rebuilt_of
 from .derivatives import as_input, pulled_back, recorded
-from .layer import layer
+from .layer import is_again, layer
 from .recording import Call, TapeError, no_grad, recording
 from .tensor import Tensor
 from .walk import ancestors
@@ -35,6 +35,8 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
     Raises
     ------
+    RuntimeError
+        In the backward pass, if f gives another result than the first time.
     TapeError
         If f returns no array, when called; if its result depends on a tensor that is no argument, in the backward
         pass, or when called with constants alone.
@@ -46,14 +48,19 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         out = out.data if type(out) is Tensor else out
         if not isinstance(out, (np.ndarray, np.generic)):
             raise TapeError(f"checkpoint: f returned {type(out).__name__}; expected one array")
-        return out, (leaves, structure, options)
+        return out, (leaves, structure, options, out)
 
     def backward(dout: Any, cache: Any, needs: Any) -> tuple[Any, ...]:
-        leaves, structure, options = cache
+        leaves, structure, options, out = cache
         targets: dict[int, Call] = {}
         leaves = [as_read(leaf) for leaf in leaves]
         inputs = [as_input(targets, leaf) if need else leaf for leaf, need in zip(leaves, needs, strict=True)]
         again = recorded(f, rebuilt_of(structure, inputs), options, targets)
+        if not is_again(again, out):
+            raise RuntimeError(
+                f"checkpoint: {op.name} ran again, and gave another result; draw random numbers outside of it, and "
+                "change nothing that it reads"
+            )
         call = again._call if type(again) is Tensor else None
         if call is not None and ancestors(call, targets)[1]:
             raise depends_on_others()
