@@ -12,7 +12,7 @@ import numpy as np
 from ..rules.table import Arguments, Draw
 from .arguments import BARE, array_of, explained, names_itself
 from .arrays import ARRAY_LIKE, ARRAYS, as_array, has_stand_ins, refuse_foreign
-from .calls import REAL, apart, record, refuse_tensors, unwrap
+from .calls import REAL, apart, bare, record, refuse_tensors, unwrap
 from .recording import TapeError
 from .tensor import Tensor
 
@@ -171,7 +171,7 @@ def _lifted(cache: Any, known: dict[int, Any]) -> Any:
 
 def is_again(again: Any, before: Any) -> bool:
     """Tell whether two runs of a function gave the same result; while it is compiled, that is not known."""
-    again, before = getattr(again, "data", again), getattr(before, "data", before)
+    again, before = bare(again), bare(before)
     if has_stand_ins((again, before)):
         return True
     size = float(np.max(np.abs(before), initial=0.0, where=np.isfinite(before)))
