@@ -192,7 +192,7 @@ def result_node(shared: Any, leaf: Any) -> Any:
         raise JitError(
             "jit: a random generator is returned, which the caller has; leave it out of the result"
         )
-    if isinstance(leaf, (Iterator, set, frozenset, deque, bytearray)):
+    if isinstance(leaf, (Iterator, set, deque, bytearray)):
         raise JitError(f"jit: a {type(leaf).__name__} is returned; return a list, tuple or dict of arrays")
     if any(isinstance(x, (Traced, Tensor)) for x in getattr(leaf, "__dict__", {}).values()):
         raise JitError(
