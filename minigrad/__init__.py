@@ -120,7 +120,7 @@ _LAZY = {
     "jit": "compiler.jit",
     "tape": "pictures.tape",
 }
-"""What is imported when it is first used, and its module, if that is not `layers`: half of the import time."""
+"""What is imported when it is first used, and its module, if that is not `layers`."""
 
 
 def __getattr__(name: str) -> Any:

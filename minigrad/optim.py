@@ -362,13 +362,10 @@ def _check_setting(rule: str, name: str, value: Any) -> None:
 
 def _steps_made(rule: str, t: Any) -> Any:
     """Return the number of steps made in a dtype that does not overflow."""
-    if not isinstance(t, int):
-        if not hasattr(t, "dtype") or t.dtype.kind not in "iu" or t.shape != ():
-            raise TypeError(f"{rule}: t is {t!r}; expected the number of steps made, an integer >= 0")
-        t = t.astype(np.int64)
-    if type(t) not in STAND_INS and int(t) < 0:
+    counts = isinstance(t, int) or (hasattr(t, "dtype") and t.dtype.kind in "iu" and t.shape == ())
+    if not counts or (type(t) not in STAND_INS and t < 0):
         raise ValueError(f"{rule}: t is {t!r}; expected the number of steps made, an integer >= 0")
-    return t
+    return t if isinstance(t, int) else t.astype(np.int64)
 
 
 def _epsilon(settings: dict[str, Any], w: Any) -> Any:

@@ -12,14 +12,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.engine.containers import leaves_of as leaves
 from minigrad.engine.containers import map_tree
-
-
-def leaves(tree):
-    """The arrays and numbers of a nested result, in order."""
-    found = []
-    map_tree(list.append, found, tree)
-    return found
 
 
 def copies(tree):

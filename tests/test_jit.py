@@ -20,6 +20,7 @@ import minigrad as mg
 from minigrad import JitError
 from minigrad.compiler import ir, memory, rewrites, source, stores, sums
 from minigrad.compiler.jit import MAXSIZE
+from minigrad.engine.containers import leaves_of as leaves
 from minigrad.engine.containers import map_tree
 from minigrad.layers import LAYERS
 from minigrad.rules import OPS
@@ -28,13 +29,6 @@ from minigrad.testing import LAYOUTS, calls, laid_out, programs
 
 DTYPES = (np.float64, np.float32)
 PROGRAMS = settings(max_examples=150)
-
-
-def leaves(tree):
-    """The arrays of a nested result, in order."""
-    found = []
-    map_tree(list.append, found, tree)
-    return found
 
 
 def precision(arrays):

@@ -191,7 +191,7 @@ def _variance(trace: Any, a: Any, axis: Any = None, *more: Any, ddof: Any = 0, *
     """Record a variance as what NumPy does: the mean of squares of deviations, whose mean may be there already."""
     known = not more and not others.keys() - {"keepdims"} and a.dtype.kind == "f" and a.dtype.itemsize >= 4
     if not known or type(ddof) is not int or a.size == 0:
-        return trace.record(np.var, a, axis, *more, **({} if len(more) > 2 else {"ddof": ddof}), **others)
+        return trace.record(np.var, a, axis, *more, ddof=ddof, **others)
     deviation = trace.record(np.subtract, a, _mean(trace, a, axis, keepdims=True))
     total = _reduction(np.add, np.sum)(trace, trace.record(np.square, deviation), axis, **others)
     freedom = _count(a, total) - ddof

@@ -30,7 +30,7 @@ def scaling(node: Node) -> tuple[float, Node] | None:
 
 def moderate(c: float, dtype: np.dtype[Any], share: int = 4) -> bool:
     """Tell whether a factor is far enough from the ends of the dtype's range, a share of its exponents."""
-    largest = 2.0 ** min(256 // share, np.finfo(dtype).maxexp // share)
+    largest = 2.0 ** (min(256, np.finfo(dtype).maxexp) // share)
     return 1 / largest <= abs(c) <= largest
 
 
@@ -202,11 +202,7 @@ def expanded(node: Any, cancelled: float) -> Sum:
         return _times(expanded(args[0], cancelled), {frozenset((x, -n) for x, n in powers): 1 / c})
     if f == np.add.reduce:
         return _expanded_total(node, cancelled)
-    if (
-        f is np.reshape
-        and type(args[0]) is Node
-        and node.shape == (*args[0].shape[:1], 1) == (*args[0].shape, 1)
-    ):
+    if f is np.reshape and len(args[0].shape) == 1 and node.shape == (*args[0].shape, 1):
         return _by_row(expanded(args[0], cancelled))
     return _atom(node)
 

@@ -166,17 +166,21 @@ def plain(_: Any, x: Any) -> Any:
     return array.copy() if array.ndim else array[()]
 
 
+def are_outer(targets: dict[int, Call]) -> bool:
+    """Tell whether one of the targets comes from outside: an argument of an outer `grad`, a leaf."""
+    return any(target[3][0] is not None for target in targets.values())
+
+
 def released(targets: dict[int, Call], x: Any) -> Any:
     """Return what a function of the targets has computed: plain arrays; a tensor that others are behind as it is.
 
     These are the other tensors that require a gradient: one from outside that the function reads, an argument of an
     outer `grad`.
     """
-    if type(x) is Tensor and x.requires_grad and recording.get() is not None:
-        outer = any(target[3][0] is not None for target in targets.values())
-        if outer or x._call is None or ancestors(x._call, targets)[1]:
-            return x
-    return plain(None, x)
+    if type(x) is not Tensor or not x.requires_grad or recording.get() is None:
+        return plain(None, x)
+    others = are_outer(targets) or x._call is None or ancestors(x._call, targets)[1]
+    return x if others else plain(None, x)
 
 
 def pulled_back(call: Call | None, g: Any, targets: dict[int, Call]) -> tuple[list[Any], bool]:
@@ -190,9 +194,8 @@ def pulled_back(call: Call | None, g: Any, targets: dict[int, Call]) -> tuple[li
         nested = False
     else:
         behind = ancestors(call, targets)
-        outer = any(target[3][0] is not None for target in targets.values())
         nested = recording.get() is not None and (
-            behind[1] or outer or (type(g) is Tensor and g.requires_grad)
+            behind[1] or are_outer(targets) or (type(g) is Tensor and g.requires_grad)
         )
         found, _ = walk_back(call, g, targets, lift if nested else None, behind)
     if targets and targets.keys().isdisjoint(found):

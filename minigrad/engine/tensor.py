@@ -321,8 +321,8 @@ class Tensor(Variable, Dispatched):
 
     def copy(self) -> Tensor:
         """`numpy.ndarray.copy`; of a number a number."""
-        made: Any = self[()] if is_number(self.data) else np.copy(self)
-        return made  # type: ignore[no-any-return]
+        made: Tensor = self[()] if is_number(self.data) else self._copy()
+        return made
 
     def fill(self, value: Any) -> None:
         """Write a value into every entry."""
@@ -347,7 +347,8 @@ class Tensor(Variable, Dispatched):
     any: Callable[..., Any] = _method(np.any)
     all: Callable[..., Any] = _method(np.all)
 
-    _clip, _reshape, _transpose = _method(np.clip), _method(np.reshape), _method(np.transpose)
+    _clip, _copy = _method(np.clip), _method(np.copy)
+    _reshape, _transpose = _method(np.reshape), _method(np.transpose)
 
     def clip(self, min: Any = None, max: Any = None) -> Tensor:
         """`numpy.clip`."""
@@ -438,11 +439,12 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
         If data is not numeric, an integer or boolean tensor is to require a gradient, or data is a tensor on
         the tape.
     """
-    if isinstance(data, (list, tuple)) and any_requires_grad(data):
-        stacked: Any = np.stack([each if type(each) is Tensor else tensor(each) for each in data])
-        return stacked if dtype is None else stacked.astype(dtype)  # type: ignore[no-any-return]
-    if has_stand_ins(data):
-        data = np.stack([tensor(each).data for each in data]) if isinstance(data, (list, tuple)) else data
+    if isinstance(data, (list, tuple)):
+        if any_requires_grad(data):
+            stacked: Any = np.stack([each if type(each) is Tensor else tensor(each) for each in data])
+            return stacked if dtype is None else stacked.astype(dtype)  # type: ignore[no-any-return]
+        if has_stand_ins(data):
+            data = np.stack([tensor(each).data for each in data])
     if type(data) is Tensor:
         if data.requires_grad and recording.get() is not None:
             raise TapeError(

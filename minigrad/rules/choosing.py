@@ -18,7 +18,7 @@ def as_row(number: float, x: Any) -> Any:
     NumPy does not vectorize ``np.maximum(x, number)``: an array in place of the number takes a half to a third of the
     time.
     """
-    if x.dtype != np.float32 or x.ndim < 2 or x.size < 4096:
+    if x.size < 4096 or x.ndim < 2 or x.dtype != np.float32:
         return number
     start = x.ndim - 1
     while start > 1 and math.prod(x.shape[start:]) < 64:

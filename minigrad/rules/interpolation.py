@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .indexing import getitem, scatter
+from .metadata import as_operand
 from .table import Arguments, Draw, declare
 
 
@@ -20,10 +21,7 @@ def _interp_inputs(draw: Draw) -> Arguments:
 
 def _doubles(*arrays: Any) -> list[Any]:
     """Return arrays of float64, which np.interp computes with."""
-    return [
-        x.astype(np.float64, casting="same_kind", copy=False) if hasattr(x, "dtype") else np.asarray(x, float)
-        for x in arrays
-    ]
+    return [as_operand(x, float).astype(np.float64, casting="same_kind", copy=False) for x in arrays]
 
 
 def _interp_call(
