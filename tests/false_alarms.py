@@ -65,7 +65,8 @@ def alarms(entry: Any, kind: str, cases: int) -> list[str]:
             else:
                 f, arrays = of_arrays(entry.function, args, options)
                 report = check_grads(f, *arrays, raise_on_error=False)
-        if report.problems:
+        # At another scale an input may be out of the function's domain.
+        if any("of its result are NaN" not in problem for problem in report.problems):
             found.append(f"{entry.name}, {kind}: {report}")
 
     check()

@@ -154,6 +154,94 @@ def test_the_kinks_of_large_inputs_are_no_mismatch_but_wrong_slopes_there_are():
         check_layer((relu_forward, lambda dout, out: np.where(x == 0, 1.5, x > 0) * dout), x)
 
 
+TIED = {
+    "sort": (np.sort, [1.0, 1.0, 1.0, 2.0]),
+    "partition": (lambda x: np.partition(x, 2), [1.0, 1.0, 1.0, 1.0, 0.0]),
+    "median": (np.median, [1.0, 1.0, 1.0, 1.0]),
+    "running maximum": (np.maximum.accumulate, [1.0, 1.0, 1.0, 1.0, 0.0]),
+    "range": (np.ptp, [1.0, 1.0, 1.0]),
+    "sorted, then squared": (lambda x: np.sort(x)[::2] ** 2, [[2.0, 2.0, 2.0], [0.0, 0.0, 0.0]]),
+    "zeros": (lambda x: np.sort(np.maximum(x, 0)), [0.0, -1.0, 0.0, 0.0]),
+}
+
+
+@pytest.mark.parametrize("name", TIED)
+def test_three_equal_entries_have_any_gradient_around(name):
+    f, x = TIED[name]
+    assert check_grads(f, np.array(x)).kinks >= 2
+
+
+def test_a_sort_may_order_equal_entries_as_it_likes():
+    def forward(x, kind):
+        order = np.argsort(x, kind="stable") if kind == "first" else np.lexsort((-np.arange(x.size), x))
+        return x[order], order
+
+    def backward(dout, order):
+        dx = np.empty_like(dout)
+        dx[order] = dout
+        return dx
+
+    for kind in ("first", "last"):
+        check_layer((forward, backward), np.array([1.0, 2.0, 1.0, 1.0]), kind)
+    with pytest.raises(GradientMismatch, match="wrong at index"):
+        check_layer((forward, lambda dout, order: dout), np.array([1.0, 2.0, 1.0, 1.0]), "first")
+
+
+@pytest.mark.parametrize("others", [[], [2.0], [2.0, 2.0]])
+def test_equal_maxima_have_gradients_of_the_right_sum(others):
+    x = np.array([2.0, 1.0, 2.0, *others])
+
+    def check(share):
+        check_layer((lambda x: (x.max(), x), lambda dout, x: dout * share((x == x.max()).astype(float))), x)
+
+    check(lambda is_max: is_max / is_max.sum())
+    check(lambda is_max: is_max * (np.cumsum(is_max) == 1))
+    for wrong in (lambda is_max: is_max, lambda is_max: is_max / 4.5):
+        with pytest.raises(GradientMismatch, match="moved together, their slope is"):
+            check(wrong)
+
+
+def test_so_have_those_of_two_inputs():
+    x = np.array([1.0, 2.0])
+    with pytest.raises(GradientMismatch, match="diagnosis: x: equal entries"):
+        check_layer(
+            (
+                lambda x, y: (np.maximum(x, y), (x, y)),
+                lambda dout, xy: (dout * (xy[0] >= xy[1]), dout * (xy[1] >= xy[0])),
+            ),
+            x,
+            x[::-1] * [1, 2],
+        )
+
+
+@pytest.mark.parametrize("error", [1e-6, 1.0])
+def test_equal_entries_of_a_smooth_function_have_one_gradient(error):
+    factors = 3 + 3 * error * (np.arange(4) == 2)
+    with pytest.raises(GradientMismatch, match=r"wrong at index \(2,\)"):
+        check_layer((lambda x: ((x**3).sum(), x), lambda dout, x: dout * factors * x**2), np.full(4, 0.5))
+
+
+@pytest.mark.parametrize("x", [[-1.0, -2.0], [-1.0, 2.0]])
+def test_where_the_result_is_nan_there_is_nothing_to_compare(x):
+    with np.errstate(invalid="ignore"):
+        for check in (
+            lambda x: check_grads(np.sqrt, x),
+            lambda x: check_layer((lambda x: (np.log(x), x), lambda dout, x: dout / x), x),
+        ):
+            with pytest.raises(
+                GradientMismatch, match="entries of its result are NaN, the first at flat index 0"
+            ):
+                check(np.array(x))
+
+
+@pytest.mark.parametrize("x", [[0.3, 2.0], [1.7, -0.01], [5.0, 1e-3]])
+def test_no_false_alarm_where_values_go_in_steps(x):
+    """Those of (x + 1e6) - 1e6 are 1e-10 high: an ulp beside, most entries have the same."""
+    check_grads(lambda x: (x + 1e6) - 1e6, np.array(x))
+    with pytest.raises(GradientMismatch):
+        check_layer((lambda x: ((x + 1e6) - 1e6, None), lambda dout, _: dout * 1.001), np.array(x))
+
+
 @pytest.mark.parametrize("distance", [1e-3, 1e-5, 1e-7, -1e-4, -1e-6])
 def test_beside_a_kink_the_derivative_is_still_that_of_its_side(distance):
     x = np.array([distance, 1.0])

@@ -117,3 +117,33 @@ def test_single_rows_on_request():
     assert "row 0 of input 0 has another gradient in the batch than alone" in hint(
         centred, backward, PAIR[0], per_example=(0,)
     )
+
+
+def test_arrays_that_are_filled_again_in_each_call():
+    kept = {}
+
+    def filled(name, value):
+        kept.setdefault(name, np.empty_like(value))[...] = value
+        return kept[name]
+
+    def forward(x):
+        return filled("out", np.tanh(x)), np.tanh(x)
+
+    found = hint(forward, lambda dout, out: dout * (1 - out**2), PAIR[0])
+    assert "changed the output of the call before" in found
+    found = hint(
+        lambda x: (np.tanh(x), np.tanh(x)), lambda dout, out: filled("dx", dout * (1 - out**2)), PAIR[0]
+    )
+    assert "changed the gradients that the first returned" in found
+
+
+def test_a_backward_that_must_be_told_what_is_wanted():
+    def backward(dout, cache, needs):
+        dx, dw = scaled_back(dout, cache)
+        return dx if needs[0] else None, dw if needs[1] else None
+
+    check_layer((scaled, backward), *PAIR)
+    check_layer((scaled, backward), *PAIR, argnums=1)
+    assert "wrong at index" in hint(
+        scaled, lambda dout, cache, needs: backward(2 * dout, cache, needs), *PAIR
+    )

@@ -53,7 +53,8 @@ class Report:
         The largest error against the exact ways (the tape, the complex step), in ulps of the largest sum the entry
         comes from.
     kinks : int
-        How many entries lie on a kink: there any value between the slopes to the left and to the right is right.
+        How many entries lie on a kink: there any value between the slopes to the left and to the right is right, or, of
+        equal entries, between the slopes around, where they differ.
     surely : str
         How surely an error is found.
     problems : tuple of str
@@ -322,6 +323,13 @@ def _verdict(
     numbers, by name; ``broken`` are the contracts broken, each with a hint.
     """
     worst, ulps, kinks, told, found = 0.0, 0.0, 0, [], []
+    lost = np.flatnonzero(np.isnan(compared.here))
+    if lost.size:
+        problem = (
+            f"{compared.name}: {lost.size} of the {compared.here.size} entries of its result are NaN, the first at "
+            f"flat index {lost[0]}: there is no gradient to compare"
+        )
+        broken = [*broken, (problem, "give inputs at which the result is a number")]
     for k, wrong in enumerate(compared.wrongs()):
         got, shape = returned[k], compared.arrays[k].shape
         if got is None or np.shape(got) != shape:
@@ -332,11 +340,14 @@ def _verdict(
         else:
             error, units = compared.errors(k)
             worst, ulps = max(worst, error), max(ulps, units)
-            kinks += int(np.count_nonzero(compared.slopes[k].parted))
+            kinks += int(np.count_nonzero(compared.on_kink(k)))
             if not wrong.any():
                 continue
             told.append(compared.told(k, wrong))
-        hint = "missing, or None" if got is None else diagnose(_evidence(compared, k, got, wrong, known))
+        if compared.together[k]:
+            hint = "equal entries each get too much or too little; share the gradient, or give one of them all of it"
+        else:
+            hint = "missing, or None" if got is None else diagnose(_evidence(compared, k, got, wrong, known))
         found.append(f"{compared.names[k]}: {hint}")
     named = [hint for hint in found if not hint.endswith(UNKNOWN)]
     named += dict.fromkeys(hint for _, hint in broken)

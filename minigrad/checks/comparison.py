@@ -31,7 +31,9 @@ from .numerical_gradient import (
     roundoff,
     slope,
     split,
+    steps,
 )
+from .ties import along, slopes_around, ties, unit
 
 ULPS = 64
 """Tolerance of a gradient entry, in ulps of the largest sum it comes from."""
@@ -40,6 +42,8 @@ EVERY = 1000
 SAMPLED = 2
 DIRECTIONS = 8
 """Random directions for each large input; an error is missed if it shows in none."""
+TIES = 64
+"""The most entries, and groups of them, that are looked at because they are equal to others."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,9 @@ class Comparison:
         rng = np.random.default_rng(0)
         self.slopes = [Slopes.unknown(x.shape) for x in self.arrays]
         eps = float(np.finfo(float).eps)
+        self.here = flat(self.f(*self.arrays))
         self.values_off = roundoff(lambda xs: [flat(self.f(*xs))], self.arrays, eps)[0]
+        self.values_off = np.maximum(self.values_off, steps(self.f, self.arrays))
         for k, x in enumerate(self.arrays):
             if self.all:
                 indices = list(np.ndindex(x.shape))
@@ -123,6 +129,8 @@ class Comparison:
         self.allowed = self.rounding()
         self.missed = 0.0
         self.trusted = False
+        self.admitted = [np.zeros(x.shape, bool) for x in self.arrays]
+        self.together = [""] * len(self.arrays)
 
     def by_differences(self) -> Way:
         """Return the differences as a way."""
@@ -160,15 +168,66 @@ class Comparison:
 
     def wrongs(self) -> list[Array]:
         """Tell which entries of each gradient are wrong; in a large one at least one, if a direction reveals it."""
-        wrongs = [self.wrong(k) for k in range(len(self.arrays))]
-        if not self.all and not any(wrong.any() for wrong in wrongs):
-            found = self.by_directions()
-            if found is not None:
-                wrongs[found[0]][found[1]] = True
+        wrongs = [self.unlike(k) for k in range(len(self.arrays))]
+        if any(wrong.any() for wrong in wrongs):
+            self.admit_ties(wrongs)
+        if any(wrong.any() for wrong in wrongs):
+            return wrongs
+        if self.all:
+            return self.wrong_together()
+        found = self.by_directions()
+        if found is not None:
+            wrongs[found[0]][found[1]] = True
         return wrongs
 
-    def wrong(self, k: int) -> Array:
-        """Tell which entries of the gradient of input k are wrong."""
+    def admit_ties(self, wrongs: list[Array]) -> None:
+        """Clear the entries that lie among the slopes around, where equal ones differ; none, if one does not."""
+        groups = ties(self.arrays)
+        tied = np.zeros(sum(x.size for x in self.arrays), bool)
+        tied[np.concatenate([*groups, np.zeros(0, int)])] = True
+        places, ours = np.flatnonzero(flat(wrongs) & tied), flat(self.given.arrays)
+        derivative = along(self.f, self.dout, self.values_off)
+        for place in places[:TIES]:
+            around = slopes_around(derivative, self.arrays, groups, unit(place, self.arrays))
+            if around is None or not around[0] <= ours[place] <= around[1]:
+                return
+        admitted = np.zeros(len(tied), bool)
+        admitted[places] = True
+        for k, kept in enumerate(split(admitted, [x.shape for x in self.arrays])):
+            self.admitted[k] |= kept
+            wrongs[k] &= ~kept
+
+    def wrong_together(self) -> list[Array]:
+        """Tell which equal entries, on a kink, have gradients of a wrong sum, though each of them may be right."""
+        wrong, ours = np.zeros(sum(x.size for x in self.arrays), bool), flat(self.given.arrays)
+        shapes = [x.shape for x in self.arrays]
+        on_kink = flat([self.on_kink(k) for k in range(len(shapes))]).astype(bool)
+        groups = [places for places in (ties(self.arrays) if on_kink.any() else []) if on_kink[places].any()]
+        for places in groups[:TIES]:
+            direction = unit(places, self.arrays)
+            derivative = along(self.f, self.dout, self.values_off)
+            theirs, error, left, right, terms = derivative(self.arrays, direction)
+            margin = 8 * error + 1e-5 * float(np.abs(terms).sum())
+            total = float(ours[places].sum())
+            if not np.isfinite(error) or abs(right - left) > margin or abs(total - theirs) <= margin:
+                continue
+            around = slopes_around(derivative, self.arrays, groups, direction)
+            if around is None or not around[0] <= total <= around[1]:
+                wrong[places] = True
+                told = (
+                    f"its {len(places)} entries equal to {flat(self.arrays)[places[0]]:.6g} are on a kink: moved "
+                    f"together, their slope is {theirs:.6g}, and their gradients add up to {total:.6g}"
+                )
+                self.together = [told] * len(shapes)
+                break
+        return split(wrong, shapes)
+
+    def on_kink(self, k: int) -> Array:
+        """Tell at which entries of input k more than one gradient is right."""
+        return np.asarray(self.slopes[k].parted | self.admitted[k])
+
+    def unlike(self, k: int) -> Array:
+        """Tell which entries of the gradient of input k differ from another way's, and are not between two slopes."""
         ours, slopes = np.asarray(self.given.arrays[k]), self.slopes[k]
         wrong = np.zeros(ours.shape, bool)
         for way in self.ways:
@@ -195,11 +254,11 @@ class Comparison:
         for way in sorted(self.ways, key=lambda way: not way.exact):
             right = np.where(np.isnan(right), way.arrays[k], right)
         kept = self.slopes[k].parted & self.slopes[k].admits(ours)
-        return np.where(kept, ours, right)
+        return np.where(kept | self.admitted[k], ours, right)
 
     def errors(self, k: int) -> tuple[float, float]:
         """Return the largest relative error of input k's gradient against all, and in ulps against exact ways."""
-        ours, smooth = np.asarray(self.given.arrays[k]), ~self.slopes[k].parted
+        ours, smooth = np.asarray(self.given.arrays[k]), ~self.on_kink(k)
         worst, ulps = 0.0, 0.0
         for way in self.ways:
             other = np.asarray(way.arrays[k])
@@ -235,6 +294,7 @@ class Comparison:
         if self.slopes[k].parted[index]:
             left, right_slope = self.slopes[k].left[index], self.slopes[k].right[index]
             lines.append(f"a kink: the slope to the left is {left:.6g}, that to the right {right_slope:.6g}")
+        lines += [self.together[k]] if self.together[k] else []
         return "\n".join([*lines, picture(wrong)])
 
     def furthest(self, k: int, index: tuple[int, ...]) -> tuple[float, float, str]:

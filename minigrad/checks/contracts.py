@@ -48,6 +48,7 @@ def broken_contracts(call: LayerCall, per_example: Sequence[int]) -> Broken:
     yield from _other_dtypes(call)
     if all(kept) and not changed:
         yield from _not_repeated(call, cache)
+        yield from _not_its_own_memory(call, outs, cache)
         yield from _not_linear(call, cache)
         yield from _not_in_any_memory(call)
         yield from _not_row_by_row(call, per_example)
@@ -124,6 +125,23 @@ def _not_repeated(call: LayerCall, cache: Any) -> Broken:
         yield (
             "after a forward with other inputs the same cache gives another gradient",
             "reads a stale cache: what the last forward left, not the cache it is given",
+        )
+
+
+def _not_its_own_memory(call: LayerCall, outs: Sequence[Array], cache: Any) -> Broken:
+    """Check that later calls leave alone what earlier ones returned: the output, the gradients."""
+    if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(outs, call.outs, strict=True)):
+        yield (
+            "a forward with other inputs changed the output of the call before; return a new array in each call",
+            "fills the same array in each call",
+        )
+    first = [g for g in call.raw(call.douts(call.dout), cache) if isinstance(g, np.ndarray)]
+    before = [g.copy() for g in first]
+    call.raw(call.douts(call.dout + 1), cache)
+    if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, before, strict=True)):
+        yield (
+            "a second backward changed the gradients that the first returned; return new arrays in each call",
+            "fills the same array in each call",
         )
 
 

@@ -109,7 +109,7 @@ class LayerCall:
         self.inputs, self.floats = as_arrays(self.name, inputs, argnums, numbers=False)
         dtypes = [np.dtype(float), *[self.inputs[i].dtype for i in self.floats]]
         self.eps = max(float(np.finfo(dtype).eps) for dtype in dtypes)
-        self.outs, _ = self.run(self.copied())
+        self.outs = [out.copy() for out in self.run(self.copied())[0]]
         self.shapes = [out.shape for out in self.outs]
         dout = np.asarray(np.random.default_rng(seed).standard_normal(flat(self.outs).shape))
         self.dout = flat(self.douts(dout)).astype(np.float64)
@@ -189,7 +189,8 @@ class LayerCall:
     def raw(self, douts: Sequence[Any], cache: Any) -> list[Any]:
         """Call the backward; return its results for the differentiated inputs, None for missing ones."""
         given = [d if d.ndim else d[()] for d in douts]
-        gradients = self.layer.backward(*([tuple(given)] if self.as_tuple else given), cache)
+        needs = [[i in self.floats for i in range(len(self.inputs))]] if self.layer.takes_needs else []
+        gradients = self.layer.backward(*([tuple(given)] if self.as_tuple else given), cache, *needs)
         gradients = list(gradients) if isinstance(gradients, (tuple, list)) else [gradients]
         self.count = len(gradients)
         return [gradients[i] if i < len(gradients) else None for i in self.floats]

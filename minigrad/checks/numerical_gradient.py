@@ -210,6 +210,22 @@ def roundoff(
     return [np.nan_to_num(m, nan=0.0, posinf=0.0) for m in moved]
 
 
+def steps(f: Callable[..., Any], arrays: Sequence[Array]) -> Array:
+    """Measure the steps in a function's values, such as those of ``(x + 1e6) - 1e6``, longer than an ulp of x.
+
+    Second differences of a smooth function vanish as the square of the distance does; those of steps do not.
+    """
+    values = flat(f(*arrays))
+    found, before = np.zeros(values.shape), np.full(values.shape, np.inf)
+    with np.errstate(all="ignore"):
+        for by in (2.0**-28, 2.0**-32, 2.0**-36):
+            row = [flat(f(*nudged(arrays, i * by, np.random.default_rng(5)))) for i in range(1, 5)]
+            bent = np.max(np.abs(np.diff([values, *row], 2, axis=0)), axis=0)
+            found = np.fmax(found, np.where(bent > before / 8, bent, 0.0))
+            before = bent
+    return np.nan_to_num(found, nan=0.0, posinf=0.0)
+
+
 @dataclass(frozen=True)
 class Slopes:
     """Derivatives by differences along each axis of an array, NaN where none was asked for.
