@@ -5,6 +5,7 @@ import re
 import textwrap
 import warnings
 from collections import OrderedDict, namedtuple
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -147,6 +148,24 @@ def test_calls_that_are_not_alike(call, other):
     told(call, other, [])
     if type(call[0][0]) is np.ndarray:
         assert not told(call, other, [0])
+
+
+@pytest.mark.parametrize("slots", [False, True])
+def test_equal_options_whose_numbers_are_of_other_types_are_not_alike(slots):
+    @dataclass(frozen=True, slots=slots)
+    class Settings:
+        scale: object
+        inner: object = None
+
+    @mg.jit
+    def f(x, settings):
+        return x * settings.scale * (1 if settings.inner is None else settings.inner.scale)
+
+    x = np.ones(2, np.int64)
+    for scale in (2, 2.0, True, 2):
+        assert f(x, Settings(scale)).dtype == (x * scale).dtype
+        assert f(x, Settings(1, Settings(scale))).dtype == (x * scale).dtype
+    assert f.cache_info().misses == 6
 
 
 def test_arrays_in_one_memory_are_not_told_to_be_apart():

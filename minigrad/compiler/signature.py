@@ -7,7 +7,7 @@ generates a fast check that a call has the same signature as an earlier one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import lru_cache
 from types import MethodType, NoneType
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 
 from ..engine.containers import CONTAINERS, children_of
 from ..engine.tensor import Tensor
-from .free_variables import free_variables, has_attributes, read
+from .free_variables import free_variables, has_attributes, is_foreign, read, slots_of
 from .trace import TracedGenerator
 from .traced import Traced
 from .where import JitError
@@ -214,6 +214,10 @@ def option(x: Any) -> Any:
             return kind, *map(option, x)
         if isinstance(x, (complex, np.complexfloating)):
             return kind, x, str(x)
+        if not is_foreign(kind):  # its own == may take 1 for 1.0
+            names = (*getattr(x, "__dict__", ()), *slots_of(kind))
+            values = [getattr(x, name, None) for name in names]
+            return kind, x, *[option(value) for value in values if isinstance(value, Hashable)]
     return (kind, x) if x else (kind, x, str(x))
 
 
