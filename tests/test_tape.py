@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
+from minigrad.gradient_check import check_grads
 from minigrad.layers import affine_backward, affine_forward
 
 
@@ -444,6 +445,53 @@ def test_what_was_changed_before_the_call_or_is_another_array_does_not_matter():
         with mg.no_grad():
             w -= w.grad
         w.grad = None
+
+
+def _trace_of_the_past(w, X):
+    trace, loss = np.zeros_like(X[0]), 0.0
+    for x in X:
+        trace *= 0.9
+        trace += x
+        loss = loss + np.tanh(trace @ w) ** 2
+    return loss
+
+
+def _delay_line(w, X):
+    line, loss = np.zeros(len(w)), 0.0
+    for x in X[:, 0]:
+        line[1:] = line[:-1].copy()
+        line[0] = x
+        loss = loss + np.sum(line * w) ** 2 + np.sum(mg.affine(line[None], w[:, None], np.zeros(1))) ** 2
+    return loss
+
+
+def _mask_of_the_seen(w, X):
+    seen, loss = X[0] > 0, 0.0
+    for x in X:
+        loss = loss + np.sum(np.where(seen, w, w**2) * x) + np.sum(w**2, where=seen)
+        seen ^= x > 0
+    return loss
+
+
+def _growing_list(w, X):
+    rows, loss = [], 0.0
+    for i in range(len(w)):
+        rows.append(i)
+        loss = loss + np.sum(np.take(w, rows) ** 2) * X[0, i] + np.sum(w[rows] ** 3)
+    rows.reverse()
+    return loss
+
+
+@pytest.mark.parametrize("f", [_trace_of_the_past, _delay_line, _mask_of_the_seen, _growing_list])
+def test_a_work_array_may_be_filled_again(f):
+    rng = np.random.default_rng(0)
+    w, X = rng.standard_normal(3), rng.standard_normal((4, 3))
+    check_grads(lambda w: f(w, X), w, order=2)
+    g = mg.grad(f)(w, X)
+    np.testing.assert_allclose(mg.jit(mg.grad(f))(w, X), g, rtol=1e-12)
+    eps = 1e-6
+    for i, step in enumerate(eps * np.eye(3)):
+        assert g[i] == pytest.approx((f(w + step, X) - f(w - step, X)) / (2 * eps), rel=1e-6)
 
 
 def test_a_change_of_the_raw_array_is_noticed_under_detect_anomaly():

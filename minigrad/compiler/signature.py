@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import lru_cache
 from types import MethodType, NoneType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -214,8 +214,8 @@ def option(x: Any) -> Any:
             return kind, *map(option, x)
         if isinstance(x, (complex, np.complexfloating)):
             return kind, x, str(x)
-        if not is_foreign(kind):  # its own == may take 1 for 1.0
-            names = (*getattr(x, "__dict__", ()), *slots_of(kind))
+        if not is_foreign(kind):  # its == may take 1 for 1.0
+            names = (*getattr(x, "__dict__", ()), *slots_of(cast(Hashable, kind)))
             values = [getattr(x, name, None) for name in names]
             return kind, x, *[option(value) for value in values if isinstance(value, Hashable)]
     return (kind, x) if x else (kind, x, str(x))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import ARRAYS_AND_NUMBERS as PLAIN
-from .arrays import KNOWN, TOO_DEEP, held, plain_array, takes_over
+from .arrays import KNOWN, STAND_INS, TOO_DEEP, held, plain_array, takes_over
 from .recording import RECORD, Array, Call, Parent, TapeError, next_number, recording
 from .watch import check_current, replaced
 
@@ -18,6 +19,8 @@ READ = SimpleNamespace(name="a tensor that is read")
 NO_OPTIONS: dict[str, Any] = {}
 REAL = np.dtype(float)
 PARTS = "give it np.real, np.imag or np.abs of them"
+SMALL = 1024
+"""The most entries of an array that is no tensor for which the tape keeps a copy: it may change after the call."""
 COMPLEX = {np.dtype(order + code) for code in "FDG" for order in "<>"}
 
 
@@ -55,7 +58,8 @@ def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS
         args, parents = (x.data,), ((x._call or x) if x.requires_grad else None,)
     else:
         args, parents = unwrap(op, operands)
-    return record(op, args, parents, options, op.forward(*args, **options) if options else op.forward(*args))
+    out = op.forward(*args, **options) if options else op.forward(*args)
+    return record(op, by_value(args, parents) if len(args) > 1 else args, parents, options, out)
 
 
 @cache
@@ -85,6 +89,14 @@ def binary(op: Any) -> Callable[[Any, Any], Any]:
                 return NotImplemented
             y = plain_array(y, op.name)
         out = op.forward(x, y)
+        if (x_parent is None) != (y_parent is None) and not replaced:  # as `by_value` does
+            if type(x) is type(y) is np.ndarray:
+                if y_parent is None:
+                    y = y.copy("K") if y.size <= SMALL else y
+                elif x.size <= SMALL:
+                    x = x.copy("K")
+            elif not (type(x) in NUMBERS or type(y) in NUMBERS):
+                x, y = by_value((x, y), (x_parent, y_parent))
         if (
             type(out) is not np.ndarray
             or (x_parent is None and y_parent is None)
@@ -117,6 +129,35 @@ def unwrap(
             args.append(x if type(x) in plain else otherwise(x, op.name))
             parents.append(None)
     return args, parents
+
+
+NUMBERS = PLAIN - {np.ndarray}
+
+
+def by_value(args: Sequence[Any], parents: Sequence[Parent]) -> Sequence[Any]:
+    """Return operands with copies of small arrays that are no tensors: what is written into them later is not seen.
+
+    While a function is compiled, what stands in for arrays is copied, at no cost; other arrays stay what they are, so
+    that those from outside are recognized. Where no gradient is needed, nothing is copied.
+    """
+    has_constants = needs_gradient = False
+    for x, parent in zip(args, parents, strict=True):
+        if parent is not None:
+            needs_gradient = True
+        elif type(x) not in NUMBERS:
+            has_constants = True
+    if not (has_constants and needs_gradient) or replaced:  # `check_current` is to see the arrays themselves
+        return args
+    kept = list(args)
+    traced = not STAND_INS.isdisjoint(map(type, args))
+    for i, x in enumerate(args):
+        if parents[i] is not None:
+            continue
+        if traced:
+            kept[i] = copy(x) if type(x) in STAND_INS else x
+        elif type(x) is np.ndarray and x.size <= SMALL:
+            kept[i] = x.copy("K")
+    return kept
 
 
 def record(op: Any, args: Sequence[Any], parents: Sequence[Parent], options: dict[str, Any], out: Any) -> Any:

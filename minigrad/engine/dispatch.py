@@ -14,7 +14,7 @@ from ..rules.table import OPS, Composite, Op, full_name, overrides
 from ..rules.ufunc_methods import METHODS
 from .arrays import ARRAYS, ForeignError, foreign, is_foreign, refuse_foreign
 from .calls import any_requires_grad, apart, apply, bare, binary, constants
-from .in_place import fit_in_place
+from .in_place import as_kept, fit_in_place
 from .leaving import EXPLICITLY, held_by_others, rebinds, written_to
 from .recording import TapeError, recording
 from .watch import wrote
@@ -68,11 +68,12 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     op = rules_of(function)
     if type(op) is Op:
         operands, options = op.bind(args, kwargs)
-        if options:
+        if options and not NEVER_CHANGE.issuperset(map(type, options.values())):
             if options.get("dtype") is not None and _gives_integers(op, operands, options["dtype"]):
                 return _call_on_constants(function, args, kwargs)
             if not all(map(_has_no_tensors, options.values())):
                 options = _off_tape(op, options)
+            options = {name: as_kept(value) for name, value in options.items()}
         return apply(op, operands, options)
     if kwargs.get("out", 0) is None:
         kwargs = {name: value for name, value in kwargs.items() if name != "out"}
@@ -121,7 +122,8 @@ def _off_tape(op: Op, options: dict[str, Any]) -> dict[str, Any]:
     return {name: bare(value) for name, value in options.items()}
 
 
-NO_TENSORS = frozenset({int, bool, float, str, type(None), np.ndarray})
+NEVER_CHANGE = frozenset({int, bool, float, type(None)})
+NO_TENSORS = NEVER_CHANGE | {str, np.ndarray}
 
 
 def _has_no_tensors(x: Any) -> bool:

@@ -130,11 +130,11 @@ PLAIN_PARTS = {int, slice, type(None), type(...)}
 
 
 def as_kept(index: Any) -> Any:
-    """Return an index as the tape may keep it: arrays for tensors, and copies of arrays."""
+    """Return an index, or an option, as the tape may keep it: arrays for tensors, and copies of arrays and lists."""
     if type(index) in PLAIN_PARTS:
         return index
-    if type(index) is tuple:
-        return tuple([as_kept(each) for each in index])
+    if type(index) is tuple or type(index) is list:
+        return type(index)([as_kept(each) for each in index])
     index = bare(index)
     if type(index) in STAND_INS:
         return copy(index)

@@ -12,7 +12,7 @@ import numpy as np
 from ..rules.table import Arguments, Draw
 from .arguments import BARE, array_of, explained, names_itself
 from .arrays import ARRAY_LIKE, ARRAYS, as_array, has_stand_ins, refuse_foreign
-from .calls import REAL, apart, bare, record, refuse_tensors, unwrap
+from .calls import REAL, apart, bare, by_value, record, refuse_tensors, unwrap
 from .recording import TapeError
 from .tensor import Tensor
 
@@ -51,7 +51,8 @@ class Layer:
 
     def __call__(self, *operands: Any, **options: Any) -> Any:
         """Call the layer: on tensors, one call of the tape; on arrays alone, the forward."""
-        args, parents = unwrap(self, operands, ARRAYS, _input)
+        taken, parents = unwrap(self, operands, ARRAYS, _input)
+        args = by_value(taken, parents)  # before the forward, whose cache may hold them
         if options:
             refuse_tensors(self, options)
         try:
