@@ -457,7 +457,7 @@ def _trace_of_the_past(w, X):
 
 
 def _delay_line(w, X):
-    line, loss = np.zeros(len(w)), 0.0
+    line, loss = np.zeros_like(X[0]), 0.0
     for x in X[:, 0]:
         line[1:] = line[:-1].copy()
         line[0] = x
