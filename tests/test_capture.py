@@ -6,6 +6,7 @@ import gc
 import math
 import sys
 import weakref
+from collections import UserList
 from functools import partial
 
 import numpy as np
@@ -770,7 +771,7 @@ def test_an_object_that_has_arrays_is_no_result(kind):
         mg.jit(lambda x: {"both": kind(x * 2)})(X)
 
 
-KEPT = []
+KEPT = UserList()  # whose changes the compiler does not follow
 
 
 def keeps_a_constant(x):

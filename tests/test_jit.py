@@ -3,11 +3,14 @@
 import copy
 import operator
 import pickle
+import random
 import threading
 import time
 import tracemalloc
 from argparse import Namespace
-from collections import OrderedDict, defaultdict, deque, namedtuple
+from collections import OrderedDict, UserList, defaultdict, deque, namedtuple
+from functools import cached_property
+from random import choice
 from types import SimpleNamespace
 
 import numpy as np
@@ -664,7 +667,7 @@ def test_it_has_the_functions_name_and_is_a_decorator_a_call_and_a_method():
 
 CLOSED = np.ones(3)
 INSIDE = {"w": np.ones(3)}
-KEPT = []
+KEPT = UserList()  # whose changes the compiler does not follow
 REFUSED = {
     "if": lambda x: x if x.sum() > 3 else -x,
     "float": lambda x: x * float(x.sum()),
@@ -710,6 +713,62 @@ def test_an_argument_that_is_no_option_and_one_that_is_put_into_an_argument_are_
         mg.jit(lambda x, y: x)(np.ones(3), {1})
     with pytest.raises(JitError, match="rebinds an entry of an argument"):
         mg.jit(lambda p: p.update(w=p["w"] * 2))({"w": np.ones(3)})
+
+
+# What a pure function does not do
+
+GENERATOR, OLD_GENERATOR, COUNTER, LOG = np.random.default_rng(0), np.random.RandomState(0), {"calls": 0}, []
+
+
+class Layered:
+    def __init__(self):
+        self.rng, self.calls = np.random.default_rng(0), 0
+
+    def dropped(self, x):
+        return x * 2 if self.rng.random() < 0.9 else x
+
+    def counted(self, x):
+        self.calls += 1
+        return x * 2 if self.calls > 4 else x
+
+
+def counted(x):
+    COUNTER["calls"] += 1
+    return x * 2 if COUNTER["calls"] > 4 else x
+
+
+IMPURE = {
+    "random": (lambda x: x * 2 if random.random() < 2 else x, "draws from Python's random generator"),
+    "choice": (lambda x: choice([np.sin, np.sin])(x), "draws from Python's random generator"),
+    "np.random": (lambda x: x * 2 if np.random.rand() < 2 else x, "draws from NumPy's random generator"),
+    "index": (lambda x: x[0 * np.random.randint(9)], "draws from NumPy's random generator"),
+    "generator": (lambda x: x if GENERATOR.random() < 2 else -x, "draws from the random generator GENERATOR"),
+    "old": (lambda x: x if OLD_GENERATOR.rand() < 2 else -x, "draws from the random generator OLD_GENERATOR"),
+    "attribute": (Layered().dropped, "draws from the random generator rng"),
+    "counter": (counted, "changes calls, which it reads: each call would be compiled anew"),
+    "counter in self": (Layered().counted, "changes calls, which it reads"),
+    "log": (lambda x: LOG.append(1.0) or x * 2, "changes a list or a dict that it reads"),
+}
+
+
+@pytest.mark.parametrize("name", IMPURE)
+def test_a_function_that_draws_or_changes_what_it_reads_is_refused(name):
+    f, message = IMPURE[name]
+    with pytest.raises(JitError, match=message):
+        mg.jit(f)(np.ones(3))
+
+
+def test_what_is_computed_once_and_kept_may_be():
+    class Net:
+        @cached_property
+        def scale(self):
+            return 3.0
+
+    net = Net()
+    step = mg.jit(lambda x: x * net.scale)
+    for _ in range(4):
+        np.testing.assert_array_equal(step(np.ones(2)), [3, 3])
+    assert step.cache_info().hits >= 2
 
 
 # Random generators
@@ -1561,6 +1620,42 @@ def test_what_is_outside_and_changes_is_looked_at():
         config.k, arguments.k = 5.0, 6.0
         seen.add(6)
         last.append(2.0)
+
+
+class Switched:
+    def scaled(self, x):
+        return x * 2
+
+    def __call__(self, x):
+        x = x * 0.5 if getattr(self, "training", True) else x
+        return self.scaled(x) * (self.factor if hasattr(self, "factor") else 1)
+
+
+def test_names_that_come_and_go_are_seen():
+    net, options, empty, x = Switched(), {"a": 1.0, "b": 2.0}, SimpleNamespace(), np.ones(2)
+    functions = [
+        net,
+        lambda x: net(x) * next(iter(options.values())),
+        lambda x: x * options.get("b", 5.0),
+        lambda x: x * getattr(empty, "k", 1.0),
+    ]
+    changes = [
+        lambda: setattr(net, "training", False),
+        lambda: setattr(net, "factor", 7.0),
+        lambda: delattr(net, "factor"),
+        lambda: setattr(net, "scaled", lambda x: x * 9),
+        lambda: delattr(net, "scaled"),
+        lambda: setattr(Switched, "scaled", lambda self, x: x * 11),
+        lambda: setattr(Switched, "factor", 13.0),
+        lambda: options.update(a=options.pop("a")),
+        lambda: options.update(c=options.pop("b")),
+        lambda: setattr(empty, "k", 3.0),
+    ]
+    compiled = [mg.jit(f) for f in functions]
+    for change in [lambda: None, *changes]:
+        change()
+        for f, g in zip(functions, compiled, strict=True):
+            np.testing.assert_array_equal(g(x), f(x))
 
 
 OUT_BY_POSITION = {

@@ -21,13 +21,21 @@ from .where import JitError
 def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
     """Yield the free variables of a function and of those it calls by name: globals (namespace, name), and cells.
 
-    A mutable object (a dict, a list, an object with attributes) is a namespace of its own.
+    A mutable object (a dict, a list, an object with attributes) is a namespace of its own. The name `KEYS` stands for
+    the names in a namespace, of which one may be added or go.
     """
     waiting: list[Any] = [f]
     seen: set[Any] = set()
     kinds: dict[Any, None] = {}  # the classes of the objects found, whose methods may be called
     named: set[str] = set()
-    while waiting or (waiting := [each for each in methods_of(kinds, named) if id(each) not in seen]):
+    while True:
+        if not waiting:
+            for namespace, name, method in methods_of(kinds, named):
+                if id(method) not in seen:
+                    waiting.append(method)
+                    yield namespace, name
+        if not waiting:
+            return
         f = waiting.pop()
         if id(f) in seen:
             continue
@@ -40,7 +48,8 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
                 if isinstance(f, (tuple, frozenset)):
                     continue
             for namespace, name in contents_of(f):
-                waiting.append(read(namespace, name))
+                if name is not KEYS:
+                    waiting.append(read(namespace, name))
                 yield namespace, name
             continue
         named |= attributes_in(f.__code__)
@@ -72,6 +81,8 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
             yield namespace, name
 
 
+KEYS: Any = tuple
+"""In the place of a name: all the names in a namespace, in order."""
 MOST_ENTRIES = 1000
 """The most entries of an outside list or dict that are compared in every call."""
 
@@ -102,19 +113,29 @@ def contents_of(x: Any) -> Iterator[tuple[Any, Any]]:
                 f"jit: a {kind.__name__} of {len(x):,} entries is read from outside, too many to look for changes in "
                 "every call; make it an argument"
             )
-        yield Contents(x), len if isinstance(x, (list, dict)) else repr
         if isinstance(x, dict):
+            yield x, KEYS
             yield from ((x, name) for name in x)
-        elif isinstance(x, list):
+            return
+        yield Contents(x), len if isinstance(x, list) else repr
+        if isinstance(x, list):
             yield from ((Contents(x), i) for i in range(len(x)))
     elif has_state(x):
-        for name in getattr(x, "__dict__", ()):
-            yield x.__dict__, name
-        for name in (*slots_of(kind), *class_attributes(kind)):
-            yield Contents(x), name
+        if hasattr(x, "__dict__"):
+            yield x.__dict__, KEYS
+            yield from ((x.__dict__, name) for name in x.__dict__)
+        yield from ((Contents(x), name) for name in (*slots_of(kind), *class_attributes(kind)))
+        yield from class_names(kind)
     elif isinstance(x, type) and not is_foreign(x):
-        for name in class_attributes(x):
-            yield Contents(x), name
+        yield from ((Contents(x), name) for name in class_attributes(x))
+        yield from class_names(x)
+
+
+def class_names(kind: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield the namespaces of a class and its bases, each with `KEYS`."""
+    for base in kind.__mro__:
+        if not is_foreign(base):
+            yield vars(base), KEYS
 
 
 def is_foreign(kind: Any) -> bool:
@@ -174,8 +195,11 @@ def functions_of(f: Any) -> list[Any]:
     return [kind.__call__] if has_attributes(kind) else []
 
 
-def methods_of(kinds: Iterable[Any], names: set[str]) -> Iterator[Any]:
-    """Find the methods and properties of these names, and the operators, in users' classes and their bases."""
+def methods_of(kinds: Iterable[Any], names: set[str]) -> Iterator[tuple[Any, str, Any]]:
+    """Find the methods and properties of these names, and the operators, in users' classes and their bases.
+
+    Each comes with its namespace and its name.
+    """
     for kind in kinds:
         for base in kind.__mro__:
             if is_foreign(base):
@@ -185,7 +209,7 @@ def methods_of(kinds: Iterable[Any], names: set[str]) -> Iterator[Any]:
                 found = vars(base)[name]
                 found = getattr(found, "fget", getattr(found, "__func__", found))
                 if isinstance(found, FunctionType):
-                    yield found
+                    yield vars(base), name, found
 
 
 NO_OPERATORS = {"__init__", "__new__", "__post_init__", "__repr__", "__str__", "__reduce__", "__getstate__"}
@@ -231,7 +255,9 @@ def names_in(code: CodeType) -> list[str]:
 
 
 def read(namespace: Any, name: Any) -> Any:
-    """Read a free variable: an entry of the globals, or a cell."""
+    """Read a free variable: an entry of the globals, a cell, or the names in a namespace."""
+    if name is KEYS:
+        return tuple(namespace)
     if name is not None:
         return namespace.get(name)
     try:

@@ -158,7 +158,7 @@ class Jitted:
         signature = *key, *outside.key
         program = self.programs.get(signature)
         if program is None:
-            program = self._compile(args, kwargs)
+            program = self._compile(args, kwargs, outside)
             self._warn_of_a_number(signature, args, kwargs)
             refuse_overlap(leaves, program.overwritten)
             if not outside.changed():  # meanwhile, by another thread
@@ -175,14 +175,14 @@ class Jitted:
         with program.lock:
             return program.run(*leaves)
 
-    def _compile(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Compiled:
+    def _compile(self, args: tuple[Any, ...], kwargs: dict[str, Any], outside: Outside) -> Compiled:
         """Compile the function for a new signature."""
         if any(position >= len(args) + len(kwargs) for position in self.donated):
             raise TypeError(
                 f"jit: donate_argnums is {self.donated}, but {name_of(self.function)} was called with "
                 f"{len(args) + len(kwargs)} arguments"
             )
-        return Compiled(self.function, args, kwargs, self.donated)
+        return Compiled(self.function, args, kwargs, self.donated, outside)
 
     def _warn_of_a_number(
         self, signature: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any]

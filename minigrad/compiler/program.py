@@ -21,10 +21,11 @@ from ..engine.recording import TapeError
 from ..engine.tensor import Tensor
 from ..pictures.tape import Tape
 from ..rules.metadata import outline
+from .impure import Impurities
 from .ir import CONSTANT, Node, checks_first, mapped
 from .memory import Plan
 from .rewrites import simplify
-from .signature import reader
+from .signature import Outside, reader
 from .source import SourceWriter
 from .trace import Trace, TracedGenerator, fingerprint, same
 from .traced import Traced
@@ -53,9 +54,14 @@ class Compiled:
     """
 
     def __init__(
-        self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], donated: tuple[int, ...]
+        self,
+        f: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        donated: tuple[int, ...],
+        outside: Outside,
     ) -> None:
-        trace = Trace()
+        trace, impurities = Trace(), Impurities(name_of(f), outside)
         hints: list[str] = []
         spans: list[range] = []  # of each argument, which inputs are in it
         for name, x in zip([*parameter_names(f, args), *kwargs], [*args, *kwargs.values()], strict=True):
@@ -68,9 +74,11 @@ class Compiled:
         found: list[Any] = []
         tree = map_tree(result_node, (trace, found), result)
         refuse_changed_constants(trace)
+        impurities.refuse()
         del result  # whose tensors hold what their tapes hold
         trace.again = iter([node for node in trace.nodes if node.function is not operator.getitem])
         again, _ = run(f, args, kwargs, trace)
+        impurities.refuse()
         second: list[Any] = []
         map_tree(result_node, (trace, second), again)
         if next(trace.again, None) is not None or not same(second, found):

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..engine.containers import CONTAINERS, children_of
 from ..engine.tensor import Tensor
-from .free_variables import free_variables, has_attributes, is_foreign, read, slots_of
+from .free_variables import KEYS, free_variables, has_attributes, is_foreign, read, slots_of
 from .trace import TracedGenerator
 from .traced import Traced
 from .where import JitError
@@ -269,12 +269,14 @@ class Same:
 class Outside:
     """A snapshot of the globals, closure cells and mutable objects that a function reads."""
 
-    __slots__ = ("function", "key", "values")
+    __slots__ = ("function", "key", "names", "values")
 
     def __init__(self, f: Callable[..., Any]) -> None:
         self.function = f
-        self.values = [(*place, read(*place)) for place in free_variables(f)]
-        self.key = tuple([taken(value) for _, _, value in self.values])
+        found = [(*place, read(*place)) for place in free_variables(f)]
+        self.values = [place for place in found if place[1] is not KEYS]
+        self.names = [(namespace, names) for namespace, name, names in found if name is KEYS]
+        self.key = tuple([taken(value) for _, _, value in found])
 
     def changed(self) -> bool:
         """Tell whether the snapshot is out of date."""
@@ -282,9 +284,19 @@ class Outside:
             for namespace, name, before in self.values:
                 if (namespace.cell_contents if name is None else namespace.get(name)) is not before:
                     return True
+            for namespace, names in self.names:
+                if tuple(namespace) != names:
+                    return True
         except ValueError:  # a cell that is empty
             return True
         return False
+
+    def what_changed(self) -> str:
+        """Return the name of what changed since, if it has one."""
+        for namespace, name, before in self.values:
+            if isinstance(name, str) and namespace.get(name) is not before:
+                return f"{name}, which it reads"
+        return "a list or a dict that it reads"
 
     def now(self) -> Outside:
         """Return the current values."""
