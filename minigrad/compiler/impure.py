@@ -73,7 +73,7 @@ def _state_of(generator: Any) -> Any:
 
 def _is_random(f: Any) -> bool:
     """Tell whether a function reads something called random, or is a method of a generator, as `random.choice` is."""
+    if isinstance(getattr(f, "__self__", None), (random.Random, np.random.RandomState)):
+        return True
     f = getattr(f, "__func__", getattr(f, "__wrapped__", f))
-    if isinstance(f, FunctionType):
-        return "random" in attributes_in(f.__code__) or "random" in names_in(f.__code__)
-    return isinstance(getattr(f, "__self__", None), (random.Random, np.random.RandomState))
+    return isinstance(f, FunctionType) and "random" in attributes_in(f.__code__).union(names_in(f.__code__))
