@@ -1366,6 +1366,13 @@ def large(x, b):
     return x + b, np.tanh(x) * b, b - np.exp(x)
 
 
+def rows_in_another_order(x):
+    y = x * 2
+    z = y.copy()
+    z[[2, 0, 1, 1]] = np.sin(x)
+    return z + 1, y * np.cos(x)
+
+
 def bounded(x):
     images = np.reshape(x, (3, 40, 10, 10))
     return np.maximum(x, 0.5), np.minimum(-0.5, x.T), mg.relu(images), np.maximum(images[:, :2], 0)
@@ -1382,6 +1389,7 @@ EXAMPLES = [
     (filled, [A, B]),
     (in_one_memory, [A]),
     (masks, [A, B - 2]),
+    (rows_in_another_order, [A]),
     (rows_and_labels, [A, B]),
     (probabilities, [A, np.array([0, 2, 1, 1]), B]),
     (bounded, [np.cos(np.arange(12000, dtype=np.float32)).reshape(120, 100)]),

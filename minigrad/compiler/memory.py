@@ -41,13 +41,8 @@ class Place:
         self.name = ""
 
 
-COPIES = frozenset({cast, np.copy, np.where, written, added_at})
+COPIES = frozenset({cast, np.copy, written, added_at})
 """Functions without ``out`` for which the source writer has another in-place form."""
-
-
-def is_mask(x: Any) -> bool:
-    """Tell whether an argument is an array of booleans."""
-    return type(x) is Node and x.dtype.kind == "b"
 
 
 def is_reduction(f: Any) -> bool:
@@ -75,7 +70,7 @@ OUT_OR_DTYPE = frozenset({np.concatenate, np.stack})
 def fills(node: Node) -> bool:
     """Tell whether a call accepts ``out``, or has another way to write into a given array."""
     f = node.function
-    if not node.shape or (f is np.where and not is_mask(node.args[0])):
+    if not node.shape:
         return False
     return (
         (isinstance(f, np.ufunc) and f.nout == 1)

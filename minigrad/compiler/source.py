@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import operator
+import re
 import sys
 import unicodedata
 from collections import Counter
@@ -42,6 +43,9 @@ HINTS |= {pick: "picked", np.log: "logs", np.vdot: "squares"}
 """What a value is called that has no name in the function."""
 VIEW_HINTS = {np.transpose: "_T", np.reshape: "_flat", part: "_part"}
 """Suffixes of the names of views."""
+NAMES = re.compile(r"[^\W\d]\w*")
+LARGE = 1 << 14
+"""The least size, in bytes, of an array that is freed as soon as it is dead: NumPy has the next one in its memory."""
 LONGEST = 200
 """The longest expression that is inlined, in characters: Python's parser limits nesting."""
 
@@ -84,6 +88,9 @@ class SourceWriter:
         self.lines: list[tuple[str, str]] = []
         self.numbers: dict[tuple[str, Any], str] = {}
         self.counts: Counter[str] = Counter()  # how many names were taken of each hint
+        self.large: set[str] = (
+            set()
+        )  # the names of large arrays that are new in each call, and of views of them
         self.values: dict[int, str] = {}  # the names of values, by id
         self.reductions: dict[Any, str] = {}
         self.views: dict[
@@ -210,6 +217,8 @@ class SourceWriter:
             self.names[node] = name = self.unused(self.hint(node))
             if place is not None:
                 place.name = name
+            if any(np.size(root.value) * root.dtype.itemsize >= LARGE for root in self.plan.roots_of(node)):
+                self.large.add(name)
             self.lines += [(f"{name} = {self.call(node)}", shape_of(node))]
             return
         if place.owner.function is None:  # over a donated argument
@@ -343,12 +352,6 @@ class SourceWriter:
             return [f"{self.function(np.copyto)}({into}, {self.spelled(args[0])}, casting='unsafe')"]
         if f is np.copy:
             return [f"{self.function(np.copyto)}({into}, {self.spelled(args[0])})"]
-        if f is np.where:
-            condition, x, y = map(self.spelled, args)
-            return [
-                f"{self.function(np.copyto)}({into}, {y})",
-                f"{self.function(np.copyto)}({into}, {x}, where={condition})",
-            ]
         if f in (written, added_at):
             a, index, value = args
             first = (
@@ -387,6 +390,7 @@ class SourceWriter:
         self.handed: set[Place] = set()
         result = self.literal(tree, new)
         self.put_back(finals)
+        self.free_the_dead(result)
         width = min(max([len(line) for line, _ in self.lines], default=0), 60)
         body = [f"    {line:{width}}  # {shape}" if shape else f"    {line}" for line, shape in self.lines]
         head = [f"from numpy import {', '.join(sorted(self.imports))}"] if self.imports else []
@@ -408,6 +412,23 @@ class SourceWriter:
         exec(compile(source, f"<jit {self.name}>", "exec"), namespace)
         run: Callable[..., Any] = namespace[self.name]
         return source, run
+
+    def free_the_dead(self, result: str) -> None:
+        """Emit, after the last use of a large array that is new in each call, that it is freed."""
+        last = {
+            name: i
+            for i, (line, _) in enumerate(self.lines)
+            for name in NAMES.findall(line)
+            if name in self.large
+        }
+        dead: dict[int, list[str]] = {}
+        for name in last.keys() - NAMES.findall(result):
+            dead.setdefault(last[name], []).append(name)
+        self.lines = [
+            each
+            for i, line in enumerate(self.lines)
+            for each in ([line, (f"del {', '.join(sorted(dead[i]))}", "")] if i in dead else [line])
+        ]
 
     def literal(self, tree: Any, new: dict[int, Node]) -> str:
         """Return the source of a result."""

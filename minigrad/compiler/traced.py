@@ -78,6 +78,14 @@ def _operator(name: str) -> Callable[[Traced, Any], Any]:
             return NotImplemented
         if name == "__pow__" and type(other) is int and other == 2 and self.shape:
             return np.square(self)  # as NumPy; of booleans np.power gives another dtype
+        if (
+            name == "__pow__"
+            and type(other) is float
+            and other == 0.5
+            and self.shape
+            and self.dtype.kind in "fc"
+        ):
+            return np.sqrt(self)
         return operator(self, other)
 
     return method

@@ -19,6 +19,7 @@ from ..rules.elementwise import (
     POSITIVE,
     POWER,
     REMAINDER,
+    SQRT,
     SQUARE,
     SUBTRACT,
 )
@@ -274,6 +275,10 @@ class Tensor(Variable, Dispatched):
     def __pow__(self, other: Any) -> Tensor:
         if type(other) is int and other == 2:
             return apply(SQUARE, (self,))  # type: ignore[no-any-return]
+        if (
+            type(other) is float and other == 0.5 and self.ndim and self.dtype.kind in "fc"
+        ):  # as NumPy, of arrays
+            return apply(SQRT, (self,))  # type: ignore[no-any-return]
         return self._power(other)
 
     def __floordiv__(self, other: Any) -> Any:

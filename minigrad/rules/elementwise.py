@@ -107,7 +107,7 @@ ABSOLUTE = declare(np.absolute, _absolute, inputs=within(ANY))
 """At 0 the subgradient 0: sign(0), or NaN where g is infinite."""
 declare(np.fabs, lambda g, out, x: g * np.sign(x), inputs=within(ANY))
 
-declare(np.sqrt, lambda g, out, x: g / (2 * out), inputs=within(ABOVE_ZERO))
+SQRT = declare(np.sqrt, lambda g, out, x: g / (2 * out), inputs=within(ABOVE_ZERO))
 declare(np.cbrt, lambda g, out, x: g / (3 * out * out), inputs=within(ABOVE_ZERO))
 declare(np.reciprocal, lambda g, out, x: -g * out * out, inputs=within(ABOVE_ZERO))
 declare(np.exp, lambda g, out, x: g * out, inputs=within(ANY))

@@ -71,7 +71,7 @@ def _take_along_axis_inputs(draw: Draw) -> Arguments:
     return (x, np.arange(int(np.prod(shape))).reshape(shape) % 3 % x.shape[axis], axis), {}
 
 
-@compose(np.take_along_axis, inputs=_take_along_axis_inputs)
+@compose(np.take_along_axis, inputs=_take_along_axis_inputs, memory="new")
 def _take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
     if axis is None:
         return np.ravel(arr)[indices]
