@@ -64,6 +64,17 @@ def test_a_resumed_training_ends_as_an_undisturbed_one(tmp_path_factory, step, b
     assert numbers_of(resumed) == numbers_of(solver)
 
 
+def test_a_training_that_the_callback_ended_has_nothing_left_to_do(tmp_path):
+    options = {"checkpoint": tmp_path / "run.npz", "callback": lambda solver: solver.epoch == 2}
+    ended = make_solver(**options)
+    ended.train()
+    resumed = make_solver(**options).resume()
+    resumed.train()
+    assert resumed.epoch == 2 and numbers_of(resumed) == numbers_of(ended)
+    resumed.train()  # a new goal
+    assert resumed.epoch == 5
+
+
 @pytest.mark.parametrize("rule", optim.update_rules)
 def test_the_state_of_every_update_rule_is_kept(tmp_path, rule):
     options = {"update_rule": rule, "optim_config": {"learning_rate": 0.1}, "lr_decay": 0.9}

@@ -289,6 +289,22 @@ def test_optim_config_is_not_changed_and_each_parameter_of_a_function_has_a_copy
         make_solver(update_rule=each, optim_config=config, lr_decay=0.5).train()
         assert config == {"learning_rate": 0.5}
     assert seen[0] is not seen[1]
+    rates = {"learning_rate": np.array([0.5]), "slots": [0]}
+    make_solver(update_rule=rule, optim_config=rates, lr_decay=0.5).train()
+    assert rates == {"learning_rate": np.array([0.5]), "slots": [0]}
+    assert seen[-1]["slots"] is not seen[-2]["slots"]
+    assert seen[-1]["learning_rate"] == 0.5**4
+
+
+def test_decay_leaves_an_array_of_learning_rates_alone():
+    rate = np.array(0.5)
+
+    def rule(w, dw, config):
+        config["learning_rate"] = rate
+        return w, config
+
+    make_solver(update_rule=rule, lr_decay=0.5).train()
+    assert rate == 0.5
 
 
 def test_a_rule_may_return_new_arrays_and_keep_state():
@@ -372,6 +388,42 @@ def test_training_again_goes_on_from_where_it_stood(epochs, options):
     assert again.epoch == once.epoch
     assert numbers_of(again) == numbers_of(once)
     assert_same(again.best_params, once.best_params)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    call=st.integers(1, 9 + 4 * 2),
+    error=st.sampled_from([KeyboardInterrupt, RuntimeError]),
+    options=st.data(),
+)
+def test_a_call_that_failed_in_a_step_or_a_measurement_is_completed_by_the_next(call, error, options):
+    options = options.draw(st.sampled_from([*OPTIONS[:5], {"lr_decay": 0.5, "batch_size": 30}]))
+    options = options | {"optim_config": {"learning_rate": 0.1}, "num_train_samples": 7}
+    expected, solver = make_solver(Noisy(), **options), make_solver(Noisy(), **options)
+    expected.train()
+    loss, calls = solver.model.loss, itertools.count(1)
+
+    def failing(X, y=None):
+        if next(calls) == call:
+            raise error
+        return loss(X, y)
+
+    solver.model.loss = failing
+    with contextlib.suppress(error):
+        solver.train()
+    if solver.epoch < 3:  # it has as many calls
+        solver.train()
+    assert (solver.epoch, numbers_of(solver)) == (expected.epoch, numbers_of(expected))
+    assert solver._update.configs.keys() == expected._update.configs.keys()
+    for name, config in expected._update.configs.items():
+        assert solver._update.configs[name]["learning_rate"] == config["learning_rate"]
+
+
+def test_a_records_learning_rate_is_that_of_its_epoch(tmp_path):
+    options = {"lr_decay": 0.5, "optim_config": {"learning_rate": 0.5}, "history": tmp_path / "log"}
+    make_solver(**options).train()
+    records = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [record["learning_rate"] for record in records] == [0.5, 0.5, 0.25, 0.125]
 
 
 @settings(max_examples=20, deadline=None)
@@ -655,6 +707,36 @@ def test_training_can_go_on_after_divergence():
     assert len(solver.val_acc_history) == 5
 
 
+@pytest.mark.parametrize("diverges_at", [5, 9])
+def test_after_divergence_the_best_parameters_are_where_the_next_call_starts(diverges_at):
+    seen = []
+
+    def rule(w, dw, config):
+        seen.append(w.copy())
+        config["steps"] = config.get("steps", 0) + 1
+        w[...] = math.nan if config["steps"] == diverges_at else w - 0.1 * dw
+        return w, config
+
+    model = Noisy()
+    solver = make_solver(model, update_rule=rule, average=0.8, on_divergence="stop")
+    solver.train()
+    assert solver.diverged in (diverges_at, diverges_at + 1)
+    best, mean = solver.best_params, model.state["mean"].copy()
+    seen.clear()
+    loss = model.loss
+
+    def watching(X, y=None):
+        if y is not None and not seen:
+            np.testing.assert_array_equal(model.state["mean"], mean)
+        return loss(X, y)
+
+    model.loss = watching
+    solver.train()
+    assert_same(dict(zip(best, seen, strict=False)), best)
+    assert solver.diverged is None
+    assert np.isfinite(solver._weights.state()["averages"]["W"]).all()
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("no")])
 def test_an_interrupted_run_leaves_the_best_parameters(error):
     solver = make_solver(Scripted([1.0] * 4 + [error]))
@@ -765,6 +847,18 @@ def test_the_average_of_the_parameters_is_measured_and_kept():
         for step in (1, 3, 6, 9)
     )
     assert solver.check_accuracy(solver.X_val, solver.y_val) == solver.best_val_acc
+
+
+@pytest.mark.parametrize("trained", [0, 1])
+def test_the_average_begins_from_parameters_that_were_changed_before_a_call(trained):
+    solver = make_solver(average=0.999, optim_config={"learning_rate": 0.0})
+    for _ in range(trained):
+        solver.train()
+    for w in solver.model.params.values():
+        w[...] = 1.0
+    solver.train()
+    for mean in solver._weights.state()["averages"].values():
+        np.testing.assert_array_equal(mean, np.ones_like(mean))
 
 
 class LinearRegression:

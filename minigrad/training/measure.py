@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, SupportsFloat, TypeAlias
 
 import numpy as np
@@ -38,6 +39,17 @@ def measured(
             "learning rate), or the targets hold such values"
         )
     return value
+
+
+@contextlib.contextmanager
+def undone_on_error(rng: np.random.Generator) -> Iterator[None]:
+    """Put a generator back to where it stood, if the block fails."""
+    state = rng.bit_generator.state
+    try:
+        yield
+    except BaseException:
+        rng.bit_generator.state = state
+        raise
 
 
 def _parts(X: NDArray[Any], rows: Rows, batch_size: int) -> list[Any]:
