@@ -385,7 +385,8 @@ class Solver:
             When an example's highest score is NaN or infinite: then there is no telling which one it is. With a
             metric, when that is.
         TypeError, ValueError
-            When an argument is not as above, or the model's scores are not of shape (examples, classes).
+            When an argument is not as above, the model's scores are not of shape (examples, classes), a label is
+            none of these classes, or the metric is not one number.
         """
         check_examples("X", X, "y", y, is_labels=self.metric is None)
         if num_samples is not None:

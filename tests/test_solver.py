@@ -357,8 +357,7 @@ def test_best_params_are_copies_and_the_models_arrays_stay_its_own():
 
 def test_of_equally_good_parameters_the_first_are_kept():
     data = make_data()
-    data["y_val"] = np.full_like(data["y_val"], 7)  # a class no score stands for: all are equally wrong
-    solver = make_solver(data=data)
+    solver = make_solver(data=data, metric=lambda outputs, y: 0.0)
     before = copy_of(solver.model.params)
     rows = np.random.default_rng(0).integers(30, size=10)
     _, grads = solver.model.loss(data["X_train"][rows], data["y_train"][rows])
@@ -533,6 +532,20 @@ def test_accuracy_refuses_scores_of_another_shape(shape):
     solver.model.loss = lambda X: np.zeros(shape)
     with pytest.raises(ValueError, match=r"\(20, classes\).*got shape"):
         solver.check_accuracy(solver.X_val, solver.y_val)
+
+
+@pytest.mark.parametrize("label", [-1, 3, 255])
+@pytest.mark.parametrize("num_samples", [None, 15])
+def test_labels_of_no_class_are_named(label, num_samples):
+    X, y = np.zeros((20, 4)), np.zeros(20, int)
+    y[17] = label
+    solver = make_solver(data=make_data() | {"X_val": X, "y_val": y})
+    message = rf"the label y\[17\] is {label}, .* 3 classes; labels must be from 0 to 2"
+    with pytest.raises(ValueError, match=message):
+        for _ in range(50):  # until that one is drawn
+            solver.check_accuracy(X, y, num_samples, batch_size=7)
+    with pytest.raises(ValueError, match=message):
+        solver.train()
 
 
 # The log and the bar
@@ -820,9 +833,7 @@ def test_an_augmentation_that_changes_shape_or_dtype_is_refused(augment, error, 
 
 
 def test_patience_ends_training():
-    data = make_data()
-    data["y_val"] = np.full_like(data["y_val"], 7)  # none is ever right: the first measurement is the best
-    solver = make_solver(data=data, num_epochs=9, patience=2)
+    solver = make_solver(num_epochs=9, patience=2, metric=lambda outputs, y: 0.0)
     solver.train()
     assert solver.epoch == 2
     solver.train()
@@ -1093,6 +1104,20 @@ def test_a_loss_that_returns_something_else_is_told(returned):
     }
     with pytest.raises(TypeError, match=r"it must return \(loss, grads\)"):
         Solver(Model(), data, batch_size=2, num_epochs=1, verbose=False).train()
+
+
+@pytest.mark.parametrize("loss", [np.ones(3), np.ones(1), [1.0, 2.0], None, "high"])
+def test_a_loss_that_is_not_one_number_is_told(loss):
+    with pytest.raises(
+        TypeError, match=r"the loss that model.loss\(X, y\) returned is .* must be one number"
+    ):
+        make_solver(Scripted([loss])).train()
+
+
+@pytest.mark.parametrize("value", [np.zeros(3), np.zeros(1), None])
+def test_a_metric_that_is_not_one_number_is_told(value):
+    with pytest.raises(TypeError, match=r"the metric is .*; it must be one number"):
+        make_solver(metric=lambda outputs, y: value).train()
 
 
 def test_no_bar_takes_no_lock_of_tqdms(monkeypatch):

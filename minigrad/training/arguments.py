@@ -248,6 +248,18 @@ def check_updated(rule: Any, name: str, w: NDArray[Any], result: Any) -> tuple[N
     return np.asarray(new), config
 
 
+def as_number(value: Any, what: str) -> float:
+    """Return what a function returned as Python's number; refuse what is not one number, as an array."""
+    if np.shape(value) != ():
+        raise TypeError(
+            f"{what} is {type(value).__name__} of shape {np.shape(value)}; it must be one number, such as the mean"
+        )
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{what} is {value!r}; it must be one number") from None
+
+
 def check_gradients(params: Mapping[str, NDArray[Any]], grads: Mapping[str, NDArray[Any]]) -> None:
     """Refuse gradients that are missing, or unlike their parameters."""
     for name, w in params.items():
