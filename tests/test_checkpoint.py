@@ -68,6 +68,25 @@ def test_a_resumed_training_ends_as_an_undisturbed_one(tmp_path_factory, step, b
     assert numbers_of(resumed) == numbers_of(solver)
 
 
+def test_a_solver_that_failed_in_a_measurement_may_resume(tmp_path):
+    expected, model = make_solver(), SoftmaxRegression()
+    expected.train()
+    loss = model.loss
+
+    def failing(X, y=None):
+        if y is None and solver.epoch == 1 and len(solver.loss_history) == 6:
+            raise Killed
+        return loss(X, y)
+
+    model.loss = failing
+    solver = make_solver(model, checkpoint=tmp_path / "run.npz")
+    with pytest.raises(Killed):
+        solver.train()
+    model.loss = loss
+    solver.resume().train()
+    assert numbers_of(solver) == numbers_of(expected)
+
+
 def test_a_training_that_the_callback_ended_has_nothing_left_to_do(tmp_path):
     options = {"checkpoint": tmp_path / "run.npz", "callback": lambda solver: solver.epoch == 2}
     ended = make_solver(**options)
@@ -294,6 +313,7 @@ DIFFERENT = [
     ({"lr_schedule": scaled(0.1, X)}, {"lr_schedule": scaled(0.2, X)}, "factor=0.1, X='float64"),
     ({"lr_schedule": scaled(0.1, X)}, {"lr_schedule": scaled(0.1, X + 1)}, "X='float64"),
     ({"metric": partial(max, 1)}, {"metric": partial(max, 2)}, r"partial\(func='max', 0=1\) there"),
+    ({"metric": partial(max, key=1)}, {"metric": partial(max, key=2)}, r"key=1\) there"),
     ({"optim_config": {"rate": X}}, {"optim_config": {"rate": X + 1}}, r"'optim_config': \{'rate': 'float64"),
     (
         {"model": with_attribute("reg", 0.1)},
@@ -345,6 +365,13 @@ def test_settings_of_model_and_functions_are_compared(tmp_path, case):
         return
     with pytest.raises(ValueError, match=f"is the checkpoint of another training .*{difference[0]}"):
         solver.resume()
+
+
+def test_a_function_is_described_alike_after_it_was_called():
+    schedule = scaled(0.1, X)
+    before = described(schedule)
+    schedule(0)
+    assert described(schedule) == before
 
 
 def test_a_function_that_reads_itself_is_described():

@@ -396,7 +396,7 @@ def test_training_again_goes_on_from_where_it_stood(epochs, options):
     options=st.data(),
 )
 def test_a_call_that_failed_in_a_step_or_a_measurement_is_completed_by_the_next(call, error, options):
-    options = options.draw(st.sampled_from([*OPTIONS[:5], {"lr_decay": 0.5, "batch_size": 30}]))
+    options = options.draw(st.sampled_from([*OPTIONS[:7], {"lr_decay": 0.5, "batch_size": 30}]))
     options = options | {"optim_config": {"learning_rate": 0.1}, "num_train_samples": 7}
     expected, solver = make_solver(Noisy(), **options), make_solver(Noisy(), **options)
     expected.train()
@@ -617,6 +617,18 @@ def test_nothing_is_written_when_not_verbose(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_the_bar_counts_a_measurement_that_is_made_again(capsys):
+    measures = iter([False, False, False, True])
+    solver = make_solver(
+        progress=True, batch_size=30, metric=lambda outputs, y: 1 / (not next(measures, False))
+    )
+    with pytest.raises(ZeroDivisionError):
+        solver.train()
+    capsys.readouterr()
+    solver.train()
+    assert "3/3 " in capsys.readouterr().err
+
+
 def test_training_again_goes_on_counting_in_the_log(capsys):
     solver = make_solver(verbose=True, print_every=3)
     solver.train()
@@ -718,6 +730,16 @@ def test_training_can_go_on_after_divergence():
     assert solver.epoch == 4
     assert len(solver.loss_history) == 12
     assert len(solver.val_acc_history) == 5
+
+
+def test_the_minibatch_that_diverged_is_not_used_again():
+    model, seen = Scripted([1.0] * 4 + [math.nan] + [1.0] * 9), []
+    loss = model.loss
+    model.loss = lambda X, y=None: (y is None or seen.append(X), loss(X, y))[1]
+    solver = make_solver(model, on_divergence="stop")
+    solver.train()
+    solver.train()
+    assert len({X.tobytes() for X in seen}) == len(seen)
 
 
 @pytest.mark.parametrize("diverges_at", [5, 9])
