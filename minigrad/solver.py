@@ -33,7 +33,7 @@ from .training.augmentation import Augment
 from .training.batches import Batch, Batches, Sampled, Source, Stream, Streamed
 from .training.identity import Identity
 from .training.interrupt import deferred_interrupt
-from .training.measure import Metric, accuracy, measured
+from .training.measure import Metric, accuracy, measured, undone_on_error
 from .training.model import Model, loss_and_gradients
 from .training.progress import Log
 from .training.schedules import Schedule
@@ -231,6 +231,7 @@ class Solver:
         self._records: list[dict[str, Any]] = []
         self._goal: int | None = None  # the epoch to which a call of train that has not ended goes
         self._ended = False  # by the callback
+        self._unmeasured: list[int] = []  # epochs whose steps are made; 0 after the very first step
         self._log = Log(verbose, progress)
         minibatches = np.random.default_rng(seed)
         self._samples, augmenting = minibatches.spawn(2)
@@ -275,7 +276,8 @@ class Solver:
 
         However it ends, by an error or an interrupt too, the model's parameters are then the best ones on
         validation so far. (When it fails before the first accuracy is measured, they are left as they are.)
-        The next call puts the last ones back, unless the model's have been changed meanwhile, or it diverged.
+        The next call puts the last ones back, unless the model's have been changed meanwhile, or it diverged: then
+        it goes on from the model's, and begins the average anew.
 
         Parameters
         ----------
@@ -294,20 +296,21 @@ class Solver:
             check_positive_int("num_epochs", num_epochs)
         if num_epochs is not None or self._goal is None:
             self._goal = self.epoch + (num_epochs or self.num_epochs)
+            self._ended = False
         self.diverged = None
-        self._ended = False
-        self._weights.put_last_back()
+        self._weights.begin()
         try:
             self._train_to(self._goal)
             self._goal = None
         except FloatingPointError:
             self.diverged = len(self.loss_history) + (not self._applied)
+            self._batches.used()
             self._goal = None
             if self.on_divergence == "raise":
                 raise
         finally:
             self._batches.close()
-            self._weights.put_best()
+            self._weights.end(diverged=self.diverged is not None)
 
     @names_itself
     def resume(self, path: str | os.PathLike[str] | None = None) -> Solver:
@@ -346,6 +349,7 @@ class Solver:
         checkpoints.restored(self._samples, saved["samples"])
         for name in _KEPT:
             setattr(self, name, saved[name])
+        self._unmeasured = []
         return self
 
     @property
@@ -381,7 +385,8 @@ class Solver:
             When an example's highest score is NaN or infinite: then there is no telling which one it is. With a
             metric, when that is.
         TypeError, ValueError
-            When an argument is not as above, or the model's scores are not of shape (examples, classes).
+            When an argument is not as above, the model's scores are not of shape (examples, classes), a label is
+            none of these classes, or the metric is not one number.
         """
         check_examples("X", X, "y", y, is_labels=self.metric is None)
         if num_samples is not None:
@@ -398,37 +403,29 @@ class Solver:
     # The loop
 
     def _train_to(self, goal: int) -> None:
-        last = self._last_iteration(goal)
+        last = None if self._steps is None else goal * self._steps
         of_all = "" if last is None else f" / {last}"
-        to_do = None if last is None else last - len(self.loss_history)
+        to_do = None if last is None else last - len(self.loss_history) + bool(self._unmeasured)
         saved = time.monotonic()
         with deferred_interrupt() as interrupted, self._log.bar(to_do):
             while self.epoch < goal and not self._stopped():
-                t = len(self.loss_history)
-                self._step(f"iteration {t + 1}{of_all}")
-                if self.print_every > 0 and t % self.print_every == 0:
-                    self._log.write(f"(Iteration {t + 1}{of_all}) loss: {self.loss_history[-1]:f}")
-                if not self.val_acc_history:
-                    self._measure(0, goal)
+                epoch, t = self.epoch, len(self.loss_history)
+                if not self._unmeasured:  # or a call before this one failed there
+                    self._step(f"iteration {t + 1}{of_all}")
+                    if self.print_every > 0 and t % self.print_every == 0:
+                        self._log.write(f"(Iteration {t + 1}{of_all}) loss: {self.loss_history[-1]:f}")
                 due = (
                     self.checkpoint_seconds is not None and time.monotonic() > saved + self.checkpoint_seconds
                 )
-                if self._batch.is_last if self._steps is None else (t + 1) % self._steps == 0:
-                    self._end_epoch(goal)
-                    due = True
+                while self._unmeasured:
+                    self._measure(goal)
+                    due = due or self.epoch > epoch
                 if due or interrupted():
                     self._save()
                     saved = time.monotonic()
                 self._log.step(self.loss_history[-1], self.train_acc_history[-1], self.val_acc_history[-1])
                 if interrupted():
                     raise KeyboardInterrupt(self._how_to_go_on(of_all))
-
-    def _last_iteration(self, goal: int) -> int | None:
-        """Return the number of the last iteration until an epoch is complete; None where an epoch's are unknown."""
-        if self._steps is None:
-            return None
-        first = len(self.loss_history)
-        return first + (goal - self.epoch) * self._steps - first % self._steps
 
     def _step(self, where: str) -> None:
         """Update the parameters on one minibatch; record its loss before the update."""
@@ -448,28 +445,27 @@ class Solver:
         self._update(self.model.params, grads)
         self._weights.updated()
         self.loss_history.append(loss)
+        t = len(self.loss_history)
+        is_last = self._batch.is_last if self._steps is None else t % self._steps == 0
+        self._unmeasured = [0] * (t == 1) + [self.epoch + 1] * bool(is_last)
+        self._batches.used()
         self._applied = True
 
-    def _end_epoch(self, goal: int) -> None:
-        decay(self._update.configs, self.lr_decay)
-        self._measure(self.epoch + 1, goal)
-        self.epoch += 1
-        if self.callback is not None:
-            self._ended = bool(self.callback(self))
+    def _measure(self, goal: int) -> None:
+        """Measure, record and log an epoch's accuracies; keep the parameters if they are the best so far.
 
-    def _measure(self, epoch: int, goal: int) -> None:
-        """Measure, record and log both accuracies; keep the parameters if they are the best so far."""
-        with self._weights.averaged():
+        Where it fails, the next call does it: the epoch is not complete before.
+        """
+        epoch = self._unmeasured[0]
+        with self._weights.averaged(), undone_on_error(self._samples):
             X, y = self.X_train, self.y_train
             if X is None or y is None:
                 X, y, *_ = self._batch
             train_acc = self.check_accuracy(X, y, self.num_train_samples)
             val_acc = self.check_accuracy(self.X_val, self.y_val, self.num_val_samples)
-            self.train_acc_history.append(train_acc)
-            self.val_acc_history.append(val_acc)
             if val_acc > self.best_val_acc:
-                self.best_val_acc = val_acc
                 self._weights.keep_as_best()
+                self.best_val_acc = val_acc
         rate = learning_rate(self._update.configs)
         self._records.append(
             {
@@ -478,12 +474,20 @@ class Solver:
                 "loss": self.loss_history[-1],
                 "train_acc": train_acc,
                 "val_acc": val_acc,
-                "learning_rate": rate if rate is None else float(rate),
+                "learning_rate": None if rate is None else np.asarray(rate, float).tolist(),
             }
         )
+        self.train_acc_history.append(train_acc)
+        self.val_acc_history.append(val_acc)
+        self.epoch = epoch
+        del self._unmeasured[0]
+        if epoch > 0:
+            decay(self._update.configs, self.lr_decay)
         if self.history is not None:
             write(self.history, "".join(json.dumps(each) + "\n" for each in self._records).encode())
         self._log.write(f"(Epoch {epoch} / {goal}) train acc: {train_acc:f}; val_acc: {val_acc:f}")
+        if epoch > 0 and self.callback is not None:
+            self._ended = bool(self.callback(self))
 
     def _stopped(self) -> bool:
         """Tell whether the callback or patience ended training."""
@@ -525,5 +529,6 @@ _KEPT = (
     "best_val_acc",
     "_records",
     "_goal",
+    "_ended",
 )
 """The solver's attributes that a checkpoint holds unchanged."""

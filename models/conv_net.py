@@ -144,6 +144,8 @@ class ConvNet:
         What each batch normalization takes, with the running mean and variance, 0 and 1 at first.
     dropout_param : dict
         What dropout takes; put a ``seed`` into it to check gradients.
+    reg, label_smoothing, dropout_keep_ratio
+        As they were given.
     state : dict
         Both, for the `Solver`: they go with the parameters.
     """
@@ -169,6 +171,7 @@ class ConvNet:
             raise ValueError(f"ConvNet: dropout_keep_ratio is {dropout_keep_ratio!r}; expected (0, 1]")
         rng = np.random.default_rng(seed)
         self.reg, self.label_smoothing = reg, label_smoothing
+        self.dropout_keep_ratio = dropout_keep_ratio
         self.loss_and_grads = DEEP_BACKENDS[backend]
         self.dropout_param = {"mode": "train", "p": dropout_keep_ratio, "rng": rng.spawn(1)[0]}
         self.bn_params: list[dict[str, Any]] = []

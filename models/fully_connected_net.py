@@ -79,6 +79,8 @@ class FullyConnectedNet:
         What each normalization takes; of batch normalization with the running mean and variance, 0 and 1 at first.
     dropout_param : dict
         What dropout takes; put a ``seed`` into it to check gradients.
+    reg, label_smoothing, normalization, dropout_keep_ratio
+        As they were given.
     state : dict
         Both, for the `Solver`: they go with the parameters.
     """
@@ -107,6 +109,7 @@ class FullyConnectedNet:
             )
         rng = np.random.default_rng(seed)
         self.reg, self.label_smoothing = reg, label_smoothing
+        self.normalization, self.dropout_keep_ratio = normalization, dropout_keep_ratio
         self.loss_and_grads = BACKENDS[backend]
         self.dropout_param = {"mode": "train", "p": dropout_keep_ratio, "rng": rng.spawn(1)[0]}
         self.norm_params: list[dict[str, Any]] = []

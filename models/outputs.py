@@ -65,20 +65,18 @@ def histories(settings: dict[str, Any], solver: Solver, test_accuracy: float | N
 def rows(solver: Solver) -> Iterator[tuple[Any, ...]]:
     """Yield a table with a row for each iteration and accuracies where they were measured.
 
-    An iteration's epoch is how many are complete after it; an epoch's first row has its accuracies.
+    An iteration's epoch is how many are complete after it; an epoch's first row has its accuracies. Where the first
+    iteration is a whole epoch, it has a row of epoch 0 before.
     """
     yield "iteration", "epoch", "loss", "train_acc", "val_acc"
     accuracies = list(zip(solver.train_acc_history, solver.val_acc_history, strict=True))
     iterations_per_epoch = max(len(solver.X_train) // solver.batch_size, 1)
     for iteration, loss in enumerate(solver.loss_history, start=1):
         epoch = iteration // iterations_per_epoch
-        measured = iteration == 1 or iteration % iterations_per_epoch == 0
-        yield (
-            iteration,
-            epoch,
-            loss,
-            *(accuracies[epoch] if measured and epoch < len(accuracies) else ("", "")),
-        )
+        is_measured = iteration == 1 or iteration % iterations_per_epoch == 0
+        for each in (0, 1) if iteration == epoch == 1 else (epoch,):
+            of_epoch = accuracies[each] if is_measured and each < len(accuracies) else ("", "")
+            yield iteration, each, loss, *of_epoch
 
 
 def parameters(model: Any) -> dict[str, bytes]:

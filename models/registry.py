@@ -177,7 +177,7 @@ def training(setting: dict[str, Any], num_train: int) -> dict[str, Any]:
         "update_rule": rule,
         "optim_config": {name: rest[name] for name in settings_of_rule(rule) if name in rest},
         "lr_decay": rest.get("lr_decay", 0.95),
-        "batch_size": min(rest.get("batch_size", 200), num_train),
+        "batch_size": rest.get("batch_size", 200),
         "num_epochs": rest["num_epochs"],
     }
 

@@ -1,11 +1,13 @@
 """A resumed training goes on bit for bit, and what is no checkpoint of it is refused before anything changes."""
 
 import io
+import math
 import os
 import pickle
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,9 @@ from test_solver import OPTIONS, Noisy, SoftmaxRegression, assert_same, make_dat
 
 import minigrad
 from minigrad import optim
-from minigrad.training import checkpoint
+from minigrad.training import chain, checkpoint, cosine, flip, shift
+from minigrad.training.identity import described
+from models.fully_connected_net import FullyConnectedNet
 
 
 class Killed(Exception):
@@ -26,11 +30,11 @@ class Killed(Exception):
 class Mortal(Noisy):
     def __init__(self, dies_at=0, **options):
         super().__init__(**options)
-        self.dies_at = dies_at
+        self.dies_at = [dies_at]
 
     def loss(self, X, y=None):
         result = super().loss(X, y)
-        if y is not None and self.steps == self.dies_at:
+        if y is not None and self.steps in self.dies_at:
             raise Killed
         return result
 
@@ -62,6 +66,36 @@ def test_a_resumed_training_ends_as_an_undisturbed_one(tmp_path_factory, step, b
     resumed = make_solver(Mortal(), **options).resume()
     resumed.train()  # it was complete: nothing is left to do
     assert numbers_of(resumed) == numbers_of(solver)
+
+
+def test_a_solver_that_failed_in_a_measurement_may_resume(tmp_path):
+    expected, model = make_solver(), SoftmaxRegression()
+    expected.train()
+    loss = model.loss
+
+    def failing(X, y=None):
+        if y is None and solver.epoch == 1 and len(solver.loss_history) == 6:
+            raise Killed
+        return loss(X, y)
+
+    model.loss = failing
+    solver = make_solver(model, checkpoint=tmp_path / "run.npz")
+    with pytest.raises(Killed):
+        solver.train()
+    model.loss = loss
+    solver.resume().train()
+    assert numbers_of(solver) == numbers_of(expected)
+
+
+def test_a_training_that_the_callback_ended_has_nothing_left_to_do(tmp_path):
+    options = {"checkpoint": tmp_path / "run.npz", "callback": lambda solver: solver.epoch == 2}
+    ended = make_solver(**options)
+    ended.train()
+    resumed = make_solver(**options).resume()
+    resumed.train()
+    assert resumed.epoch == 2 and numbers_of(resumed) == numbers_of(ended)
+    resumed.train()  # a new goal
+    assert resumed.epoch == 5
 
 
 @pytest.mark.parametrize("rule", optim.update_rules)
@@ -239,6 +273,113 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, monkeypatch, content):
 )
 def test_a_checkpoint_of_another_training_is_refused(tmp_path, whole, options, difference):
     refused(tmp_path / "run.npz", whole, f"is the checkpoint of another training .*{difference}", **options)
+
+
+def scaled(rate, X):
+    """Return a schedule of one's own, with a default, a cell it assigns to, and one it changes."""
+    calls, seen = 0, []
+
+    def schedule(step, factor=rate):
+        nonlocal calls
+        calls += 1
+        seen.append(X)
+        return factor
+
+    return schedule
+
+
+def with_attribute(name, value):
+    model = SoftmaxRegression()
+    setattr(model, name, value)
+    return model
+
+
+def inside(model):
+    outer = SoftmaxRegression()
+    outer.net = model
+    return outer
+
+
+X = np.arange(3.0)
+NETS = {"hidden_dims": [5], "input_dim": 4, "num_classes": 3, "dtype": np.float64, "seed": 0}
+DIFFERENT = [
+    (
+        {"lr_schedule": cosine(0.1, 9)},
+        {"lr_schedule": cosine(0.5, 90)},
+        r"learning_rate=0\.1, num_steps=9\) there",
+    ),
+    ({"augment": shift(1)}, {"augment": shift(3)}, r"shift.*pixels=1\) there, .*pixels=3\) here"),
+    ({"augment": chain(flip(), shift(1))}, {"augment": chain(flip(0.1), shift(1))}, "p=0.5.* there"),
+    ({"lr_schedule": scaled(0.1, X)}, {"lr_schedule": scaled(0.2, X)}, "factor=0.1, X='float64"),
+    ({"lr_schedule": scaled(0.1, X)}, {"lr_schedule": scaled(0.1, X + 1)}, "X='float64"),
+    ({"metric": partial(max, 1)}, {"metric": partial(max, 2)}, r"partial\(func='max', 0=1\) there"),
+    ({"metric": partial(max, key=1)}, {"metric": partial(max, key=2)}, r"key=1\) there"),
+    ({"optim_config": {"rate": X}}, {"optim_config": {"rate": X + 1}}, r"'optim_config': \{'rate': 'float64"),
+    (
+        {"model": with_attribute("reg", 0.1)},
+        {"model": with_attribute("reg", 0.2)},
+        "model 'reg': 0.1 there, 0.2 here",
+    ),
+    ({"model": with_attribute("size", (1, None))}, {}, r"model 'size': \(1, None\) there, nothing here"),
+    (
+        {"model": inside(with_attribute("reg", 0.1))},
+        {"model": inside(with_attribute("reg", 0.2))},
+        "model 'net.reg': 0.1 there",
+    ),
+    (
+        {"model": FullyConnectedNet(normalization="batchnorm", **NETS)},
+        {"model": FullyConnectedNet(normalization="layernorm", **NETS)},
+        "model 'normalization': batchnorm there",
+    ),
+    (
+        {"model": FullyConnectedNet(dropout_keep_ratio=0.5, **NETS)},
+        {"model": FullyConnectedNet(dropout_keep_ratio=0.9, **NETS)},
+        "model 'dropout_keep_ratio': 0.5 there, 0.9 here",
+    ),
+]
+ALIKE = [
+    ({"lr_schedule": cosine(0.1, 9)}, {"lr_schedule": cosine(np.float64(0.1), np.int64(9))}),
+    ({"augment": chain(flip(), shift(2))}, {"augment": chain(flip(), shift(2))}),
+    ({"lr_schedule": scaled(0.1, X)}, {"lr_schedule": scaled(0.1, X.copy())}),
+    ({"model": with_attribute("reg", 0.1)}, {"model": with_attribute("reg", np.float64(0.1))}),
+    ({"model": with_attribute("reg", math.nan)}, {"model": with_attribute("reg", math.nan)}),
+    (
+        {"optim_config": {"a": 1, "learning_rate": 0.1}},
+        {"optim_config": {"learning_rate": np.float64(0.1), "a": 1.0}},
+    ),
+]
+
+
+def plain_rule(w, dw, config):
+    return w, config
+
+
+@pytest.mark.parametrize("case", [*DIFFERENT, *ALIKE], ids=range(len(DIFFERENT) + len(ALIKE)))
+def test_settings_of_model_and_functions_are_compared(tmp_path, case):
+    one, other, *difference = case
+    common = {"update_rule": plain_rule, "checkpoint": tmp_path / "run.npz"}
+    make_solver(**common | one)._save()
+    solver = make_solver(**common | other)
+    if not difference:
+        solver.resume()
+        return
+    with pytest.raises(ValueError, match=f"is the checkpoint of another training .*{difference[0]}"):
+        solver.resume()
+
+
+def test_a_function_is_described_alike_after_it_was_called():
+    schedule = scaled(0.1, X)
+    before = described(schedule)
+    schedule(0)
+    assert described(schedule) == before
+
+
+def test_a_function_that_reads_itself_is_described():
+    def countdown(n):
+        return n and countdown(n - 1)
+
+    name = countdown.__qualname__
+    assert described(countdown) == f"{name}(countdown={name!r})"
 
 
 def test_a_checkpoint_without_all_its_parts_is_refused(tmp_path, whole):

@@ -272,21 +272,31 @@ def test_the_history_is_strict_json(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "epochs_by_iteration", "measured"),
-    [(432, [0, 0, 1, 1, 1, 2], {1: 0, 3: 1, 6: 2}), (5000, [1, 2], {1: 1, 2: 2})],
+    ("batch_size", "iterations", "epochs", "measured"),
+    [
+        (432, [1, 2, 3, 4, 5, 6], [0, 0, 1, 1, 1, 2], [0, None, 1, None, None, 2]),
+        (5000, [1, 1, 2], [0, 1, 2], [0, 1, 2]),
+    ],
 )
-def test_the_table_has_a_row_for_each_iteration(run, tmp_path, batch_size, epochs_by_iteration, measured):
+def test_the_table_has_a_row_for_each_iteration(run, tmp_path, batch_size, iterations, epochs, measured):
     run(*SHORT, "--batch-size", batch_size, "--out", tmp_path)  # of 1297 images
     history = json.loads((tmp_path / "history.json").read_text())
     with (tmp_path / "history.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     assert list(table[0]) == ["iteration", "epoch", "loss", "train_acc", "val_acc"]
-    assert [int(row["iteration"]) for row in table] == list(range(1, len(table) + 1))
-    assert [int(row["epoch"]) for row in table] == epochs_by_iteration
-    assert [float(row["loss"]) for row in table] == history["loss_history"]
+    assert [int(row["iteration"]) for row in table] == iterations
+    assert [int(row["epoch"]) for row in table] == epochs
+    assert [float(row["loss"]) for row in table] == [history["loss_history"][i - 1] for i in iterations]
     for split in ("train_acc", "val_acc"):
-        found = {int(row["iteration"]): float(row[split]) for row in table if row[split]}
-        assert found == {i: history[f"{split}_history"][epoch] for i, epoch in measured.items()}
+        accuracies = history[f"{split}_history"]
+        assert [float(row[split]) if row[split] else None for row in table] == [
+            None if epoch is None else accuracies[epoch] for epoch in measured
+        ]
+
+
+def test_a_batch_may_be_larger_than_the_training_set():
+    setting = {"num_epochs": 1, "learning_rate": 0.1, "batch_size": 500}
+    assert registry.training(setting, num_train=100)["batch_size"] == 500
 
 
 def test_the_parameters_are_those_that_did_best(run, tmp_path):

@@ -422,6 +422,26 @@ def test_sgd_refuses_a_misspelt_setting():
     assert config == {"lr": 0.5}
 
 
+@EVERY_RULE
+def test_the_pure_form_refuses_tensors(rule):
+    w, t = {"w": np.ones(3)}, {"w": mg.tensor(np.ones(3), requires_grad=True)}
+    state = rule.init(w)
+    calls = {
+        "a parameter": [lambda: rule.init(t), lambda: rule.update(w, state, t)],
+        "a gradient": [lambda: rule.update(t, state, w)],
+    }
+    calls["the setting learning_rate"] = [lambda: rule.update(w, state, w, learning_rate=t["w"][0])]
+    if rule.state:
+        name = rule.state[0]
+        calls[f"the state {name}"] = [lambda: rule.update(w, state | {name: t}, w)]
+    for kind, each in calls.items():
+        for call in each:
+            with pytest.raises(TypeError, match=rf"^{rule.__name__}: {kind} is a Tensor, .*\.data"):
+                call()
+    with pytest.raises(TypeError, match=r"or the parameter's \.grad"):
+        rule.update(t, state, w)
+
+
 def test_rules_are_found_by_name():
     assert optim.find_rule("sgd") is sgd
 

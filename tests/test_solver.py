@@ -79,13 +79,13 @@ class Noisy(SoftmaxRegression):
     def __init__(self, interrupt_at=0, **options):
         super().__init__(**options)
         self.state = {"rng": np.random.default_rng(5), "mean": np.zeros(4), "history": [{"steps": 0}]}
-        self.interrupt_at, self.steps = interrupt_at, 0
+        self.interrupt_at, self.steps = [interrupt_at], 0  # in a list: it is no setting of the model
 
     def loss(self, X, y=None):
         if y is None:
             return super().loss(X - self.state["mean"])
         self.steps += 1
-        if self.steps == self.interrupt_at:
+        if self.steps in self.interrupt_at:
             os.kill(os.getpid(), signal.SIGINT)
         self.state["mean"] += 0.1 * (X.mean(axis=0) - self.state["mean"])
         self.state["history"][0]["steps"] += 1
@@ -289,6 +289,22 @@ def test_optim_config_is_not_changed_and_each_parameter_of_a_function_has_a_copy
         make_solver(update_rule=each, optim_config=config, lr_decay=0.5).train()
         assert config == {"learning_rate": 0.5}
     assert seen[0] is not seen[1]
+    rates = {"learning_rate": np.array([0.5]), "slots": [0]}
+    make_solver(update_rule=rule, optim_config=rates, lr_decay=0.5).train()
+    assert rates == {"learning_rate": np.array([0.5]), "slots": [0]}
+    assert seen[-1]["slots"] is not seen[-2]["slots"]
+    assert seen[-1]["learning_rate"] == 0.5**4
+
+
+def test_decay_leaves_an_array_of_learning_rates_alone():
+    rate = np.array(0.5)
+
+    def rule(w, dw, config):
+        config["learning_rate"] = rate
+        return w, config
+
+    make_solver(update_rule=rule, lr_decay=0.5).train()
+    assert rate == 0.5
 
 
 def test_a_rule_may_return_new_arrays_and_keep_state():
@@ -341,8 +357,7 @@ def test_best_params_are_copies_and_the_models_arrays_stay_its_own():
 
 def test_of_equally_good_parameters_the_first_are_kept():
     data = make_data()
-    data["y_val"] = np.full_like(data["y_val"], 7)  # a class no score stands for: all are equally wrong
-    solver = make_solver(data=data)
+    solver = make_solver(data=data, metric=lambda outputs, y: 0.0)
     before = copy_of(solver.model.params)
     rows = np.random.default_rng(0).integers(30, size=10)
     _, grads = solver.model.loss(data["X_train"][rows], data["y_train"][rows])
@@ -372,6 +387,42 @@ def test_training_again_goes_on_from_where_it_stood(epochs, options):
     assert again.epoch == once.epoch
     assert numbers_of(again) == numbers_of(once)
     assert_same(again.best_params, once.best_params)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    call=st.integers(1, 9 + 4 * 2),
+    error=st.sampled_from([KeyboardInterrupt, RuntimeError]),
+    options=st.data(),
+)
+def test_a_call_that_failed_in_a_step_or_a_measurement_is_completed_by_the_next(call, error, options):
+    options = options.draw(st.sampled_from([*OPTIONS[:7], {"lr_decay": 0.5, "batch_size": 30}]))
+    options = options | {"optim_config": {"learning_rate": 0.1}, "num_train_samples": 7}
+    expected, solver = make_solver(Noisy(), **options), make_solver(Noisy(), **options)
+    expected.train()
+    loss, calls = solver.model.loss, itertools.count(1)
+
+    def failing(X, y=None):
+        if next(calls) == call:
+            raise error
+        return loss(X, y)
+
+    solver.model.loss = failing
+    with contextlib.suppress(error):
+        solver.train()
+    if solver.epoch < 3:  # it has as many calls
+        solver.train()
+    assert (solver.epoch, numbers_of(solver)) == (expected.epoch, numbers_of(expected))
+    assert solver._update.configs.keys() == expected._update.configs.keys()
+    for name, config in expected._update.configs.items():
+        assert solver._update.configs[name]["learning_rate"] == config["learning_rate"]
+
+
+def test_a_records_learning_rate_is_that_of_its_epoch(tmp_path):
+    options = {"lr_decay": 0.5, "optim_config": {"learning_rate": 0.5}, "history": tmp_path / "log"}
+    make_solver(**options).train()
+    records = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [record["learning_rate"] for record in records] == [0.5, 0.5, 0.25, 0.125]
 
 
 @settings(max_examples=20, deadline=None)
@@ -483,6 +534,20 @@ def test_accuracy_refuses_scores_of_another_shape(shape):
         solver.check_accuracy(solver.X_val, solver.y_val)
 
 
+@pytest.mark.parametrize("label", [-1, 3, 255])
+@pytest.mark.parametrize("num_samples", [None, 15])
+def test_labels_of_no_class_are_named(label, num_samples):
+    X, y = np.zeros((20, 4)), np.zeros(20, int)
+    y[17] = label
+    solver = make_solver(data=make_data() | {"X_val": X, "y_val": y})
+    message = rf"the label y\[17\] is {label}, .* 3 classes; labels must be from 0 to 2"
+    with pytest.raises(ValueError, match=message):
+        for _ in range(50):  # until that one is drawn
+            solver.check_accuracy(X, y, num_samples, batch_size=7)
+    with pytest.raises(ValueError, match=message):
+        solver.train()
+
+
 # The log and the bar
 
 
@@ -550,6 +615,18 @@ def test_no_losses_are_logged_when_print_every_is_not_positive(capsys, print_eve
 def test_nothing_is_written_when_not_verbose(capsys):
     make_solver(print_every=1, progress=None).train()
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_bar_counts_a_measurement_that_is_made_again(capsys):
+    measures = iter([False, False, False, True])
+    solver = make_solver(
+        progress=True, batch_size=30, metric=lambda outputs, y: 1 / (not next(measures, False))
+    )
+    with pytest.raises(ZeroDivisionError):
+        solver.train()
+    capsys.readouterr()
+    solver.train()
+    assert "3/3 " in capsys.readouterr().err
 
 
 def test_training_again_goes_on_counting_in_the_log(capsys):
@@ -655,6 +732,46 @@ def test_training_can_go_on_after_divergence():
     assert len(solver.val_acc_history) == 5
 
 
+def test_the_minibatch_that_diverged_is_not_used_again():
+    model, seen = Scripted([1.0] * 4 + [math.nan] + [1.0] * 9), []
+    loss = model.loss
+    model.loss = lambda X, y=None: (y is None or seen.append(X), loss(X, y))[1]
+    solver = make_solver(model, on_divergence="stop")
+    solver.train()
+    solver.train()
+    assert len({X.tobytes() for X in seen}) == len(seen)
+
+
+@pytest.mark.parametrize("diverges_at", [5, 9])
+def test_after_divergence_the_best_parameters_are_where_the_next_call_starts(diverges_at):
+    seen = []
+
+    def rule(w, dw, config):
+        seen.append(w.copy())
+        config["steps"] = config.get("steps", 0) + 1
+        w[...] = math.nan if config["steps"] == diverges_at else w - 0.1 * dw
+        return w, config
+
+    model = Noisy()
+    solver = make_solver(model, update_rule=rule, average=0.8, on_divergence="stop")
+    solver.train()
+    assert solver.diverged in (diverges_at, diverges_at + 1)
+    best, mean = solver.best_params, model.state["mean"].copy()
+    seen.clear()
+    loss = model.loss
+
+    def watching(X, y=None):
+        if y is not None and not seen:
+            np.testing.assert_array_equal(model.state["mean"], mean)
+        return loss(X, y)
+
+    model.loss = watching
+    solver.train()
+    assert_same(dict(zip(best, seen, strict=False)), best)
+    assert solver.diverged is None
+    assert np.isfinite(solver._weights.state()["averages"]["W"]).all()
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("no")])
 def test_an_interrupted_run_leaves_the_best_parameters(error):
     solver = make_solver(Scripted([1.0] * 4 + [error]))
@@ -738,9 +855,7 @@ def test_an_augmentation_that_changes_shape_or_dtype_is_refused(augment, error, 
 
 
 def test_patience_ends_training():
-    data = make_data()
-    data["y_val"] = np.full_like(data["y_val"], 7)  # none is ever right: the first measurement is the best
-    solver = make_solver(data=data, num_epochs=9, patience=2)
+    solver = make_solver(num_epochs=9, patience=2, metric=lambda outputs, y: 0.0)
     solver.train()
     assert solver.epoch == 2
     solver.train()
@@ -765,6 +880,18 @@ def test_the_average_of_the_parameters_is_measured_and_kept():
         for step in (1, 3, 6, 9)
     )
     assert solver.check_accuracy(solver.X_val, solver.y_val) == solver.best_val_acc
+
+
+@pytest.mark.parametrize("trained", [0, 1])
+def test_the_average_begins_from_parameters_that_were_changed_before_a_call(trained):
+    solver = make_solver(average=0.999, optim_config={"learning_rate": 0.0})
+    for _ in range(trained):
+        solver.train()
+    for w in solver.model.params.values():
+        w[...] = 1.0
+    solver.train()
+    for mean in solver._weights.state()["averages"].values():
+        np.testing.assert_array_equal(mean, np.ones_like(mean))
 
 
 class LinearRegression:
@@ -999,6 +1126,20 @@ def test_a_loss_that_returns_something_else_is_told(returned):
     }
     with pytest.raises(TypeError, match=r"it must return \(loss, grads\)"):
         Solver(Model(), data, batch_size=2, num_epochs=1, verbose=False).train()
+
+
+@pytest.mark.parametrize("loss", [np.ones(3), np.ones(1), [1.0, 2.0], None, "high"])
+def test_a_loss_that_is_not_one_number_is_told(loss):
+    with pytest.raises(
+        TypeError, match=r"the loss that model.loss\(X, y\) returned is .* must be one number"
+    ):
+        make_solver(Scripted([loss])).train()
+
+
+@pytest.mark.parametrize("value", [np.zeros(3), np.zeros(1), None])
+def test_a_metric_that_is_not_one_number_is_told(value):
+    with pytest.raises(TypeError, match=r"the metric is .*; it must be one number"):
+        make_solver(metric=lambda outputs, y: value).train()
 
 
 def test_no_bar_takes_no_lock_of_tqdms(monkeypatch):

@@ -64,6 +64,20 @@ def test_unfit_arguments_are_refused(make, error, message):
         make()
 
 
+def test_numpys_numbers_are_numbers():
+    rate, count = np.float32(0.5), np.uint8(200)
+    for one, other in (
+        (cosine(rate, count, np.float32(0)), cosine(0.5, 200)),
+        (step_decay(np.int64(2), count, rate), step_decay(2, 200, 0.5)),
+        (warmup(rate, count), warmup(0.5, 200)),
+    ):
+        assert [one(step) for step in range(0, 500, 50)] == [other(step) for step in range(0, 500, 50)]
+        assert type(one(3)) is float
+    X = np.random.default_rng(0).uniform(1, 2, (4, 1, 3, 3))
+    for one, other in ((flip(rate), flip(0.5)), (shift(count), shift(200)), (cutout(np.uint8(1)), cutout(1))):
+        np.testing.assert_array_equal(one(X, np.random.default_rng(0)), other(X, np.random.default_rng(0)))
+
+
 images = st.builds(
     lambda shape, dtype, seed: np.random.default_rng(seed).uniform(1, 2, shape).astype(dtype),
     st.tuples(st.integers(0, 6), st.integers(1, 3), st.integers(1, 7), st.integers(1, 7)),

@@ -145,6 +145,34 @@ def test_settings_that_change_are_checked():
         assert_same(params, before)
 
 
+@pytest.mark.parametrize(
+    ("result", "error", "message"),
+    [
+        (lambda w, config: w, TypeError, r"returned ndarray for 'b'; it must return \(w, config\)"),
+        (lambda w, config: (w, None), TypeError, r"it must return \(w, config\), config a dict"),
+        (lambda w, config: (w.tolist(), config), TypeError, "returned a list for 'b'"),
+        (lambda w, config: (w[:2], config), ValueError, r"float64 of shape \(2,\) for 'b'.*shape \(3,\)"),
+        (lambda w, config: (w.astype("f4"), config), ValueError, "float32 of shape .* for 'b'.* float64"),
+    ],
+)
+def test_an_unfit_result_of_a_function_is_refused_before_any_is_taken_over(result, error, message):
+    def rule(w, dw, config):
+        return (w + 1, {"steps": 1}) if w.ndim == 2 else result(w, config)
+
+    solver = make_solver(update_rule=rule)
+    before = copy_of(solver.model.params)
+    with pytest.raises(error, match=f"the update rule rule .*{message}"):
+        solver.train()
+    assert_same(solver.model.params, before)
+    assert solver._update.configs == {"W": {}, "b": {}}
+
+
+def test_a_number_may_be_the_result_for_a_parameter_without_axes():
+    params = {"w": np.array(1.0)}
+    OneByOne(lambda w, dw, config: (w - dw, config), {}, params)(params, {"w": np.array(0.5)})
+    assert isinstance(params["w"], np.ndarray) and params["w"] == 0.5
+
+
 @pytest.mark.parametrize("gradient", [[1.0, 1.0], None])
 def test_a_gradient_that_is_no_array_is_refused(gradient):
     solver = make_solver()

@@ -228,6 +228,38 @@ def check_learning_rate(rate: object, step: int) -> float:
     return float(rate)
 
 
+def check_updated(rule: Any, name: str, w: NDArray[Any], result: Any) -> tuple[NDArray[Any], optim.Config]:
+    """Return what an update rule returned for a parameter; refuse all but ``(w, config)``, w like the parameter."""
+    called = f"the update rule {getattr(rule, '__name__', type(rule).__name__)} returned"
+    if not (isinstance(result, tuple | list) and len(result) == 2 and isinstance(result[1], dict)):
+        raise TypeError(
+            f"{called} {type(result).__name__} for {name!r}; it must return (w, config), config a dict"
+        )
+    new, config = result
+    if not isinstance(new, np.ndarray | np.generic):  # NumPy's arithmetic turns 0-d arrays into scalars
+        raise TypeError(
+            f"{called} a {type(new).__name__} for {name!r}; it must return the parameter, a NumPy array"
+        )
+    if (new.shape, new.dtype) != (w.shape, w.dtype):
+        raise ValueError(
+            f"{called} {new.dtype} of shape {new.shape} for {name!r}; "
+            f"it must be like the parameter, {w.dtype} of shape {w.shape}"
+        )
+    return np.asarray(new), config
+
+
+def as_number(value: Any, what: str) -> float:
+    """Return what a function returned as Python's number; refuse what is not one number, as an array."""
+    if np.shape(value) != ():
+        raise TypeError(
+            f"{what} is {type(value).__name__} of shape {np.shape(value)}; it must be one number, such as the mean"
+        )
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{what} is {value!r}; it must be one number") from None
+
+
 def check_gradients(params: Mapping[str, NDArray[Any]], grads: Mapping[str, NDArray[Any]]) -> None:
     """Refuse gradients that are missing, or unlike their parameters."""
     for name, w in params.items():

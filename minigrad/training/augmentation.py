@@ -22,8 +22,9 @@ def flip(p: float = 0.5) -> Augment:
     ValueError
         Unless p is between 0 and 1.
     """
-    if not isinstance(p, int | float) or not 0 <= p <= 1:
+    if not isinstance(p, int | float | np.integer | np.floating) or not 0 <= p <= 1:
         raise ValueError(f"flip: p must be between 0 and 1, got {p!r}")
+    p = float(p)
 
     def augment(X: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         _check_images("flip", X, rng)
@@ -42,8 +43,7 @@ def shift(pixels: int) -> Augment:
     ValueError
         Unless `pixels` is an int >= 1.
     """
-    if isinstance(pixels, bool) or not isinstance(pixels, int) or pixels < 1:
-        raise ValueError(f"shift: pixels must be an int >= 1, got {pixels!r}")
+    pixels = _pixels("shift", "pixels", pixels)
 
     def augment(X: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         n, _, height, width = _check_images("shift", X, rng)
@@ -67,8 +67,7 @@ def cutout(size: int) -> Augment:
     ValueError
         Unless `size` is an int >= 1.
     """
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise ValueError(f"cutout: size must be an int >= 1, got {size!r}")
+    size = _pixels("cutout", "size", size)
 
     def augment(X: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         n, _, height, width = _check_images("cutout", X, rng)
@@ -104,6 +103,13 @@ def chain(*augmentations: Augment) -> Augment:
         return X
 
     return augment
+
+
+def _pixels(function: str, name: str, value: object) -> int:
+    """Return a number of pixels as Python's, which does not overflow; refuse what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{function}: {name} must be an int >= 1, got {value!r}")
+    return int(value)
 
 
 def _check_images(name: str, X: Any, rng: Any) -> tuple[int, int, int, int]:

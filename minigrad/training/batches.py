@@ -181,11 +181,22 @@ class Batches:
     def __init__(self, source: Source, augment: Augment | None, rng: np.random.Generator) -> None:
         self._source, self._augment, self._rng = source, augment, rng
         self._pool: Any = None
+        self._drawn: Batch | None = None  # until it is used
         self._next: Any = None  # a future of the next minibatch
         self._before_next: dict[str, Any] = {}
 
     def draw(self) -> Batch:
-        """Return the next minibatch; augmented ones are computed one ahead."""
+        """Return the next minibatch; the last one again, unless it was used."""
+        if self._drawn is None:
+            self._drawn = self._take()
+        return self._drawn
+
+    def used(self) -> None:
+        """Let `draw` go on to the next minibatch."""
+        self._drawn = None
+
+    def _take(self) -> Batch:
+        """Take the next minibatch; augmented ones are computed one ahead."""
         if self._augment is None:
             return self._source.take()
         self._next = self._next or self._start()
@@ -204,7 +215,7 @@ class Batches:
     def restore(self, state: dict[str, Any]) -> None:
         """Restore a state, from which the stream continues."""
         self.close()
-        self._next = None
+        self._drawn = self._next = None
         self._source.restore(state["source"])
         self._rng = copy.deepcopy(state["augmenting"])
 

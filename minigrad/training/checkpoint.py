@@ -75,7 +75,7 @@ def refuse_other(path: Path, saved: dict[str, Any], expected: dict[str, Any]) ->
         different += [
             f"{part} {name!r}: {there.get(name, absent)} there, {here.get(name, absent)} here"
             for name in there | here
-            if repr(there.get(name, absent)) != repr(here.get(name, absent))
+            if there.get(name, absent) != here.get(name, absent)
         ]
     if different:
         raise ValueError(f"{path} is the checkpoint of another training ({'; '.join(different)})")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import dis
+import math
 from collections.abc import Mapping
+from functools import partial
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -17,34 +22,108 @@ class Identity:
     Parameters
     ----------
     model : Model
-        The model: its class, and its parameters' shapes and dtypes.
+        The model: its class, its attributes that are numbers, strings, None or tuples of them, and its parameters'
+        shapes and dtypes; a model that is its attribute, likewise.
     data : mapping
-        The arrays; their fingerprints are computed when they are first needed.
+        The arrays, known by their fingerprints.
     settings : mapping
-        Numbers, dicts of them, and functions, which are known by their names.
+        What `described` describes.
     """
 
     def __init__(self, model: Any, data: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> None:
-        self._model, self._data = model, data
-        self._settings = {name: described(value) for name, value in settings.items()}
-        self._fingerprints: dict[str, str] | None = None
+        self._model, self._data, self._settings = model, data, settings
+        self._parts: dict[str, Any] = {}
 
     def parts(self) -> dict[str, Any]:
-        """Return the parts of a checkpoint that must agree."""
-        if self._fingerprints is None:
-            self._fingerprints = {name: fingerprint(array) for name, array in self._data.items()}
-        shapes = {name: f"{w.dtype} {w.shape}" for name, w in self._model.params.items()}
-        model = {"class": type(self._model).__name__} | shapes
-        return {"model": model, "data": self._fingerprints, "settings": self._settings}
+        """Return the parts of a checkpoint that must agree; they are computed when they are first needed."""
+        if not self._parts:
+            shapes = {name: f"{w.dtype} {w.shape}" for name, w in self._model.params.items()}
+            self._parts = {
+                "model": _settings_of(self._model) | shapes,
+                "data": {name: fingerprint(array) for name, array in self._data.items()},
+                "settings": {name: described(value) for name, value in self._settings.items()},
+            }
+        return self._parts
 
 
-def described(value: Any) -> Any:
-    """Return a setting as a checkpoint holds it: numbers of Python's, a function's name or an object's class."""
-    if isinstance(value, np.number):
-        return value.item()
-    if value is None or isinstance(value, bool | int | float | dict):
-        return value
+def described(value: Any, within: tuple[Any, ...] = ()) -> Any:
+    """Return a value as a checkpoint holds it: the same for equal ones.
+
+    An array is known by its fingerprint, a function by its name and what it is made of (see `_made_of`), any other
+    object by its class. ``within`` are the functions that this one is a part of.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and math.isnan(value):
+        return "nan"  # which equals itself
+    for plain in (bool, int, float, str):
+        if isinstance(value, plain):
+            return plain(value)
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        on_disk = isinstance(value, np.memmap)  # it may be larger than the memory
+        return f"{value.dtype} {value.shape}" if on_disk else fingerprint(value)
+    if isinstance(value, dict):
+        return {str(name): described(each, within) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(described(each, within) for each in value)
+    name = _name_of(value)
+    if value is None or any(value is each for each in within):
+        return value if value is None else name
+    made_of = ", ".join(
+        f"{each}={described(part, (*within, value))!r}" for each, part in _made_of(value).items()
+    )
+    return f"{name}({made_of})" if made_of else name
+
+
+def _name_of(value: Any) -> str:
+    """Return a function's name, or an object's class."""
     for name in ("__qualname__", "__name__"):
         if isinstance(found := getattr(value, name, None), str):
             return found
     return type(value).__qualname__
+
+
+def _made_of(f: Any) -> dict[str, Any]:
+    """Return what a function has beside its code: defaults and closure cells, or a partial's function and arguments.
+
+    Variables that it assigns to, and lists, dicts and sets, change from call to call: they are left out.
+    """
+    if isinstance(f, partial):
+        return {"func": f.func} | {str(i): each for i, each in enumerate(f.args)} | f.keywords
+    if isinstance(f, MethodType):
+        f = f.__func__
+    if not isinstance(f, FunctionType):
+        return {}
+    code, defaults, assigned = f.__code__, f.__defaults__ or (), _assigned_in(f.__code__)
+    names = code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount]
+    found = dict(zip(names, defaults, strict=True)) | (f.__kwdefaults__ or {})
+    for name, cell in zip(code.co_freevars, f.__closure__ or (), strict=True):
+        if name not in assigned:
+            with contextlib.suppress(ValueError):  # it is not bound yet
+                found[name] = cell.cell_contents
+    return {name: each for name, each in found.items() if not isinstance(each, list | dict | set)}
+
+
+def _assigned_in(code: CodeType) -> set[Any]:
+    """Return the variables of enclosing functions that code assigns to, functions in it included."""
+    found = {each.argval for each in dis.get_instructions(code) if each.opname == "STORE_DEREF"}
+    return found.union(*[_assigned_in(each) for each in code.co_consts if isinstance(each, CodeType)])
+
+
+def _settings_of(model: Any, within: tuple[Any, ...] = ()) -> dict[str, Any]:
+    """Return a model's class and plain attributes, and those of a model that is its attribute."""
+    found = {"class": type(model).__name__}
+    within = (*within, model)
+    for name, value in getattr(model, "__dict__", {}).items():
+        if _is_plain(value):
+            found[name] = described(value)
+        elif isinstance(getattr(value, "params", None), dict) and not any(value is each for each in within):
+            found |= {f"{name}.{each}": part for each, part in _settings_of(value, within).items()}
+    return found
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether a value is a number, a string, None or a tuple of them."""
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str | np.generic)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, SupportsFloat, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .arguments import as_number
 
 Metric: TypeAlias = Callable[[NDArray[Any], NDArray[Any]], SupportsFloat]
 Rows: TypeAlias = "NDArray[np.intp] | None"
@@ -15,9 +18,12 @@ Rows: TypeAlias = "NDArray[np.intp] | None"
 
 def accuracy(model: Any, X: NDArray[Any], y: NDArray[Any], rows: Rows, batch_size: int) -> float:
     """Return the accuracy on all or some rows: the fraction of examples whose label has the highest score."""
-    parts = _parts(X, rows, batch_size)
-    total = len(X) if rows is None else len(rows)
-    return sum(int(np.count_nonzero(_predicted(model, X[part]) == y[part])) for part in parts) / total
+    right = 0
+    for part in _parts(X, rows, batch_size):
+        scores = _scores(model, X[part])
+        _check_labels(y, part, scores.shape[1])
+        right += int(np.count_nonzero(scores.argmax(axis=1) == y[part]))
+    return right / (len(X) if rows is None else len(rows))
 
 
 def measured(
@@ -29,9 +35,11 @@ def measured(
     ------
     FloatingPointError
         When it is NaN or infinite.
+    TypeError
+        When it is not one number.
     """
     outputs = np.concatenate([np.asarray(model.loss(X[part])) for part in _parts(X, rows, batch_size)])
-    value = float(metric(outputs, y if rows is None else y[rows]))
+    value = as_number(metric(outputs, y if rows is None else y[rows]), "the metric")
     if not math.isfinite(value):
         raise FloatingPointError(
             f"the metric is {value} on {len(outputs)} examples: the parameters have diverged (try a lower "
@@ -40,13 +48,24 @@ def measured(
     return value
 
 
+@contextlib.contextmanager
+def undone_on_error(rng: np.random.Generator) -> Iterator[None]:
+    """Put a generator back to where it stood, if the block fails."""
+    state = rng.bit_generator.state
+    try:
+        yield
+    except BaseException:
+        rng.bit_generator.state = state
+        raise
+
+
 def _parts(X: NDArray[Any], rows: Rows, batch_size: int) -> list[Any]:
     """Return the indices of each batch."""
     starts = range(0, len(X) if rows is None else len(rows), batch_size)
     return [slice(i, i + batch_size) if rows is None else rows[i : i + batch_size] for i in starts]
 
 
-def _predicted(model: Any, X: NDArray[Any]) -> NDArray[np.intp]:
+def _scores(model: Any, X: NDArray[Any]) -> NDArray[Any]:
     scores = np.asarray(model.loss(X))
     if scores.ndim != 2 or len(scores) != len(X):
         raise ValueError(
@@ -58,5 +77,15 @@ def _predicted(model: Any, X: NDArray[Any]) -> NDArray[np.intp]:
             "the model's scores are NaN or infinite, so it predicts nothing: "
             "its parameters have diverged (try a lower learning rate) or the examples hold such values"
         )
-    predictions: NDArray[np.intp] = scores.argmax(axis=1)
-    return predictions
+    return scores
+
+
+def _check_labels(y: NDArray[Any], part: Any, classes: int) -> None:
+    """Refuse labels of a part of the examples that are none of the classes."""
+    unfit = (y[part] < 0) | (y[part] >= classes)
+    if unfit.any():
+        i = int(np.arange(len(y))[part][np.argmax(unfit)])
+        raise ValueError(
+            f"the label y[{i}] is {y[i]}, but the model gives scores of {classes} classes; "
+            f"labels must be from 0 to {classes - 1}"
+        )

@@ -7,7 +7,7 @@ from typing import Any, Protocol, SupportsFloat, overload
 
 from numpy.typing import NDArray
 
-from .arguments import check_takes_weights
+from .arguments import as_number, check_takes_weights
 from .batches import Batch
 
 
@@ -16,7 +16,9 @@ class Model(Protocol):
 
     Further state (running means, a generator for dropout) belongs in an attribute ``state``: a dict of arrays,
     numbers and generators, nested or not. It is saved with the parameters, the best ones and those in a
-    checkpoint. To train with sample weights, ``loss`` takes them as the keyword ``sample_weights`` (N,) too.
+    checkpoint. Other attributes that are numbers, strings, None or tuples of them are settings, such as the
+    strength of a penalty: a checkpoint is of a model with the same. To train with sample weights, ``loss`` takes
+    them as the keyword ``sample_weights`` (N,) too.
     """
 
     @property
@@ -45,4 +47,4 @@ def loss_and_gradients(model: Any, batch: Batch) -> tuple[float, Mapping[str, ND
             f"model.loss(X, y) returned {type(result).__name__}; it must return (loss, grads), grads a dict "
             "from the names of the parameters to their gradients"
         )
-    return float(result[0]), result[1]
+    return as_number(result[0], "the loss that model.loss(X, y) returned"), result[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from functools import lru_cache
 from itertools import combinations
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from .. import optim
 from ..compiler.jit import JitError, Jitted, jit
-from .arguments import check_learning_rate
+from .arguments import check_learning_rate, check_updated
 from .checkpoint import restored
 from .schedules import Schedule
 
@@ -41,13 +42,17 @@ class OneByOne:
 
     def __init__(self, rule: optim.CourseRule, config: optim.Config, params: Params) -> None:
         self._rule = rule
-        self.configs: Configs = {name: dict(config) for name in params}
+        self.configs: Configs = {name: copy.deepcopy(config) for name in params}
 
     def __call__(self, params: Params, grads: Grads) -> None:
-        """Update the parameters."""
+        """Update the parameters; a result that is unfit is refused before any is taken over."""
         grads = apart(grads, params)
-        for name, w in params.items():
-            params[name], self.configs[name] = self._rule(w, grads[name], self.configs[name])
+        results = {
+            name: check_updated(self._rule, name, w, self._rule(w, grads[name], self.configs[name]))
+            for name, w in params.items()
+        }
+        for name, (w, config) in results.items():
+            params[name], self.configs[name] = w, config
 
     def state(self) -> dict[str, Any]:
         """Return the state for a checkpoint."""
@@ -169,7 +174,10 @@ def decay(configs: Configs, factor: float) -> None:
                 f"lr_decay is {factor}, but the config of {name!r} has no 'learning_rate'; "
                 "pass one in optim_config, or lr_decay=1"
             )
-        config["learning_rate"] *= factor
+    for config in configs.values():
+        config["learning_rate"] = (
+            config["learning_rate"] * factor
+        )  # not in place: it may be an array of another's
 
 
 def learning_rate(configs: Configs, default: Any = None) -> Any:

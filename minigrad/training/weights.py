@@ -36,6 +36,7 @@ class Weights:
         self._averages = None if decay is None else copies(model.params)
         self.best: Params = {}
         self._best_state: dict[str, Any] = {}
+        self._left: Params | None = None  # the model's, as a training or `restore` left them
         self._last: tuple[Params, dict[str, Any]] | None = None  # while the model has the best ones
 
     def updated(self) -> None:
@@ -61,19 +62,27 @@ class Weights:
         """Keep copies of the model's arrays as the best."""
         self.best, self._best_state = copies(self._model.params), self._copied_state()
 
-    def put_best(self) -> None:
-        """Put the best parameters into the model; keep the last ones."""
-        if self.best:
-            self._last = copies(self._model.params), self._copied_state()
-            self._fill(self.best, self._best_state)
-
-    def put_last_back(self) -> None:
-        """Put the last parameters back into the model, unless it was changed since `put_best`."""
+    def begin(self) -> None:
+        """Put the last parameters back into the model; unless its own are new, then the average begins from them."""
         last, self._last = self._last, None
-        if last is not None and all(
-            np.array_equal(w, self.best[name]) for name, w in self._model.params.items()
+        left = self._left
+        if left is None or not all(
+            name in left and np.array_equal(w, left[name]) for name, w in self._model.params.items()
         ):
+            self._averages = None if self._decay is None else copies(self._model.params)
+        elif last is not None:
             self._fill(*last)
+
+    def end(self, diverged: bool) -> None:
+        """Put the best parameters into the model; keep the last ones, unless they have diverged."""
+        last = copies(self._model.params), self._copied_state()
+        self._left = self.best or last[0]
+        if self.best:
+            self._fill(self.best, self._best_state)
+        if diverged:
+            self._left = None
+        else:
+            self._last = last
 
     def state(self) -> dict[str, Any]:
         """Return the state for a checkpoint."""
@@ -89,7 +98,7 @@ class Weights:
         """Restore the state of the same model's weights from a checkpoint."""
         self._fill(saved["params"], saved["state"])
         self._averages, self.best, self._best_state = saved["averages"], saved["best"], saved["best_state"]
-        self._last = None
+        self._left, self._last = saved["params"], None
 
     def _copied_state(self) -> dict[str, Any]:
         state: dict[str, Any] = copy.deepcopy(getattr(self._model, "state", {}))

@@ -48,6 +48,8 @@ class TwoLayerNet:
     ----------
     params : dict of ndarrays
         W1 (D, H), b1 (H,), W2 (H, C), b2 (C,).
+    reg, loss_name
+        As they were given.
     """
 
     losses: ClassVar[dict[str, Any]] = {"softmax": mg.softmax_cross_entropy, "svm": mg.multiclass_hinge}
@@ -67,7 +69,7 @@ class TwoLayerNet:
         if loss not in self.losses:
             raise ValueError(f"TwoLayerNet: loss is {loss!r}; expected one of {', '.join(self.losses)}")
         rng = np.random.default_rng(seed)
-        self.reg = reg
+        self.reg, self.loss_name = reg, loss
         self.data_loss = self.losses[loss]
         self.params = {
             "W1": (weight_scale * rng.standard_normal((input_dim, hidden_dim))).astype(dtype),
