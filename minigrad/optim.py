@@ -111,7 +111,7 @@ class UpdateRule:
     @names_itself
     def init(self, params: Any) -> dict[str, Any]:
         """Return the state before the first step, of nested dicts, lists and tuples of parameters."""
-        _refuse_tensors(self.__name__, "a parameter", leaves_of(params))
+        _refuse_leaves(self.__name__, "a parameter", leaves_of(params))
         return {
             name: np.int64(0) if name == "t" else map_tree(lambda _, w: np.zeros_like(w), None, params)
             for name in self.state
@@ -139,11 +139,10 @@ class UpdateRule:
         ------
         TypeError, ValueError
             When a setting is unknown or out of its range, gradients or state are nested or shaped otherwise than
-            the parameters, or any of these is a tensor. Dicts are matched by their keys, in any order.
+            the parameters, or one is a tensor that is a leaf. Dicts are matched by their keys, in any order.
         """
         check_keys(self.__name__, settings, known=set(self.settings))
         for name, value in settings.items():
-            _refuse_tensors(self.__name__, f"the setting {name}", [value])
             _check_setting(self.__name__, name, value)
         settings = self.settings | settings
         if not isinstance(state, dict) or any(name not in state for name in self.state):
@@ -158,7 +157,7 @@ class UpdateRule:
         }
         of_state = {f"the state {name}": each for name, each in states.items()}
         for kind, leaves in ({"a parameter": weights, "a gradient": slopes} | of_state).items():
-            _refuse_tensors(self.__name__, kind, leaves)
+            _refuse_leaves(self.__name__, kind, leaves)
         steps: dict[str, list[Any]] = {name: [] for name in states}
         moved, old = [], {name: _steps_made(self.__name__, state[name]) for name in self.state if name == "t"}
         new: dict[str, Any] = {}
@@ -341,12 +340,15 @@ def _told(x: Any) -> str:
     return f"an array of {x.dtype}" if hasattr(x, "dtype") else repr(x)
 
 
-def _refuse_tensors(rule: str, kind: str, leaves: list[Any]) -> None:
-    """Refuse tensors: the step would be recorded, and with it all steps before."""
-    if any(isinstance(x, Tensor) for x in leaves):
+def _refuse_leaves(rule: str, kind: str, leaves: list[Any]) -> None:
+    """Refuse leaves of a tape: the step would be recorded, and with it all steps before.
+
+    Inside `grad`, whose arguments are no leaves, a step may be differentiated.
+    """
+    if any(isinstance(x, Tensor) and x.requires_grad and x._call is None for x in leaves):
         or_grad = ", or the parameter's .grad" if kind == "a gradient" else ""
         raise TypeError(
-            f"{rule}: {kind} is a Tensor, and the step would be recorded; give its array, .data{or_grad}"
+            f"{rule}: {kind} is a leaf of the tape, and the step would be recorded; give its array, .data{or_grad}"
         )
 
 

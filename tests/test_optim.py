@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 import minigrad as mg
 from minigrad import optim
+from minigrad.gradient_check import check_grads
 from minigrad.optim import sgd
 
 DTYPES = st.sampled_from([np.float32, np.float64])
@@ -423,23 +424,38 @@ def test_sgd_refuses_a_misspelt_setting():
 
 
 @EVERY_RULE
-def test_the_pure_form_refuses_tensors(rule):
+def test_the_pure_form_refuses_leaves(rule):
     w, t = {"w": np.ones(3)}, {"w": mg.tensor(np.ones(3), requires_grad=True)}
     state = rule.init(w)
     calls = {
         "a parameter": [lambda: rule.init(t), lambda: rule.update(w, state, t)],
         "a gradient": [lambda: rule.update(t, state, w)],
     }
-    calls["the setting learning_rate"] = [lambda: rule.update(w, state, w, learning_rate=t["w"][0])]
     if rule.state:
         name = rule.state[0]
         calls[f"the state {name}"] = [lambda: rule.update(w, state | {name: t}, w)]
     for kind, each in calls.items():
         for call in each:
-            with pytest.raises(TypeError, match=rf"^{rule.__name__}: {kind} is a Tensor, .*\.data"):
+            with pytest.raises(TypeError, match=rf"^{rule.__name__}: {kind} is a leaf of the tape, .*\.data"):
                 call()
     with pytest.raises(TypeError, match=r"or the parameter's \.grad"):
         rule.update(t, state, w)
+
+
+@EVERY_RULE
+def test_a_few_steps_may_be_differentiated(rule):
+    x = np.array([1.0, 2.0, 3.0])
+
+    def loss(params):
+        return np.mean((params["w"] * x - 1) ** 2)
+
+    def after(rate, w):
+        params, state = {"w": w}, rule.init({"w": w})
+        for _ in range(3):
+            params, state = rule.update(mg.grad(loss)(params), state, params, learning_rate=rate)
+        return loss(params)
+
+    check_grads(after, np.array(0.02), np.array([0.5, 0.2, 0.3]))
 
 
 def test_rules_are_found_by_name():
