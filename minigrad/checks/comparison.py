@@ -24,6 +24,7 @@ from .numerical_gradient import (
     Slopes,
     complex_step,
     differences,
+    directions,
     flat,
     imaginary,
     nudged,
@@ -146,12 +147,12 @@ class Comparison:
         That size is the larger of the one found by differences, where they were taken, and the entry's change under
         small relative changes of the inputs and dout. Rounding errors inside the function are measured, too.
         """
-        rng = np.random.default_rng(1)
+        drawn = directions([*self.arrays, self.dout], np.random.default_rng(1))
         with np.errstate(all="ignore"):
             here = self.first(self.arrays, self.dout)
             sizes = [np.abs(g) for g in here]
             for _ in range(2):
-                *xs, dout = nudged([*self.arrays, self.dout], NUDGE, rng)
+                *xs, dout = nudged([*self.arrays, self.dout], NUDGE, next(drawn))
                 there = self.first(xs, dout)
                 sizes = [
                     np.fmax(size, np.abs(a - b) / NUDGE)

@@ -6,8 +6,9 @@ their remaining difference plus the rounding of the function's values.
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -176,20 +177,25 @@ def parts(out: Any) -> Sequence[Any]:
 
 def split(vector: Array, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
     """Cut a vector into arrays of these shapes."""
-    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
-    return [part.reshape(shape) for part, shape in zip(np.split(vector, ends[:-1]), shapes, strict=True)]
+    cut, start = [], 0
+    for shape in shapes:
+        stop = start + math.prod(shape)
+        cut.append(vector[start:stop].reshape(shape))
+        start = stop
+    return cut
 
 
-def nudged(arrays: Sequence[Array], by: float, rng: np.random.Generator) -> list[Array]:
-    """Change each entry by a relative ``by``, up or down; equal entries alike, so that ties stay ties."""
-    _, place = np.unique(flat(arrays), return_inverse=True)
-    signs = rng.choice([-1.0, 1.0], len(place))[place]
-    shapes = [x.shape for x in arrays]
+def directions(arrays: Sequence[Array], rng: np.random.Generator) -> Iterator[list[Array]]:
+    """Draw, again and again, whether each entry goes up, 1, or down, -1; equal ones alike, so that ties stay ties."""
+    values, group = np.unique(flat(arrays), return_inverse=True)
+    while True:
+        yield split(rng.choice([-1.0, 1.0], len(values))[group], [x.shape for x in arrays])
+
+
+def nudged(arrays: Sequence[Array], by: float, direction: Sequence[Array]) -> list[Array]:
+    """Change each entry by a relative ``by`` in its direction."""
     with np.errstate(all="ignore"):
-        return [
-            np.asarray(x * (1 + by * sign), x.dtype)
-            for x, sign in zip(arrays, split(signs, shapes), strict=True)
-        ]
+        return [np.asarray(x * (1 + by * v), x.dtype) for x, v in zip(arrays, direction, strict=True)]
 
 
 def roundoff(
@@ -200,12 +206,12 @@ def roundoff(
     Each step inside then rounds differently, which reveals cancellation: the variance of numbers around 1e4 as the
     mean of the squares less the square of the mean is off by 1e8 ulps.
     """
-    rng = np.random.default_rng(3)
+    drawn = directions(arrays, np.random.default_rng(3))
     here = [np.asarray(x, np.float64) for x in f(arrays)]
     moved = [np.zeros(x.shape) for x in here]
     with np.errstate(all="ignore"):
         for _ in range(JITTERS):
-            there = f(nudged(arrays, eps, rng))
+            there = f(nudged(arrays, eps, next(drawn)))
             moved = [np.fmax(m, np.abs(a - b)) for m, a, b in zip(moved, here, there, strict=True)]
     return [np.nan_to_num(m, nan=0.0, posinf=0.0) for m in moved]
 
@@ -215,11 +221,11 @@ def steps(f: Callable[..., Any], arrays: Sequence[Array]) -> Array:
 
     Second differences of a smooth function vanish as the square of the distance does; those of steps do not.
     """
-    values = flat(f(*arrays))
+    values, direction = flat(f(*arrays)), next(directions(arrays, np.random.default_rng(5)))
     found, before = np.zeros(values.shape), np.full(values.shape, np.inf)
     with np.errstate(all="ignore"):
         for by in (2.0**-28, 2.0**-32, 2.0**-36):
-            row = [flat(f(*nudged(arrays, i * by, np.random.default_rng(5)))) for i in range(1, 5)]
+            row = [flat(f(*nudged(arrays, i * by, direction))) for i in range(1, 5)]
             bent = np.max(np.abs(np.diff([values, *row], 2, axis=0)), axis=0)
             found = np.fmax(found, np.where(bent > before / 8, bent, 0.0))
             before = bent
