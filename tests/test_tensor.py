@@ -725,12 +725,16 @@ def test_an_attribute_that_there_is_not_says_what_to_write():
         t.view(-1)
     with pytest.raises(AttributeError, match=r"^a tensor has no 'flat'; write t\.ravel"):
         sum(t.flat)
+    with pytest.raises(AttributeError, match=r"^a tensor has no 'relu'; write mg\.relu\(t\)$"):
+        t.relu()
+    with pytest.raises(AttributeError, match=r"^a tensor has no 'zero_grad'; write t\.grad = None$"):
+        t.zero_grad()
     with pytest.raises(AttributeError, match=r"has no 'flat'; write t\.ravel"):
         mg.jit(lambda x: sum(x.flat))(np.ones(2))
     with pytest.raises(AttributeError, match=r"^a tensor has no 'put'; write t\[index\] = value$"):
         t.put([0], 1.0)
-    with pytest.raises(AttributeError, match=r"^a tensor has no 'unsqueeze'$"):
-        t.unsqueeze(0)
+    with pytest.raises(AttributeError, match=r"^a tensor has no 'unknown'$"):
+        t.unknown(0)
     assert not hasattr(t, "__array_interface__")
     assert not hasattr(t, "_repr_html_")
 

@@ -16,8 +16,8 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from ..engine.arrays import stands_in, takes_over
 from ..engine.in_place import fit_in_place
 from ..engine.leaving import (
-    FLAT,
     OBJECT_HELD_BY_A_NAME,
+    OTHERWISE,
     asked_by,
     held_by_others,
     is_borrowed,
@@ -401,7 +401,7 @@ class Traced(NDArrayOperatorsMixin):
         """Find the method that is a NumPy function of the array."""
         if name not in METHODS:
             raise AttributeError(
-                f"{user_line()}: an array that is captured has no {name!r}{FLAT.get(name, '')}"
+                f"{user_line()}: an array that is captured has no {name!r}{OTHERWISE.get(name, '')}"
             )
         if name == "copy" and isinstance(value_of(self), np.generic):  # a number stays one
             return lambda order="C": self

@@ -19,11 +19,18 @@ from .recording import Array, TapeError
 EXPLICITLY = "leave the tape explicitly: t.numpy(), t.detach(), t.item()"
 JOINED = (
     "fill a tensor instead of an array (a = mg.tensor(a); a[i] = t), join tensors by np.stack or np.concatenate, "
-    "write t for np.asarray(t)"
+    "write t for np.asarray(t), X @ t for X.dot(t)"
 )
 INSTEAD_OF_AN_ARRAY = f"{JOINED}, or {EXPLICITLY}"
-FLAT = {"flat": "; write t.ravel()[i], and t[np.unravel_index(i, t.shape)] = value"}
-"""What to write instead of attributes that arrays have, and tensors not."""
+OTHERWISE = {
+    "flat": "; write t.ravel()[i], and t[np.unravel_index(i, t.shape)] = value",
+    "zero_grad": "; write t.grad = None",
+    "unsqueeze": "; write np.expand_dims(t, axis), or t[:, None]",
+    "permute": "; write t.transpose(axes)",
+    "requires_grad_": "; write mg.tensor(data, requires_grad=True)",
+}
+OTHERWISE |= {name: f"; write mg.{name}(t)" for name in ("relu", "sigmoid", "gelu", "elu", "leaky_relu")}
+"""What to write instead of attributes that arrays, or the tensors of others, have and tensors not."""
 OF_SCIPY = "it with NumPy's functions (np.linalg, np.fft, np.convolve)"
 """What to write instead of a function of SciPy's of which nothing else is known."""
 LIBRARIES = ("numpy", "scipy", "minigrad")

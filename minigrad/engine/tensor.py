@@ -32,7 +32,7 @@ from .arrays import STAND_INS, as_array, has_stand_ins, held, is_number, refuse_
 from .calls import Variable, any_requires_grad, apply, bare, binary, results_are, variable
 from .dispatch import Dispatched, call
 from .in_place import as_kept, augmented, set_part
-from .leaving import EXPLICITLY, FLAT, INSTEAD_OF_AN_ARRAY, is_stored, who_asks
+from .leaving import EXPLICITLY, INSTEAD_OF_AN_ARRAY, OTHERWISE, is_stored, who_asks
 from .recording import Array, TapeError, differentiated, recording
 from .sharing import shared
 from .walk import depends_on, walk_back
@@ -167,7 +167,7 @@ class Tensor(Variable, Dispatched):
 
         def __getattr__(self, name: str) -> None:
             """Say what to write instead of an attribute that there is not."""
-            instead, function = FLAT.get(name, ""), getattr(np, name, None)
+            instead, function = OTHERWISE.get(name, ""), getattr(np, name, None)
             if callable(function):
                 instead = f"; write {facts(function).instead or f'np.{name}(t)'}"
             elif not instead and hasattr(np.ndarray, name):
