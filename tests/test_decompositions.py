@@ -116,3 +116,20 @@ def test_a_complete_basis_of_a_matrix_that_is_not_tall(a):
 def test_other_modes_are_refused(mode, a):
     with pytest.raises(TypeError, match=rf"no backward rule with mode='{mode}'"):
         np.linalg.qr(mg.tensor(a, requires_grad=True), mode=mode)
+
+
+@pytest.mark.parametrize("gap", [0.0, 3e-16])
+def test_the_gradient_of_vectors_of_values_that_differ_by_rounding_alone_is_infinite(gap):
+    a, weights = np.diag([1.0, 1.0 + gap, 2.0]), np.arange(9.0).reshape(3, 3)
+
+    def of_eigh(a):
+        w, v = np.linalg.eigh(a)
+        return np.sum((v * w**3) @ v.T * weights)
+
+    def of_svd(a):
+        u, s, vh = np.linalg.svd(a)
+        return np.sum((u * s**3) @ vh * weights)
+
+    for f in (of_eigh, of_svd):
+        with pytest.warns(RuntimeWarning):
+            assert not np.isfinite(mg.grad(f)(a)).all()

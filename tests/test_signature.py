@@ -168,6 +168,13 @@ def test_equal_options_whose_numbers_are_of_other_types_are_not_alike(slots):
     assert f.cache_info().misses == 6
 
 
+def test_slices_are_options():
+    f, x = mg.jit(lambda x, part: x[part] * 2), np.arange(6.0)
+    for part in (slice(1, 3), slice(1, 3), slice(1, 4), slice(None, None, -1)):
+        np.testing.assert_array_equal(f(x, part), x[part] * 2)
+    assert f.cache_info().misses == 3
+
+
 def test_arrays_in_one_memory_are_not_told_to_be_apart():
     w = np.ones(6)
     for shared in (w, w[:], w[::-1].reshape(6), np.asarray(memoryview(w))):

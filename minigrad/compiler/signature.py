@@ -201,6 +201,8 @@ def option(x: Any) -> Any:
     if kind not in PLAIN:
         if kind.__hash__ is BY_IDENTITY or kind is MethodType:
             return fixed(x) or function_option(x)
+        if kind is slice:  # which has no hash before Python 3.12
+            return kind, *map(option, (x.start, x.stop, x.step))
         try:
             hash(x)
         except TypeError:

@@ -55,8 +55,12 @@ declare(
 )
 
 
-def over_gaps(m: Any, gaps: Any) -> Any:
-    """Return m / gaps with a zero diagonal; 0 / 0 counts as 0."""
+def over_gaps(m: Any, gaps: Any, values: Any) -> Any:
+    """Return m / gaps with a zero diagonal; 0 / 0 counts as 0, and a gap as 0 that is the values' rounding alone."""
+    rounding = (
+        values.shape[-1] * float(np.finfo(values.dtype).eps) * np.max(np.abs(values), axis=-1, initial=0)
+    )
+    gaps = np.where(np.less_equal(np.abs(gaps), rounding[..., None, None]), 0, gaps)
     idle = np.eye(m.shape[-1], dtype=bool) | (np.equal(gaps, 0) & np.equal(m, 0))
     return np.where(idle, 0, m / np.where(idle, 1, gaps))
 
@@ -80,7 +84,7 @@ def _eigenpairs(g: Any, out: Any, a: Any, UPLO: Any = "L") -> Any:
     infinite, with NumPy's warning. Of a, one triangle is read: the other has 0.
     """
     w, v, dw, dv = real(out[..., 0, :]), out[..., 1:, :], real(g[..., 0, :]), conj(g[..., 1:, :])
-    inner = over_gaps(adjoint(v) @ dv, differences(w))
+    inner = over_gaps(adjoint(v) @ dv, differences(w), w)
     return conj(of_triangle((v * dw[..., None, :] + v @ inner) @ adjoint(v), UPLO.upper() == "U"))
 
 
@@ -161,13 +165,13 @@ def _singular_triples(g: Any, out: Any, a: Any, full_matrices: bool = False) -> 
     du, ds, dvh = _parts(conj(g), m, n)
     u, du = _without_rest(u, du, min(m, n))
     vh, dvh = map(adjoint, _without_rest(adjoint(vh), adjoint(dvh), min(m, n)))
-    s, below = s[..., None, :], s[..., None]
+    values, s, below = s, s[..., None, :], s[..., None]
     gaps, both = s - below, s + below  # not their product, which would underflow
     both = np.where(np.equal(both, 0), 1, both)
     of_u, of_v = adjoint(u) @ du, vh @ adjoint(dvh)
-    inner = over_gaps(of_u - adjoint(of_u), gaps) * (s / both) + over_gaps(of_v - adjoint(of_v), gaps) * (
-        below / both
-    )
+    antisymmetric = of_u - adjoint(of_u), of_v - adjoint(of_v)
+    of_u_over, of_v_over = [over_gaps(each, gaps, values) for each in antisymmetric]
+    inner = of_u_over * (s / both) + of_v_over * (below / both)
     if a.dtype.kind == "c":  # the phase that u and v share
         inner = inner + np.eye(u.shape[-1]) * (1j * np.imag(of_u) / s)
     total = (u * ds[..., None, :] + u @ inner) @ vh

@@ -66,7 +66,7 @@ def _general_eigenpairs(g: Any, out: Any, a: Any) -> Any:
     along = np.sum(conj(v) * dv, axis=-2, keepdims=True)
     fixed = made_real(v)
     phase = np.where(fixed, -1j * np.imag(along) / np.where(fixed, conj(v), 1), 0)
-    inner = over_gaps(adjoint(v) @ (dv - v * np.real(along) + phase), conj(differences(w)))
+    inner = over_gaps(adjoint(v) @ (dv - v * np.real(along) + phase), conj(differences(w)), w)
     inner = np.where(np.eye(v.shape[-1], dtype=bool), np.expand_dims(dw, -2), inner)
     return conj(np.linalg.solve(adjoint(v), inner @ adjoint(v)))
 
