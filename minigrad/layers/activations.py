@@ -33,7 +33,9 @@ def elu_forward(x: Array, alpha: float = 1.0) -> tuple[Array, tuple[Array, Array
 
     Clevert, Unterthiner, Hochreiter: "Fast and accurate deep network learning by exponential linear units", 2016.
     """
-    out = np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+    positive = x > 0
+    # Not np.minimum(x, 0), which has half a derivative at 0.
+    out = np.where(positive, x, alpha * np.expm1(np.where(positive, 0, x)))
     return out, (x, out, alpha)
 
 
