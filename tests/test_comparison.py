@@ -187,6 +187,53 @@ def test_a_sort_may_order_equal_entries_as_it_likes():
         check_layer((forward, lambda dout, order: dout), np.array([1.0, 2.0, 1.0, 1.0]), "first")
 
 
+def test_a_sort_of_many_equal_entries():
+    def forward(x):
+        order = np.argsort(x, 1, kind="stable")
+        return np.take_along_axis(x, order, 1), order
+
+    def backward(dout, order):
+        dx = np.empty_like(dout)
+        np.put_along_axis(dx, order, dout, 1)
+        return dx
+
+    def wrong_at_the_end(dout, order):
+        dx = backward(dout, order)
+        dx[-1] *= 50
+        return dx
+
+    rng = np.random.default_rng(3)
+    for x in (
+        np.repeat(rng.standard_normal((100, 1)), 3, axis=1),
+        rng.integers(0, 3, (40, 5)).astype(float),
+        np.zeros((30, 4)),
+    ):
+        check_layer((forward, backward), x)
+        with pytest.raises(GradientMismatch, match="wrong at index"):
+            check_layer((forward, wrong_at_the_end), x)
+
+
+@pytest.mark.parametrize("images", [3, 30])
+def test_equal_maxima_of_windows(images):
+    """Of large inputs differences are taken in random directions."""
+    x = np.maximum(np.random.default_rng(0).standard_normal((images, 2, 4, 4)), 0)
+
+    def forward(x):
+        windows = x.reshape(images, 2, 2, 2, 2, 2)
+        out = windows.max(axis=(3, 5), keepdims=True)
+        return out[:, :, :, 0, :, 0], windows == out
+
+    def backward(dout, ties, share=True):
+        dx = ties * dout[:, :, :, None, :, None]
+        if share:
+            dx = dx / ties.sum(axis=(3, 5), keepdims=True)
+        return dx.reshape(x.shape)
+
+    check_layer((forward, backward), x)
+    with pytest.raises(GradientMismatch, match="wrong at index"):
+        check_layer((forward, lambda dout, ties: backward(dout, ties, share=False)), x)
+
+
 @pytest.mark.parametrize("others", [[], [2.0], [2.0, 2.0]])
 def test_equal_maxima_have_gradients_of_the_right_sum(others):
     x = np.array([2.0, 1.0, 2.0, *others])
@@ -234,7 +281,7 @@ def test_where_the_result_is_nan_there_is_nothing_to_compare(x):
                 check(np.array(x))
 
 
-@pytest.mark.parametrize("x", [[0.3, 2.0], [1.7, -0.01], [5.0, 1e-3]])
+@pytest.mark.parametrize("x", [[0.3, 2.0], [1.7, -0.01], [5.0, 1e-3], [0.0, 2.0]])
 def test_no_false_alarm_where_values_go_in_steps(x):
     """Those of (x + 1e6) - 1e6 are 1e-10 high: an ulp beside, most entries have the same."""
     check_grads(lambda x: (x + 1e6) - 1e6, np.array(x))

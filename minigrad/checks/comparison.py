@@ -34,7 +34,7 @@ from .numerical_gradient import (
     split,
     steps,
 )
-from .ties import along, slopes_around, ties, unit
+from .ties import Surroundings
 
 ULPS = 64
 """Tolerance of a gradient entry, in ulps of the largest sum it comes from."""
@@ -44,7 +44,7 @@ SAMPLED = 2
 DIRECTIONS = 8
 """Random directions for each large input; an error is missed if it shows in none."""
 TIES = 64
-"""The most entries, and groups of them, that are looked at because they are equal to others."""
+"""The most entries of a large input that are looked at because they are equal to others."""
 
 
 @dataclass(frozen=True)
@@ -182,38 +182,42 @@ class Comparison:
         return wrongs
 
     def admit_ties(self, wrongs: list[Array]) -> None:
-        """Clear the entries that lie among the slopes around, where equal ones differ; none, if one does not."""
-        groups = ties(self.arrays)
-        tied = np.zeros(sum(x.size for x in self.arrays), bool)
-        tied[np.concatenate([*groups, np.zeros(0, int)])] = True
-        places, ours = np.flatnonzero(flat(wrongs) & tied), flat(self.given.arrays)
-        derivative = along(self.f, self.dout, self.values_off)
-        for place in places[:TIES]:
-            around = slopes_around(derivative, self.arrays, groups, unit(place, self.arrays))
-            if around is None or not around[0] <= ours[place] <= around[1]:
-                return
-        admitted = np.zeros(len(tied), bool)
-        admitted[places] = True
-        for k, kept in enumerate(split(admitted, [x.shape for x in self.arrays])):
+        """Clear the entries that lie among the slopes around, where equal ones differ; of large inputs try some."""
+        shapes, ours, wrong = [x.shape for x in self.arrays], flat(self.given.arrays), flat(wrongs)
+        on_kink = flat([self.on_kink(k) for k in range(len(shapes))]) != 0
+        around = Surroundings(self.f, self.arrays, self.dout, self.values_off)
+        tied = np.concatenate([*around.groups, np.zeros(0, int)])
+        places = np.sort(tied[wrong[tied] != 0])
+        admitted = np.zeros(wrong.shape, bool)
+        with np.errstate(all="ignore"):
+            for place in places if self.all else np.random.default_rng(5).permutation(places)[:TIES]:
+                found = around.slopes([place], on_kink[place])
+                if found is None or not found[0] <= ours[place] <= found[1]:
+                    break
+                admitted[place] = True
+            else:
+                admitted[places] = True
+        for k, kept in enumerate(split(admitted, shapes)):
             self.admitted[k] |= kept
             wrongs[k] &= ~kept
 
     def wrong_together(self) -> list[Array]:
         """Tell which equal entries, on a kink, have gradients of a wrong sum, though each of them may be right."""
-        wrong, ours = np.zeros(sum(x.size for x in self.arrays), bool), flat(self.given.arrays)
-        shapes = [x.shape for x in self.arrays]
-        on_kink = flat([self.on_kink(k) for k in range(len(shapes))]).astype(bool)
-        groups = [places for places in (ties(self.arrays) if on_kink.any() else []) if on_kink[places].any()]
-        for places in groups[:TIES]:
-            direction = unit(places, self.arrays)
-            derivative = along(self.f, self.dout, self.values_off)
-            theirs, error, left, right, terms = derivative(self.arrays, direction)
-            margin = 8 * error + 1e-5 * float(np.abs(terms).sum())
+        shapes, ours = [x.shape for x in self.arrays], flat(self.given.arrays)
+        wrong, on_kink = np.zeros(ours.shape, bool), flat([self.on_kink(k) for k in range(len(shapes))]) != 0
+        if not on_kink.any():
+            return split(wrong, shapes)
+        around = Surroundings(self.f, self.arrays, self.dout, self.values_off)
+        for places in around.groups:
+            if not on_kink[places].any():
+                continue
+            theirs, error, left, right, margin = around.together(places)
             total = float(ours[places].sum())
             if not np.isfinite(error) or abs(right - left) > margin or abs(total - theirs) <= margin:
                 continue
-            around = slopes_around(derivative, self.arrays, groups, direction)
-            if around is None or not around[0] <= total <= around[1]:
+            with np.errstate(all="ignore"):
+                found = around.slopes(places, is_kink=False)
+            if found is None or not found[0] <= total <= found[1]:
                 wrong[places] = True
                 told = (
                     f"its {len(places)} entries equal to {flat(self.arrays)[places[0]]:.6g} are on a kink: moved "
@@ -347,6 +351,22 @@ class Comparison:
         terms = exact * self.dout
         return float(terms.sum()), ULPS * float(np.finfo(float).eps * np.linalg.norm(terms))
 
+    def is_kink_along(self, direction: Sequence[Array]) -> bool:
+        """Tell whether f's slopes in a direction and against it differ by more than their errors."""
+
+        def at(h: float) -> Array:
+            return flat(self.f(*[x + h * v for x, v in zip(self.arrays, direction, strict=True)]))
+
+        with np.errstate(all="ignore"):
+            _, error, left, right, terms = slope(at, 1.0, self.dout, self.values_off)
+        return not abs(right - left) <= 8 * error + 1e-5 * float(np.abs(terms).sum())
+
+    def alike(self, direction: Sequence[Array]) -> list[Array]:
+        """Return a direction in which equal entries move by the mean of what they move in another."""
+        _, group, counts = np.unique(flat(self.arrays), return_inverse=True, return_counts=True)
+        means = np.bincount(group, flat(direction)) / counts
+        return split(means[group], [x.shape for x in self.arrays])
+
     def by_directions(self) -> tuple[int, tuple[int, ...]] | None:
         """Compare ours with f's derivatives in random directions; return the input and the index of an error.
 
@@ -362,6 +382,13 @@ class Comparison:
                 for x, slopes in zip(self.arrays, self.slopes, strict=True)
             ]
             apart, allowed = self.along(direction)
+            if apart > allowed and self.is_kink_along(
+                direction
+            ):  # one of equal entries, perhaps: they move alike
+                direction = self.alike(direction)
+                apart, allowed = self.along(direction)
+                if self.is_kink_along(direction):
+                    continue
             if apart > allowed:
                 return self.halved(direction)
             self.missed = max(self.missed, 0.8 * allowed * 1e6 ** (1 / DIRECTIONS))

@@ -224,8 +224,13 @@ def steps(f: Callable[..., Any], arrays: Sequence[Array]) -> Array:
     values, direction = flat(f(*arrays)), next(directions(arrays, np.random.default_rng(5)))
     found, before = np.zeros(values.shape), np.full(values.shape, np.inf)
     with np.errstate(all="ignore"):
-        for by in (2.0**-28, 2.0**-32, 2.0**-36):
-            row = [flat(f(*nudged(arrays, i * by, direction))) for i in range(1, 5)]
+        for by in (2.0**-20, 2.0**-24, 2.0**-28, 2.0**-32, 2.0**-36):
+            moves = [
+                by * v * np.where(x == 0, 1e-2, np.abs(x)) for x, v in zip(arrays, direction, strict=True)
+            ]
+            row = [
+                flat(f(*[x + i * move for x, move in zip(arrays, moves, strict=True)])) for i in range(1, 5)
+            ]
             bent = np.max(np.abs(np.diff([values, *row], 2, axis=0)), axis=0)
             found = np.fmax(found, np.where(bent > before / 8, bent, 0.0))
             before = bent

@@ -15,13 +15,10 @@ import numpy as np
 from ..engine.recording import Array
 from .numerical_gradient import flat, slope, split
 
-APART = 2.0**-12
-"""How far apart equal entries are moved, in units of the largest of them."""
-ORDERS = 4
-"""Random orders in which they are moved, beside the two in which they stand."""
-
-Along = Callable[[Sequence[Array], Sequence[Array]], tuple[float, float, float, float, Array]]
-"""Differentiates a function at arrays in a direction, as `slope` does."""
+APART = 2.0**-14
+"""How far equal entries are moved from each other, in units of their size."""
+TURNS = 4
+"""Orders in which they are moved, each the one in which they stand, turned: so that each entry has several ranks."""
 
 
 def ties(arrays: Sequence[Array]) -> list[Array]:
@@ -32,66 +29,77 @@ def ties(arrays: Sequence[Array]) -> list[Array]:
     return [places for places in np.split(order, np.cumsum(counts)[:-1]) if len(places) > 1]
 
 
-def moved_apart(
-    arrays: Sequence[Array], groups: Sequence[Array], order: Any, by: float, below: float
-) -> list[Array]:
-    """Return arrays whose equal entries differ a little; ``order(n)`` is the rank of each of n.
+class Surroundings:
+    """The points beside arrays at which equal entries differ, and a function's slopes at them.
 
-    ``below`` is the part of them that become smaller than they were.
+    ``dout`` are the weights of the function's values, and ``off`` their rounding errors.
     """
-    moved = flat(arrays)
-    for places in groups:
-        scale = max(abs(float(moved[places[0]])), 1e-2)
-        moved[places] += by * scale * ((order(len(places)) + 0.5) / len(places) - below)
-    return split(moved, [x.shape for x in arrays])
 
+    def __init__(self, f: Callable[..., Any], arrays: Sequence[Array], dout: Array, off: Array) -> None:
+        self.f, self.arrays, self.dout, self.off = f, arrays, dout, off
+        self.shapes = [x.shape for x in arrays]
+        self.groups = ties(arrays)
+        rng = np.random.default_rng(4)
+        orders: list[Any] = [lambda n, i=i: np.roll(np.arange(n), i * n // TURNS) for i in range(TURNS)]
+        orders += [lambda n: np.arange(n)[::-1], rng.permutation, rng.permutation]
+        self.points = {
+            by: [self._moved(order, by, below) for order, below in product(orders, (0.0, 0.5, 1.0))]
+            for by in (APART, APART / 8)
+        }
 
-def slopes_around(
-    along: Along, arrays: Sequence[Array], groups: Sequence[Array], direction: Sequence[Array]
-) -> tuple[float, float, float] | None:
-    """Return the least and the largest slope in a direction at points beside arrays, and their error.
+    def _moved(self, order: Any, by: float, below: float) -> Array:
+        """Return the entries, equal ones apart; ``order(n)`` ranks n of them, of which the part ``below`` falls."""
+        moved = flat(self.arrays)
+        for places in self.groups:
+            count = len(places)
+            moved[places] += by * self._size(moved[places[0]]) * (order(count) + 0.5 - below * count)
+        return moved
 
-    None where the function is differentiable: the slopes beside are the closer to each other, the nearer the points.
-    """
-    rng = np.random.default_rng(4)
-    orders: list[Any] = [np.arange, lambda n: np.arange(n)[::-1], *[rng.permutation] * ORDERS]
-    spreads = []
-    for by in (APART, APART / 8):
-        found = []
-        for order, below in product(orders, (0.0, 0.5, 1.0)):
-            value, error, *_, terms = along(moved_apart(arrays, groups, order, by, below), direction)
-            if np.isfinite(error):
-                found.append((value, 8 * error + 1e-5 * float(np.abs(terms).sum())))
-        if not found:
+    @staticmethod
+    def _size(entry: float) -> float:
+        return max(abs(float(entry)), 1e-2)
+
+    def slopes(self, places: Any, is_kink: bool) -> tuple[float, float] | None:
+        """Return the least and the largest slope at these points, along a move of the entries at some places alike.
+
+        None where the function is differentiable, which is asked unless they are known to be on a kink: then the slopes
+        are the closer to each other, the nearer the points.
+        """
+        direction = np.zeros(sum(x.size for x in self.arrays))
+        direction[places] = 1.0
+        size = self._size(np.min(np.abs(flat(self.arrays)[places])))
+        spreads = []
+        for by, points in self.points.items():
+            h, found, errors = by * size / 8, [], []
+            for point in points:
+                up, down = [flat(self.f(*split(point + s * direction, self.shapes))) for s in (h, -h)]
+                terms = (up - down) * self.dout
+                rounding = np.where(up != down, 16 * np.finfo(float).eps * np.abs(up) + self.off, 0.0)
+                noise = np.abs(self.dout) @ rounding
+                found.append(float(terms.sum()) / (2 * h))
+                errors.append(float(noise + 1e-5 * np.abs(terms).sum()) / h)
+            finite = np.isfinite(found) & np.isfinite(errors)
+            if not finite.any():
+                return None
+            values = np.array(found)[finite]
+            spreads.append((values.min(), values.max(), np.array(errors)[finite].max()))
+        (low, high, _), (least, largest, error) = spreads
+        if not is_kink and largest - least <= max(error, 0.5 * (high - low)):
             return None
-        values, errors = np.array(found).T
-        spreads.append((float(values.min()), float(values.max()), float(errors.max())))
-    (low, high, _), (least, largest, error) = spreads
-    is_kink = largest - least > max(error, 0.5 * (high - low))
-    return (least - error, largest + error, error) if is_kink else None
+        return float(least - error), float(largest + error)
 
+    def together(self, places: Any) -> tuple[float, float, float, float, float]:
+        """Differentiate along a move of the entries at some places alike, at the arrays themselves, as `slope` does.
 
-def unit(places: Any, arrays: Sequence[Array]) -> list[Array]:
-    """Return the direction in which the entries at some places move alike, and no other."""
-    direction = np.zeros(sum(x.size for x in arrays))
-    direction[places] = 1.0
-    return split(direction, [x.shape for x in arrays])
-
-
-def along(f: Callable[..., Any], dout: Array, off: Array) -> Along:
-    """Return the function that differentiates dout · f at arrays in a direction; ``off`` are f's rounding errors."""
-
-    def derivative(
-        arrays: Sequence[Array], direction: Sequence[Array]
-    ) -> tuple[float, float, float, float, Array]:
-        size = max(
-            float(np.max(np.abs(x[v != 0]), initial=0.0)) for x, v in zip(arrays, direction, strict=True)
-        )
+        The last number is the error of a one-sided slope.
+        """
+        here, direction = flat(self.arrays), np.zeros(sum(x.size for x in self.arrays))
+        direction[places] = 1.0
 
         def at(h: float) -> Array:
-            return flat(f(*[x + h * v for x, v in zip(arrays, direction, strict=True)]))
+            return flat(self.f(*split(here + h * direction, self.shapes)))
 
         with np.errstate(all="ignore"):
-            return slope(at, size, dout, off)
-
-    return derivative
+            *numbers, terms = slope(at, float(here[places[0]]), self.dout, self.off)
+        value, error, left, right = numbers
+        return value, error, left, right, 8 * error + 1e-5 * float(np.abs(terms).sum())

@@ -7,16 +7,17 @@ generates a fast check that a call has the same signature as an earlier one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from types import MethodType, NoneType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from ..engine.containers import CONTAINERS, children_of
 from ..engine.tensor import Tensor
-from .free_variables import KEYS, free_variables, has_attributes, is_foreign, read, slots_of
+from .free_variables import KEYS, free_variables, has_attributes, read
 from .trace import TracedGenerator
 from .traced import Traced
 from .where import JitError
@@ -216,11 +217,21 @@ def option(x: Any) -> Any:
             return kind, *map(option, x)
         if isinstance(x, (complex, np.complexfloating)):
             return kind, x, str(x)
-        if not is_foreign(kind):  # its == may take 1 for 1.0
-            names = (*getattr(x, "__dict__", ()), *slots_of(cast(Hashable, kind)))
-            values = [getattr(x, name, None) for name in names]
-            return kind, x, *[option(value) for value in values if isinstance(value, Hashable)]
+        if is_dataclass(kind):
+            return kind, x, *numbers_of(x)  # its == takes 1 for 1.0, and may leave fields out
     return (kind, x) if x else (kind, x, str(x))
+
+
+def numbers_of(x: Any) -> Iterator[Any]:
+    """Yield the keys of the numbers and strings in the fields of a dataclass, nested or not."""
+    for each in fields(x):
+        value = getattr(x, each.name, None)
+        if type(value) in PLAIN:
+            yield option(value)
+        elif is_dataclass(type(value)):
+            yield from numbers_of(value)
+        elif isinstance(value, tuple):
+            yield from (option(part) for part in value if type(part) in PLAIN)
 
 
 PLAIN = frozenset({int, float, bool, str, NoneType})

@@ -59,7 +59,9 @@ def set_part(self: Any, index: Any, value: Any) -> None:
         new = old
     else:
         new = setitem(old, part, index)
-    # The gradient depends on no value of the two whole arrays: the tape keeps their shapes alone.
+    # The gradient depends on no value of these arrays: the tape keeps the shapes alone of what it can do without.
+    if type(part) is np.ndarray and parents[1] is None and not replaced:
+        part = outline(part.shape, part.dtype)
     written = record(
         SETITEM,
         [outline(old.shape, old.dtype), part],

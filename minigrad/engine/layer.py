@@ -13,6 +13,7 @@ from ..rules.table import Arguments, Draw
 from .arguments import BARE, array_of, explained, names_itself
 from .arrays import ARRAY_LIKE, ARRAYS, as_array, has_stand_ins, refuse_foreign
 from .calls import REAL, apart, bare, by_value, record, refuse_tensors, unwrap
+from .in_place import as_kept
 from .recording import TapeError
 from .tensor import Tensor
 
@@ -55,6 +56,8 @@ class Layer:
         args = by_value(taken, parents)  # before the forward, whose cache may hold them
         if options:
             refuse_tensors(self, options)
+            if any(parent is not None for parent in parents):
+                options = {name: as_kept(x) for name, x in options.items()}
         try:
             returned = self.forward(*args, **options)
             if self.checked is not None and getattr(returned[0], "dtype", REAL).kind != "f":
