@@ -1,11 +1,14 @@
 """Which calls of a compiled function are alike: what is told quickly is told as by taking the whole call down."""
 
+import enum
 import inspect
+import logging
 import re
 import textwrap
 import warnings
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pytest
@@ -166,6 +169,32 @@ def test_equal_options_whose_numbers_are_of_other_types_are_not_alike(slots):
         assert f(x, Settings(scale)).dtype == (x * scale).dtype
         assert f(x, Settings(1, Settings(scale))).dtype == (x * scale).dtype
     assert f.cache_info().misses == 6
+
+
+class Color(enum.Enum):
+    RED = "red"
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+@dataclass(frozen=True)
+class Logged:
+    scale: float
+    log: object = logging.getLogger("of settings")
+
+    @cached_property
+    def twice(self):
+        return 2 * self.scale
+
+
+def test_enumerations_and_settings_of_any_kind_are_options():
+    f, x = mg.jit(lambda x, option: x * (option.twice if isinstance(option, Logged) else 1)), np.ones(2)
+    for option in (Color.RED, Level.LOW, Logged(2.0)):
+        for _ in range(2):
+            np.testing.assert_array_equal(f(x, option), 4 * x if isinstance(option, Logged) else x)
+    assert f.cache_info().misses == 3
 
 
 def test_slices_are_options():

@@ -482,7 +482,18 @@ def _growing_list(w, X):
     return loss
 
 
-@pytest.mark.parametrize("f", [_trace_of_the_past, _delay_line, _mask_of_the_seen, _growing_list])
+def _options_of_a_layer(w, X):
+    scaled = mg.layer(lambda x, k: (x * k, k), lambda dout, k: dout * k)
+    k, loss = X[0] * 1.0, 0.0
+    for x in X:
+        k *= 1.5
+        loss = loss + np.sum(scaled(w, k=k) ** 2 * x)
+    return loss
+
+
+@pytest.mark.parametrize(
+    "f", [_options_of_a_layer, _trace_of_the_past, _delay_line, _mask_of_the_seen, _growing_list]
+)
 def test_a_work_array_may_be_filled_again(f):
     rng = np.random.default_rng(0)
     w, X = rng.standard_normal(3), rng.standard_normal((4, 3))

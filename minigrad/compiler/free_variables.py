@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.containers import CONTAINERS
 from ..engine.layer import Layer
 from .traced import Traced
 from .where import JitError
@@ -21,12 +22,14 @@ from .where import JitError
 def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
     """Yield the free variables of a function and of those it calls by name: globals (namespace, name), and cells.
 
-    A mutable object (a dict, a list, an object with attributes) is a namespace of its own. The name `KEYS` stands for
-    the names in a namespace, of which one may be added or go.
+    A mutable object is a namespace of its own: a dict, a list, an object, of which the attributes are read that a
+    function names, or all if one reads them by `DYNAMIC` means. The name `KEYS` stands for the names in a namespace, of
+    which one may be added or go.
     """
     waiting: list[Any] = [f]
     seen: set[Any] = set()
     kinds: dict[Any, None] = {}  # the classes of the objects found, whose methods may be called
+    objects: list[Any] = []
     named: set[str] = set()
     while True:
         if not waiting:
@@ -34,6 +37,13 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
                 if id(method) not in seen:
                     waiting.append(method)
                     yield namespace, name
+            for x in objects:
+                every = type(x) in CONTAINERS or not named.isdisjoint(DYNAMIC)
+                for namespace, name in attributes_of(x):
+                    if (every or name in named) and (id(x), name) not in seen:
+                        seen.add((id(x), name))
+                        waiting.append(read(namespace, name))
+                        yield namespace, name
         if not waiting:
             return
         f = waiting.pop()
@@ -47,17 +57,21 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
                 waiting += [each for each in f if not isinstance(each, np.ndarray)]
                 if isinstance(f, (tuple, frozenset)):
                     continue
+            objects.append(f)
             for namespace, name in contents_of(f):
                 if name is not KEYS:
                     waiting.append(read(namespace, name))
                 yield namespace, name
             continue
-        named |= attributes_in(f.__code__)
         for name in f.__dict__.keys() - {"__wrapped__"}:
             waiting.append(f.__dict__[name])
             yield f.__dict__, name
         waiting += without_arrays(f, *(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values())
         ours = is_ours(f.__globals__.get("__name__", ""))
+        attributes = attributes_in(f.__code__)
+        named |= attributes - DYNAMIC
+        if not ours:
+            named |= DYNAMIC.intersection(names_in(f.__code__)) | (attributes & {"__dict__"})
         found: list[tuple[str, Any, Any]] = [
             (name, cell, None) for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)
         ]
@@ -105,7 +119,7 @@ class Contents:
 
 
 def contents_of(x: Any) -> Iterator[tuple[Any, Any]]:
-    """Find the mutable parts of an outside object: entries of lists and dicts, attributes."""
+    """Find the mutable parts of an outside object: entries of lists and dicts, and the names of attributes."""
     kind: Any = type(x)
     if isinstance(x, (list, dict, set, deque, bytearray)):
         if len(x) > MOST_ENTRIES:
@@ -123,12 +137,19 @@ def contents_of(x: Any) -> Iterator[tuple[Any, Any]]:
     elif has_state(x):
         if hasattr(x, "__dict__"):
             yield x.__dict__, KEYS
-            yield from ((x.__dict__, name) for name in x.__dict__)
-        yield from ((Contents(x), name) for name in (*slots_of(kind), *class_attributes(kind)))
         yield from class_names(kind)
     elif isinstance(x, type) and not is_foreign(x):
-        yield from ((Contents(x), name) for name in class_attributes(x))
         yield from class_names(x)
+
+
+def attributes_of(x: Any) -> Iterator[tuple[Any, str]]:
+    """Yield the attributes of an outside object or class, each with its namespace."""
+    kind: Any = type(x)
+    if has_state(x):
+        yield from ((x.__dict__, name) for name in getattr(x, "__dict__", ()))
+        yield from ((Contents(x), name) for name in (*slots_of(kind), *class_attributes(kind)))
+    elif isinstance(x, type) and not is_foreign(x):
+        yield from ((Contents(x), name) for name in class_attributes(x))
 
 
 def class_names(kind: Any) -> Iterator[tuple[Any, Any]]:
@@ -239,7 +260,14 @@ def without_arrays(f: Any, *values: Any) -> tuple[Any, ...]:
 def attributes_in(code: CodeType) -> frozenset[str]:
     """Return the names of the attributes read in a function's code, nested functions included."""
     inner = [attributes_in(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
-    return frozenset(code.co_names).union(*inner)
+    own = {str(each.argval) for each in dis.get_instructions(code) if each.opname in READS_ATTRIBUTE}
+    return frozenset(own).union(*inner)
+
+
+READS_ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "LOAD_SUPER_METHOD", "MATCH_CLASS"}
+DYNAMIC = {"getattr", "hasattr", "vars", "dir", "attrgetter", "methodcaller", "copy", "deepcopy"}
+DYNAMIC |= {"dataclasses", "asdict", "astuple", "fields", "replace", "__dict__"}
+"""Names of what reads attributes that the code does not name."""
 
 
 @lru_cache

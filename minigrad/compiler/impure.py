@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from threading import active_count
 from types import FunctionType
 from typing import Any
 
@@ -14,38 +15,43 @@ from .where import JitError
 
 
 class Impurities:
-    """Looks, after each run of a function, at what it has changed, of which it reads from outside.
+    """Looks, after two runs of a function, at what the second has changed, of which it reads from outside.
 
-    Another thread may change it, too: what has changed in both of two runs is taken to be the function's doing.
+    What it keeps of its own results there, a layer's cache say, it may read again. Where there are other threads, they
+    may have made the changes.
     """
 
     def __init__(self, name: str, outside: Outside) -> None:
-        self.name, self.outside = name, outside
+        self.name, self.before, self.between = name, outside, outside
         self.states = _states(outside)
-        self.runs = 0
 
-    def refuse(self) -> None:
-        """Refuse, after the second run, a function that has drawn random numbers, or has changed something again.
+    def after_the_first_run(self) -> None:
+        """Take note of what the function reads after its first run, in which it may compute what it keeps."""
+        self.between = self.before.now()
+
+    def after_the_second_run(self) -> Outside | None:
+        """Return what the function reads, as the two runs have left it; None where another thread has changed it.
 
         Raises
         ------
         JitError
-            That names it.
+            If it has drawn random numbers, or has changed numbers that it reads in its second run, too.
         """
-        self.runs += 1
-        if self.runs == 2:
-            for which, state in _states(self.outside).items():
-                if self.states.get(which, state) != state:
-                    raise JitError(
-                        f"jit: {self.name} draws from {which}, which is no argument: a compiled function would "
-                        "draw once and for all; give a numpy.random.Generator as an argument"
-                    )
-            if self.outside.changed():
+        now = self.between.now()
+        if active_count() > 1:
+            return now if now.key == self.before.key else None
+        for which, state in _states(now).items():
+            if self.states.get(which, state) != state:
                 raise JitError(
-                    f"jit: {self.name} changes {self.outside.what_changed()}: each call would be compiled anew; return "
-                    "the new value, and give the old one as an argument"
+                    f"jit: {self.name} draws from {which}, which is no argument: a compiled function would draw once "
+                    "and for all; give a numpy.random.Generator as an argument"
                 )
-        self.outside = self.outside.now()
+        if changed := self.between.changed_value():
+            raise JitError(
+                f"jit: {self.name} changes {changed}: each call would be compiled anew; return the new value, and give "
+                "the old one as an argument"
+            )
+        return now
 
 
 def _states(outside: Outside) -> dict[str, Any]:

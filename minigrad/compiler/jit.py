@@ -161,8 +161,9 @@ class Jitted:
             program = self._compile(args, kwargs, outside)
             self._warn_of_a_number(signature, args, kwargs)
             refuse_overlap(leaves, program.overwritten)
-            if not outside.changed():  # meanwhile, by another thread
-                self.programs[signature] = program
+            if program.outside is not None:
+                outside = program.outside
+                self.programs[(*key, *outside.key)] = program
             self.misses += 1
             if len(self.programs) > MAXSIZE:
                 oldest, *_ = list(self.programs)

@@ -74,11 +74,11 @@ class Compiled:
         found: list[Any] = []
         tree = map_tree(result_node, (trace, found), result)
         refuse_changed_constants(trace)
-        impurities.refuse()
+        impurities.after_the_first_run()
         del result  # whose tensors hold what their tapes hold
         trace.again = iter([node for node in trace.nodes if node.function is not operator.getitem])
         again, _ = run(f, args, kwargs, trace)
-        impurities.refuse()
+        self.outside = impurities.after_the_second_run()
         second: list[Any] = []
         map_tree(result_node, (trace, second), again)
         if next(trace.again, None) is not None or not same(second, found):

@@ -304,12 +304,14 @@ class Outside:
             return True
         return False
 
-    def what_changed(self) -> str:
-        """Return the name of what changed since, if it has one."""
+    def changed_value(self) -> str:
+        """Return what has another value now, if that can be told: a number, a string, how many entries there are."""
         for namespace, name, before in self.values:
-            if isinstance(name, str) and namespace.get(name) is not before:
-                return f"{name}, which it reads"
-        return "a list or a dict that it reads"
+            value = read(namespace, name)
+            plain = [type(x) in PLAIN for x in (before, value)]
+            if value is not before and any(plain) and not (all(plain) and taken(value) == taken(before)):
+                return f"{name}, which it reads" if isinstance(name, str) else "a list that it reads"
+        return "the names in what it reads" if any(tuple(each) != names for each, names in self.names) else ""
 
     def now(self) -> Outside:
         """Return the current values."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dis
+import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from types import CodeType, FunctionType, MethodType
 from typing import Any
@@ -22,8 +23,9 @@ class Identity:
     Parameters
     ----------
     model : Model
-        The model: its class, its attributes that are numbers, strings, None or tuples of them, and its parameters'
-        shapes and dtypes; a model that is its attribute, likewise.
+        The model: its class, its parameters' shapes and dtypes, and what its class was called with: attributes named as
+        parameters of its constructor (``loss_name`` for ``loss``, too) that are numbers, strings, None or tuples of
+        them; a model that is its attribute, likewise.
     data : mapping
         The arrays, known by their fingerprints.
     settings : mapping
@@ -50,7 +52,8 @@ def described(value: Any, within: tuple[Any, ...] = ()) -> Any:
     """Return a value as a checkpoint holds it: the same for equal ones.
 
     An array is known by its fingerprint, a function by its name and what it is made of (see `_made_of`), any other
-    object by its class. ``within`` are the functions that this one is a part of.
+    object by its class. ``within`` are the functions that this one is a part of, whose arrays, perhaps work arrays, are
+    known by their shapes and dtypes.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -61,7 +64,7 @@ def described(value: Any, within: tuple[Any, ...] = ()) -> Any:
             return plain(value)
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         on_disk = isinstance(value, np.memmap)  # it may be larger than the memory
-        return f"{value.dtype} {value.shape}" if on_disk else fingerprint(value)
+        return f"{value.dtype} {value.shape}" if on_disk or within else fingerprint(value)
     if isinstance(value, dict):
         return {str(name): described(each, within) for name, each in value.items()}
     if isinstance(value, list | tuple):
@@ -111,11 +114,16 @@ def _assigned_in(code: CodeType) -> set[Any]:
 
 
 def _settings_of(model: Any, within: tuple[Any, ...] = ()) -> dict[str, Any]:
-    """Return a model's class and plain attributes, and those of a model that is its attribute."""
+    """Return a model's class and what it was called with, and those of a model that is its attribute."""
     found = {"class": type(model).__name__}
+    parameters: Collection[str] = ()
+    with contextlib.suppress(ValueError):  # a class made in C
+        parameters = inspect.signature(type(model)).parameters
     within = (*within, model)
     for name, value in getattr(model, "__dict__", {}).items():
-        if _is_plain(value):
+        if _is_plain(value) and not {name, name.lstrip("_"), name.removesuffix("_name")}.isdisjoint(
+            parameters
+        ):
             found[name] = described(value)
         elif isinstance(getattr(value, "params", None), dict) and not any(value is each for each in within):
             found |= {f"{name}.{each}": part for each, part in _settings_of(value, within).items()}

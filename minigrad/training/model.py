@@ -16,9 +16,9 @@ class Model(Protocol):
 
     Further state (running means, a generator for dropout) belongs in an attribute ``state``: a dict of arrays,
     numbers and generators, nested or not. It is saved with the parameters, the best ones and those in a
-    checkpoint. Other attributes that are numbers, strings, None or tuples of them are settings, such as the
-    strength of a penalty: a checkpoint is of a model with the same. To train with sample weights, ``loss`` takes
-    them as the keyword ``sample_weights`` (N,) too.
+    checkpoint. Attributes named as parameters of the constructor that are numbers, strings, None or tuples of them
+    are settings, such as the strength of a penalty: a checkpoint is of a model with the same. To train with sample
+    weights, ``loss`` takes them as the keyword ``sample_weights`` (N,) too.
     """
 
     @property
