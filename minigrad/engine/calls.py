@@ -140,24 +140,20 @@ def by_value(args: Sequence[Any], parents: Sequence[Parent]) -> Sequence[Any]:
     While a function is compiled, what stands in for arrays is copied, at no cost; other arrays stay what they are, so
     that those from outside are recognized. Where no gradient is needed, nothing is copied.
     """
-    has_constants = needs_gradient = False
-    for x, parent in zip(args, parents, strict=True):
+    kept: list[Any] | None = None
+    needed = False
+    for i, parent in enumerate(parents):
         if parent is not None:
-            needs_gradient = True
-        elif type(x) not in NUMBERS:
-            has_constants = True
-    if not (has_constants and needs_gradient) or replaced:  # `check_current` is to see the arrays themselves
-        return args
-    kept = list(args)
-    traced = not STAND_INS.isdisjoint(map(type, args))
-    for i, x in enumerate(args):
-        if parents[i] is not None:
-            continue
-        if traced:
-            kept[i] = copy(x) if type(x) in STAND_INS else x
-        elif type(x) is np.ndarray and x.size <= SMALL:
-            kept[i] = x.copy("K")
-    return kept
+            needed = True
+        elif type(x := args[i]) is np.ndarray:
+            if x.size <= SMALL and STAND_INS.isdisjoint(map(type, args)):
+                kept = kept or list(args)
+                kept[i] = x.copy("K")
+        elif type(x) in STAND_INS:
+            kept = kept or list(args)
+            kept[i] = copy(x)
+    # `check_current` is to see the arrays themselves.
+    return args if kept is None or not needed or replaced else kept
 
 
 def record(op: Any, args: Sequence[Any], parents: Sequence[Parent], options: dict[str, Any], out: Any) -> Any:

@@ -14,7 +14,7 @@ from ..rules.table import OPS, Composite, Op, full_name, overrides
 from ..rules.ufunc_methods import METHODS
 from .arrays import ARRAYS, ForeignError, foreign, is_foreign, refuse_foreign
 from .calls import any_requires_grad, apart, apply, bare, binary, constants
-from .in_place import as_kept, fit_in_place
+from .in_place import NEVER_CHANGE, as_kept, fit_in_place
 from .leaving import EXPLICITLY, held_by_others, rebinds, written_to
 from .recording import TapeError, recording
 from .watch import wrote
@@ -122,7 +122,6 @@ def _off_tape(op: Op, options: dict[str, Any]) -> dict[str, Any]:
     return {name: bare(value) for name, value in options.items()}
 
 
-NEVER_CHANGE = frozenset({int, bool, float, type(None)})
 NO_TENSORS = NEVER_CHANGE | {str, np.ndarray}
 
 

@@ -128,7 +128,9 @@ def _is_argument(self: Any) -> bool:
     return self._call is not None and self._call[5] is self._call[2][0]
 
 
-PLAIN_PARTS = {int, slice, type(None), type(...)}
+NEVER_CHANGE = frozenset({int, bool, float, type(None)})
+"""Types of options that the tape keeps as they are."""
+PLAIN_PARTS = NEVER_CHANGE | {slice, type(...)}
 
 
 def as_kept(index: Any) -> Any:

@@ -13,7 +13,7 @@ from ..rules.table import Arguments, Draw
 from .arguments import BARE, array_of, explained, names_itself
 from .arrays import ARRAY_LIKE, ARRAYS, as_array, has_stand_ins, refuse_foreign
 from .calls import REAL, apart, bare, by_value, record, refuse_tensors, unwrap
-from .in_place import as_kept
+from .in_place import NEVER_CHANGE, as_kept
 from .recording import TapeError
 from .tensor import Tensor
 
@@ -56,7 +56,7 @@ class Layer:
         args = by_value(taken, parents)  # before the forward, whose cache may hold them
         if options:
             refuse_tensors(self, options)
-            if any(parent is not None for parent in parents):
+            if not NEVER_CHANGE.issuperset(map(type, options.values())):
                 options = {name: as_kept(x) for name, x in options.items()}
         try:
             returned = self.forward(*args, **options)
