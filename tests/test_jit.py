@@ -720,6 +720,17 @@ def test_an_argument_that_is_no_option_and_one_that_is_put_into_an_argument_are_
 GENERATOR, OLD_GENERATOR, COUNTER, LOG = np.random.default_rng(0), np.random.RandomState(0), {"calls": 0}, []
 
 
+def counting():
+    calls = 0
+
+    def f(x):
+        nonlocal calls
+        calls += 1
+        return x * 2 if calls > 4 else x
+
+    return f
+
+
 class Layered:
     def __init__(self):
         self.rng, self.calls = np.random.default_rng(0), 0
@@ -747,6 +758,7 @@ IMPURE = {
     "attribute": (Layered().dropped, "draws from the random generator rng"),
     "counter": (counted, "changes calls, which it reads: each call would be compiled anew"),
     "counter in self": (Layered().counted, "changes calls, which it reads"),
+    "cell": (counting(), "changes a variable of an enclosing function that it reads"),
     "log": (lambda x: LOG.append(1.0) or x * 2, "changes a list that it reads"),
 }
 
@@ -1711,6 +1723,22 @@ class Switched:
     def __call__(self, x):
         x = x * 0.5 if getattr(self, "training", True) else x
         return self.scaled(x) * (self.factor if hasattr(self, "factor") else 1)
+
+
+def test_attributes_that_a_pattern_names_are_looked_at():
+    net, x = Switched(), np.ones(2)
+    net.rate = 2.0
+
+    def f(x):
+        match net:
+            case Switched(rate=rate):
+                return x * rate
+        return x
+
+    step = mg.jit(f)
+    for rate in (2.0, 3.0):
+        net.rate = rate
+        np.testing.assert_array_equal(step(x), rate * x)
 
 
 def test_names_that_come_and_go_are_seen():

@@ -319,3 +319,9 @@ def test_groups_are_given_by_position_as_in_the_course():
     np.testing.assert_array_equal(
         mg.groupnorm(x, ones, ones, 2, {}), groupnorm_forward(x, ones, ones, 2, {})[0]
     )
+
+
+def test_a_state_given_by_keyword_is_the_callers():
+    x, state = np.random.default_rng(0).standard_normal((5, 3)), {"mode": "train"}
+    mg.grad(lambda x: np.sum(mg.batchnorm(x, np.ones(3), np.zeros(3), bn_param=state) ** 2))(x)
+    np.testing.assert_allclose(state["running_mean"], 0.1 * x.mean(axis=0))

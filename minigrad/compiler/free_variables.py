@@ -260,12 +260,14 @@ def without_arrays(f: Any, *values: Any) -> tuple[Any, ...]:
 def attributes_in(code: CodeType) -> frozenset[str]:
     """Return the names of the attributes read in a function's code, nested functions included."""
     inner = [attributes_in(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
-    own = {str(each.argval) for each in dis.get_instructions(code) if each.opname in READS_ATTRIBUTE}
+    steps = {(each.opname, str(each.argval)) for each in dis.get_instructions(code)}
+    own = {name for step, name in steps if step in READS_ATTRIBUTE}
+    own |= {"__dict__" for step, _ in steps if step == "MATCH_CLASS"}  # which reads what a pattern names
     return frozenset(own).union(*inner)
 
 
-READS_ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "LOAD_SUPER_METHOD", "MATCH_CLASS"}
-DYNAMIC = {"getattr", "hasattr", "vars", "dir", "attrgetter", "methodcaller", "copy", "deepcopy"}
+READS_ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "LOAD_SUPER_METHOD"}
+DYNAMIC = {"getattr", "hasattr", "vars", "dir", "operator", "attrgetter", "methodcaller", "copy", "deepcopy"}
 DYNAMIC |= {"dataclasses", "asdict", "astuple", "fields", "replace", "__dict__"}
 """Names of what reads attributes that the code does not name."""
 

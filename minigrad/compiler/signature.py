@@ -310,7 +310,8 @@ class Outside:
             value = read(namespace, name)
             plain = [type(x) in PLAIN for x in (before, value)]
             if value is not before and any(plain) and not (all(plain) and taken(value) == taken(before)):
-                return f"{name}, which it reads" if isinstance(name, str) else "a list that it reads"
+                kind = "a variable of an enclosing function" if name is None else "a list"
+                return f"{name}, which it reads" if isinstance(name, str) else f"{kind} that it reads"
         return "the names in what it reads" if any(tuple(each) != names for each, names in self.names) else ""
 
     def now(self) -> Outside:

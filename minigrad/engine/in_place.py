@@ -134,8 +134,11 @@ PLAIN_PARTS = NEVER_CHANGE | {slice, type(...)}
 
 
 def as_kept(index: Any) -> Any:
-    """Return an index, or an option, as the tape may keep it: arrays for tensors, and copies of arrays and lists."""
-    if type(index) in PLAIN_PARTS:
+    """Return an index, or an option, as the tape may keep it: arrays for tensors, and copies of arrays and lists.
+
+    A dict stays what it is: a layer keeps its state in it.
+    """
+    if type(index) in PLAIN_PARTS or type(index) is dict:
         return index
     if type(index) is tuple or type(index) is list:
         return type(index)([as_kept(each) for each in index])

@@ -275,9 +275,8 @@ class Tensor(Variable, Dispatched):
     def __pow__(self, other: Any) -> Tensor:
         if type(other) is int and other == 2:
             return apply(SQUARE, (self,))  # type: ignore[no-any-return]
-        if (
-            type(other) is float and other == 0.5 and self.ndim and self.dtype.kind in "fc"
-        ):  # as NumPy, of arrays
+        # As NumPy does, of arrays.
+        if type(other) is float and other == 0.5 and self.ndim and self.dtype.kind in "fc":
             return apply(SQRT, (self,))  # type: ignore[no-any-return]
         return self._power(other)
 
