@@ -56,9 +56,9 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
         returns arrays, however nested. Writing into an argument is allowed: the caller's array is modified.
         Numbers, strings and functions are static: a new value is a new signature. So are the globals and closure
         variables that the function, and the functions it calls by name, read: numbers, strings and tuples of them
-        compare by value, other objects (functions, classes) by identity; entries of lists and dicts and attributes
-        of objects are followed, ``self`` of a bound method included. Attributes of modules and classes are read
-        once. Arrays must be arguments. During tracing they are arrays to isinstance, but not to
+        compare by value, other objects (functions, classes) by identity; entries of lists and dicts and the attributes
+        of objects that the function names are followed, ``self`` of a bound method included. Attributes of modules are
+        read once. Arrays must be arguments. During tracing they are arrays to isinstance, but not to
         ``type(x) is np.ndarray``. `numpy.errstate` inside the function holds in the first call only: put it around
         the calls.
     donate_argnums
@@ -75,7 +75,8 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
     ------
     JitError
         When first called, at a line whose outcome depends on the values of arrays (``if loss > 3``,
-        ``float(x)``, ``np.asarray(x)``), on random numbers that are no argument, or on an array from outside.
+        ``float(x)``, ``np.asarray(x)``), on random numbers that are no argument, or on an array from outside; or if it
+        changes a number that it reads from outside, such as a counter.
 
     Warns
     -----
