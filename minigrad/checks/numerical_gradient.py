@@ -229,7 +229,8 @@ def steps(f: Callable[..., Any], arrays: Sequence[Array]) -> Array:
                 by * v * np.where(x == 0, 1e-2, np.abs(x)) for x, v in zip(arrays, direction, strict=True)
             ]
             row = [
-                flat(f(*[x + i * move for x, move in zip(arrays, moves, strict=True)])) for i in range(1, 5)
+                flat(f(*[np.asarray(x + i * move) for x, move in zip(arrays, moves, strict=True)]))
+                for i in range(1, 5)
             ]
             bent = np.max(np.abs(np.diff([values, *row], 2, axis=0)), axis=0)
             found = np.fmax(found, np.where(bent > before / 8, bent, 0.0))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from threading import active_count
+import sys
+import sysconfig
+from threading import get_ident
 from types import FunctionType
 from typing import Any
 
@@ -17,8 +19,8 @@ from .where import JitError
 class Impurities:
     """Looks, after two runs of a function, at what the second has changed, of which it reads from outside.
 
-    What it keeps of its own results there, a layer's cache say, it may read again. Where there are other threads, they
-    may have made the changes.
+    What it keeps of its own results there, a layer's cache say, it may read again. Where another thread runs the
+    program's code, that may have made the changes.
     """
 
     def __init__(self, name: str, outside: Outside) -> None:
@@ -38,7 +40,7 @@ class Impurities:
             If it has drawn random numbers, or has changed numbers that it reads in its second run, too.
         """
         now = self.between.now()
-        if active_count() > 1:
+        if others_run():
             return now if now.key == self.before.key else None
         for which, state in _states(now).items():
             if self.states.get(which, state) != state:
@@ -52,6 +54,21 @@ class Impurities:
                 "the old one as an argument"
             )
         return now
+
+
+LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+
+def others_run() -> bool:
+    """Tell whether another thread is in the program's own code: no library's, as a notebook's threads are."""
+    for ident, innermost in sys._current_frames().items():
+        frame = None if ident == get_ident() else innermost
+        while frame is not None:
+            name = frame.f_code.co_filename
+            if not name.startswith(("<", *LIBRARIES)):
+                return True
+            frame = frame.f_back
+    return False
 
 
 def _states(outside: Outside) -> dict[str, Any]:

@@ -145,4 +145,6 @@ def as_kept(index: Any) -> Any:
     index = bare(index)
     if type(index) in STAND_INS:
         return copy(index)
+    if isinstance(index, np.generic):  # which does not change
+        return index
     return np.array(index) if hasattr(type(index), "__array__") else index
