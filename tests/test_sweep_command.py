@@ -29,6 +29,11 @@ REPORT = re.compile(
 )
 
 
+def stored(path):
+    with np.load(path) as arrays:
+        return dict(arrays)
+
+
 @pytest.fixture
 def tiny(monkeypatch):
     monkeypatch.setitem(sweep_command.GRIDS, "digits", TINY)
@@ -44,7 +49,7 @@ def test_it_reports_the_best_and_goes_on_where_it_was(tiny, tmp_path, capsys, mo
     first = capsys.readouterr().out
     hidden, val_acc, test_acc = REPORT.search(first).groups()
     assert first.count(" diverged  ") == 2 * 2
-    best = np.load(tmp_path / "best.npz")
+    best = stored(tmp_path / "best.npz")
     data = load_digits(np.float32)
     net = TwoLayerNet(64, int(hidden))
     net.params = {name: best[name] for name in net.params}
@@ -88,7 +93,7 @@ def test_help_names_the_values_of_the_grids(capsys):
 def test_principal_components_in_the_place_of_pixels(tiny, tmp_path, capsys):
     assert sweep_command.main(["--pca", "20", "--out", str(tmp_path)]) == 0
     assert REPORT.search(capsys.readouterr().out)
-    assert np.load(tmp_path / "best.npz")["W1"].shape[0] == 20
+    assert stored(tmp_path / "best.npz")["W1"].shape[0] == 20
     with pytest.raises(SystemExit):  # the pixels are other data
         sweep_command.main(["--out", str(tmp_path)])
     assert "X_train" in capsys.readouterr().err
@@ -233,7 +238,7 @@ def test_every_model_is_swept_and_its_best_measured(tmp_path, capsys, model):
         sweep_command.main(["--out", str(tmp_path), "--model", model, "--update-rule", "adam", *flags]) == 0
     )
     out = capsys.readouterr().out
-    data, best = load_digits(np.float32), np.load(tmp_path / "best.npz")
+    data, best = load_digits(np.float32), stored(tmp_path / "best.npz")
     setting = json.loads(read_result(tmp_path))["setting"]
     net = registry.trained(setting, data["X_train"], dict(best))
     for split, name in (("val", "validation"), ("test", "test")):
@@ -293,7 +298,7 @@ def test_a_recipe_is_swept_in_this_process_by_others_and_by_dask(tiny_images, tm
         assert swept("here") == here  # it goes on
     assert trainings == [json.loads(lost)["setting"]["epochs"]]
 
-    net = registry.trained(best["setting"], tiny_images["X_train"], dict(np.load(tmp_path / "here/best.npz")))
+    net = registry.trained(best["setting"], tiny_images["X_train"], stored(tmp_path / "here/best.npz"))
     for part, name in (("val", "validation"), ("test", "test")):
         predicted = net.loss(tiny_images[f"X_{part}"]).argmax(axis=1)
         assert f"{name} accuracy: {np.mean(predicted == tiny_images[f'y_{part}']):.4f}" in here
