@@ -23,8 +23,8 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
     """Yield the free variables of a function and of those it calls by name: globals (namespace, name), and cells.
 
     A mutable object is a namespace of its own: a dict, a list, an object, of which the attributes are read that a
-    function names, or all if one reads them by `DYNAMIC` means. The name `KEYS` stands for the names in a namespace, of
-    which one may be added or go.
+    function names, or all where it may read them without naming them, by ``getattr``. The name `KEYS` stands for the
+    names in a namespace, of which one may be added or go.
     """
     waiting: list[Any] = [f]
     seen: set[Any] = set()

@@ -51,8 +51,8 @@ class Identity:
 def described(value: Any, within: tuple[Any, ...] = ()) -> Any:
     """Return a value as a checkpoint holds it: the same for equal ones.
 
-    An array is known by its fingerprint, a function by its name and what it is made of (see `_made_of`), any other
-    object by its class. ``within`` are the functions that this one is a part of, whose arrays, perhaps work arrays, are
+    An array is known by its fingerprint, a function by its name, defaults and closure cells, any other object by its
+    class. ``within`` are the functions that this one is a part of, whose arrays, perhaps work arrays, are
     known by their shapes and dtypes.
     """
     if isinstance(value, np.generic):
