@@ -1725,6 +1725,15 @@ class Switched:
         return self.scaled(x) * (self.factor if hasattr(self, "factor") else 1)
 
 
+def test_attributes_are_looked_at_whatever_they_are_called():
+    settings, x = SimpleNamespace(fields=1.0, copy=1.0, operator=1.0), np.ones(2)
+    step = mg.jit(lambda x: x * settings.fields * settings.copy * settings.operator)
+    for name in ("fields", "copy", "operator"):
+        np.testing.assert_array_equal(step(x), x * settings.fields * settings.copy * settings.operator)
+        setattr(settings, name, 2.0)
+        np.testing.assert_array_equal(step(x), x * settings.fields * settings.copy * settings.operator)
+
+
 def test_attributes_that_a_pattern_names_are_looked_at():
     net, x = Switched(), np.ones(2)
     net.rate = 2.0

@@ -109,8 +109,8 @@ class Comparison:
         self.slopes = [Slopes.unknown(x.shape) for x in self.arrays]
         eps = float(np.finfo(float).eps)
         self.here = flat(self.f(*self.arrays))
-        self.values_off = roundoff(lambda xs: [flat(self.f(*xs))], self.arrays, eps)[0]
-        self.values_off = np.maximum(self.values_off, steps(self.f, self.arrays))
+        rounding = roundoff(lambda xs: [flat(self.f(*xs))], self.arrays, eps)[0]
+        self.values_off = np.maximum(rounding, steps(self.f, self.arrays, self.here))
         for k, x in enumerate(self.arrays):
             if self.all:
                 indices = list(np.ndindex(x.shape))
@@ -382,9 +382,8 @@ class Comparison:
                 for x, slopes in zip(self.arrays, self.slopes, strict=True)
             ]
             apart, allowed = self.along(direction)
-            if apart > allowed and self.is_kink_along(
-                direction
-            ):  # one of equal entries, perhaps: they move alike
+            if apart > allowed and self.is_kink_along(direction):
+                # One of equal entries, perhaps: they move alike.
                 direction = self.alike(direction)
                 apart, allowed = self.along(direction)
                 if self.is_kink_along(direction):

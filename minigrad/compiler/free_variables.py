@@ -31,6 +31,7 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
     kinds: dict[Any, None] = {}  # the classes of the objects found, whose methods may be called
     objects: list[Any] = []
     named: set[str] = set()
+    any_name = False  # whether attributes are read that the code does not name
     while True:
         if not waiting:
             for namespace, name, method in methods_of(kinds, named):
@@ -38,7 +39,7 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
                     waiting.append(method)
                     yield namespace, name
             for x in objects:
-                every = type(x) in CONTAINERS or not named.isdisjoint(DYNAMIC)
+                every = any_name or type(x) in CONTAINERS
                 for namespace, name in attributes_of(x):
                     if (every or name in named) and (id(x), name) not in seen:
                         seen.add((id(x), name))
@@ -69,9 +70,8 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
         waiting += without_arrays(f, *(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values())
         ours = is_ours(f.__globals__.get("__name__", ""))
         attributes = attributes_in(f.__code__)
-        named |= attributes - DYNAMIC
-        if not ours:
-            named |= DYNAMIC.intersection(names_in(f.__code__)) | (attributes & {"__dict__"})
+        named |= attributes
+        any_name |= not ours and ("__dict__" in attributes or not DYNAMIC.isdisjoint(names_in(f.__code__)))
         found: list[tuple[str, Any, Any]] = [
             (name, cell, None) for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)
         ]
@@ -268,8 +268,8 @@ def attributes_in(code: CodeType) -> frozenset[str]:
 
 READS_ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "LOAD_SUPER_METHOD"}
 DYNAMIC = {"getattr", "hasattr", "vars", "dir", "operator", "attrgetter", "methodcaller", "copy", "deepcopy"}
-DYNAMIC |= {"dataclasses", "asdict", "astuple", "fields", "replace", "__dict__"}
-"""Names of what reads attributes that the code does not name."""
+DYNAMIC |= {"dataclasses", "asdict", "astuple", "fields", "replace"}
+"""Global names of what reads attributes that the code does not name."""
 
 
 @lru_cache

@@ -88,9 +88,7 @@ class SourceWriter:
         self.lines: list[tuple[str, str]] = []
         self.numbers: dict[tuple[str, Any], str] = {}
         self.counts: Counter[str] = Counter()  # how many names were taken of each hint
-        self.large: set[str] = (
-            set()
-        )  # the names of large arrays that are new in each call, and of views of them
+        self.large: set[str] = set()  # the names of large arrays new in each call, and of views of them
         self.values: dict[int, str] = {}  # the names of values, by id
         self.reductions: dict[Any, str] = {}
         self.views: dict[

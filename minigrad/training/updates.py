@@ -174,10 +174,8 @@ def decay(configs: Configs, factor: float) -> None:
                 f"lr_decay is {factor}, but the config of {name!r} has no 'learning_rate'; "
                 "pass one in optim_config, or lr_decay=1"
             )
-    for config in configs.values():
-        config["learning_rate"] = (
-            config["learning_rate"] * factor
-        )  # not in place: it may be an array of another's
+    for config in configs.values():  # not in place: it may be an array of another's
+        config["learning_rate"] = config["learning_rate"] * factor
 
 
 def learning_rate(configs: Configs, default: Any = None) -> Any:
