@@ -25,6 +25,7 @@ from .numerical_gradient import (
     complex_step,
     differences,
     directions,
+    equal_entries,
     flat,
     imaginary,
     nudged,
@@ -184,7 +185,7 @@ class Comparison:
     def admit_ties(self, wrongs: list[Array]) -> None:
         """Clear the entries that lie among the slopes around, where equal ones differ; of large inputs try some."""
         shapes, ours, wrong = [x.shape for x in self.arrays], flat(self.given.arrays), flat(wrongs)
-        on_kink = flat([self.on_kink(k) for k in range(len(shapes))]) != 0
+        on_kink = self.all_on_kink()
         around = Surroundings(self.f, self.arrays, self.dout, self.values_off)
         tied = np.concatenate([*around.groups, np.zeros(0, int)])
         places = np.sort(tied[wrong[tied] != 0])
@@ -204,16 +205,16 @@ class Comparison:
     def wrong_together(self) -> list[Array]:
         """Tell which equal entries, on a kink, have gradients of a wrong sum, though each of them may be right."""
         shapes, ours = [x.shape for x in self.arrays], flat(self.given.arrays)
-        wrong, on_kink = np.zeros(ours.shape, bool), flat([self.on_kink(k) for k in range(len(shapes))]) != 0
+        wrong, on_kink = np.zeros(ours.shape, bool), self.all_on_kink()
         if not on_kink.any():
             return split(wrong, shapes)
         around = Surroundings(self.f, self.arrays, self.dout, self.values_off)
         for places in around.groups:
             if not on_kink[places].any():
                 continue
-            theirs, error, left, right, margin = around.together(places)
+            theirs = around.together(places)
             total = float(ours[places].sum())
-            if not np.isfinite(error) or abs(right - left) > margin or abs(total - theirs) <= margin:
+            if not np.isfinite(theirs.error) or theirs.is_kink or abs(total - theirs.value) <= theirs.margin:
                 continue
             with np.errstate(all="ignore"):
                 found = around.slopes(places, is_kink=False)
@@ -221,7 +222,7 @@ class Comparison:
                 wrong[places] = True
                 told = (
                     f"its {len(places)} entries equal to {flat(self.arrays)[places[0]]:.6g} are on a kink: moved "
-                    f"together, their slope is {theirs:.6g}, and their gradients add up to {total:.6g}"
+                    f"together, their slope is {theirs.value:.6g}, and their gradients add up to {total:.6g}"
                 )
                 self.together = [told] * len(shapes)
                 break
@@ -230,6 +231,10 @@ class Comparison:
     def on_kink(self, k: int) -> Array:
         """Tell at which entries of input k more than one gradient is right."""
         return np.asarray(self.slopes[k].parted | self.admitted[k])
+
+    def all_on_kink(self) -> Array:
+        """Tell the same of the entries of all inputs, one after the other."""
+        return flat([self.on_kink(k) for k in range(len(self.arrays))]).astype(bool)
 
     def unlike(self, k: int) -> Array:
         """Tell which entries of the gradient of input k differ from another way's, and are not between two slopes."""
@@ -339,15 +344,13 @@ class Comparison:
         exact = imaginary(self.f, at(1e-30j)) if self.analytic else None
         if exact is None or not self.trusted:
             with np.errstate(all="ignore"):
-                theirs, error, _, _, terms = slope(
-                    lambda h: flat(self.f(*at(h))), 1.0, self.dout, self.values_off
-                )
+                theirs = slope(lambda h: flat(self.f(*at(h))), 1.0, self.dout, self.values_off)
             if exact is None:
-                return theirs, error
-            unlike = abs(float(exact @ self.dout) - theirs)
-            self.trusted = unlike <= error + 1e-5 * float(np.abs(terms).sum())
+                return theirs.value, theirs.error
+            unlike = abs(float(exact @ self.dout) - theirs.value)
+            self.trusted = unlike <= theirs.error + 1e-5 * theirs.size
             if not self.trusted:
-                return theirs, error
+                return theirs.value, theirs.error
         terms = exact * self.dout
         return float(terms.sum()), ULPS * float(np.finfo(float).eps * np.linalg.norm(terms))
 
@@ -358,12 +361,11 @@ class Comparison:
             return flat(self.f(*[x + h * v for x, v in zip(self.arrays, direction, strict=True)]))
 
         with np.errstate(all="ignore"):
-            _, error, left, right, terms = slope(at, 1.0, self.dout, self.values_off)
-        return not abs(right - left) <= 8 * error + 1e-5 * float(np.abs(terms).sum())
+            return slope(at, 1.0, self.dout, self.values_off).is_kink
 
     def alike(self, direction: Sequence[Array]) -> list[Array]:
         """Return a direction in which equal entries move by the mean of what they move in another."""
-        _, group, counts = np.unique(flat(self.arrays), return_inverse=True, return_counts=True)
+        group, counts = equal_entries(self.arrays)
         means = np.bincount(group, flat(direction)) / counts
         return split(means[group], [x.shape for x in self.arrays])
 

@@ -21,7 +21,7 @@ def broken_contracts(call: LayerCall, per_example: Sequence[int]) -> Broken:
     if changed := list(_changed_inputs(call, inputs)):
         yield from changed
         return
-    if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(outs, call.outs, strict=True)):
+    if not _same(outs, call.outs):
         yield (
             "the forward gave two results for one input, so there is nothing to compare; seed what is random in it, "
             "or give the random numbers as an input",
@@ -32,12 +32,12 @@ def broken_contracts(call: LayerCall, per_example: Sequence[int]) -> Broken:
     before = [x.copy() for x in held]
     call.returned = [None if g is None else np.array(g) for g in call.raw(upstream, cache)]
     call.gradients = call.fitted(call.returned)
-    if not all(np.array_equal(a, b) for a, b in zip(upstream, call.douts(call.dout), strict=True)):
+    if not _same(upstream, call.douts(call.dout)):
         yield "the backward changed its dout; it must leave it as it is", "mutates its dout"
     changed = list(_changed_inputs(call, inputs))
     yield from changed
-    kept = [np.array_equal(a, b, equal_nan=a.dtype.kind in "fc") for a, b in zip(held, before, strict=True)]
-    if not all(kept) and not changed:
+    kept = _same(held, before)
+    if not kept and not changed:
         yield "the backward changed its cache, which another backward may need", "mutates its cache"
     if call.count > len(call.inputs):
         yield (
@@ -46,7 +46,7 @@ def broken_contracts(call: LayerCall, per_example: Sequence[int]) -> Broken:
             "a gradient too many, or the gradients of something else",
         )
     yield from _other_dtypes(call)
-    if all(kept) and not changed:
+    if kept and not changed:
         yield from _not_repeated(call, cache)
         yield from _not_its_own_memory(call, outs, cache)
         yield from _not_linear(call, cache)
@@ -54,9 +54,15 @@ def broken_contracts(call: LayerCall, per_example: Sequence[int]) -> Broken:
         yield from _not_row_by_row(call, per_example)
 
 
+def _same(xs: Sequence[Any], ys: Sequence[Any]) -> bool:
+    """Tell whether arrays equal others, entry by entry; NaN equals NaN."""
+    pairs = zip(map(np.asarray, xs), ys, strict=True)
+    return all(np.array_equal(x, y, equal_nan=x.dtype.kind in "fc") for x, y in pairs)
+
+
 def _changed_inputs(call: LayerCall, inputs: Sequence[Any]) -> Broken:
     for i in call.floats:
-        if not np.array_equal(inputs[i], call.inputs[i], equal_nan=True):
+        if not _same([inputs[i]], [call.inputs[i]]):
             yield f"the layer changed its input {i}; it must leave it as it is", f"mutates its input {i}"
 
 
@@ -130,7 +136,7 @@ def _not_repeated(call: LayerCall, cache: Any) -> Broken:
 
 def _not_its_own_memory(call: LayerCall, outs: Sequence[Array], cache: Any) -> Broken:
     """Check that later calls leave alone what earlier ones returned: the output, the gradients."""
-    if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(outs, call.outs, strict=True)):
+    if not _same(outs, call.outs):
         yield (
             "a forward with other inputs changed the output of the call before; return a new array in each call",
             "fills the same array in each call",
@@ -138,7 +144,7 @@ def _not_its_own_memory(call: LayerCall, outs: Sequence[Array], cache: Any) -> B
     first = [g for g in call.raw(call.douts(call.dout), cache) if isinstance(g, np.ndarray)]
     before = [g.copy() for g in first]
     call.raw(call.douts(call.dout + 1), cache)
-    if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, before, strict=True)):
+    if not _same(first, before):
         yield (
             "a second backward changed the gradients that the first returned; return new arrays in each call",
             "fills the same array in each call",

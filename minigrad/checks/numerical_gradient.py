@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -185,11 +185,17 @@ def split(vector: Array, shapes: Sequence[tuple[int, ...]]) -> list[Array]:
     return cut
 
 
+def equal_entries(arrays: Sequence[Array]) -> tuple[Array, Array]:
+    """Return the group of each entry of all arrays, which equal ones have in common, and each group's size."""
+    _, group, counts = np.unique(flat(arrays), return_inverse=True, return_counts=True)
+    return group, counts
+
+
 def directions(arrays: Sequence[Array], rng: np.random.Generator) -> Iterator[list[Array]]:
     """Draw, again and again, whether each entry goes up, 1, or down, -1; equal ones alike, so that ties stay ties."""
-    values, group = np.unique(flat(arrays), return_inverse=True)
+    group, counts = equal_entries(arrays)
     while True:
-        yield split(rng.choice([-1.0, 1.0], len(values))[group], [x.shape for x in arrays])
+        yield split(rng.choice([-1.0, 1.0], len(counts))[group], [x.shape for x in arrays])
 
 
 def nudged(arrays: Sequence[Array], by: float, direction: Sequence[Array]) -> list[Array]:
@@ -262,7 +268,7 @@ class Slopes:
     @property
     def margin(self) -> Any:
         """The error of a one-sided slope."""
-        return 8 * self.error + 1e-5 * self.size
+        return one_sided_error(self.error, self.size)
 
     @property
     def parted(self) -> Any:
@@ -275,9 +281,40 @@ class Slopes:
         return (low - self.margin <= x) & (x <= high + self.margin)
 
 
-def slope(
-    at: Callable[[float], Array], x: float, dout: Array, off: Array, least: float = 1e-2
-) -> tuple[float, float, float, float, Array]:
+def one_sided_error(error: Any, size: Any) -> Any:
+    """Return the error of a slope to one side, from that of the derivative and the size of its terms."""
+    return 8 * error + 1e-5 * size
+
+
+class Slope(NamedTuple):
+    """A derivative by differences, and the slopes to the left and to the right, which differ at a kink.
+
+    ``error`` is infinite if there is none; ``terms`` are those of ``value``, one for each of the function's values.
+    """
+
+    value: float
+    error: float
+    left: float
+    right: float
+    terms: Array
+
+    @property
+    def size(self) -> float:
+        """The sum of the absolute values of the terms."""
+        return float(np.abs(self.terms).sum())
+
+    @property
+    def margin(self) -> float:
+        """The error of a one-sided slope."""
+        return float(one_sided_error(self.error, self.size))
+
+    @property
+    def is_kink(self) -> bool:
+        """Whether the slopes to the left and to the right differ by more than their errors."""
+        return not abs(self.right - self.left) <= self.margin
+
+
+def slope(at: Callable[[float], Array], x: float, dout: Array, off: Array, least: float = 1e-2) -> Slope:
     """Differentiate dout · at(h) at h = 0, by central differences extrapolated (Richardson 1911).
 
     The step is halved until two orders agree to 1e-7, or rounding is larger; failing both, the best estimate is
@@ -296,19 +333,13 @@ def slope(
     least : float
         A lower bound of x's size, for the step.
 
-    Returns
-    -------
-    value, error, left, right : float
-        The derivative and its error, infinite if there is none; and the slopes to the left and to the right.
-    terms : ndarray
-        The terms of the derivative.
     """
     here, weights = at(0.0), np.abs(dout)
     # A long step, as at 1e30, must change f by more than an ulp of x does: it may span many periods of a sine.
     long = abs(x) * NUDGE > STEP
     beside = np.abs(at(float(np.spacing(abs(x)))) - here) if long else np.zeros(dout.shape)
     h = max(STEP * min(max(abs(x), least), 1.0), abs(x) * NUDGE)
-    best = (np.nan, np.inf, np.nan, np.nan, np.zeros(dout.shape))
+    best = Slope(np.nan, np.inf, np.nan, np.nan, np.zeros(dout.shape))
     before: tuple[float, float, float] | None = None
     extrapolated = np.nan
     for _ in range(HALVINGS):
@@ -332,8 +363,8 @@ def slope(
             seen = apart <= max(noise, 1e-3 * size) and least_change <= 1e-3 * float(
                 weights @ np.abs(up - here)
             )
-            if seen and apart + noise < best[1]:
-                best = value, apart + noise, left, right, terms
+            if seen and apart + noise < best.error:
+                best = Slope(value, apart + noise, left, right, terms)
             if apart <= max(noise, 1e-7 * size):
                 break
             extrapolated = value
@@ -365,9 +396,9 @@ def differences(
 
     with np.errstate(all="ignore"):
         for index in indices:
-            *numbers, terms = slope(at, float(x[index]), dout, off, least)
-            slopes.terms[index] = terms
-            for array, number in zip(found, [*numbers, float(np.abs(terms).sum())], strict=True):
+            along = slope(at, float(x[index]), dout, off, least)
+            slopes.terms[index] = along.terms
+            for array, number in zip(found, [*along[:4], along.size], strict=True):
                 array[index] = number
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.recording import Array
-from .numerical_gradient import flat, slope, split
+from .numerical_gradient import Slope, equal_entries, flat, slope, split
 
 APART = 2.0**-14
 """How far equal entries are moved from each other, in units of their size."""
@@ -23,8 +23,7 @@ TURNS = 4
 
 def ties(arrays: Sequence[Array]) -> list[Array]:
     """Return the groups of equal entries, each as their places among the entries of all arrays, one after the other."""
-    values = flat(arrays)
-    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
+    group, counts = equal_entries(arrays)
     order = np.argsort(group, kind="stable")
     return [places for places in np.split(order, np.cumsum(counts)[:-1]) if len(places) > 1]
 
@@ -88,11 +87,8 @@ class Surroundings:
             return None
         return float(least - error), float(largest + error)
 
-    def together(self, places: Any) -> tuple[float, float, float, float, float]:
-        """Differentiate along a move of the entries at some places alike, at the arrays themselves, as `slope` does.
-
-        The last number is the error of a one-sided slope.
-        """
+    def together(self, places: Any) -> Slope:
+        """Differentiate along a move of the entries at some places alike, at the arrays themselves."""
         here, direction = flat(self.arrays), np.zeros(sum(x.size for x in self.arrays))
         direction[places] = 1.0
 
@@ -100,6 +96,4 @@ class Surroundings:
             return flat(self.f(*split(here + h * direction, self.shapes)))
 
         with np.errstate(all="ignore"):
-            *numbers, terms = slope(at, float(here[places[0]]), self.dout, self.off)
-        value, error, left, right = numbers
-        return value, error, left, right, 8 * error + 1e-5 * float(np.abs(terms).sum())
+            return slope(at, float(here[places[0]]), self.dout, self.off)
