@@ -32,6 +32,44 @@ def test_by_matrix_products_the_gradients_are_the_same(data):
 
 
 @pytest.mark.usefixtures("always")
+@given(data=st.data())
+def test_compiled_the_values_are_the_same(data):
+    args, options = data.draw(calls(OPS[np.einsum].inputs))
+    places = [i for i, x in enumerate(args) if isinstance(x, np.ndarray)]
+    compiled = mg.jit(
+        lambda *arrays: np.einsum(
+            *[arrays[places.index(i)] if i in places else x for i, x in enumerate(args)], **options
+        )
+    )
+    got, want = compiled(*[args[i] for i in places]), np.einsum(*args, **options)
+    assert (type(got), got.dtype, got.shape) == (type(want), want.dtype, want.shape)
+    np.testing.assert_allclose(got, want, rtol=1e-5 if want.dtype == np.float32 else 1e-12, atol=1e-6)
+
+
+@pytest.mark.parametrize("subscripts", ["ij,jk->iz", "ij,jk->iik", "ijk,jk->i", "ij,jk,kl->z"])
+def test_compiled_wrong_subscripts_are_told_as_numpy_tells_them(subscripts):
+    arrays = [np.ones((20, 20))] * (subscripts.count(",") + 1)
+    with pytest.raises(ValueError, match="einstein sum") as plain:
+        np.einsum(subscripts, *arrays)
+    with pytest.raises(ValueError, match="einstein sum") as traced:
+        mg.jit(lambda *xs: np.einsum(subscripts, *xs))(*arrays)
+    assert str(traced.value) == str(plain.value)
+
+
+def test_compiled_products_are_of_matrices_and_those_entry_by_entry_are_not():
+    def source(subscripts, *shapes):
+        compiled = mg.jit(lambda *xs: np.einsum(subscripts, *xs))
+        compiled(*map(np.ones, shapes))
+        return compiled.source
+
+    assert "einsum" not in source("bqhd,bkhd->bhqk", (2, 16, 2, 16), (2, 16, 2, 16))
+    assert source("ij,jk,kl->il", *[(16, 16)] * 3).count("dot(") == 2
+    for by_entries in ("ij,ij->ij", "ij,j->ij", "ij,ij->i", "i,j->ij"):
+        shapes = [(128,) * len(term) for term in by_entries.partition("->")[0].split(",")]
+        assert "einsum" in source(by_entries, *shapes)
+
+
+@pytest.mark.usefixtures("always")
 @pytest.mark.parametrize(
     ("subscripts", "shapes"), [("ij,ij->ij", [(2, 3), (1, 1)]), ("j,kj->", [(3,), (2, 3)])]
 )

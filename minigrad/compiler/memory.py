@@ -80,6 +80,12 @@ def fills(node: Node) -> bool:
     )
 
 
+def is_new(node: Node) -> bool:
+    """Tell whether a call's result aliases no operand; that of np.einsum may be a view where there is one operand."""
+    f = node.function
+    return facts(f).memory == "new" or (f is np.einsum and len(node.operands) > 1)
+
+
 SLOW_IN_PLACE = frozenset({np.sign})
 """Functions that NumPy vectorizes into another array alone: in place np.sign takes eight to twelve times as long."""
 
@@ -177,7 +183,7 @@ class Plan:
                 node.value, node.args[0].value
             )
             return first if f is not np.reshape or sure else first | {node}
-        if fills(node) or facts(f).memory == "new" or isinstance(f, np.ufunc) or is_reduction(f):
+        if fills(node) or is_new(node) or isinstance(f, np.ufunc) or is_reduction(f):
             return frozenset({node})
         return frozenset({node}).union(*(self.roots_of(x) for x in node.operands))
 

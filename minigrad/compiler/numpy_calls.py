@@ -15,6 +15,7 @@ from ..engine.arrays import STAND_INS
 from ..engine.containers import rebuilt
 from ..engine.leaving import asked_by
 from ..engine.writing import WRITERS
+from ..rules.contractions import contracted, contraction_path, einsum_call, einsum_labels, is_product
 from ..rules.eig import eig, eigvals
 from ..rules.elementwise import astype
 from ..rules.facts import facts
@@ -255,6 +256,24 @@ def _outer(trace: Any, a: Any, b: Any) -> Any:
     return np.multiply(np.reshape(a, (np.size(a), 1)), np.reshape(b, (1, np.size(b))))
 
 
+def _einsum(trace: Any, *args: Any, **kwargs: Any) -> Any:
+    """Record an einsum of floats as products of two operands at a time, and these as matmuls, where that is faster."""
+    if kwargs.keys() <= {"optimize"}:
+        operands, options = einsum_call(*args, **kwargs)
+        dtypes = {getattr(x, "dtype", None) for x in operands}
+        if len(dtypes) == 1 and dtypes <= BLAS_DTYPES:
+            subscripts = options["subscripts"]
+            np.einsum(subscripts, *[np.ones((1,) * np.ndim(x)) for x in operands])  # refuses wrong subscripts
+            terms, target = einsum_labels(subscripts, [np.shape(x) for x in operands])
+            if is_product(terms, target, operands) or len(contraction_path(terms, target, operands)) > 1:
+                made = contracted(terms, target, list(operands))
+                return made if target else made[()]
+    return _perhaps_a_view(trace, np.einsum, *args, **kwargs)
+
+
+BLAS_DTYPES = set(map(np.dtype, "fdFD"))
+
+
 def _full_like(
     trace: Any,
     a: Any,
@@ -315,6 +334,7 @@ CALLS: dict[Any, Callable[..., Any]] = {
     np.expand_dims: _reshaped(np.expand_dims),
     np.squeeze: _reshaped(np.squeeze),
     np.outer: _outer,
+    np.einsum: _einsum,
     np.broadcast_to: lambda trace, array, shape: _view(trace, np.broadcast_to, array, shape),
     np.copy: lambda trace, a, order="K": trace.record(np.copy, a),
     np.compress: lambda trace, *args, **kwargs: compress(*args, **kwargs),

@@ -56,4 +56,9 @@ def _angle(g: Any, out: Any, z: Any, deg: bool = False) -> Any:
     return np.where(zero, 0, turned / np.where(zero, 1, z))
 
 
-declare(np.angle, _angle, inputs=lambda draw: (complex_inputs(draw)[0], {"deg": draw.choice([False, True])}))
+declare(
+    np.angle,
+    _angle,
+    inputs=lambda draw: (complex_inputs(draw)[0], {"deg": draw.choice([False, True])}),
+    memory="new",
+)

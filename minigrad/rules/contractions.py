@@ -100,7 +100,7 @@ def _einsum_inputs(draw: Draw) -> Arguments:
     return (*listed, axes(right)) if arrow else listed, options
 
 
-def _labels(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], str]:
+def einsum_labels(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], str]:
     """Write each operand's and the output's labels out, without ``...`` and with ``->``."""
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     terms = left.split(",")
@@ -116,7 +116,7 @@ def _labels(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], 
     return terms, right.replace("...", batch)
 
 
-def _einsum_call(*args: Any, optimize: Any = False, **others: Any) -> Arguments:
+def einsum_call(*args: Any, optimize: Any = False, **others: Any) -> Arguments:
     """Return the operands, and the subscripts as a string, also for the form ``a, [0, 1], b, [1, 2]``."""
     others = {
         name: value
@@ -146,9 +146,9 @@ BLAS_PAYS = 2**12
 """The number of scalar products from which a contraction of two operands is faster as a matmul."""
 
 
-def _contract(lefts: list[str], target: str, operands: list[Any]) -> Any:
+def contracted(lefts: list[str], target: str, operands: list[Any]) -> Any:
     """Evaluate an einsum: two operands at a time, in the order that `numpy.einsum_path` finds."""
-    for places in _path(",".join(lefts) + "->" + target, tuple([metadata.shape(x) for x in operands])):
+    for places in contraction_path(lefts, target, operands):
         chosen, given = [lefts[i] for i in places], [operands[i] for i in places]
         lefts = [labels for i, labels in enumerate(lefts) if i not in places]
         operands = [x for i, x in enumerate(operands) if i not in places]
@@ -158,25 +158,42 @@ def _contract(lefts: list[str], target: str, operands: list[Any]) -> Any:
     return operands[0]
 
 
+def contraction_path(lefts: Sequence[str], target: str, operands: Sequence[Any]) -> list[tuple[int, ...]]:
+    """Return which operands to contract, step by step; the result of each comes last."""
+    return _path(f"{','.join(lefts)}->{target}", tuple([metadata.shape(x) for x in operands]))
+
+
 @lru_cache(maxsize=1024)
 def _path(subscripts: str, shapes: tuple[tuple[int, ...], ...]) -> list[tuple[int, ...]]:
-    """Return which operands to contract, step by step; the result of each comes last."""
     if len(shapes) <= 2:
         return [tuple(range(len(shapes)))]
     path: list[tuple[int, ...]] = np.einsum_path(subscripts, *map(metadata.outline, shapes))[0][1:]
     return path
 
 
-def _contract_at_once(lefts: list[str], target: str, operands: list[Any]) -> Any:
-    """Evaluate an einsum; of two large operands by matmul, which uses the BLAS with batch axes, too."""
+def is_product(lefts: Sequence[str], target: str, operands: Sequence[Any]) -> bool:
+    """Tell whether an einsum is one of two operands that is faster as a matmul: not so products entry by entry."""
+    if len(operands) != 2 or math.prod(_sides(lefts, operands).values()) < BLAS_PAYS:
+        return False
+    common = set(lefts[0]) & set(lefts[1])
+    batch = common & set(target)
+    return batch != common and (not batch or batch != set(target))
+
+
+def _sides(lefts: Sequence[str], operands: Sequence[Any]) -> dict[str, int]:
+    """Return the length of each label's axes; 0, where matmul cannot have it: twice in one operand, or broadcast."""
     sides: dict[str, int] = {}
     for labels, x in zip(lefts, operands, strict=True):
-        for label, side in zip(labels, x.shape, strict=True):
-            if sides.setdefault(label, side) != side:  # one is broadcast
+        for label, side in zip(labels, metadata.shape(x), strict=True):
+            if sides.setdefault(label, side) != side or labels.count(label) > 1:
                 sides[label] = 0
-    plain = len(operands) == 2 and all(len(set(labels)) == len(labels) for labels in lefts)
-    if plain and math.prod(sides.values()) >= BLAS_PAYS:
-        return _as_matmul(lefts, target, operands, sides)
+    return sides
+
+
+def _contract_at_once(lefts: list[str], target: str, operands: list[Any]) -> Any:
+    """Evaluate an einsum; of two large operands by matmul, which uses the BLAS with batch axes, too."""
+    if is_product(lefts, target, operands):
+        return _as_matmul(lefts, target, operands, _sides(lefts, operands))
     return np.einsum(f"{','.join(lefts)}->{target}", *operands)
 
 
@@ -212,7 +229,7 @@ def _einsum(
     needs: Sequence[Any], g: Any, out: Any, *operands: Any, subscripts: str, optimize: Any = False
 ) -> list[Any]:
     """Contract g with the other operands, for each that needs a gradient."""
-    terms, right = _labels(subscripts, [metadata.shape(operand) for operand in operands])
+    terms, right = einsum_labels(subscripts, [metadata.shape(operand) for operand in operands])
     return [_einsum_operand(i, g, operands, terms, right) if need else None for i, need in enumerate(needs)]
 
 
@@ -236,13 +253,13 @@ def _einsum_operand(index: int, g: Any, operands: Sequence[Any], terms: list[str
             target += label
             if label not in known:
                 others.append((label, np.ones(side, g.dtype)))
-    return _contract([right, *(t for t, _ in others)], target, [g, *(o for _, o in others)])
+    return contracted([right, *(t for t, _ in others)], target, [g, *(o for _, o in others)])
 
 
 declare(
     np.einsum,
     together=_einsum,
-    bind=_einsum_call,
+    bind=einsum_call,
     forward=lambda *operands, subscripts, optimize=False: np.einsum(subscripts, *operands, optimize=optimize),
     inputs=_einsum_inputs,
 )

@@ -52,6 +52,7 @@ declare(
     np.linalg.cholesky,
     _cholesky,
     inputs=lambda draw: ((definite(draw),), {"upper": draw.choice([False, True])}),
+    memory="new",
 )
 
 
@@ -107,7 +108,7 @@ def _eigvalsh(g: Any, out: Any, a: Any, UPLO: Any = "L") -> Any:
     return conj(of_triangle((v * g[..., None, :]) @ adjoint(v), UPLO.upper() == "U"))
 
 
-declare(np.linalg.eigvalsh, _eigvalsh, inputs=_triangle)
+declare(np.linalg.eigvalsh, _eigvalsh, inputs=_triangle, memory="new")
 
 
 # -- singular values -----------------------------------------------------------------------------------------------

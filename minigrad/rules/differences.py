@@ -204,4 +204,5 @@ declare(
     bind=_trapezoid_call,
     forward=lambda y, h, axis: np.sum(h * _pairs(y, axis % y.ndim) / 2.0, axis=axis),
     inputs=_trapezoid_inputs,
+    memory="new",
 )

@@ -70,4 +70,5 @@ declare(
     bind=_interp_call,
     forward=lambda x, xp, fp, **ends: np.interp(*_doubles(x, xp, fp), **ends),
     inputs=_interp_inputs,
+    memory="new",
 )

@@ -68,7 +68,7 @@ def _pinv_inputs(draw: Draw) -> Arguments:
     return (x * scale,), {"hermitian": hermitian, **draw.choice(cuts)}
 
 
-declare(np.linalg.pinv, _pinv, inputs=_pinv_inputs)
+declare(np.linalg.pinv, _pinv, inputs=_pinv_inputs, memory="new")
 
 
 @whole(memory="new")

@@ -39,6 +39,7 @@ declare(
     np.linalg.inv,
     lambda g, out, a: -transposed(out) @ g @ transposed(out),
     inputs=_regular_inputs,
+    memory="new",
 )
 
 
@@ -65,7 +66,7 @@ def _solve_a(g: Any, out: Any, a: Any, b: Any) -> Any:
     return -of_b @ transposed(out)
 
 
-declare(np.linalg.solve, _solve_a, _solve_b, inputs=_solve_inputs)
+declare(np.linalg.solve, _solve_a, _solve_b, inputs=_solve_inputs, memory="new")
 
 
 def _entries(g: Any) -> Any:
@@ -78,7 +79,7 @@ def _det(g: Any, out: Any, a: Any) -> Any:
     return _entries(g * out) * transposed(np.linalg.inv(a))
 
 
-declare(np.linalg.det, _det, inputs=_regular_inputs)
+declare(np.linalg.det, _det, inputs=_regular_inputs, memory="new")
 
 
 @whole(memory="new")

@@ -33,12 +33,12 @@ def _running_over(rule: Rule, value: int) -> Rule:
     return over
 
 
-declare(np.nansum, _passing_over(total, 0), inputs=cast_reduction)
-declare(np.nanmean, _passing_over(mean, 0), inputs=cast_reduction)
-declare(np.nanprod, _passing_over(prod, 1), inputs=begun_at(-1.5, 0.5))
-declare(np.nanvar, _passing_over(var, 0), inputs=spread_inputs)
-declare(np.nanstd, _passing_over(std, 0), inputs=spread_inputs)
-declare(np.nanmax, extremum, inputs=begun_at(-0.303, 5.0))
-declare(np.nanmin, extremum, inputs=begun_at(0.303, -5.0))
-declare(np.nancumsum, _running_over(cumsum, 0), inputs=along)
-declare(np.nancumprod, _running_over(cumprod, 1), inputs=along)
+declare(np.nansum, _passing_over(total, 0), inputs=cast_reduction, memory="new")
+declare(np.nanmean, _passing_over(mean, 0), inputs=cast_reduction, memory="new")
+declare(np.nanprod, _passing_over(prod, 1), inputs=begun_at(-1.5, 0.5), memory="new")
+declare(np.nanvar, _passing_over(var, 0), inputs=spread_inputs, memory="new")
+declare(np.nanstd, _passing_over(std, 0), inputs=spread_inputs, memory="new")
+declare(np.nanmax, extremum, inputs=begun_at(-0.303, 5.0), memory="new")
+declare(np.nanmin, extremum, inputs=begun_at(0.303, -5.0), memory="new")
+declare(np.nancumsum, _running_over(cumsum, 0), inputs=along, memory="new")
+declare(np.nancumprod, _running_over(cumprod, 1), inputs=along, memory="new")

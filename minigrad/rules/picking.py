@@ -103,6 +103,7 @@ declare(
     bind=lambda a, choices, *, mode="raise": (tuple(choices), {"a": a, "mode": mode}),
     forward=lambda *choices, a, mode: np.choose(a, choices, mode=mode),
     inputs=_choose_inputs,
+    memory="new",
 )
 
 

@@ -49,6 +49,7 @@ declare(
     lambda g, out, p, x: g * np.polyval(p[:-1] * np.arange(len(p) - 1, 0, -1), x),
     forward=_horner,
     inputs=_polyval_inputs,
+    memory="new",
 )
 
 

@@ -42,6 +42,7 @@ declare(
     np.partition,
     lambda g, out, a, kth, axis=-1, kind="introselect": _back_in_place(g, out, a, axis),
     inputs=_partition_inputs,
+    memory="new",
 )
 
 
@@ -114,9 +115,9 @@ def _quantile_inputs(percent: int) -> Callable[[Draw], Arguments]:
     return inputs
 
 
-declare(np.median, _median(np.median), inputs=_line_inputs)
-declare(np.nanmedian, _median(np.nanmedian), inputs=_line_inputs)
-declare(np.quantile, _quantile(np.quantile), inputs=_quantile_inputs(1))
-declare(np.nanquantile, _quantile(np.nanquantile), inputs=_quantile_inputs(1))
-declare(np.percentile, _quantile(np.percentile), inputs=_quantile_inputs(100))
-declare(np.nanpercentile, _quantile(np.nanpercentile), inputs=_quantile_inputs(100))
+declare(np.median, _median(np.median), inputs=_line_inputs, memory="new")
+declare(np.nanmedian, _median(np.nanmedian), inputs=_line_inputs, memory="new")
+declare(np.quantile, _quantile(np.quantile), inputs=_quantile_inputs(1), memory="new")
+declare(np.nanquantile, _quantile(np.nanquantile), inputs=_quantile_inputs(1), memory="new")
+declare(np.percentile, _quantile(np.percentile), inputs=_quantile_inputs(100), memory="new")
+declare(np.nanpercentile, _quantile(np.nanpercentile), inputs=_quantile_inputs(100), memory="new")

@@ -139,7 +139,7 @@ for _joins, _drawn, _axis, _fit in (
     (np.dstack, _alike, 2, lambda a: _with_axes(a, 3)),
     (np.column_stack, _columns, 1, lambda a: a if metadata.ndim(a) > 1 else np.reshape(a, (-1, 1))),
 ):
-    declare(_joins, bind=lambda tup: (tuple(tup), {}), inputs=_drawn, **_join(_axis, _fit))
+    declare(_joins, bind=lambda tup: (tuple(tup), {}), inputs=_drawn, memory="new", **_join(_axis, _fit))
 
 
 @compose(np.block, inputs=_alike)

@@ -113,7 +113,7 @@ def _cov(g: Any, out: Any, x: Any, w: Any, freedom: float) -> Any:
     return (g + adjoint(g)) @ conj(weighted)
 
 
-declare(np.cov, _cov, bind=_cov_call, forward=_covariance, inputs=_cov_inputs)
+declare(np.cov, _cov, bind=_cov_call, forward=_covariance, inputs=_cov_inputs, memory="new")
 
 
 def _weights(n: int, fweights: Any, aweights: Any) -> Any:
@@ -170,4 +170,5 @@ declare(
     bind=lambda x, y=None, rowvar=True, *, dtype=None: ((np.cov(x, y, rowvar, dtype=dtype),), {}),
     forward=_correlations,
     inputs=_table_inputs,
+    memory="new",
 )

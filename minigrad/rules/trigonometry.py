@@ -71,7 +71,7 @@ def _sinc(g: Any, out: Any, x: Any) -> Any:
     return g * math.pi * np.where(near, series * u, (np.cos(far) - np.sin(far) / far) / far)
 
 
-declare(np.sinc, _sinc, inputs=within(ANY))
+declare(np.sinc, _sinc, inputs=within(ANY), memory="new")
 
 
 def _unwrap_inputs(draw: Draw) -> Arguments:
@@ -83,4 +83,5 @@ declare(
     np.unwrap,
     lambda g, out, p, discont=None, axis=-1, period=2 * math.pi: g,
     inputs=_unwrap_inputs,
+    memory="new",
 )
