@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from .engine.arguments import NAMES, names_itself
 from .engine.arrays import STAND_INS
 from .engine.containers import leaves_like, leaves_of, map_tree, rebuilt_of
+from .engine.pickling import PickledByName
 from .engine.tensor import Tensor
 from .rules.conjugates import conj
 
@@ -42,7 +43,7 @@ CourseRule = Callable[[NDArray[Any], NDArray[Any], Config | None], tuple[NDArray
 Step = Callable[[Any, Any, dict[str, Any], dict[str, Any]], tuple[Any, dict[str, Any]]]
 
 
-class UpdateRule:
+class UpdateRule(PickledByName):
     """An update rule in both forms; made by `update_rule`.
 
     Parameters
@@ -59,7 +60,7 @@ class UpdateRule:
     def __init__(self, step: Step, settings: dict[str, float], state: tuple[str, ...]) -> None:
         self.step, self.settings, self.state = step, settings, state
         self.__name__ = self.__qualname__ = step.__name__
-        self.__doc__ = step.__doc__
+        self.__module__, self.__doc__ = step.__module__, step.__doc__
         NAMES.add(self.__name__)
 
     @names_itself
@@ -171,7 +172,11 @@ class UpdateRule:
                     )
             own = {name: _of_dtype(value, w.dtype) for name, value in settings.items()}
             step, new = self.step(w, dw, old | {name: each[i] for name, each in states.items()}, own)
-            moved.append(_of_dtype(w + step, w.dtype))
+            new_w = _of_dtype(w + step, w.dtype)
+            is_array = type(w) is np.ndarray and isinstance(
+                new_w, np.generic
+            )  # of no axes: one stays an array
+            moved.append(np.asarray(new_w) if is_array else new_w)
             for name, each in steps.items():
                 each.append(_of_dtype(new[name], w.dtype))
         result = {name: rebuilt_of(params, each) for name, each in steps.items()}
@@ -442,6 +447,8 @@ def _check_step(rule: str, w: NDArray[Any], dw: NDArray[Any]) -> None:
 
 def check_setting(rule: str, name: str, value: object) -> None:
     """Refuse a setting that is no finite number >= 0; what weighs an average is below 1."""
+    if isinstance(value, np.ndarray) and value.shape == ():
+        value = value[()]
     if isinstance(value, bool) or not isinstance(value, float | int | np.floating | np.integer):
         raise TypeError(f"{rule}: {name} must be a number, got {value!r}")
     if not (math.isfinite(value) and value >= 0):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
@@ -229,7 +230,9 @@ class Solver:
         self._weights = Weights(model, average)
         self._update = updating(rule, optim_config or {}, model.params)
         self._records: list[dict[str, Any]] = []
-        self._goal: int | None = None  # the epoch to which a call of train that has not ended goes
+        self._call: tuple[int, int | None] | None = (
+            None  # of `train`, not ended: its first epoch, and how many
+        )
         self._ended = False  # by the callback
         self._unmeasured: list[int] = []  # epochs whose steps are made; 0 after the very first step
         self._log = Log(verbose, progress)
@@ -294,18 +297,19 @@ class Solver:
         """
         if num_epochs is not None:
             check_positive_int("num_epochs", num_epochs)
-        if num_epochs is not None or self._goal is None:
-            self._goal = self.epoch + (num_epochs or self.num_epochs)
+        if num_epochs is not None or self._call is None:
+            self._call = self.epoch, num_epochs
             self._ended = False
+        start, count = self._call
         self.diverged = None
         self._weights.begin()
         try:
-            self._train_to(self._goal)
-            self._goal = None
+            self._train_to(start + (count or self.num_epochs))
+            self._call = None
         except FloatingPointError:
             self.diverged = len(self.loss_history) + (not self._applied)
             self._batches.used()
-            self._goal = None
+            self._call = None
             if self.on_divergence == "raise":
                 raise
         finally:
@@ -319,7 +323,8 @@ class Solver:
         Parameters
         ----------
         path : path, optional
-            The checkpoint; by default the solver's own.
+            The checkpoint; by default the solver's own. Training goes on to this solver's `num_epochs`, which may be
+            others than when it was written.
 
         Returns
         -------
@@ -356,6 +361,11 @@ class Solver:
     def best_params(self) -> dict[str, NDArray[Any]]:
         """Copies of the parameters that reached ``best_val_acc``; empty before the first measurement."""
         return copies(self._weights.best)
+
+    @property
+    def best_state(self) -> dict[str, Any]:
+        """A copy of the model's ``state`` at ``best_val_acc``, such as running means; empty if it has none."""
+        return copy.deepcopy(self._weights.best_state)
 
     @names_itself
     def check_accuracy(
@@ -528,7 +538,7 @@ _KEPT = (
     "val_acc_history",
     "best_val_acc",
     "_records",
-    "_goal",
+    "_call",
     "_ended",
 )
 """The solver's attributes that a checkpoint holds unchanged."""

@@ -173,7 +173,9 @@ def train_model(model: Model, data: Mapping[str, NDArray[Any]], seed: int, **opt
     Returns
     -------
     dict
-        ``val_acc``, ``history``, ``params`` and, if it diverged, ``diverged_at_epoch``.
+        ``val_acc``, ``history``, ``params`` and, if it diverged, ``diverged_at_epoch``. The parameters are the best
+        ones, which the model has then, too, with its ``state`` at that time; a state that is needed later, such as
+        running means, is added to the record by the caller.
 
     Raises
     ------

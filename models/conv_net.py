@@ -10,7 +10,7 @@ import numpy as np
 import minigrad as mg
 
 from .fully_connected_net import initial
-from .objective import backends, objective_of
+from .objective import backends, checked_backend, objective_of
 
 POOL = {"pool_height": 2, "pool_width": 2, "stride": 2}
 
@@ -91,7 +91,7 @@ class ThreeLayerConvNet:
             )
         rng = np.random.default_rng(seed)
         self.reg = reg
-        self.loss_and_grads = THREE_LAYER_BACKENDS[backend]
+        self._backend = checked_backend(backend)
         shapes = [
             (num_filters, channels, filter_size, filter_size),
             (num_filters * (height // 2) * (width // 2), hidden_dim),
@@ -110,7 +110,7 @@ class ThreeLayerConvNet:
         """Return the scores of X, of shape (N, C, H, W); given labels y, ``(loss, grads)``."""
         if y is None:
             return three_layer_scores(self.params, X)
-        return self.loss_and_grads(self.params, X, y, self.reg, sample_weights=sample_weights)
+        return THREE_LAYER_BACKENDS[self._backend](self.params, X, y, self.reg, sample_weights=sample_weights)
 
 
 class ConvNet:
@@ -172,7 +172,7 @@ class ConvNet:
         rng = np.random.default_rng(seed)
         self.reg, self.label_smoothing = reg, label_smoothing
         self.dropout_keep_ratio = dropout_keep_ratio
-        self.loss_and_grads = DEEP_BACKENDS[backend]
+        self._backend = checked_backend(backend)
         self.dropout_param = {"mode": "train", "p": dropout_keep_ratio, "rng": rng.spawn(1)[0]}
         self.bn_params: list[dict[str, Any]] = []
         self.state = {"bn_params": self.bn_params, "dropout_param": self.dropout_param}
@@ -200,7 +200,7 @@ class ConvNet:
         if y is None:
             return deep_scores(self.params, X, self.bn_params, self.dropout_param)
         state = self.bn_params, self.dropout_param
-        return self.loss_and_grads(
+        return DEEP_BACKENDS[self._backend](
             self.params,
             X,
             y,

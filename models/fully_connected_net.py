@@ -10,7 +10,7 @@ import numpy as np
 
 import minigrad as mg
 
-from .objective import backends, objective_of
+from .objective import backends, checked_backend, objective_of
 
 NORMALIZATIONS = (None, "batchnorm", "layernorm")
 
@@ -110,7 +110,7 @@ class FullyConnectedNet:
         rng = np.random.default_rng(seed)
         self.reg, self.label_smoothing = reg, label_smoothing
         self.normalization, self.dropout_keep_ratio = normalization, dropout_keep_ratio
-        self.loss_and_grads = BACKENDS[backend]
+        self._backend = checked_backend(backend)
         self.dropout_param = {"mode": "train", "p": dropout_keep_ratio, "rng": rng.spawn(1)[0]}
         self.norm_params: list[dict[str, Any]] = []
         self.state = {"norm_params": self.norm_params, "dropout_param": self.dropout_param}
@@ -144,7 +144,7 @@ class FullyConnectedNet:
         if y is None:
             return scores(self.params, X, self.norm_params, self.dropout_param)
         state = self.norm_params, self.dropout_param
-        return self.loss_and_grads(
+        return BACKENDS[self._backend](
             self.params,
             X,
             y,

@@ -43,3 +43,13 @@ def backends(objective: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
     """Return the function to ``(loss, grads)``: ``"tape"`` records its calls, ``"jit"`` is compiled."""
     loss_and_grads = mg.value_and_grad(objective)
     return {"tape": loss_and_grads, "jit": mg.jit(loss_and_grads)}
+
+
+def checked_backend(backend: str) -> str:
+    """Return the name of a backend; refuse any other.
+
+    A net keeps the name, not the function: so it can be pickled.
+    """
+    if backend not in ("tape", "jit"):
+        raise ValueError(f"backend is {backend!r}; expected 'jit' or 'tape'")
+    return backend

@@ -1,5 +1,6 @@
 """A resumed training goes on bit for bit, and what is no checkpoint of it is refused before anything changes."""
 
+import contextlib
 import io
 import math
 import os
@@ -49,7 +50,7 @@ def test_a_resumed_training_ends_as_an_undisturbed_one(tmp_path_factory, step, b
     options = options | {"checkpoint": file, "checkpoint_seconds": 1e-9 if between else None}
     with pytest.raises(Killed):
         make_solver(Mortal(dies_at=step), **options).train()
-    solver = make_solver(Mortal(), **options | {"seed": 99, "num_epochs": 7})
+    solver = make_solver(Mortal(), **options | {"seed": 99})
     if file.exists():
         solver.resume()
         assert len(solver.loss_history) == (step - 1 if between else (step - 1) // 3 * 3)
@@ -97,6 +98,30 @@ def test_a_training_that_the_callback_ended_has_nothing_left_to_do(tmp_path):
     assert resumed.epoch == 2 and numbers_of(resumed) == numbers_of(ended)
     resumed.train()  # a new goal
     assert resumed.epoch == 5
+
+
+@pytest.mark.parametrize("stops_after", [4, None])
+def test_resumed_with_more_epochs_it_goes_on_to_them(tmp_path, stops_after):
+    expected = make_solver(Mortal(), num_epochs=6)
+    expected.train()
+    first = make_solver(Mortal(dies_at=stops_after), num_epochs=3, checkpoint=tmp_path / "run.npz")
+    with contextlib.suppress(Killed):
+        first.train()
+    resumed = make_solver(Mortal(), num_epochs=6, checkpoint=tmp_path / "run.npz").resume()
+    resumed.train()
+    assert resumed.epoch == 6 and numbers_of(resumed) == numbers_of(expected)
+    fewer = make_solver(Mortal(), num_epochs=2, checkpoint=tmp_path / "run.npz").resume()
+    fewer.train()
+    assert fewer.epoch == 6
+
+
+def test_the_epochs_that_a_call_asked_for_stay(tmp_path):
+    first = make_solver(Mortal(dies_at=4), checkpoint=tmp_path / "run.npz")
+    with pytest.raises(Killed):
+        first.train(2)
+    resumed = make_solver(Mortal(), num_epochs=6, checkpoint=tmp_path / "run.npz").resume()
+    resumed.train()
+    assert resumed.epoch == 2
 
 
 @pytest.mark.parametrize("rule", optim.update_rules)
@@ -167,7 +192,7 @@ def test_an_interrupt_says_how_to_go_on(tmp_path):
 
 
 def snapshot(solver):
-    kept = ("epoch", "loss_history", "val_acc_history", "best_val_acc", "_goal", "_records")
+    kept = ("epoch", "loss_history", "val_acc_history", "best_val_acc", "_call", "_records")
     parts = {name: getattr(solver, name) for name in kept} | {
         "weights": solver._weights.state(),
         "update": solver._update.state(),

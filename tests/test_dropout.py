@@ -96,3 +96,11 @@ def test_a_p_that_is_no_probability_is_refused(p):
 def test_an_unknown_mode_is_refused():
     with pytest.raises(ValueError, match="mode is 'eval'; expected 'train' or 'test'"):
         dropout_forward(np.ones(3), {"mode": "eval", "p": 0.5})
+
+
+@pytest.mark.parametrize("rng", [np.random, np.random.RandomState(0)])
+def test_legacy_generators_are_refused_by_name(rng):
+    with pytest.raises(
+        TypeError, match=r"^dropout: rng is NumPy's legacy generator; expected one of np\.random\."
+    ):
+        dropout_forward(np.ones(3), {"p": 0.5, "mode": "train", "rng": rng})

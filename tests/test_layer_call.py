@@ -163,3 +163,77 @@ def test_what_cannot_be_checked_is_told():
             check_layer((forward, lambda dout, cache: 2 * dout), np.ones((4, 3)))
     with pytest.raises(TypeError, match="got sigmoid; expected a layer made by"):
         check_layer(mg.sigmoid, np.ones(2))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_dout_is_never_what_the_inputs_are(seed):
+    """Errors that vanish where dout is an input would not be seen."""
+    rng = np.random.default_rng(seed)
+    x, w = rng.standard_normal((5, 5)), rng.standard_normal((5, 5))
+    turned = (lambda x, w: (x @ w, (x, w)), lambda dout, cache: (dout @ cache[1].T, dout.T @ cache[0]))
+    with pytest.raises(GradientMismatch, match="input 1"):
+        check_layer(turned, x, w, seed=seed)
+    unit = mg.rule(lambda x: x / np.sqrt(x @ x), lambda g, out, x: g - out * (g @ out))  # not divided
+    with pytest.raises(GradientMismatch):
+        check_grads(unit, np.random.default_rng(seed).standard_normal(5), seed=seed)
+    with pytest.raises(GradientMismatch):  # many entries: in random directions
+        check_layer((lambda x: (x * x, x), lambda d, x: 2.001 * x * d), rng.standard_normal((40, 500)))
+
+
+def nditer_tanh(x):
+    out = np.zeros(x.shape)
+    entries = np.nditer(x, flags=["multi_index"])
+    for value in entries:
+        out[entries.multi_index] = np.tanh(float(value))
+    return out, out
+
+
+def checked_tanh(x):
+    assert isinstance(x, np.ndarray)
+    return np.tanh(x), np.tanh(x)
+
+
+def strided_tanh(x):
+    rows = np.lib.stride_tricks.as_strided(x, x.shape, x.strides)
+    return np.tanh(rows), np.tanh(rows)
+
+
+@pytest.mark.parametrize("forward", [nditer_tanh, checked_tanh, strided_tanh], ids=lambda f: f.__name__)
+def test_a_forward_that_tensors_cannot_go_through_is_checked_without_the_tape(forward):
+    x = np.random.default_rng(1).standard_normal((2, 3))
+    ways = check_layer((forward, lambda dout, out: dout * (1 - out * out)), x).ways
+    assert "tape" not in ways and "finite differences" in ways
+    with pytest.raises(GradientMismatch):
+        check_layer((forward, lambda dout, out: dout * (1 - out)), x)
+
+
+def rows_of(numbers, w):
+    return w[numbers], (numbers, w)
+
+
+def added_up(dout, cache):
+    numbers, w = cache
+    dw = np.zeros_like(w)
+    np.add.at(dw, numbers, dout)
+    return dw
+
+
+def test_the_only_gradient_is_that_of_the_only_input_of_floats():
+    """The course's embedding of words returns that of the words' vectors alone."""
+    numbers, w = np.array([[0, 3, 1], [2, 0, 3]]), np.random.default_rng(1).standard_normal((5, 4))
+    check_layer((rows_of, added_up), numbers, w)
+    check_layer((rows_of, added_up), numbers, w, argnums=1)
+    embed = mg.layer(rows_of, added_up)
+    for compiled in (mg.grad, lambda f: mg.jit(mg.grad(f))):
+        got = compiled(lambda w, numbers: np.sum(np.sin(embed(numbers, w))))(w, numbers)
+        want = added_up(np.cos(w[numbers]), (numbers, w))
+        np.testing.assert_allclose(got, want, rtol=1e-12)
+
+    def overwritten(dout, cache):
+        numbers, w = cache
+        dw = np.zeros_like(w)
+        dw[numbers] += dout
+        return dw
+
+    with pytest.raises(GradientMismatch, match=r"input 1 is wrong at index"):
+        check_layer((rows_of, overwritten), numbers, w)

@@ -499,3 +499,11 @@ def test_every_refusal_names_its_rule(rule):
         with pytest.raises((TypeError, ValueError), match=rf"^{rule.__name__}: "):
             rule(*args)
     np.testing.assert_array_equal(w, np.ones(2))
+
+
+@EVERY_RULE
+def test_a_parameter_of_no_axes_stays_an_array(rule):
+    w = np.array(1.0)
+    new, state = rule.update(np.array(0.5), rule.init(w), w, learning_rate=np.array(0.1))
+    assert type(new) is np.ndarray and new.shape == ()
+    assert rule.update(np.array(0.5), state, new)[0] != new

@@ -43,6 +43,14 @@ class SoftmaxRegression:
         return -log_probabilities[rows, y].mean(), {"W": X.T @ dscores, "b": dscores.sum(axis=0)}
 
 
+class Careless(SoftmaxRegression):
+    """Writes to its examples."""
+
+    def loss(self, X, y=None):
+        X -= 1
+        return super().loss(X, y)
+
+
 class Scripted(SoftmaxRegression):
     """Its losses are the given ones, one after another; an exception among them is raised."""
 
@@ -1149,3 +1157,38 @@ def test_no_bar_takes_no_lock_of_tqdms(monkeypatch):
     monkeypatch.setattr(tqdm, "get_lock", lambda: pytest.fail("a lock is taken"))
     make_solver(verbose=True).train()
     sweep(lambda setting, data, seed: {"val_acc": 0.5}, {"a": [1]}, {"X": np.ones(1)}, progress=False)
+
+
+@pytest.mark.parametrize("metric", [None, lambda outputs, y: -np.mean(outputs**2)])
+def test_a_model_that_writes_to_its_examples_cannot_change_the_data(metric):
+    data = make_data()
+    before = {name: x.copy() for name, x in data.items()}
+    with pytest.raises(ValueError, match="read-only"):
+        make_solver(Careless(), data, metric=metric).train()
+    assert_same(data, before)
+
+
+def test_the_best_state_is_that_of_the_best_parameters():
+    solver = make_solver(Noisy())
+    assert solver.best_state == {}
+    solver.train()
+    state = solver.best_state
+    np.testing.assert_array_equal(state["mean"], solver.model.state["mean"])
+    state["mean"] += 1
+    assert not np.array_equal(solver.best_state["mean"], state["mean"])
+    assert SoftmaxRegression().params.keys() == make_solver().model.params.keys()
+    plain = make_solver()
+    plain.train()
+    assert plain.best_state == {}
+
+
+def test_a_learning_rate_may_be_an_array_of_no_axes():
+    rates = [
+        {"optim_config": {"learning_rate": rate}, "lr_schedule": schedule}
+        for rate, schedule in ((0.1, None), (np.array(0.1), None), (1.0, lambda step: np.array(0.1)))
+    ]
+    solvers = [make_solver(**options) for options in rates]
+    for solver in solvers:
+        solver.train()
+    for other in solvers[1:]:
+        np.testing.assert_array_equal(solvers[0].loss_history, other.loss_history)

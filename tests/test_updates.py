@@ -106,6 +106,46 @@ def test_parameters_that_share_memory_add_up_their_steps():
     np.testing.assert_array_equal(w, [-2, -1, -1])
 
 
+def test_so_they_do_by_a_function_that_returns_new_arrays():
+    w = np.zeros(3)
+    params = {"whole": w, "first": w[:1]}
+    updating(lambda w, dw, config: (w - dw, config), {}, params)(
+        params, {"whole": np.ones(3), "first": np.ones(1)}
+    )
+    np.testing.assert_array_equal(w, [-2, -1, -1])
+
+
+class WithProperty(SoftmaxRegression):
+    """Its parameters are attributes; the dict of them is made anew each time."""
+
+    def __init__(self):
+        super().__init__()
+        self.own = self.__dict__.pop("params")
+
+    @property
+    def params(self):
+        return dict(self.own)
+
+    @params.setter
+    def params(self, params):
+        self.__dict__["params"] = params
+
+
+def test_a_function_that_returns_new_arrays_trains_parameters_in_place():
+    solvers = [
+        make_solver(model, update_rule=rule)
+        for model, rule in [
+            (WithProperty(), lambda w, dw, config: (w - 0.1 * dw, config)),
+            (SoftmaxRegression(), optim.sgd),
+        ]
+    ]
+    solvers[1]._update.configs["all parameters"]["learning_rate"] = 0.1
+    for solver in solvers:
+        solver.train()
+    np.testing.assert_allclose(solvers[0].loss_history, solvers[1].loss_history)
+    assert_same(solvers[0].model.own, solvers[0].best_params)
+
+
 def test_parameters_that_cannot_be_written_to_are_refused_when_the_solver_is_made():
     model = SoftmaxRegression()
     model.params["b"].flags.writeable = False

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.derivatives import as_input, recorded
-from ..engine.recording import Array, Call, TapeError
+from ..engine.recording import Array, Call
 from ..engine.tensor import Tensor
 from ..engine.walk import walk_back
 from .diagnosis import picture
@@ -29,6 +29,7 @@ from .numerical_gradient import (
     flat,
     imaginary,
     nudged,
+    own_random,
     parts,
     roundoff,
     slope,
@@ -66,11 +67,22 @@ class Way:
         return np.isfinite(self.errors[k]) & ~np.isnan(self.arrays[k])
 
 
-def tape_gradients(f: Callable[..., Any], arrays: Sequence[Array], dout: Array) -> list[Array]:
-    """Run the backward pass of f from its results, with no extra call between that could be wrong too."""
+def on_tape(f: Callable[..., Any], arrays: Sequence[Array]) -> tuple[dict[int, Call], Sequence[Any]]:
+    """Call f on tensors; return the calls that stand for its arguments, and its results."""
     targets: dict[int, Call] = {}
     inputs = [as_input(targets, x) for x in arrays]
-    outs = parts(recorded(f, inputs, {}, targets))  # in which float(t) is refused
+    return targets, parts(recorded(f, inputs, {}, targets))  # in which float(t) is refused
+
+
+def tape_gradients(f: Callable[..., Any], arrays: Sequence[Array], dout: Array) -> list[Array]:
+    """Return the gradients of f that the tape finds."""
+    return walked_back(*on_tape(f, arrays), arrays, dout)
+
+
+def walked_back(
+    targets: dict[int, Call], outs: Sequence[Any], arrays: Sequence[Array], dout: Array
+) -> list[Array]:
+    """Run the backward pass from results on the tape, with no extra call between that could be wrong too."""
     gradients: dict[int, Any] = {number: np.zeros(x.shape) for number, x in zip(targets, arrays, strict=True)}
     for out, weights in zip(outs, split(dout, [np.shape(out) for out in outs]), strict=True):
         if isinstance(out, Tensor) and out._call is not None:
@@ -106,7 +118,7 @@ class Comparison:
     def __post_init__(self) -> None:
         count = sum(x.size for x in self.arrays)
         self.all = count <= EVERY and count * (count + self.dout.size) <= 4e6
-        rng = np.random.default_rng(0)
+        rng = own_random(0)
         self.slopes = [Slopes.unknown(x.shape) for x in self.arrays]
         eps = float(np.finfo(float).eps)
         self.here = flat(self.f(*self.arrays))
@@ -122,8 +134,11 @@ class Comparison:
         exact = [0.0] * len(self.arrays)
         self.ways = []
         if self.tape:
-            with suppress(TapeError):
-                self.ways.append(Way("tape", tape_gradients(self.f, self.arrays, self.dout), exact))
+            taped = None
+            with suppress(Exception):  # whatever of an array a tensor has not
+                taped = on_tape(self.f, self.arrays)
+            if taped is not None:
+                self.ways.append(Way("tape", walked_back(*taped, self.arrays, self.dout), exact))
         self.ways.append(self.by_differences())
         if self.analytic:
             found = complex_step(self.f, self.arrays, self.dout, self.slopes)
@@ -148,7 +163,7 @@ class Comparison:
         That size is the larger of the one found by differences, where they were taken, and the entry's change under
         small relative changes of the inputs and dout. Rounding errors inside the function are measured, too.
         """
-        drawn = directions([*self.arrays, self.dout], np.random.default_rng(1))
+        drawn = directions([*self.arrays, self.dout], own_random(1))
         with np.errstate(all="ignore"):
             here = self.first(self.arrays, self.dout)
             sizes = [np.abs(g) for g in here]
@@ -191,7 +206,7 @@ class Comparison:
         places = np.sort(tied[wrong[tied] != 0])
         admitted = np.zeros(wrong.shape, bool)
         with np.errstate(all="ignore"):
-            for place in places if self.all else np.random.default_rng(5).permutation(places)[:TIES]:
+            for place in places if self.all else own_random(6).permutation(places)[:TIES]:
                 found = around.slopes([place], on_kink[place])
                 if found is None or not found[0] <= ours[place] <= found[1]:
                     break
@@ -375,7 +390,7 @@ class Comparison:
         A gradient whose error has the norm E is off by ``|E z|`` in a direction of normal numbers, z normal too, so
         that an error is missed with probability less than 0.8 allowed / E, in each direction.
         """
-        rng = np.random.default_rng(2)
+        rng = own_random(2)
         self.missed = 0.0
         for _ in range(DIRECTIONS):
             # At a kink no slope is that of all directions: those that are known are left out.

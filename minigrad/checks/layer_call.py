@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import ARRAY_LIKE
-from ..engine.layer import Layer
+from ..engine.layer import Layer, placed
 from ..engine.layer import layer as make_layer
 from ..engine.recording import Array
-from .numerical_gradient import flat, roundoff, split
+from .numerical_gradient import flat, own_random, roundoff, split
 
 EXPECTED = (
     "expected a layer made by mg.layer, or a pair (forward, backward), or a loss f(x, y) -> (loss, dx); a function "
@@ -111,7 +111,7 @@ class LayerCall:
         self.eps = max(float(np.finfo(dtype).eps) for dtype in dtypes)
         self.outs = [out.copy() for out in self.run(self.copied())[0]]
         self.shapes = [out.shape for out in self.outs]
-        dout = np.asarray(np.random.default_rng(seed).standard_normal(flat(self.outs).shape))
+        dout = np.asarray(own_random(7, seed).standard_normal(flat(self.outs).shape))
         self.dout = flat(self.douts(dout)).astype(np.float64)
         self.returned: list[Any] = []
         self.count = 0
@@ -191,7 +191,9 @@ class LayerCall:
         given = [d if d.ndim else d[()] for d in douts]
         needs = [[i in self.floats for i in range(len(self.inputs))]] if self.layer.takes_needs else []
         gradients = self.layer.backward(*([tuple(given)] if self.as_tuple else given), cache, *needs)
-        gradients = list(gradients) if isinstance(gradients, (tuple, list)) else [gradients]
+        gradients = list(
+            gradients if isinstance(gradients, (tuple, list)) else placed(gradients, self.inputs)
+        )
         self.count = len(gradients)
         return [gradients[i] if i < len(gradients) else None for i in self.floats]
 

@@ -29,6 +29,18 @@ NUDGE = 2.0**-26
 """The smallest relative change of an entry by which its effect is measured."""
 
 
+OWN = 0x6D67
+"""Seeds the checks' random numbers, together with other seeds."""
+
+
+def own_random(number: int, seed: int = 0) -> np.random.Generator:
+    """Return a generator of random numbers that no inputs are drawn from, as by ``default_rng(0)``.
+
+    Where dout equals an input, errors that vanish for it are not seen.
+    """
+    return np.random.default_rng([OWN, number, seed])
+
+
 @names_itself
 def rel_error(x: Any, y: Any) -> float:
     """Return the largest ``|x - y| / max(1e-8, |x| + |y|)``, as the course's notebook defines it; 0, if empty.
@@ -86,7 +98,7 @@ def eval_numerical_gradient(
     _check_nudgeable(x, h)
     gradient = np.zeros(x.shape)
     for index in np.ndindex(x.shape):
-        above, below = [_moved(lambda: np.array(f(x)), x, index, step) for step in (h, -h)]
+        above, below = [_moved(lambda: _result(f, x), x, index, step) for step in (h, -h)]
         gradient[index] = (above.item() - below.item()) / (2 * h)
         if verbose:
             print(index, gradient[index])
@@ -122,7 +134,7 @@ def eval_numerical_gradient_array(f: Callable[[Array], Any], x: Array, df: Any, 
     _check_nudgeable(x, h)
     gradient = np.zeros(x.shape)
     for index in np.ndindex(x.shape):
-        above, below = [_moved(lambda: np.array(f(x)), x, index, step) for step in (h, -h)]
+        above, below = [_moved(lambda: _result(f, x), x, index, step) for step in (h, -h)]
         if np.ndim(df) and np.shape(df) != above.shape:
             raise ValueError(f"df has shape {np.shape(df)}, but f(x) has {above.shape}")
         gradient[index] = np.sum((above - below) * df) / (2 * h)
@@ -130,9 +142,11 @@ def eval_numerical_gradient_array(f: Callable[[Array], Any], x: Array, df: Any, 
 
 
 def _check_nudgeable(x: Any, h: float) -> None:
-    if not isinstance(x, np.ndarray) or x.dtype.kind != "f" or not x.flags.writeable:
-        what = f"dtype {x.dtype}" if isinstance(x, np.ndarray) else type(x).__name__
-        raise TypeError(f"x has {what}; expected a writable array of floats")
+    if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
+        what = f"has dtype {x.dtype}" if isinstance(x, np.ndarray) else f"is a {type(x).__name__}"
+        raise TypeError(f"x {what}; expected a writable array of floats")
+    if not x.flags.writeable:
+        raise TypeError("x is read-only, and is changed while f runs; give x.copy()")
     if not (isinstance(h, (int, float, np.number)) and h > 0):
         raise ValueError(f"h is {h!r}; expected a step > 0")
     if _entries_overlap(x):
@@ -143,6 +157,17 @@ def _check_nudgeable(x: Any, h: float) -> None:
             f"about {float(np.finfo(x.dtype).eps) ** (1 / 3):.0e}",
             stacklevel=4,
         )
+
+
+def _result(f: Callable[[Array], Any], x: Array) -> Array:
+    """Return what f returns, as an array of its own."""
+    out = f(x)
+    if isinstance(out, tuple):
+        raise TypeError(
+            f"numerical gradient: f returned a tuple of {len(out)}; expected its output alone, such as "
+            "lambda x: affine_forward(x, w, b)[0]"
+        )
+    return np.array(out)
 
 
 def _entries_overlap(x: Array) -> bool:
@@ -212,7 +237,7 @@ def roundoff(
     Each step inside then rounds differently, which reveals cancellation: the variance of numbers around 1e4 as the
     mean of the squares less the square of the mean is off by 1e8 ulps.
     """
-    drawn = directions(arrays, np.random.default_rng(3))
+    drawn = directions(arrays, own_random(3))
     here = [np.asarray(x, np.float64) for x in f(arrays)]
     moved = [np.zeros(x.shape) for x in here]
     with np.errstate(all="ignore"):
@@ -227,7 +252,7 @@ def steps(f: Callable[..., Any], arrays: Sequence[Array], values: Array) -> Arra
 
     Second differences of a smooth function vanish as the square of the distance does; those of steps do not.
     """
-    direction = next(directions(arrays, np.random.default_rng(5)))
+    direction = next(directions(arrays, own_random(5)))
     found, before = np.zeros(values.shape), np.full(values.shape, np.inf)
     with np.errstate(all="ignore"):
         for by in (2.0**-20, 2.0**-24, 2.0**-28, 2.0**-32, 2.0**-36):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.recording import Array
-from .numerical_gradient import Slope, equal_entries, flat, slope, split
+from .numerical_gradient import Slope, equal_entries, flat, own_random, slope, split
 
 APART = 2.0**-14
 """How far equal entries are moved from each other, in units of their size."""
@@ -38,7 +38,7 @@ class Surroundings:
         self.f, self.arrays, self.dout, self.off = f, arrays, dout, off
         self.shapes = [x.shape for x in arrays]
         self.groups = ties(arrays)
-        rng = np.random.default_rng(4)
+        rng = own_random(4)
         orders: list[Any] = [lambda n, i=i: np.roll(np.arange(n), i * n // TURNS) for i in range(TURNS)]
         orders += [lambda n: np.arange(n)[::-1], rng.permutation, rng.permutation]
         self.points = {

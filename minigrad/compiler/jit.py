@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import numpy as np
 
 from ..engine.arguments import names_itself
 from ..engine.arrays import TOO_DEEP
+from ..engine.pickling import global_name
 from ..engine.recording import recording
 from ..engine.watch import Anomaly
 from .program import Compiled, name_of, parameter_names
@@ -207,11 +207,7 @@ class Jitted:
 
     def __reduce__(self) -> Any:
         """Pickle a decorated function by name, any other by the function that it wraps."""
-        called: str = getattr(self, "__qualname__", "")
-        found: Any = sys.modules.get(self.__module__)
-        for name in called.split("."):
-            found = getattr(found, name, None)
-        return called if found is self else (Jitted, (self.function, self.donated))
+        return global_name(self) or (Jitted, (self.function, self.donated))
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """Bind a method, as functions do."""

@@ -14,11 +14,12 @@ from .arguments import BARE, array_of, explained, names_itself
 from .arrays import ARRAY_LIKE, ARRAYS, as_array, has_stand_ins, refuse_foreign
 from .calls import REAL, apart, bare, by_value, record, refuse_tensors, unwrap
 from .in_place import NEVER_CHANGE, as_kept
+from .pickling import PickledByName
 from .recording import TapeError
 from .tensor import Tensor
 
 
-class Layer:
+class Layer(PickledByName):
     """A hand-derived forward and backward as one op of the tape; made by `layer`."""
 
     complex_numbers = False
@@ -91,7 +92,7 @@ class Layer:
             given = self.backward(g, cache, [need is not None for need in needs])
         else:
             given = self.backward(g, cache)
-        found = given if isinstance(given, (tuple, list)) else (given,)
+        found = given if isinstance(given, (tuple, list)) else placed(given, operands)
         if len(found) != len(needs):
             found = [*found[: len(needs)], *[None] * (len(needs) - len(found))]
         return found
@@ -155,6 +156,12 @@ class Layer:
         return f"Layer({self.name})"
 
 
+def placed(gradient: Any, inputs: Sequence[Any]) -> Sequence[Any]:
+    """Return a backward's only gradient with None before it: it is that of the only input of floats, or the first's."""
+    floats = [i for i, x in enumerate(inputs) if hasattr(x, "dtype") and x.dtype.kind in "fc"]
+    return [*[None] * floats[0], gradient] if len(floats) == 1 else (gradient,)
+
+
 def _lifted(cache: Any, known: dict[int, Any]) -> Any:
     """Return a cache with the tensors of arrays that are known, by ``id``, in their places; refuse other numbers."""
     if id(cache) in known:
@@ -215,7 +222,8 @@ def layer(
         ``forward(*inputs, **options) -> (out, cache)``, in NumPy.
     backward
         ``backward(dout, cache) -> gradients``: one for each input, in order, each of its input's shape; a
-        single array, if there is one input; inputs at the end that have none (labels) may be left out. If it
+        single array, if there is one input, or one of floats; inputs at the end that have none (labels) may be left
+        out, and None stands for those before. If it
         takes ``needs``, it is told which are wanted, a bool for each input, and may return None for others.
     name
         What the printed tape calls it; the forward's name without ``_forward``, if none is given.

@@ -52,6 +52,10 @@ def dropout_forward(
     seed, rng = dropout_param.get("seed"), dropout_param.get("rng")
     if seed is not None or rng is None:
         rng = np.random.default_rng(seed)
+    elif rng is np.random or isinstance(rng, np.random.RandomState):
+        raise TypeError(
+            "dropout: rng is NumPy's legacy generator; expected one of np.random.default_rng(seed)"
+        )
     kept = rng.random(x.shape, np.float32) < p  # of one dtype: a seed's mask is the same for any x
     mask = kept * x.dtype.type(1 / p)
     return x * mask, (dropout_param, mask)

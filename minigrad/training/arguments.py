@@ -221,6 +221,8 @@ def check_config(
 
 def check_learning_rate(rate: object, step: int) -> float:
     """Return the learning rate that a schedule gave; refuse anything but a finite number >= 0."""
+    if isinstance(rate, np.ndarray) and rate.shape == ():
+        rate = rate[()]
     if isinstance(rate, bool) or not isinstance(rate, int | float | np.integer | np.floating):
         raise TypeError(f"lr_schedule({step}) returned {rate!r}; it must return a number")
     if not (math.isfinite(rate) and rate >= 0):

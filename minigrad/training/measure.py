@@ -20,7 +20,7 @@ def accuracy(model: Any, X: NDArray[Any], y: NDArray[Any], rows: Rows, batch_siz
     """Return the accuracy on all or some rows: the fraction of examples whose label has the highest score."""
     right = 0
     for part in _parts(X, rows, batch_size):
-        scores = _scores(model, X[part])
+        scores = _scores(model, _unwritable(X[part]))
         _check_labels(y, part, scores.shape[1])
         right += int(np.count_nonzero(scores.argmax(axis=1) == y[part]))
     return right / (len(X) if rows is None else len(rows))
@@ -38,7 +38,8 @@ def measured(
     TypeError
         When it is not one number.
     """
-    outputs = np.concatenate([np.asarray(model.loss(X[part])) for part in _parts(X, rows, batch_size)])
+    parts = _parts(X, rows, batch_size)
+    outputs = np.concatenate([np.asarray(model.loss(_unwritable(X[part]))) for part in parts])
     value = as_number(metric(outputs, y if rows is None else y[rows]), "the metric")
     if not math.isfinite(value):
         raise FloatingPointError(
@@ -63,6 +64,13 @@ def _parts(X: NDArray[Any], rows: Rows, batch_size: int) -> list[Any]:
     """Return the indices of each batch."""
     starts = range(0, len(X) if rows is None else len(rows), batch_size)
     return [slice(i, i + batch_size) if rows is None else rows[i : i + batch_size] for i in starts]
+
+
+def _unwritable(x: NDArray[Any]) -> NDArray[Any]:
+    """Return a read-only view: a model that writes to the examples would change the data."""
+    view = x.view()
+    view.flags.writeable = False
+    return view
 
 
 def _scores(model: Any, X: NDArray[Any]) -> NDArray[Any]:

@@ -23,7 +23,7 @@ Configs = dict[str, optim.Config]
 
 
 class OneByOne:
-    """An update of one parameter after the other, by a function that gets a config for each.
+    """An update of one parameter after the other, in place, by a function that gets a config for each.
 
     Parameters
     ----------
@@ -42,17 +42,22 @@ class OneByOne:
 
     def __init__(self, rule: optim.CourseRule, config: optim.Config, params: Params) -> None:
         self._rule = rule
+        self._tied = share_memory(params)
         self.configs: Configs = {name: copy.deepcopy(config) for name in params}
 
     def __call__(self, params: Params, grads: Grads) -> None:
-        """Update the parameters; a result that is unfit is refused before any is taken over."""
+        """Update the parameters; a result that is unfit is refused before any is taken over.
+
+        Those that share memory add up their steps, so that each is taken over at once.
+        """
         grads = apart(grads, params)
-        results = {
-            name: check_updated(self._rule, name, w, self._rule(w, grads[name], self.configs[name]))
-            for name, w in params.items()
-        }
-        for name, (w, config) in results.items():
-            params[name], self.configs[name] = w, config
+        for group in [{name: w} for name, w in params.items()] if self._tied else [params]:
+            results = {
+                name: check_updated(self._rule, name, w, self._rule(w, grads[name], self.configs[name]))
+                for name, w in group.items()
+            }
+            for name, (w, config) in results.items():
+                params[name][...], self.configs[name] = w, config
 
     def state(self) -> dict[str, Any]:
         """Return the state for a checkpoint."""
@@ -149,10 +154,14 @@ def owner(x: NDArray[Any]) -> Any:
     return x if x.base is None else x.base
 
 
+def share_memory(params: Params) -> bool:
+    """Tell whether two parameters may share memory."""
+    return any(np.may_share_memory(*pair) for pair in combinations(params.values(), 2))
+
+
 def updating(rule: optim.CourseRule, config: optim.Config, params: Params) -> OneByOne | AtOnce:
     """Return the update of parameters by a rule: those that share memory add up their steps one by one."""
-    shared = any(np.may_share_memory(*pair) for pair in combinations(params.values(), 2))
-    if isinstance(rule, optim.UpdateRule) and not shared:
+    if isinstance(rule, optim.UpdateRule) and not share_memory(params):
         return AtOnce(rule, config, params)
     return OneByOne(rule, config, params)
 

@@ -29,13 +29,15 @@ class Weights:
     ----------
     best : dict
         Copies of the parameters that were the best so far.
+    best_state : dict
+        A copy of the model's state with them.
     """
 
     def __init__(self, model: Any, decay: float | None) -> None:
         self._model, self._decay = model, decay
         self._averages = None if decay is None else copies(model.params)
         self.best: Params = {}
-        self._best_state: dict[str, Any] = {}
+        self.best_state: dict[str, Any] = {}
         self._left: Params | None = None  # the model's, as a training or `restore` left them
         self._last: tuple[Params, dict[str, Any]] | None = None  # while the model has the best ones
 
@@ -60,7 +62,7 @@ class Weights:
 
     def keep_as_best(self) -> None:
         """Keep copies of the model's arrays as the best."""
-        self.best, self._best_state = copies(self._model.params), self._copied_state()
+        self.best, self.best_state = copies(self._model.params), self._copied_state()
 
     def begin(self) -> None:
         """Put the last parameters back into the model; unless its own are new, then the average begins from them."""
@@ -78,7 +80,7 @@ class Weights:
         last = copies(self._model.params), self._copied_state()
         self._left = self.best or last[0]
         if self.best:
-            self._fill(self.best, self._best_state)
+            self._fill(self.best, self.best_state)
         if diverged:
             self._left = None
         else:
@@ -91,13 +93,13 @@ class Weights:
             "state": getattr(self._model, "state", {}),
             "averages": self._averages,
             "best": self.best,
-            "best_state": self._best_state,
+            "best_state": self.best_state,
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Restore the state of the same model's weights from a checkpoint."""
         self._fill(saved["params"], saved["state"])
-        self._averages, self.best, self._best_state = saved["averages"], saved["best"], saved["best_state"]
+        self._averages, self.best, self.best_state = saved["averages"], saved["best"], saved["best_state"]
         self._left, self._last = saved["params"], None
 
     def _copied_state(self) -> dict[str, Any]:
