@@ -1,9 +1,25 @@
 """Values and gradients of interpolation: lists, one node, the ends."""
 
 import numpy as np
+import pytest
 from derivatives import check_rule
 
 import minigrad as mg
+from minigrad.gradient_check import check_grads
+
+
+def test_complex_values_are_refused_and_their_parts_are_not():
+    fp = np.array([1 + 1j, 2, 3j])
+    with pytest.raises(
+        TypeError, match=r"^numpy\.interp: no backward rule for complex numbers; interpolate their parts"
+    ):
+        mg.grad(lambda x: np.sum(np.abs(np.interp(x, [0, 1, 2], fp))))(np.array([0.5, 1.5]))
+
+    def by_parts(x, re, im):
+        fp = re + 1j * im
+        return np.abs(np.interp(x, [0.0, 1, 2], np.real(fp)) + 1j * np.interp(x, [0.0, 1, 2], np.imag(fp)))
+
+    check_grads(by_parts, np.array([0.5, 1.5]), fp.real, fp.imag)
 
 
 def test_nodes_that_are_lists():

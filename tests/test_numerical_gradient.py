@@ -60,7 +60,9 @@ def test_x_is_restored_exactly_when_f_raises(evaluate):
 
 @pytest.mark.parametrize("x", [np.array([1, 2]), [1.0, 2.0], np.broadcast_to(1.0, 3)])
 def test_what_cannot_be_nudged_is_refused(x):
-    with pytest.raises(TypeError, match=r"expected a writable array of floats|read-only, .* give x\.copy\(\)"):
+    with pytest.raises(
+        TypeError, match=r"expected a writable array of floats|read-only, .* give x\.copy\(\)"
+    ):
         eval_numerical_gradient(lambda x: 0.0, x)
 
 

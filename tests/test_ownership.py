@@ -9,7 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
+from minigrad.checks.proof import of_arrays
 from minigrad.engine import watch
+from minigrad.rules import OPS
+from minigrad.rules.facts import facts
+from minigrad.testing import calls
 
 VIEWS = {
     "row": lambda a: a[0],
@@ -587,3 +591,157 @@ def test_replaced_arrays_are_forgotten_with_them():
     assert len(watch.replaced) == before + 1
     del t, v
     assert len(watch.replaced) == before
+
+
+MAY_VIEW = [
+    op
+    for op in dict.fromkeys(OPS.values())
+    if facts(op.function).memory in ("view", "")
+    and not isinstance(op.function, np.ufunc)
+    and op.function.__module__.startswith("numpy")
+]
+
+
+def viewed_places(f, arrays):
+    """The results of a function that are views of an operand, and which operands."""
+    outs = f(*arrays)
+    outs = outs if isinstance(outs, (tuple, list)) else [outs]
+    pairs = product(enumerate(outs), enumerate(arrays))
+    return [(k, i) for (k, out), (i, x) in pairs if np.size(out) and np.may_share_memory(out, x)]
+
+
+@pytest.mark.parametrize("writes_view", [True, False], ids=["view", "viewed"])
+@pytest.mark.parametrize("op", MAY_VIEW, ids=repr)
+@pytest.mark.filterwarnings("ignore:Numpy has detected")  # of np.broadcast_arrays
+@settings(max_examples=6)
+@given(st.data())
+def test_whatever_views_an_operand_shows_what_is_written_or_is_refused(op, writes_view, data):
+    """And so the other way round, for every function of NumPy's in the table."""
+    args, kwargs = data.draw(calls(op.inputs))
+    f, arrays = of_arrays(op.function, args, kwargs)
+    arrays = [np.array(x) for x in arrays]
+    for k, i in viewed_places(f, arrays):
+
+        def program(*xs, k=k, i=i):
+            xs = [x * 1.0 for x in xs]
+            out = f(*xs)
+            out = out[k] if isinstance(out, (tuple, list)) else out
+            if writes_view:
+                out[...] = 7.0
+                return xs[i]
+            xs[i][...] = 7.0
+            return out
+
+        try:
+            want = program(*arrays)
+        except (ValueError, TypeError):  # read-only, or a number
+            continue
+        total = mg.value_and_grad(lambda *xs: np.sum(np.abs(program(*xs))))
+        for run, expected in ((mg.jit(program), want), (total, np.sum(np.abs(want))), (mg.jit(total), None)):
+            try:
+                got = run(*arrays)
+            except (mg.TapeError, mg.JitError, RuntimeError) as error:
+                assert "view" in str(error)
+            except TypeError as error:  # np.broadcast_arrays makes an array of a number
+                assert "item assignment" in str(error)
+            else:
+                got = got if run is not total and expected is not None else got[0]
+                np.testing.assert_allclose(got, np.sum(np.abs(want)) if expected is None else expected)
+
+
+def test_the_parts_of_a_complex_number_are_views():
+    def f(x, fill):
+        z = np.zeros(2, complex) + 0 * x[0]
+        fill(z, x)
+        return np.sum(np.abs(z) ** 2)
+
+    def part_by_part(z, x):
+        z.real[:] = x
+        z.imag[:] = x**2
+
+    def at_once(z, x):
+        z[:] = x + 1j * x**2
+
+    x = np.array([1.0, 2.0])
+    for compiled in (lambda f: f, mg.jit):
+        with pytest.raises(mg.TapeError, match="in-place change of a view"):
+            compiled(mg.grad(lambda x: f(x, part_by_part)))(x)
+        np.testing.assert_allclose(compiled(mg.grad(lambda x: f(x, at_once)))(x), [6, 36])
+        for name in ("real", "imag"):
+            with pytest.raises(mg.TapeError, match=r"write z = x \+ 1j \* z\.imag, z = z\.real \+ 1j \* y"):
+                compiled(mg.grad(lambda x, name=name: f(x, lambda z, x: setattr(z, name, x))))(x)
+
+
+def _in_a_product(x):
+    w, h = x * 1.0, np.ones((3, 2))
+    for _ in range(3):
+        h = np.tanh(h @ w)
+        w *= 0.9
+    return np.sum(h)
+
+
+def _outer(x):
+    u = x[0] * 2
+    b = np.outer(u, u)
+    u *= 3
+    return np.sum(b**2) + np.sum(u)
+
+
+def _solved(x):
+    k = x @ x.T + np.eye(2)
+    s = np.linalg.solve(k, x)
+    k *= 2
+    return np.sum(s) + np.sum(k**3)
+
+
+def _broyden(x):
+    b, v = x * 1.0, x[0]
+    s = b @ v
+    b += np.outer(s, s) / (1 + s @ v)
+    return np.sum(b**2)
+
+
+@pytest.mark.parametrize("f", [_in_a_product, _outer, _solved, _broyden])
+def test_second_derivatives_where_an_operand_is_changed_in_place_afterwards(f):
+    """A rule takes views of the operand as it was, which are not stale."""
+    x = np.array([[0.5, 0.2], [0.1, 0.9]])
+    gradient = mg.grad(f)
+    want = np.zeros((2, 2, 2, 2))
+    for i in np.ndindex(2, 2):
+        moved = np.zeros((2, 2))
+        moved[i] = 1e-5
+        want[(..., *i)] = (gradient(x + moved) - gradient(x - moved)) / 2e-5
+    np.testing.assert_allclose(mg.hessian(f)(x), want, atol=1e-7)
+    np.testing.assert_allclose(mg.jit(mg.hessian(f))(x), want, atol=1e-7)
+    value, slope = mg.jvp(f, (x,), (np.ones((2, 2)),))
+    np.testing.assert_allclose([value, slope], [f(x), gradient(x).sum()])
+    np.testing.assert_allclose(mg.checkpoint(f)(x), f(x))
+
+
+@pytest.mark.parametrize("compiled", [lambda f: f, mg.jit], ids=["eager", "jit"])
+def test_numbers_have_no_items_to_assign_to(compiled):
+    def f(x):
+        s = x.sum()
+        s[...] = 7.0
+        return s
+
+    for differentiated in (f, mg.grad(f)):
+        with pytest.raises(TypeError, match=r"'numpy.float64' object does not support item assignment"):
+            compiled(differentiated)(np.ones(2))
+
+
+def test_the_conjugate_of_real_numbers_is_the_array_itself():
+    def f(x):
+        a = x * 2
+        b = a.conj()
+        b[0] = 7.0
+        a.conjugate()[1] *= 3.0
+        return np.sum(a * x)
+
+    x = np.array([1.0, 2.0, 3.0])
+    assert f(x) == 7 + 24 + 18
+    for compiled in (lambda f: f, mg.jit):
+        value, gradient = compiled(mg.value_and_grad(f))(x)
+        assert value == f(x)
+        np.testing.assert_allclose(gradient, [7, 24, 12])
+    assert mg.jit(f)(x) == f(x)

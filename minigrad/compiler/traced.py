@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from ..engine.arrays import stands_in, takes_over
+from ..engine.arrays import refuse_assignment, stands_in, takes_over
 from ..engine.in_place import fit_in_place
 from ..engine.leaving import (
     OBJECT_HELD_BY_A_NAME,
@@ -22,6 +22,7 @@ from ..engine.leaving import (
     held_by_others,
     is_borrowed,
     is_stored,
+    parts_are_read,
     rebinds,
 )
 from ..engine.recording import recording
@@ -192,10 +193,18 @@ class Traced(NDArrayOperatorsMixin):
         """The real part."""
         return np.real(self) if self.dtype.kind == "c" else self
 
+    @real.setter
+    def real(self, part: Any) -> None:
+        raise parts_are_read()
+
     @property
     def imag(self) -> Any:
         """The imaginary part."""
         return np.imag(self)
+
+    @imag.setter
+    def imag(self, part: Any) -> None:
+        raise parts_are_read()
 
     def __len__(self) -> int:
         return len(self.node.value)
@@ -272,10 +281,14 @@ class Traced(NDArrayOperatorsMixin):
         if lists and any(isinstance(value_of(x), np.integer) for x in inputs):
             raise shape_error("a list repeated", OPTION)
         if method == "at":
-            if ufunc is not np.add or type(inputs[0]) is not Traced:
+            if ufunc is not np.add:
                 raise JitError(
-                    f"{user_line()}: {ufunc.__name__}.at is captured for np.add.at alone, into an array made of the "
-                    "arguments: start from np.zeros_like(x), or np.zeros(shape) + 0 * x[0]"
+                    f"{user_line()}: np.{ufunc.__name__}.at is not captured, np.add.at alone; call it outside"
+                )
+            if type(inputs[0]) is not Traced:
+                raise JitError(
+                    f"{user_line()}: np.add.at is captured into an array made of the arguments: start from "
+                    "np.zeros_like(x), or np.zeros(shape) + 0 * x[0]"
                 )
             return inputs[0].become(trace.record(added_at, *inputs))
         if out is not None and len(inputs) == 2 and out[0] is inputs[0] and type(out[0]) is np.ndarray:
@@ -332,6 +345,7 @@ class Traced(NDArrayOperatorsMixin):
         return read_part(self.recorder, self, mapped(untaped, index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
+        refuse_assignment(self.node.value)
         self.become(self.recorder.record(written, self, mapped(untaped, index), value))
 
     def become(self, value: Traced) -> Traced:
@@ -378,6 +392,12 @@ class Traced(NDArrayOperatorsMixin):
         if not copy and self.dtype == dtype:
             return self
         return self.recorder.record(cast, self, np.dtype(dtype), casting)
+
+    def conj(self) -> Any:
+        """`numpy.conj`; of real numbers the array itself."""
+        return np.conj(self) if self.dtype.kind == "c" else self
+
+    conjugate = conj
 
     def clip(self, min: Any = None, max: Any = None, **others: Any) -> Any:
         """`numpy.clip`."""

@@ -52,6 +52,12 @@ def is_number(x: Any) -> bool:
     return not x.flags.writeable if type(x) is np.ndarray else isinstance(x, np.generic)
 
 
+def refuse_assignment(x: Any) -> None:
+    """Refuse to assign to an item of a number, as NumPy does."""
+    if is_number(x):
+        raise TypeError(f"'numpy.{x.dtype.name}' object does not support item assignment")
+
+
 class ForeignError(TypeError):
     """An operand that computes otherwise than arrays do."""
 

@@ -29,6 +29,7 @@ OTHERWISE = {
     "permute": "; write t.transpose(axes)",
     "requires_grad_": "; write mg.tensor(data, requires_grad=True)",
 }
+OTHERWISE |= {name: f"; write t[...] = np.{name}(t, …)" for name in ("sort", "partition")}
 OTHERWISE |= {name: f"; write mg.{name}(t)" for name in ("relu", "sigmoid", "gelu", "elu", "leaky_relu")}
 """What to write instead of attributes that arrays, or the tensors of others, have and tensors not."""
 OF_SCIPY = "it with NumPy's functions (np.linalg, np.fft, np.convolve)"
@@ -103,6 +104,14 @@ def _stores_back(code: CodeType, offset: int) -> bool:
     """Tell whether the result of the instruction at an offset is stored into a container."""
     after = [each.opname for each in dis.get_instructions(code) if each.offset > offset]
     return next((name for name in after if name not in ("SWAP", "ROT_THREE")), "") in STORES
+
+
+def parts_are_read() -> TapeError:
+    """Say that the real or the imaginary part of a number cannot be written to alone."""
+    return TapeError(
+        "z.real = x and z.imag = y are not recorded; write z = x + 1j * z.imag, z = z.real + 1j * y, or both at once, "
+        "z[...] = x + 1j * y"
+    )
 
 
 def held_by_others(ufunc: Any) -> TapeError:

@@ -32,7 +32,7 @@ from .arrays import STAND_INS, as_array, has_stand_ins, held, is_number, refuse_
 from .calls import Variable, any_requires_grad, apply, bare, binary, results_are, variable
 from .dispatch import Dispatched, call
 from .in_place import as_kept, augmented, set_part
-from .leaving import EXPLICITLY, INSTEAD_OF_AN_ARRAY, OTHERWISE, is_stored, who_asks
+from .leaving import EXPLICITLY, INSTEAD_OF_AN_ARRAY, OTHERWISE, is_stored, parts_are_read, who_asks
 from .recording import Array, TapeError, differentiated, recording
 from .sharing import shared
 from .walk import depends_on, walk_back
@@ -132,10 +132,18 @@ class Tensor(Variable, Dispatched):
         """The real part."""
         return call(np.real, (self,), {})
 
+    @real.setter
+    def real(self, part: Any) -> None:
+        raise parts_are_read()
+
     @property
     def imag(self) -> Any:
         """The imaginary part."""
         return call(np.imag, (self,), {})
+
+    @imag.setter
+    def imag(self, part: Any) -> None:
+        raise parts_are_read()
 
     def item(self) -> Any:
         """Return the one entry as a Python number, off the tape."""
@@ -341,7 +349,6 @@ class Tensor(Variable, Dispatched):
     ravel, squeeze, swapaxes = _method(np.ravel), _method(np.squeeze), _method(np.swapaxes)
     cumprod, repeat, take = _method(np.cumprod), _method(np.repeat), _method(np.take)
     diagonal, trace, round = _method(np.diagonal), _method(np.trace), _method(np.round)
-    conj, conjugate = _method(np.conj), _method(np.conjugate)
     argmax: Callable[..., Any] = _method(np.argmax)
     argmin: Callable[..., Any] = _method(np.argmin)
     argsort: Callable[..., Any] = _method(np.argsort)
@@ -351,8 +358,14 @@ class Tensor(Variable, Dispatched):
     any: Callable[..., Any] = _method(np.any)
     all: Callable[..., Any] = _method(np.all)
 
-    _clip, _copy = _method(np.clip), _method(np.copy)
+    _clip, _copy, _conj = _method(np.clip), _method(np.copy), _method(np.conj)
     _reshape, _transpose = _method(np.reshape), _method(np.transpose)
+
+    def conj(self) -> Tensor:
+        """`numpy.conj`; of real numbers the tensor itself, as `numpy.ndarray.conj`."""
+        return self._conj() if self.dtype.kind == "c" else self
+
+    conjugate = conj
 
     def clip(self, min: Any = None, max: Any = None) -> Tensor:
         """`numpy.clip`."""

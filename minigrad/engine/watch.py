@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -110,10 +111,13 @@ def last_write() -> int:
 
 
 def _owner(array: Array) -> Array:
-    """Return the array whose memory this one views."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
+    """Return the array whose memory this one views; that of a sliding window is behind a base that is no array."""
+    owner, base = array, array.base
+    while base is not None:
+        if isinstance(base, np.ndarray):
+            owner = base
+        base = getattr(base, "base", None)
+    return owner
 
 
 def check_unwritten(call: Call) -> None:
@@ -156,10 +160,10 @@ def rewritten(old: Array, new: Array, index: Any, viewed: bool) -> None:
         replaced[place][1].append((writes[-1][0], None if old is owner else _place(old), writes))
 
 
-def _place(array: Array) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
-    """Return where an array lies in memory: its address, shape and strides."""
+def _place(array: Array) -> tuple[int, tuple[int, ...], tuple[int, ...], int]:
+    """Return where an array lies in memory: its address, shape and strides, and the length of an entry."""
     array = _captured(array)
-    return array.ctypes.data, array.shape, array.strides
+    return array.ctypes.data, array.shape, array.strides, array.itemsize
 
 
 def check_current(op: Any, operands: Sequence[Any]) -> None:
@@ -188,19 +192,21 @@ def is_stale(x: Any) -> bool:
 
 
 def views_replaced(x: Array) -> bool:
-    """Tell whether an array is a view of one that a recorded write replaced: what is written into it is lost."""
+    """Tell whether an array is, or views, one that a recorded write replaced: what is written into it is lost."""
     return bool(replaced) and id(_owner(x)) in replaced
 
 
 def as_read(x: Any) -> Any:
-    """Return an array as a call has read it: a copy, if it is stale now."""
-    return x.copy() if is_stale(x) else x
+    """Return an array as a call has read it: a copy, if it was written to since, so that its views are not stale."""
+    return x.copy() if hasattr(x, "base") and views_replaced(x) else x
 
 
 def _overlap(place: Any, written: Any, index: Any) -> bool:
     """Tell whether the array at a place has an entry in common with the part, at an index, of another's."""
-    part = _addresses(*written)[_captured_index(index)]
-    return bool(np.isin(_addresses(*place), part).any())
+    unit = math.gcd(place[-1], written[-1])  # the parts of a complex number are half as long
+    shown = np.add.outer(_addresses(*place[:3]), np.arange(0, place[-1], unit))
+    part = np.add.outer(_addresses(*written[:3])[_captured_index(index)], np.arange(0, written[-1], unit))
+    return bool(np.isin(shown, part).any())
 
 
 def _addresses(data: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:

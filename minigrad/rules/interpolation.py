@@ -21,7 +21,13 @@ def _interp_inputs(draw: Draw) -> Arguments:
 
 def _doubles(*arrays: Any) -> list[Any]:
     """Return arrays of float64, which np.interp computes with."""
-    return [as_operand(x, float).astype(np.float64, casting="same_kind", copy=False) for x in arrays]
+    operands = [as_operand(x, float) for x in arrays]
+    if any(x.dtype.kind == "c" for x in operands):
+        raise TypeError(
+            "numpy.interp: no backward rule for complex numbers; interpolate their parts, np.interp(x, xp, np.real(fp))"
+            " + 1j * np.interp(x, xp, np.imag(fp))"
+        )
+    return [x.astype(np.float64, casting="same_kind", copy=False) for x in operands]
 
 
 def _interp_call(

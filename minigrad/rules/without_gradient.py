@@ -103,7 +103,7 @@ state(
 state(
     *named("histogram histogram2d histogramdd histogram_bin_edges"),
     no_gradient="counts, which are piecewise constant in the data",
-    instead="a sum of smooth kernels about the bins' centers",
+    instead="a sum of smooth kernels about the bins' centers, or, for the weights, np.bincount(places, weights)",
 )
 state(
     *named("apply_along_axis apply_over_axes piecewise fromfunction frompyfunc vectorize"),
