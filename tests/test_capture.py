@@ -6,8 +6,8 @@ import gc
 import math
 import sys
 import weakref
-from collections import UserList
 from functools import partial
+from queue import Queue
 
 import numpy as np
 import pytest
@@ -771,19 +771,19 @@ def test_an_object_that_has_arrays_is_no_result(kind):
         mg.jit(lambda x: {"both": kind(x * 2)})(X)
 
 
-KEPT = UserList()  # whose changes the compiler does not follow
+KEPT = Queue()  # whose changes the compiler does not follow
 
 
 def keeps_a_constant(x):
     steps = np.arange(2.0)
-    KEPT.append(steps)
+    KEPT.put(steps)
     return x + steps
 
 
 def keeps_its_frame(x):
     """Do what a profiler does in another thread: hold a frame, and with it all that the function has made."""
     steps = np.arange(2.0)
-    KEPT.append(sys._getframe())
+    KEPT.put(sys._getframe())
     return x + steps
 
 
@@ -792,10 +792,10 @@ def test_a_constant_that_something_else_holds_is_copied(f):
     step = mg.jit(f)
     for _ in range(2):
         np.testing.assert_array_equal(step(X), X + np.arange(2))
-        for kept in KEPT:
+        for kept in KEPT.queue:
             (kept if f is keeps_a_constant else kept.f_locals["steps"])[...] = np.nan
     np.testing.assert_array_equal(step(X), X + np.arange(2))
-    KEPT.clear()
+    KEPT.queue.clear()
 
 
 def changes_a_constant(x):

@@ -8,8 +8,9 @@ import threading
 import time
 import tracemalloc
 from argparse import Namespace
-from collections import OrderedDict, UserList, defaultdict, deque, namedtuple
+from collections import OrderedDict, defaultdict, deque, namedtuple
 from functools import cached_property
+from queue import Queue
 from random import choice
 from types import SimpleNamespace
 
@@ -667,7 +668,7 @@ def test_it_has_the_functions_name_and_is_a_decorator_a_call_and_a_method():
 
 CLOSED = np.ones(3)
 INSIDE = {"w": np.ones(3)}
-KEPT = UserList()  # whose changes the compiler does not follow
+KEPT = Queue()  # whose changes the compiler does not follow
 REFUSED = {
     "if": lambda x: x if x.sum() > 3 else -x,
     "float": lambda x: x * float(x.sum()),
@@ -701,11 +702,11 @@ def test_arrays_from_outside_are_refused(f):
 
 
 def test_arrays_kept_from_another_call_are_refused():
-    step = mg.jit(lambda x: KEPT.append(x * 2) or x)
+    step = mg.jit(lambda x: KEPT.put(x * 2) or x)
     step(np.ones(3))
     with pytest.raises(JitError, match="leaked out of an earlier call"):
-        mg.jit(lambda x: x + KEPT[0])(np.ones(3))
-    KEPT.clear()
+        mg.jit(lambda x: x + KEPT.queue[0])(np.ones(3))
+    KEPT.queue.clear()
 
 
 def test_an_argument_that_is_no_option_and_one_that_is_put_into_an_argument_are_refused():
@@ -1933,3 +1934,64 @@ def test_uniform_exponents_objects_large_integers_and_numbers():
     assert mg.jit(lambda x: x + (2**60 + 1))(long) == long + (2**60 + 1)
     for f in (lambda x: np.sum(x, axis=0, keepdims=True), lambda x: np.max(x, axis=0, keepdims=True)):
         assert mg.jit(f)(np.array(2.0)).shape == f(np.array(2.0)).shape
+
+
+# What is left outside, and errors that are handled
+
+LEFT = []
+
+
+class Keeping:
+    def keep(self, x):
+        self.x = x
+        return x * 2
+
+
+def test_an_array_that_is_left_outside_has_no_values():
+    keeping = Keeping()
+    np.testing.assert_array_equal(mg.jit(lambda x: keeping.keep(x))(np.ones(2)), [2, 2])
+    for use in (float, np.asarray, lambda x: x + 1, lambda x: x @ np.ones(2), bool):
+        with pytest.raises(JitError, match="leaked out of an earlier call of a compiled function"):
+            use(keeping.x)
+    with pytest.raises(JitError, match="has left an array outside, in a list or a dict"):
+        mg.jit(lambda x: LEFT.append(x.sum()) or x)(np.ones(2))
+    LEFT.clear()
+
+
+def test_a_function_that_is_returned_is_refused():
+    with pytest.raises(JitError, match="a function is returned, <lambda>"):
+        mg.jit(lambda x: lambda y: y * x)(np.ones(2))
+
+
+def test_a_compiled_method_is_made_of_the_bound_one():
+    class Doubled:
+        @mg.jit
+        def f(self, x):
+            return x * 2
+
+    with pytest.raises(JitError, match=r"compile mg\.jit\(x\.method\)"):
+        Doubled().f(np.ones(2))
+
+
+def factor(a):
+    try:
+        return np.linalg.cholesky(a)
+    except np.linalg.LinAlgError:
+        return np.full_like(a, np.nan)
+
+
+def test_errors_of_linalg_are_handled_as_written():
+    compiled = mg.jit(factor)
+    for a in (np.eye(2), -np.eye(2), 4 * np.eye(2), -np.eye(2)):
+        np.testing.assert_array_equal(compiled(a), factor(a))
+    assert compiled.cache_info().misses == 1
+    inverse = mg.jit(np.linalg.inv)
+    inverse(np.eye(2))
+    with pytest.raises(np.linalg.LinAlgError, match="Singular"):
+        inverse(np.zeros((2, 2)))
+    changing = mg.jit(lambda a, b: (np.linalg.inv(a), np.add(b, 1, out=b)))
+    b = np.zeros(1)
+    changing(np.eye(2), b)
+    with pytest.raises(np.linalg.LinAlgError):
+        changing(np.zeros((2, 2)), b)
+    assert b[0] == 1

@@ -1,14 +1,17 @@
 """Which calls of a compiled function are alike: what is told quickly is told as by taking the whole call down."""
 
+import copy
 import enum
 import inspect
 import logging
+import pickle
 import re
 import textwrap
 import warnings
-from collections import OrderedDict, namedtuple
+from collections import ChainMap, OrderedDict, UserDict, namedtuple
 from dataclasses import dataclass
 from functools import cached_property
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -341,3 +344,143 @@ def test_numbers_that_change_together_or_seldom_are_not_told():
         assert not any(warnings_of(call, *range(1, 8)))
     assert not any(warnings_of(lambda lr: step(W, lr), 0.1, 0.2, 0.3, 0.4, True))
     assert not any(warnings_of(lambda name: step(W, 0.5, {"name": name}), *"abcdefg"))
+
+
+# What other people's objects do
+
+
+class Stored:
+    """A descriptor that checks what it stores under another name: an example in Python's documentation."""
+
+    def __set_name__(self, owner, name):
+        self.name = "_" + name
+
+    def __get__(self, obj, owner=None):
+        return getattr(obj, self.name)
+
+    def __set__(self, obj, value):
+        setattr(obj, self.name, value)
+
+
+class Lazily:
+    """A descriptor that computes the value."""
+
+    def __init__(self, f):
+        self.f = f
+
+    def __get__(self, obj, owner=None):
+        return self.f(obj)
+
+
+class Descent:
+    rate = Stored()
+
+    def __init__(self, rate):
+        self.rate, self.scale = rate, 1.0
+
+    @Lazily
+    def doubled(self):
+        return 2 * self.scale
+
+    @cached_property
+    def kept(self):
+        return 3 * self.scale
+
+    def step(self, w):
+        return w * self.rate * self.doubled
+
+    def of_kept(self, w):
+        return w * self.kept
+
+
+class AttrDict(dict):
+    __getattr__ = dict.__getitem__
+    __setattr__ = dict.__setitem__
+
+
+class Answering:
+    """Has every attribute."""
+
+    def __init__(self, path=""):
+        self.path = path
+
+    def __getattr__(self, name):
+        return Answering(f"{self.path}.{name}")
+
+
+def test_what_descriptors_read_is_followed():
+    descent, x = Descent(2.0), np.ones(2)
+    step, of_kept = mg.jit(descent.step), mg.jit(descent.of_kept)
+    for change in ({}, {"rate": 3.0}, {"scale": 5.0}, {"_rate": 7.0}):
+        for name, value in change.items():
+            setattr(descent, name, value)
+        np.testing.assert_array_equal(step(x), descent.step(x))
+    np.testing.assert_array_equal(of_kept(x), [15, 15])
+    del descent.kept
+    descent.scale = 7.0
+    np.testing.assert_array_equal(of_kept(x), [21, 21])
+
+
+def test_dicts_that_have_their_entries_as_attributes():
+    settings, x = AttrDict(rate=2.0, more=AttrDict(scale=3.0)), np.ones(2)
+    holder = SimpleNamespace(settings=settings)
+    for f in (lambda x: x * settings.rate * settings.more.scale, lambda x: x * holder.settings.more["scale"]):
+        compiled = mg.jit(f)
+        for scale in (3.0, 4.0):
+            settings.more.scale = scale
+            np.testing.assert_array_equal(compiled(x), f(x))
+
+
+def test_an_object_that_has_every_attribute():
+    api = Answering()
+    np.testing.assert_array_equal(mg.jit(lambda x: x * len(api.a.b.path))(np.ones(1)), [4])
+
+
+@pytest.mark.parametrize(
+    ("outside", "change"),
+    [
+        (ChainMap({"a": 1.0}, {"b": 2.0}), lambda outside: outside.maps[1].update(b=3.0)),
+        (UserDict(b=2.0), lambda outside: outside.update(b=3.0)),
+    ],
+    ids=["ChainMap", "UserDict"],
+)
+def test_dicts_of_the_standard_library_are_followed(outside, change):
+    compiled = mg.jit(lambda x: x * outside["b"])
+    np.testing.assert_array_equal(compiled(np.ones(1)), [2])
+    change(outside)
+    np.testing.assert_array_equal(compiled(np.ones(1)), [3])
+
+
+def test_defaults_that_are_assigned_anew_are_seen():
+    def scaled(x, by=2.0, *, plus=1.0):
+        return x * by + plus
+
+    compiled = mg.jit(lambda x: scaled(x))
+    for defaults, more in [((2.0,), {"plus": 1.0}), ((3.0,), {"plus": 1.0}), ((3.0,), {"plus": 5.0})]:
+        scaled.__defaults__, scaled.__kwdefaults__ = defaults, more
+        np.testing.assert_array_equal(compiled(np.ones(1)), scaled(np.ones(1)))
+
+
+class WithCompiled:
+    def __init__(self):
+        self.scale = 2.0
+        self.compiled = mg.jit(self.scaled)
+
+    def scaled(self, x):
+        return x * self.scale
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_a_copied_object_has_a_compiled_method_of_its_own(again):
+    net = WithCompiled()
+    other = again(net)
+    other.scale = 5.0
+    np.testing.assert_array_equal(other.compiled(np.ones(1)), [5])
+    np.testing.assert_array_equal(net.compiled(np.ones(1)), [2])
+
+
+def test_nan_as_an_option_is_compiled_once():
+    compiled = mg.jit(lambda x, k: x * k)
+    for _ in range(3):
+        assert np.isnan(compiled(np.ones(1), float("nan")))
+    assert compiled.cache_info().misses == 1

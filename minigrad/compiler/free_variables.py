@@ -5,9 +5,10 @@ from __future__ import annotations
 import builtins
 import dis
 import sys
-from collections import deque
+from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import Iterable, Iterator
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
+from inspect import getattr_static
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -26,56 +27,82 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
     function names, or all where it may read them without naming them, by ``getattr``. The name `KEYS` stands for the
     names in a namespace, of which one may be added or go.
     """
-    waiting: list[Any] = [f]
-    seen: set[Any] = set()
-    kinds: dict[Any, None] = {}  # the classes of the objects found, whose methods may be called
-    objects: list[Any] = []
-    named: set[str] = set()
-    any_name = False  # whether attributes are read that the code does not name
-    while True:
-        if not waiting:
-            for namespace, name, method in methods_of(kinds, named):
-                if id(method) not in seen:
-                    waiting.append(method)
-                    yield namespace, name
-            for x in objects:
-                every = any_name or type(x) in CONTAINERS
-                for namespace, name in attributes_of(x):
-                    if (every or name in named) and (id(x), name) not in seen:
-                        seen.add((id(x), name))
-                        waiting.append(read(namespace, name))
-                        yield namespace, name
-        if not waiting:
-            return
-        f = waiting.pop()
-        if id(f) in seen:
-            continue
-        seen.add(id(f))
-        if not isinstance(f, FunctionType):
-            kinds[f if isinstance(f, type) else type(f)] = None
-            waiting += functions_of(f)
-            if isinstance(f, (tuple, set, frozenset, deque)):
-                waiting += [each for each in f if not isinstance(each, np.ndarray)]
-                if isinstance(f, (tuple, frozenset)):
-                    continue
-            objects.append(f)
-            for namespace, name in contents_of(f):
-                if name is not KEYS:
-                    waiting.append(read(namespace, name))
+    return iter(Search(f))
+
+
+class Search:
+    """The search for free variables: of functions first, then of what their code names in the objects found."""
+
+    def __init__(self, f: Any) -> None:
+        self.waiting: list[Any] = [f]
+        self.seen: set[Any] = set()
+        self.kinds: dict[Any, None] = {}  # the classes of the objects found, whose methods may be called
+        self.objects: list[Any] = []
+        self.named: set[str] = set()
+        self.any_name = False  # whether attributes are read that the code does not name
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        while True:
+            while self.waiting:
+                f = self.waiting.pop()
+                if id(f) not in self.seen:
+                    self.seen.add(id(f))
+                    yield from self.of_function(f) if isinstance(f, FunctionType) else self.of_object(f)
+            yield from self.of_methods()
+            yield from self.of_attributes()
+            if not self.waiting:
+                return
+
+    def of_object(self, x: Any) -> Iterator[tuple[Any, Any]]:
+        """Yield the mutable parts of an object; what its methods and attributes are is asked later."""
+        self.kinds[x if isinstance(x, type) else type(x)] = None
+        self.waiting += functions_of(x)
+        if isinstance(x, (tuple, set, frozenset, deque)):
+            self.waiting += [each for each in x if not isinstance(each, np.ndarray)]
+            if isinstance(x, (tuple, frozenset)):
+                return
+        self.objects.append(x)
+        for namespace, name in contents_of(x):
+            if name is not KEYS:
+                self.waiting.append(read(namespace, name))
+            yield namespace, name
+
+    def of_methods(self) -> Iterator[tuple[Any, Any]]:
+        """Yield where the methods are that the code names, in the classes of the objects found."""
+        for namespace, name, method in methods_of(self.kinds, self.named):
+            if id(method) not in self.seen:
+                self.waiting.append(method)
                 yield namespace, name
-            continue
+
+    def of_attributes(self) -> Iterator[tuple[Any, Any]]:
+        """Yield the attributes that the code names, of the objects found."""
+        for x in self.objects:
+            every = self.any_name or type(x) in CONTAINERS
+            for namespace, name in attributes_of(x):
+                if (every or name in self.named) and (id(x), name) not in self.seen:
+                    self.seen.add((id(x), name))
+                    self.waiting.append(read(namespace, name))
+                    yield namespace, name
+
+    def of_function(self, f: FunctionType) -> Iterator[tuple[Any, Any]]:
+        """Yield the globals and cells that a function's code names, its attributes and its defaults."""
         for name in f.__dict__.keys() - {"__wrapped__"}:
-            waiting.append(f.__dict__[name])
+            self.waiting.append(f.__dict__[name])
             yield f.__dict__, name
-        waiting += without_arrays(f, *(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values())
+        self.waiting += without_arrays(f, *(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values())
         ours = is_ours(f.__globals__.get("__name__", ""))
         attributes = attributes_in(f.__code__)
-        named |= attributes
-        any_name |= not ours and ("__dict__" in attributes or not DYNAMIC.isdisjoint(names_in(f.__code__)))
+        self.named |= attributes
+        self.any_name |= not ours and (
+            "__dict__" in attributes or not DYNAMIC.isdisjoint(names_in(f.__code__))
+        )
         found: list[tuple[str, Any, Any]] = [
             (name, cell, None) for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)
         ]
         if not ours:
+            if f.__defaults__ or f.__kwdefaults__:
+                yield Contents(f), "__defaults__"
+                yield Contents(f), "__kwdefaults__"
             found += [
                 (name, f.__globals__, name)
                 for name in names_in(f.__code__)
@@ -83,10 +110,10 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
             ]
         for called, namespace, name in found:
             value = read(namespace, name)
-            waiting.append(value)
-            if ours or isinstance(value, ModuleType) or (id(namespace), name) in seen:
+            self.waiting.append(value)
+            if ours or isinstance(value, ModuleType) or (id(namespace), name) in self.seen:
                 continue
-            seen.add((id(namespace), name))
+            self.seen.add((id(namespace), name))
             if isinstance(value, np.ndarray) or type(value) is Traced:
                 raise JitError(
                     f"jit: {f.__name__} reads the array {called}, of shape {value.shape}, from outside; make it an "
@@ -172,7 +199,7 @@ def class_attributes(kind: Any) -> list[str]:
         for base in kind.__mro__
         if not is_foreign(base)
         for name, value in vars(base).items()
-        if not name.startswith("__") and not hasattr(value, "__get__")
+        if not name.startswith("__") and not hasattr(type(value), "__get__")
     ]
 
 
@@ -203,9 +230,14 @@ def slots_of(kind: Any) -> tuple[str, ...]:
 
 
 def functions_of(f: Any) -> list[Any]:
-    """Return the Python functions that calling an object would run: its own, a partial's, ``__call__``'s."""
-    if hasattr(f, "__wrapped__") and type(f).__module__ != "numpy":  # compiled, or one with a cache
-        return [f.__wrapped__]
+    """Return the Python functions that calling an object would run, ``__call__`` too, and what it is a view of."""
+    wrapped = getattr_static(f, "__wrapped__", None)  # of any object, whose __getattr__ may answer anything
+    if wrapped is not None and type(f).__module__ != "numpy":  # compiled, or one with a cache
+        return [wrapped]
+    if isinstance(f, ChainMap):
+        return list(f.maps)
+    if isinstance(f, (UserDict, UserList)):
+        return [f.data]
     if isinstance(f, Layer):
         return [f.forward, f.backward]
     if isinstance(f, MethodType):
@@ -217,7 +249,7 @@ def functions_of(f: Any) -> list[Any]:
 
 
 def methods_of(kinds: Iterable[Any], names: set[str]) -> Iterator[tuple[Any, str, Any]]:
-    """Find the methods and properties of these names, and the operators, in users' classes and their bases.
+    """Find the methods, properties and descriptors of these names, and the operators, in users' classes and bases.
 
     Each comes with its namespace and its name.
     """
@@ -228,9 +260,25 @@ def methods_of(kinds: Iterable[Any], names: set[str]) -> Iterator[tuple[Any, str
             operators = {name for name in vars(base) if name.startswith("__")} - NO_OPERATORS
             for name in sorted((names | operators) & vars(base).keys()):
                 found = vars(base)[name]
-                found = getattr(found, "fget", getattr(found, "__func__", found))
-                if isinstance(found, FunctionType):
+                for kind_of_method, function in METHODS_HOLD.items():
+                    if isinstance(found, kind_of_method):
+                        found = getattr(found, function)
+                if isinstance(found, FunctionType) or is_descriptor(found):
                     yield vars(base), name, found
+
+
+METHODS_HOLD: dict[Any, str] = {
+    property: "fget",
+    staticmethod: "__func__",
+    classmethod: "__func__",
+    cached_property: "func",
+}
+"""Where the function of a method is."""
+
+
+def is_descriptor(x: Any) -> bool:
+    """Tell whether an attribute of a class is an object of a user's class that finds the value by ``__get__``."""
+    return hasattr(type(x), "__get__") and has_state(x)
 
 
 NO_OPERATORS = {"__init__", "__new__", "__post_init__", "__repr__", "__str__", "__reduce__", "__getstate__"}

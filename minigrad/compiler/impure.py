@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import sys
 import sysconfig
+from inspect import getattr_static
 from threading import get_ident
-from types import FunctionType
+from types import BuiltinMethodType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,9 @@ def _state_of(generator: Any) -> Any:
 
 def _is_random(f: Any) -> bool:
     """Tell whether a function reads something called random, or is a method of a generator, as `random.choice` is."""
-    if isinstance(getattr(f, "__self__", None), (random.Random, np.random.RandomState)):
-        return True
-    f = getattr(f, "__func__", getattr(f, "__wrapped__", f))
+    if isinstance(f, (BuiltinMethodType, MethodType)):
+        if isinstance(f.__self__, (random.Random, np.random.RandomState)):
+            return True
+        f = getattr(f, "__func__", f)
+    f = getattr_static(f, "__wrapped__", f)
     return isinstance(f, FunctionType) and "random" in attributes_in(f.__code__).union(names_in(f.__code__))

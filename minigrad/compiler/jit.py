@@ -6,6 +6,7 @@ import inspect
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from copy import deepcopy
 from functools import update_wrapper
 from typing import Any, NamedTuple
 
@@ -137,8 +138,13 @@ class Jitted:
         if leaves is None or outside.changed() or type(recording.get()) is Anomaly:
             return self._call(args, kwargs)
         self.hits += 1
-        with program.lock:
-            return program.run(*leaves)
+        try:
+            with program.lock:
+                return program.run(*leaves)
+        except np.linalg.LinAlgError:
+            if program.changes_arguments:
+                raise
+            return self.function(*args, **kwargs)  # which may handle it
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Slow path: look the signature up; compile if it is new."""
@@ -174,8 +180,13 @@ class Jitted:
             self.programs[signature] = self.programs.pop(signature, program)  # the latest, now
             self.hits += 1
         self.recent = outside, program
-        with program.lock:
-            return program.run(*leaves)
+        try:
+            with program.lock:
+                return program.run(*leaves)
+        except np.linalg.LinAlgError:
+            if program.changes_arguments:
+                raise
+            return self.function(*args, **kwargs)
 
     def _compile(self, args: tuple[Any, ...], kwargs: dict[str, Any], outside: Outside) -> Compiled:
         """Compile the function for a new signature."""
@@ -202,8 +213,8 @@ class Jitted:
                 )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Jitted:
-        """Return the same function with an empty cache: compiled code is not shared."""
-        return Jitted(self.function, self.donated)
+        """Return a copy of the function, a method of the copied object, with an empty cache."""
+        return Jitted(deepcopy(self.function, memo), self.donated)
 
     def __reduce__(self) -> Any:
         """Pickle a decorated function by name, any other by the function that it wraps."""

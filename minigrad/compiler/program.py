@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from sys import getrefcount
 from threading import Lock
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 from typing import Any
 from weakref import WeakSet
 
@@ -62,6 +62,20 @@ class Compiled:
         outside: Outside,
     ) -> None:
         trace, impurities = Trace(), Impurities(name_of(f), outside)
+        try:
+            self._compile(trace, impurities, f, args, kwargs, donated)
+        finally:
+            trace.over = True
+
+    def _compile(
+        self,
+        trace: Trace,
+        impurities: Impurities,
+        f: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        donated: tuple[int, ...],
+    ) -> None:
         hints: list[str] = []
         spans: list[range] = []  # of each argument, which inputs are in it
         for name, x in zip([*parameter_names(f, args), *kwargs], [*args, *kwargs.values()], strict=True):
@@ -97,6 +111,9 @@ class Compiled:
         self.lock = Lock()
         _programs.add(self)
         self.overwritten = [i for i, node in enumerate(trace.inputs) if node in over or node in finals]
+        self.changes_arguments = bool(self.overwritten) or any(
+            isinstance(node.value, np.random.Generator) for node in trace.inputs
+        )
         self.leaves_of = reader(args, kwargs, self.overwritten)
         self.buffers = sum(block.nbytes for block in plan.blocks)
         self.nodes, self.names = (
@@ -202,6 +219,11 @@ def result_node(shared: Any, leaf: Any) -> Any:
         )
     if isinstance(leaf, (Iterator, set, deque, bytearray)):
         raise JitError(f"jit: a {type(leaf).__name__} is returned; return a list, tuple or dict of arrays")
+    if isinstance(leaf, FunctionType) and leaf.__closure__:
+        raise JitError(
+            f"jit: a function is returned, {leaf.__name__}, which was made in the call and may read its arrays; "
+            "return the arrays"
+        )
     if any(isinstance(x, (Traced, Tensor)) for x in getattr(leaf, "__dict__", {}).values()):
         raise JitError(
             f"jit: a {type(leaf).__name__} is returned, which has arrays; return them nested in dicts, lists and tuples"

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arrays import STAND_INS
 from ..engine.containers import CONTAINERS, children_of
 from ..engine.tensor import Tensor
 from .free_variables import KEYS, free_variables, has_attributes, read
@@ -219,6 +220,8 @@ def option(x: Any) -> Any:
             return kind, x, str(x)
         if is_dataclass(kind):
             return kind, x, *numbers_of(x)  # its == takes 1 for 1.0, and may leave fields out
+    if kind is float and x != x:  # NaN, which equals no other
+        return kind, "nan"
     return (kind, x) if x else (kind, x, str(x))
 
 
@@ -256,10 +259,15 @@ def fixed(f: Any) -> tuple[Any, ...] | None:
         return type(f), f
     if type(f) is MethodType:
         option(f.__self__)
+    if type(f) in STAND_INS:
+        raise JitError(
+            "jit: the function has left an array outside, in a list or a dict, which has values only while it runs; "
+            "return it instead"
+        )
     if not callable(f) or has_attributes(type(f)):
         raise JitError(
             f"jit: an argument is a {type(f).__name__}, an object that may change without being another; give the "
-            "arrays and numbers that are needed of it"
+            "arrays and numbers that are needed of it, or, if the function is its method, compile mg.jit(x.method)"
         )
     return (type(f), f) if next(free_variables(f), None) is None else None
 

@@ -18,7 +18,7 @@ import numpy as np
 from ..engine.containers import rebuilt
 from .ir import Draws, Node, found_in, mapped
 from .numpy_calls import OPTION, has_traced, shape_error, value_of
-from .traced import Traced
+from .traced import Traced, leaked
 from .where import JitError, assigned_name, user_line
 
 
@@ -60,6 +60,7 @@ class Trace:
         self.inputs: list[Node] = []
         self.constants: dict[int, tuple[Node, int]] = {}
         self.again: Iterator[Node] | None = None
+        self.over = False
         self.error = ""  # what the last call that failed raised, and where
 
     def input(self, value: Any, name: str) -> Node:
@@ -82,6 +83,8 @@ class Trace:
 
     def record(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Call a function and record it; return its result as traced arrays."""
+        if self.over:
+            raise leaked()
         nodes = mapped(self.node_of, args)
         options = {name: mapped(self.node_of, x) for name, x in kwargs.items()}
         if self.again is not None:
@@ -144,9 +147,7 @@ class Trace:
         """Return an argument as the record has it: the node of an array, anything else unchanged."""
         if type(x) is Traced:
             if x.recorder is not self and x.node not in self.inputs:
-                raise JitError(
-                    f"{user_line()}: this array leaked out of an earlier call; return it from that call instead"
-                )
+                raise leaked()
             return x.node
         if not isinstance(x, np.ndarray) or self.again is not None:
             return x

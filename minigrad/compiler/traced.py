@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from ..engine.arrays import refuse_assignment, stands_in, takes_over
+from ..engine.arrays import has_no_items, stands_in, takes_over
 from ..engine.in_place import fit_in_place
 from ..engine.leaving import (
     OBJECT_HELD_BY_A_NAME,
@@ -43,10 +43,20 @@ from .numpy_calls import (
 from .where import JitError, user_line
 
 
+def leaked() -> JitError:
+    """Return the error of an array that a compiled function has left outside, in a list or an attribute say."""
+    return JitError(
+        f"{user_line()}: this array leaked out of an earlier call of a compiled function, where it stands for an "
+        "argument or a result, and has no values; return it from that call instead"
+    )
+
+
 def _refuse(what: str, instead: str) -> Callable[..., Any]:
     """Return a method that raises: it would need the values of an array during tracing."""
 
     def method(self: Traced, *args: Any, **kwargs: Any) -> Any:
+        if self.recorder.over:
+            raise leaked()
         raise JitError(
             f"{user_line()}: {what} needs the values of an array of shape {self.shape}, which the compiled function "
             f"has not yet; {instead}"
@@ -239,6 +249,8 @@ class Traced(NDArrayOperatorsMixin):
     tolist = _refuse("tolist()", NUMBER)
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.recorder.over:
+            raise leaked()
         known = asked_by(sys._getframe(1))[2]
         raise JitError(
             f"{user_line()}: np.asarray(), or a plain array that is to hold it, needs the values of an array of shape "
@@ -345,7 +357,8 @@ class Traced(NDArrayOperatorsMixin):
         return read_part(self.recorder, self, mapped(untaped, index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        refuse_assignment(self.node.value)
+        if isinstance(self.node.value, np.generic):
+            raise has_no_items(self.node.value)
         self.become(self.recorder.record(written, self, mapped(untaped, index), value))
 
     def become(self, value: Traced) -> Traced:

@@ -52,10 +52,9 @@ def is_number(x: Any) -> bool:
     return not x.flags.writeable if type(x) is np.ndarray else isinstance(x, np.generic)
 
 
-def refuse_assignment(x: Any) -> None:
-    """Refuse to assign to an item of a number, as NumPy does."""
-    if is_number(x):
-        raise TypeError(f"'numpy.{x.dtype.name}' object does not support item assignment")
+def has_no_items(number: Any) -> TypeError:
+    """Say that a number has no items to assign to, as NumPy does."""
+    return TypeError(f"'numpy.{number.dtype.name}' object does not support item assignment")
 
 
 class ForeignError(TypeError):

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..rules.indexing import SETITEM, setitem
 from ..rules.metadata import outline
-from .arrays import STAND_INS, as_array, has_stand_ins, is_number, refuse_assignment, takes_over
+from .arrays import STAND_INS, as_array, has_no_items, has_stand_ins, is_number, takes_over
 from .calls import Variable, any_requires_grad, bare, record, unwrap, variable
 from .leaving import is_stored_back
 from .ownership import is_shared, owns_data, views_another
@@ -43,7 +43,8 @@ def augmented(ufunc: Any) -> Callable[[Any, Any], Any]:
 
 def set_part(self: Any, index: Any, value: Any) -> None:
     """Do as ``self[index] = value`` does, recorded."""
-    refuse_assignment(self.data)
+    if is_number(self.data):
+        raise has_no_items(self.data)
     index = as_kept(index)
     if recording.get() is None:
         self.data[index] = bare(value)
