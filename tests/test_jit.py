@@ -217,6 +217,7 @@ INEXACT = {
     "scattered_products": (labelled, 4),
     "sums_of_scattered": (labelled, 4),
     "matrix_products": (lambda x, y: x @ y.T, 16),
+    "powers_to_products": (lambda x, y: x**3 + y**4.0 + x**3.0 * y, 8),
     "without_shift": (cross_entropy, 16),
 }
 """For each rewrite that is not exact a function, and by how many ulps of its largest term the result may change."""
@@ -1188,6 +1189,7 @@ REWRITES = {
     "no copies": (lambda x: (x.reshape(4, 3).T.T + 0) * 1 * x, "transpose", 0),
     "constants": (lambda x: x * np.exp(np.zeros_like(x)), "exp", 0),
     "sums of scaled": (lambda x: x - 0.1 * (0.5 * x + np.tanh(x)), "multiply(", 2),
+    "powers": (lambda x: x**3 + x**4.0 + (10 * x).astype(int) ** 3, "power(", 1),
     "dead": (lambda x: (np.exp(x), x * 2)[1], "exp", 0),
     "matrix products": (lambda x: (x.T @ x, x[:1] @ x.T), "dot(", 2),
 }

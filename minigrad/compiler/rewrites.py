@@ -224,6 +224,20 @@ def squares_to_vdot(node: Node) -> Node | None:
     return Node(np.vdot, (args[0], args[0]), {}, node.value)
 
 
+def powers_to_products(node: Node) -> Node | None:
+    """Turn the third and the fourth power into products, ten times as fast. Changes the last bits."""
+    if node.function is not np.power or node.kwargs or node.dtype.kind != "f":
+        return None
+    x, exponent = node.args
+    number = scalar_of(exponent)
+    if type(x) is not Node or number not in (3, 4) or not alike(node, x):
+        return None
+    square = Node(np.square, (x,), {}, node.value)
+    if number == 3:
+        return Node(np.multiply, (square, x), {}, node.value)
+    return Node(np.square, (square,), {}, node.value)
+
+
 def flat_labels(node: Node) -> Node | None:
     """Index the scores at ``np.arange(N), labels`` by one flat index, which NumPy does faster. Exact.
 
@@ -414,6 +428,7 @@ PASSES = (
         sums_of_scattered,
         scattered_onto,
         flat_labels,
+        powers_to_products,
         squares_to_vdot,
         matrix_products,
     ),

@@ -27,6 +27,7 @@ from ..engine.leaving import (
 )
 from ..engine.recording import recording
 from ..engine.tensor import Tensor
+from ..rules.elementwise import scalar_power
 from ..rules.facts import METHODS, facts
 from .ir import Node, added_at, cast, mapped, part, written
 from .numpy_calls import (
@@ -87,17 +88,8 @@ def _operator(name: str) -> Callable[[Traced, Any], Any]:
     def method(self: Traced, other: Any) -> Any:
         if takes_over(other):
             return NotImplemented
-        if name == "__pow__" and type(other) is int and other == 2 and self.shape:
-            return np.square(self)  # as NumPy; of booleans np.power gives another dtype
-        if (
-            name == "__pow__"
-            and type(other) is float
-            and other == 0.5
-            and self.shape
-            and self.dtype.kind in "fc"
-        ):
-            return np.sqrt(self)
-        return operator(self, other)
+        ufunc = scalar_power(self, other) if name == "__pow__" and self.shape else None
+        return operator(self, other) if ufunc is None else ufunc(self)
 
     return method
 

@@ -19,14 +19,14 @@ from ..rules.elementwise import (
     POSITIVE,
     POWER,
     REMAINDER,
-    SQRT,
-    SQUARE,
     SUBTRACT,
+    scalar_power,
 )
 from ..rules.facts import facts
 from ..rules.indexing import GETITEM
 from ..rules.products import MATMUL
 from ..rules.shaping import MATRIX_TRANSPOSE, TRANSPOSE
+from ..rules.table import OPS
 from .arguments import names_itself
 from .arrays import STAND_INS, as_array, has_stand_ins, held, is_number, refuse_foreign
 from .calls import Variable, any_requires_grad, apply, bare, binary, results_are, variable
@@ -281,12 +281,8 @@ class Tensor(Variable, Dispatched):
     _power, __rpow__ = _operators(POWER)
 
     def __pow__(self, other: Any) -> Tensor:
-        if type(other) is int and other == 2:
-            return apply(SQUARE, (self,))  # type: ignore[no-any-return]
-        # As NumPy does, of arrays.
-        if type(other) is float and other == 0.5 and self.ndim and self.dtype.kind in "fc":
-            return apply(SQRT, (self,))  # type: ignore[no-any-return]
-        return self._power(other)
+        ufunc = scalar_power(self.data, other)
+        return self._power(other) if ufunc is None else apply(OPS[ufunc], (self,))
 
     def __floordiv__(self, other: Any) -> Any:
         return np.floor_divide(self, other)

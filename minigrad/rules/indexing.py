@@ -43,6 +43,15 @@ def along(axis: int, part: Any) -> tuple[Any, ...]:
     return (*(slice(None),) * axis, part)
 
 
+def line_by_line(positions: Any, shape: tuple[int, ...], axis: int) -> tuple[Any, ...]:
+    """Return the index of `numpy.take_along_axis`: each line along the axis has its own positions."""
+    one = (1,) * len(shape)
+    return tuple(
+        positions if i == axis else np.arange(n).reshape(*one[:i], n, *one[i + 1 :])
+        for i, n in enumerate(shape)
+    )
+
+
 def _repeats(index: Any) -> bool:
     """Tell whether an index may repeat an entry: it contains integer arrays or lists."""
     for part in index if type(index) is tuple else (index,):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import metadata
-from .indexing import along, scatter
+from .indexing import along, line_by_line, scatter
 from .table import Arguments, Draw, compose, declare
 
 
@@ -54,15 +54,6 @@ def _take(g: Any, out: Any, a: Any, indices: Any, axis: Any = None, mode: str = 
 declare(np.take, _take, forward=_taken, inputs=_take_inputs)
 
 
-def _lines(positions: Any, shape: tuple[int, ...], axis: int) -> tuple[Any, ...]:
-    """Return the index of `numpy.take_along_axis`: each line along the axis has its own positions."""
-    one = (1,) * len(shape)
-    return tuple(
-        positions if i == axis else np.arange(n).reshape(*one[:i], n, *one[i + 1 :])
-        for i, n in enumerate(shape)
-    )
-
-
 def _take_along_axis_inputs(draw: Draw) -> Arguments:
     x = draw.array(draw.shape(min_ndim=1, min_side=2))
     axis = draw.integer(-x.ndim, x.ndim - 1)
@@ -79,7 +70,7 @@ def _take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
         raise ValueError(
             f"numpy.take_along_axis: arr has {arr.ndim} axes and indices {indices.ndim}; expected as many"
         )
-    return arr[_lines(indices, arr.shape, axis % arr.ndim)]
+    return arr[line_by_line(indices, arr.shape, axis % arr.ndim)]
 
 
 def _choose_inputs(draw: Draw) -> Arguments:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import metadata
+from .indexing import line_by_line, setitem
 from .reductions import axes_of, from_last, to_last
 from .table import Arguments, Draw, Rule, declare
 
@@ -23,8 +24,26 @@ def _back_in_place(g: Any, out: Any, a: Any, axis: Any = -1, kind: Any = None, s
     """Each entry has the gradient of the place that it was moved to."""
     if axis is None:
         return np.reshape(_back_in_place(g, out, np.ravel(a)), a.shape)
+    return _moved_back(g, _order(a, axis), axis)
+
+
+def _moved_back(x: Any, order: Any, axis: int) -> Any:
+    """Return each entry of x where an order has taken it from: the inverse of `numpy.take_along_axis`."""
+    return setitem(np.zeros_like(x), x, line_by_line(order, x.shape, axis % x.ndim))
+
+
+def _partition(g: Any, out: Any, a: Any, kth: Any, axis: Any = -1, kind: str = "introselect") -> Any:
+    """Sort the entries of out, too: they were moved to where those of a rank are."""
+    if axis is None:
+        return np.reshape(_partition(g, out, np.ravel(a), kth), a.shape)
     by_rank = np.take_along_axis(g, _order(out, axis), axis=axis)
-    return np.take_along_axis(by_rank, _order(_order(a, axis), axis), axis=axis)
+    return _moved_back(by_rank, _order(a, axis), axis)
+
+
+def _ranks(x: Any) -> Any:
+    """Return how many entries of its line come before each entry in order."""
+    order = _order(x, -1)
+    return _moved_back(np.zeros_like(order) + np.arange(x.shape[-1]), order, -1)
 
 
 def _sort_inputs(draw: Draw) -> Arguments:
@@ -40,7 +59,7 @@ def _partition_inputs(draw: Draw) -> Arguments:
 declare(np.sort, _back_in_place, inputs=_sort_inputs)
 declare(
     np.partition,
-    lambda g, out, a, kth, axis=-1, kind="introselect": _back_in_place(g, out, a, axis),
+    _partition,
     inputs=_partition_inputs,
     memory="new",
 )
@@ -55,7 +74,7 @@ def _between_ranks(
     """
     axes = axes_of(a, axis)
     lines = to_last(a, axes)
-    ranks = np.where(np.isnan(lines), np.nan, _order(_order(lines, -1), -1))
+    ranks = np.where(np.isnan(lines), np.nan, _ranks(lines))
     options = {name: _by_line(x, a, axes) if name == "weights" else x for name, x in options.items()}
     place = function(ranks, *q, axis=-1, **options)
     weights = np.maximum(1 - np.abs(np.expand_dims(place, -1) - ranks), 0)

@@ -277,7 +277,8 @@ def _tile(g: Any, out: Any, A: Any, reps: Any) -> Any:
 declare(
     np.tile,
     _tile,
-    inputs=lambda draw: ((draw.array(), draw.choice([2, (3, 1), (1, 2, 1, 2), (0,)])), {}),
+    inputs=lambda draw: ((draw.array(), draw.choice([1, 2, (3, 1), (1, 2, 1, 2), (0,)])), {}),
+    memory="new",
 )
 
 
