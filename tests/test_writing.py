@@ -5,6 +5,7 @@ import pytest
 from test_ownership import DIFFERENTIATIONS, X, differences
 
 import minigrad as mg
+from minigrad.gradient_check import check_grads
 
 
 def out_of_two(x):
@@ -111,3 +112,45 @@ def test_what_does_not_fit_changes_nothing():
     np.testing.assert_array_equal(y.data, [1, 2])
     y.sum().backward()
     np.testing.assert_array_equal(t.grad, 1)
+
+
+def safe_quotient(a, b):
+    return np.divide(a, b, out=np.zeros_like(a), where=b != 0)
+
+
+def safe_logarithm(a, b):
+    return np.log(a * b, out=np.full_like(a, -7.0), where=a * b > 0)
+
+
+def reciprocal(a, b):
+    return np.divide(1.0, a, out=b * 2, where=a > 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("f", [safe_quotient, safe_logarithm, reciprocal], ids=lambda f: f.__name__)
+def test_a_ufunc_with_out_and_where_is_called_there_alone(f, dtype):
+    """The usual way to divide by what may be 0: no warning, and no gradient where it is."""
+    a, b = np.array([1.0, -2.0, 3.0, 0.0], dtype), np.array([2.0, 0.0, -4.0, 0.0], dtype)
+    want = f(a, b)
+    got = mg.jit(f)(a, b)
+    assert got.dtype == dtype
+    np.testing.assert_array_equal(got, want)
+
+    def total(a, b):
+        return np.sum(f(a, b) ** 2)
+
+    for compiled in (lambda f: f, mg.jit):
+        value, gradients = compiled(mg.value_and_grad(total, (0, 1)))(a, b)
+        assert value == total(a, b)
+        for g in gradients:
+            assert g.dtype == dtype and np.isfinite(g).all()
+    check_grads(f, np.array([1.5, -2.0, 3.0]), np.array([2.0, 5.0, 4.0]), order=2)
+
+
+def test_where_without_out_is_refused_with_what_to_write():
+    with pytest.raises(TypeError, match=r"no backward rule with 'where'; write np\.where"):
+        mg.grad(lambda x: np.sum(np.log(x, where=x > 0)))(np.ones(2))
+    with pytest.raises(mg.JitError, match=r"is captured with out=np\.zeros_like\(x\); use np\.where"):
+        mg.jit(lambda x: np.log(x, where=x > 0))(np.ones(2))
+    with pytest.raises(mg.TapeError, match=r"write t = np\.log\(\.\.\.\), with out=np\.zeros_like\(t\)"):
+        mg.grad(lambda x: np.sum(np.log(x, where=x > 0, out=np.zeros(2))))(np.ones(2))

@@ -27,6 +27,7 @@ from ..engine.leaving import (
 )
 from ..engine.recording import recording
 from ..engine.tensor import Tensor
+from ..engine.writing import called_where
 from ..rules.elementwise import scalar_power
 from ..rules.facts import METHODS, facts
 from .ir import Node, added_at, cast, mapped, part, written
@@ -277,8 +278,13 @@ class Traced(NDArrayOperatorsMixin):
         trace = self.recorder
         if Tensor in map(type, inputs):
             return NotImplemented
-        if "where" in kwargs:
-            raise JitError(f"{user_line()}: {ufunc.__name__} with where= is not captured; use np.where")
+        if kwargs.get("where", True) is not True:
+            if out is None or type(out[0]) is not Traced or method != "__call__":
+                raise JitError(
+                    f"{user_line()}: {ufunc.__name__} with where= is captured with out=np.zeros_like(x); use np.where"
+                )
+            return out[0].become(called_where(ufunc, inputs, out[0], **kwargs))
+        kwargs.pop("where", None)
         if has_traced(kwargs.get("axis")):
             raise shape_error(f"{ufunc.__name__}.{method} with axis", OPTION)
         lists = ufunc is np.multiply and {list, tuple} & set(map(type, inputs))

@@ -18,7 +18,7 @@ from .in_place import NEVER_CHANGE, as_kept, fit_in_place
 from .leaving import EXPLICITLY, held_by_others, rebinds, written_to
 from .recording import TapeError, recording
 from .watch import wrote
-from .writing import WRITERS, add_at, write_into
+from .writing import WRITERS, add_at, called_where, write_into
 
 
 class Dispatched:
@@ -156,9 +156,11 @@ def _call_into(
             return fit_in_place(value if out[0].ndim else np.copy(value), out[0])
         raise held_by_others(ufunc)
     if method == "__call__" and len(out) == 1 and isinstance(out[0], Dispatched):
-        return write_into(out[0], ufunc(*inputs, **kwargs))
+        where = bare(kwargs.pop("where", True))
+        return write_into(out[0], called_where(ufunc, inputs, out[0], where, **kwargs))
     raise TapeError(
         f"{full_name(ufunc)}: out= would cut the result off from the tape; write t = np.{ufunc.__name__}(...)"
+        + (", with out=np.zeros_like(t)" if "where" in kwargs else "")
     )
 
 

@@ -21,6 +21,17 @@ def write_into(out: Any, value: Any) -> Any:
     return out
 
 
+def called_where(ufunc: Any, inputs: tuple[Any, ...], out: Any, where: Any, **others: Any) -> Any:
+    """Return what a ufunc leaves in ``out`` when called with ``where``.
+
+    Elsewhere the arrays among its operands count as 1, so that no value there raises a warning or has a gradient.
+    """
+    if where is True:
+        return ufunc(*inputs, **others)
+    chosen = [np.where(where, x, 1) if np.ndim(x) else x for x in inputs]
+    return np.where(where, ufunc(*chosen, **others), out)
+
+
 def add_at(a: Any, index: Any, value: Any) -> None:
     """`numpy.add.at`: where the index repeats, all is added."""
     index = deepcopy(bare(index))  # which may change before the backward pass
