@@ -154,3 +154,23 @@ def test_where_without_out_is_refused_with_what_to_write():
         mg.jit(lambda x: np.log(x, where=x > 0))(np.ones(2))
     with pytest.raises(mg.TapeError, match=r"write t = np\.log\(\.\.\.\), with out=np\.zeros_like\(t\)"):
         mg.grad(lambda x: np.sum(np.log(x, where=x > 0, out=np.zeros(2))))(np.ones(2))
+
+
+def functions_with_out(x):
+    u = x * 2
+    np.clip(u, -1, 5, out=u)
+    sums, product = np.zeros_like(x), np.zeros_like(x)
+    np.cumsum(u, axis=1, out=sums)
+    np.dot(np.ones((2, 2)), sums, out=product)
+    return np.sum(np.sin(product) * x) + np.sum(np.max(sums, axis=0, out=np.zeros_like(x[0])))
+
+
+@DIFFERENTIATIONS
+def test_functions_that_are_no_ufuncs_write_into_tensors_too(differentiate):
+    np.testing.assert_allclose(
+        differentiate(functions_with_out)(X), differences(functions_with_out, X), atol=1e-6
+    )
+    with pytest.raises(TypeError, match="cumsum"):
+        mg.grad(lambda x: np.sum(np.cumsum(x, out=np.zeros(6))))(X)
+    with pytest.raises(ValueError, match=r"shape \(6,\) does not fit into shape \(4,\)"):
+        mg.grad(lambda x: np.sum(np.cumsum(x, out=mg.tensor(np.zeros(4)))))(X)

@@ -65,6 +65,12 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call any NumPy function, some of whose arguments are tensors."""
     if recording.get() is None or not any_requires_grad(*args, kwargs):
         return _call_on_constants(function, args, kwargs)
+    if "out" in kwargs:
+        others = {name: value for name, value in kwargs.items() if name != "out"}
+        if isinstance(kwargs["out"], Dispatched):
+            return write_into(kwargs["out"], call(function, args, others))
+        if kwargs["out"] is None:
+            kwargs = others
     op = rules_of(function)
     if type(op) is Op:
         operands, options = op.bind(args, kwargs)
@@ -75,8 +81,6 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
                 options = _off_tape(op, options)
             options = {name: as_kept(value) for name, value in options.items()}
         return apply(op, operands, options)
-    if kwargs.get("out", 0) is None:
-        kwargs = {name: value for name, value in kwargs.items() if name != "out"}
     if isinstance(op, Composite):
         return op(*args, **kwargs)
     if function in WRITERS and isinstance(args[0], Dispatched):
