@@ -146,3 +146,20 @@ def test_a_forward_that_leaves_the_tape_is_compared_in_the_other_ways():
         (lambda w: (float((w * w).sum()), 2 * w), lambda dout, cache: dout * cache), np.ones(3)
     )
     assert "tape" not in str(report)
+
+
+def test_where_rounding_is_as_large_as_the_gradient_it_is_told():
+    """As of the sum of probabilities, which is 1."""
+
+    def forward(x):
+        exps = np.exp(x - x.max(axis=1, keepdims=True))
+        return (exps / exps.sum(axis=1, keepdims=True)).sum(axis=1), exps / exps.sum(axis=1, keepdims=True)
+
+    def backward(dout, probabilities):
+        dprobabilities = dout[:, None] - (probabilities * dout[:, None]).sum(axis=1, keepdims=True)
+        return probabilities * dprobabilities
+
+    x = np.random.default_rng(1).standard_normal((4, 5)).astype(np.float32)
+    report = check_layer((forward, backward), x)
+    assert "rounding errors are as large as the gradient: give other inputs" in str(report)
+    assert "rounding" not in str(check_layer((affine_forward, affine_backward), *affine_inputs()))

@@ -32,6 +32,9 @@ from .numerical_gradient import (
     split,
 )
 
+LOST = 1e-2
+"""The relative error from which a right gradient says little."""
+
 
 class GradientMismatch(AssertionError):
     """Ways to one gradient disagree, or a layer breaks its contracts.
@@ -76,7 +79,10 @@ class Report:
         if self.problems:
             return "\n".join([*self.problems, f"diagnosis: {self.diagnosis}"])
         kinks = f"; {self.kinks} on a kink" if self.kinks else ""
-        return f"right: {', '.join(self.ways)} agree to {self.error:.1e}; {self.surely}{kinks}"
+        lost = (
+            "; rounding errors are as large as the gradient: give other inputs" if self.error > LOST else ""
+        )
+        return f"right: {', '.join(self.ways)} agree to {self.error:.1e}; {self.surely}{kinks}{lost}"
 
 
 @names_itself
