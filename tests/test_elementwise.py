@@ -31,3 +31,17 @@ def test_of_an_exponent_that_is_known_nothing_is_compared():
     step = mg.jit(mg.value_and_grad(lambda x: np.sum(x**3 + x**0.5)))
     step(np.ones(3))
     assert not any(call in step.source for call in ("equal", "where"))
+
+
+def test_a_power_of_zero_has_no_gradient_anywhere():
+    x = np.array([np.nan, 0.0, 1.0, np.inf])
+    for exponent in (0, 0.0, np.zeros(4)):
+        np.testing.assert_array_equal(
+            mg.grad(lambda x, exponent=exponent: np.sum(x**exponent))(x), np.zeros(4)
+        )
+
+
+def test_the_inverse_of_infinite_complex_numbers_is_numpys():
+    z = np.array([complex(np.inf, 0), 1j])
+    np.testing.assert_array_equal((mg.tensor(z, requires_grad=True) ** -1).numpy(), z**-1)
+    np.testing.assert_array_equal(mg.jit(lambda z: z**-1)(z), z**-1)

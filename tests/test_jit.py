@@ -1,18 +1,21 @@
 """Compiled functions against the same functions as they are written; what is refused; and each rewrite."""
 
 import copy
+import gc
 import operator
 import pickle
 import random
 import threading
 import time
 import tracemalloc
+import weakref
 from argparse import Namespace
+from array import array
 from collections import OrderedDict, defaultdict, deque, namedtuple
 from functools import cached_property
 from queue import Queue
 from random import choice
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -1965,14 +1968,59 @@ def test_a_function_that_is_returned_is_refused():
         mg.jit(lambda x: lambda y: y * x)(np.ones(2))
 
 
-def test_a_compiled_method_is_made_of_the_bound_one():
-    class Doubled:
-        @mg.jit
-        def f(self, x):
-            return x * 2
+class WithMethods:
+    power = 1
 
+    def __init__(self, scale):
+        self.scale = scale
+
+    @mg.jit
+    def scaled(self, x):
+        return self.scale * x**self.power
+
+    @mg.jit(donate_argnums=1)
+    def step(self, w, g):
+        return w - self.scale * g
+
+    @mg.jit
+    def __call__(self, x):
+        return self.scaled(x) + 1
+
+
+def test_a_decorated_method_is_compiled_for_each_instance():
+    one, other, x = WithMethods(2.0), WithMethods(3.0), np.full(2, 2.0)
+    for _ in range(3):
+        np.testing.assert_array_equal(one.scaled(x), [4, 4])
+        np.testing.assert_array_equal(other.scaled(x), [6, 6])
+        np.testing.assert_array_equal(one(x), [5, 5])
+    for compiled in (one.scaled, other.scaled, one.__call__):
+        assert compiled.cache_info().misses == 1
+    one.scale = 5.0
+    np.testing.assert_array_equal(one.scaled(x), [10, 10])
+    np.testing.assert_array_equal(one(x), [11, 11])
+    np.testing.assert_array_equal(mg.grad(lambda x: np.sum(one(x)))(x), [5, 5])
+    w = np.ones(2)
+    assert one.step(w, x) is w
+    for again in (copy.deepcopy(one), copy.copy(WithMethods(5.0)), pickle.loads(pickle.dumps(one))):
+        again.scale = 7.0
+        np.testing.assert_array_equal(again.scaled(x), [14, 14])
+        np.testing.assert_array_equal(one.scaled(x), [10, 10])
     with pytest.raises(JitError, match=r"compile mg\.jit\(x\.method\)"):
-        Doubled().f(np.ones(2))
+        mg.jit(lambda net, x: net.scale * x)(one, x)
+
+
+def test_a_compiled_function_that_is_dropped_is_freed_at_once():
+    compiled = mg.jit(lambda x: (np.tanh(x) * x).sum())
+    compiled(np.ones((50, 50)))
+    program = weakref.ref(compiled.recent[1])
+    gc.collect()
+    gc.disable()
+    try:
+        compiled(np.ones(3))  # another signature
+        del compiled
+        assert program() is None
+    finally:
+        gc.enable()
 
 
 def factor(a):
@@ -1997,3 +2045,43 @@ def test_errors_of_linalg_are_handled_as_written():
     with pytest.raises(np.linalg.LinAlgError):
         changing(np.zeros((2, 2)), b)
     assert b[0] == 1
+
+
+def test_rows_are_not_shuffled_in_place():
+    def shuffled(x):
+        y = x.copy()
+        np.random.default_rng(0).shuffle(y)
+        return y
+
+    x = np.arange(12.0).reshape(4, 3)
+    with (
+        pytest.warns(UserWarning, match="shuffling"),
+        pytest.raises(mg.TapeError, match=r"^shuffle: .*permutation"),
+    ):
+        mg.jit(shuffled)(x)
+    t = mg.tensor(x)
+    with pytest.warns(UserWarning, match="shuffling"), mg.no_grad():
+        with pytest.raises(mg.TapeError, match=r"^shuffle: exchanges rows of arrays alone"):
+            np.random.default_rng(0).shuffle(t)
+        t[0], t[1] = t[1].copy(), t[0].copy()
+    np.testing.assert_array_equal(t.numpy()[:2], x[[1, 0]])
+
+
+def test_the_path_of_an_einsum_depends_on_shapes_alone():
+    def f(x):
+        path = np.einsum_path("ij,jk,kl->il", x, x.T, x)[0]
+        return np.einsum("ij,jk,kl->il", x, x.T, x, optimize=path)
+
+    x = np.arange(12.0).reshape(3, 4)
+    np.testing.assert_allclose(mg.jit(f)(x), f(x))
+
+
+def test_views_of_dicts_and_arrays_of_the_standard_library_are_followed():
+    table, numbers = {"k": 2.0}, array("d", [3.0])
+    view = MappingProxyType(table)
+    compiled = mg.jit(lambda x: x * view["k"] * numbers[0])
+    np.testing.assert_array_equal(compiled(np.ones(1)), [6])
+    table["k"] = 5.0
+    np.testing.assert_array_equal(compiled(np.ones(1)), [15])
+    numbers[0] = 4.0
+    np.testing.assert_array_equal(compiled(np.ones(1)), [20])

@@ -1,7 +1,9 @@
 """Transformations of random programs, and of functions with known derivatives."""
 
+import gc
 import tracemalloc
 import warnings
+import weakref
 from dataclasses import dataclass
 from functools import partial
 
@@ -422,3 +424,15 @@ def test_a_rule_may_give_a_number_but_nothing_that_is_no_array():
             TypeError, match=r"^floor: the rule of operand 0 gave a \w+; expected the gradient"
         ):
             mg.grad(lambda x, wrong=wrong: np.sum(wrong(x)))(x)
+
+
+def test_a_rule_that_is_dropped_goes_with_all_it_holds():
+    def used():
+        big = np.ones(10)
+        rule = mg.rule(lambda x: np.abs(x), lambda g, out, x: g * np.sign(x) + 0 * big[0])
+        np.testing.assert_array_equal(mg.grad(lambda x: np.sum(rule(x)))(np.array([-1.0, 2.0])), [-1, 1])
+        return weakref.ref(big)
+
+    known = used()
+    gc.collect()
+    assert known() is None

@@ -23,6 +23,8 @@ def diagnose(evidence: Evidence) -> str:
         return "not looked for: too large for all of the right gradient to be known without the tape"
     of_shape = evidence.got.shape == evidence.right.shape
     with np.errstate(all="ignore"):
+        if of_shape and equal(evidence.got, evidence.right):  # which all hypotheses would explain
+            return _precision(evidence) or UNKNOWN
         for hypothesis in OF_VALUES if of_shape else OF_SHAPES:
             found = hypothesis(evidence)
             if found is not None:
@@ -310,9 +312,8 @@ def _precision(e: Evidence) -> str | None:
     error = float(np.max(np.abs(e.got - e.right)) / np.max(np.abs(e.right)))
     if not 0 < error < 3e-3:
         return None
-    return (
-        f"correct to ~{error:.0e} only: float32 somewhere inside, a rounded constant, or an epsilon left out"
-    )
+    inside = "float32 somewhere inside, " if error > 1e-9 else ""
+    return f"correct to ~{error:.0e} only: {inside}a rounded constant, or an epsilon left out"
 
 
 OF_VALUES: tuple[Hypothesis, ...] = (

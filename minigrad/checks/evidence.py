@@ -50,7 +50,7 @@ def equal(x: Any, y: Any) -> bool:
     """Tell whether two arrays are equal up to a reference's errors; arrays of zeros never are."""
     x, y = np.asarray(x), np.asarray(y)
     size = float(np.max(np.abs(y), initial=0.0))
-    return x.shape == y.shape and size > 0 and bool(np.all(np.abs(x - y) <= 1e-5 * size))
+    return x.shape == y.shape and 0 < size < np.inf and bool(np.all(np.abs(x - y) <= 1e-5 * size))
 
 
 Hypothesis = Callable[[Evidence], "str | None"]

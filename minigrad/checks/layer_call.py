@@ -120,21 +120,24 @@ class LayerCall:
     @cached_property
     def off(self) -> list[Array]:
         """The rounding errors of the gradients, as measured in the inputs' own dtypes."""
-        return self.measured(lambda outs, cache, dout: self.backward(self.douts(dout), cache))
+        least = float(np.max(np.abs(self.dout), initial=0.0))
+        return self.measured(lambda outs, cache, dout: self.backward(self.douts(dout), cache), least)
 
     @cached_property
     def outs_off(self) -> list[Array]:
         """The rounding errors of the outputs."""
         return self.measured(lambda outs, cache, dout: [np.asarray(out, np.float64) for out in outs])
 
-    def measured(self, result: Callable[[list[Any], Any, Array], list[Array]]) -> list[Array]:
+    def measured(
+        self, result: Callable[[list[Any], Any, Array], list[Array]], least: float = np.inf
+    ) -> list[Array]:
         """Measure the rounding errors of functions of the outputs, the cache and dout."""
 
         def run(arrays: Sequence[Array]) -> list[Array]:
             *moving, dout = arrays
             return result(*self.forward(moving), dout)
 
-        return roundoff(run, [*[self.inputs[i] for i in self.floats], self.dout], self.eps)
+        return roundoff(run, [*[self.inputs[i] for i in self.floats], self.dout], self.eps, least)
 
     def names(self) -> list[str]:
         """Return the names of the forward's inputs."""

@@ -25,6 +25,8 @@ ROUNDINGS = 64
 """The error of the function's values that is assumed, in ulps."""
 JITTERS = 8
 """Evaluations of a function an ulp beside its inputs, from which its rounding is estimated."""
+JUMP = 1e9, 0.1
+"""The largest rounding error of a gradient that is allowed for: in ulps of its largest entry, and in parts of it."""
 NUDGE = 2.0**-26
 """The smallest relative change of an entry by which its effect is measured."""
 
@@ -230,20 +232,30 @@ def nudged(arrays: Sequence[Array], by: float, direction: Sequence[Array]) -> li
 
 
 def roundoff(
-    f: Callable[[Sequence[Array]], Sequence[Array]], arrays: Sequence[Array], eps: float
+    f: Callable[[Sequence[Array]], Sequence[Array]],
+    arrays: Sequence[Array],
+    eps: float,
+    least: float = np.inf,
 ) -> list[Array]:
     """Measure the rounding errors of a function's results: their changes when the arguments change by an ulp.
 
     Each step inside then rounds differently, which reveals cancellation: the variance of numbers around 1e4 as the
-    mean of the squares less the square of the mean is off by 1e8 ulps.
+    mean of the squares less the square of the mean is off by 1e8 ulps. A change of more than `JUMP` of the results'
+    size, or of ``least`` if that is larger, is none of rounding: it is that of a mask, which an entry lies on.
     """
     drawn = directions(arrays, own_random(3))
     here = [np.asarray(x, np.float64) for x in f(arrays)]
     moved = [np.zeros(x.shape) for x in here]
+    jump = min(JUMP[0] * eps, JUMP[1])
+    sizes = [max(least, float(np.max(np.abs(x), initial=0.0, where=np.isfinite(x)))) for x in here]
     with np.errstate(all="ignore"):
         for _ in range(JITTERS):
             there = f(nudged(arrays, eps, next(drawn)))
-            moved = [np.fmax(m, np.abs(a - b)) for m, a, b in zip(moved, here, there, strict=True)]
+            changes = [np.abs(a - b) for a, b in zip(here, there, strict=True)]
+            moved = [
+                np.fmax(m, np.where(change > jump * size, 0.0, change))
+                for m, change, size in zip(moved, changes, sizes, strict=True)
+            ]
     return [np.nan_to_num(m, nan=0.0, posinf=0.0) for m in moved]
 
 
@@ -273,22 +285,24 @@ def steps(f: Callable[..., Any], arrays: Sequence[Array], values: Array) -> Arra
 class Slopes:
     """Derivatives by differences along each axis of an array, NaN where none was asked for.
 
-    ``error`` is that of ``value``; ``left`` and ``right`` differ at a kink; ``size`` is the sum of the absolute
-    values of the terms of ``value``; ``terms`` are these terms, by index.
+    ``error`` is that of ``value``; ``left`` and ``right`` differ at a kink, where a gradient is between ``low`` and
+    ``high``; ``size`` is the sum of the absolute values of the terms of ``value``; ``terms`` are these terms, by index.
     """
 
     value: Array
     error: Array
     left: Array
     right: Array
+    low: Array
+    high: Array
     size: Array
     terms: dict[tuple[int, ...], Array]
 
     @classmethod
     def unknown(cls, shape: tuple[int, ...]) -> Slopes:
         """Return the slopes of an array before any differences are taken."""
-        value, error, left, right, size = [np.full(shape, np.nan) for _ in range(5)]
-        return cls(value, error, left, right, size, {})
+        value, error, left, right, low, high, size = [np.full(shape, np.nan) for _ in range(7)]
+        return cls(value, error, left, right, low, high, size, {})
 
     @property
     def margin(self) -> Any:
@@ -297,13 +311,12 @@ class Slopes:
 
     @property
     def parted(self) -> Any:
-        """Where the slopes to the left and to the right differ by more than their errors."""
-        return (np.abs(self.right - self.left) > self.margin) & np.isfinite(self.error)
+        """Where a slope to the left and one to the right differ by more than their errors."""
+        return (self.high - self.low > self.margin) & np.isfinite(self.error)
 
     def admits(self, x: Array) -> Any:
         """Tell where x lies between the slopes to the left and to the right."""
-        low, high = np.minimum(self.left, self.right), np.maximum(self.left, self.right)
-        return (low - self.margin <= x) & (x <= high + self.margin)
+        return (self.low - self.margin <= x) & (x <= self.high + self.margin)
 
 
 def one_sided_error(error: Any, size: Any) -> Any:
@@ -314,13 +327,17 @@ def one_sided_error(error: Any, size: Any) -> Any:
 class Slope(NamedTuple):
     """A derivative by differences, and the slopes to the left and to the right, which differ at a kink.
 
-    ``error`` is infinite if there is none; ``terms`` are those of ``value``, one for each of the function's values.
+    ``low`` and ``high`` are the sums of the smaller and of the larger slopes of the function's values, each of which
+    may have a kink of its own. ``error`` is infinite if there is no derivative; ``terms`` are those of ``value``, one
+    for each of the function's values.
     """
 
     value: float
     error: float
     left: float
     right: float
+    low: float
+    high: float
     terms: Array
 
     @property
@@ -335,8 +352,8 @@ class Slope(NamedTuple):
 
     @property
     def is_kink(self) -> bool:
-        """Whether the slopes to the left and to the right differ by more than their errors."""
-        return not abs(self.right - self.left) <= self.margin
+        """Whether a slope to the left and one to the right differ by more than their errors."""
+        return not self.high - self.low <= self.margin
 
 
 def slope(at: Callable[[float], Array], x: float, dout: Array, off: Array, least: float = 1e-2) -> Slope:
@@ -364,20 +381,17 @@ def slope(at: Callable[[float], Array], x: float, dout: Array, off: Array, least
     long = abs(x) * NUDGE > STEP
     beside = np.abs(at(float(np.spacing(abs(x)))) - here) if long else np.zeros(dout.shape)
     h = max(STEP * min(max(abs(x), least), 1.0), abs(x) * NUDGE)
-    best = Slope(np.nan, np.inf, np.nan, np.nan, np.zeros(dout.shape))
-    before: tuple[float, float, float] | None = None
+    best = Slope(np.nan, np.inf, np.nan, np.nan, np.nan, np.nan, np.zeros(dout.shape))
+    before: tuple[float, Array, Array] | None = None
     extrapolated = np.nan
     for _ in range(HALVINGS):
         up, down, above, below = at(h), at(-h), (x + h) - x, x - (x - h)
         terms = (up - down) / (above + below) * dout
-        first = float(terms.sum()), float((here - down) @ dout) / below, float((up - here) @ dout) / above
-        finite = bool(np.isfinite(first).all())
+        first = float(terms.sum()), (here - down) / below * dout, (up - here) / above * dout
+        finite = all(bool(np.isfinite(each).all()) for each in first)
         if finite and before is not None:
-            value, left, right = (
-                (4 * first[0] - before[0]) / 3,
-                2 * first[1] - before[1],
-                2 * first[2] - before[2],
-            )
+            value = (4 * first[0] - before[0]) / 3
+            lefts, rights = 2 * first[1] - before[1], 2 * first[2] - before[2]
             apart = abs(value - (first[0] if np.isnan(extrapolated) else extrapolated))
             moved = (up != down) | (up != here)
             ulps = np.finfo(float).eps * (np.abs(up) + np.abs(down))
@@ -389,7 +403,8 @@ def slope(at: Callable[[float], Array], x: float, dout: Array, off: Array, least
                 weights @ np.abs(up - here)
             )
             if seen and apart + noise < best.error:
-                best = Slope(value, apart + noise, left, right, terms)
+                low, high = np.minimum(lefts, rights).sum(), np.maximum(lefts, rights).sum()
+                best = Slope(value, apart + noise, lefts.sum(), rights.sum(), low, high, terms)
             if apart <= max(noise, 1e-7 * size):
                 break
             extrapolated = value
@@ -414,7 +429,7 @@ def differences(
     least = (
         max(1e-2 * largest, 1e-303) if 0 < largest < 1e-4 else 1e-2
     )  # if all entries are small, f may bend on their scale
-    found = slopes.value, slopes.error, slopes.left, slopes.right, slopes.size
+    found = slopes.value, slopes.error, slopes.left, slopes.right, slopes.low, slopes.high, slopes.size
 
     def at(h: float) -> Any:
         return _moved(lambda: flat(f(*arrays)), x, index, h)
@@ -423,7 +438,7 @@ def differences(
         for index in indices:
             along = slope(at, float(x[index]), dout, off, least)
             slopes.terms[index] = along.terms
-            for array, number in zip(found, [*along[:4], along.size], strict=True):
+            for array, number in zip(found, [*along[:6], along.size], strict=True):
                 array[index] = number
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import builtins
 import dis
 import sys
+from array import array
 from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import Iterable, Iterator
 from functools import cached_property, lru_cache, partial
 from inspect import getattr_static
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -148,13 +149,13 @@ class Contents:
 def contents_of(x: Any) -> Iterator[tuple[Any, Any]]:
     """Find the mutable parts of an outside object: entries of lists and dicts, and the names of attributes."""
     kind: Any = type(x)
-    if isinstance(x, (list, dict, set, deque, bytearray)):
+    if isinstance(x, (list, dict, MappingProxyType, set, deque, bytearray, array)):
         if len(x) > MOST_ENTRIES:
             raise JitError(
                 f"jit: a {kind.__name__} of {len(x):,} entries is read from outside, too many to look for changes in "
                 "every call; make it an argument"
             )
-        if isinstance(x, dict):
+        if isinstance(x, (dict, MappingProxyType)):
             yield x, KEYS
             yield from ((x, name) for name in x)
             return

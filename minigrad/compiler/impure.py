@@ -7,7 +7,7 @@ import sys
 import sysconfig
 from inspect import getattr_static
 from threading import get_ident
-from types import BuiltinMethodType, FunctionType, MethodType
+from types import BuiltinMethodType, FrameType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -62,8 +62,10 @@ LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib",
 
 def others_run() -> bool:
     """Tell whether another thread is in the program's own code: no library's, as a notebook's threads are."""
-    for ident, innermost in sys._current_frames().items():
-        frame = None if ident == get_ident() else innermost
+    frames = sys._current_frames()
+    del frames[get_ident()]  # of this function, which would hold itself
+    for innermost in frames.values():
+        frame: FrameType | None = innermost
         while frame is not None:
             name = frame.f_code.co_filename
             if not name.startswith(("<", *LIBRARIES)):

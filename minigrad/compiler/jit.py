@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
 from functools import update_wrapper
+from types import MethodType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..engine.arguments import names_itself
 from ..engine.arrays import TOO_DEEP
+from ..engine.containers import CONTAINERS
 from ..engine.pickling import global_name
 from ..engine.recording import recording
 from ..engine.watch import Anomaly
@@ -128,6 +130,7 @@ class Jitted:
         self.programs: dict[Any, Compiled] = {}  # the oldest first; list(…) of it is safe in threads
         self.recent: tuple[Outside, Compiled] | None = None
         self.hits = self.misses = 0
+        self.attribute = ""  # of a class, that it is
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the function; compile it first if the signature is new."""
@@ -217,12 +220,33 @@ class Jitted:
         return Jitted(deepcopy(self.function, memo), self.donated)
 
     def __reduce__(self) -> Any:
-        """Pickle a decorated function by name, any other by the function that it wraps."""
+        """Pickle a decorated function by name, a bound method as one, any other by the function that it wraps."""
+        if (
+            isinstance(self.function, MethodType)
+            and self.function.__self__.__dict__.get(self.attribute) is self
+        ):
+            return getattr, (self.function.__self__, self.attribute)
         return global_name(self) or (Jitted, (self.function, self.donated))
 
+    def __set_name__(self, owner: Any, name: str) -> None:
+        self.attribute = name
+
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        """Bind a method, as functions do."""
-        return self if instance is None else lambda *args, **kwargs: self(instance, *args, **kwargs)
+        """Bind a method: it is compiled for the instance, whose attributes it follows, and is one of them from then on.
+
+        A tuple, list or dict, and an instance of a registered container, is an argument.
+        """
+        if instance is None:
+            return self
+        is_argument = isinstance(instance, (type, tuple, list, dict)) or type(instance) in CONTAINERS
+        if is_argument or not hasattr(instance, "__dict__"):
+            return lambda *args, **kwargs: self(instance, *args, **kwargs)
+        bound = instance.__dict__.get(self.attribute)
+        if bound is None:
+            donated = tuple([position - 1 for position in self.donated if position > 0])
+            bound = instance.__dict__[self.attribute] = Jitted(MethodType(self.function, instance), donated)
+            bound.attribute = self.attribute
+        return bound
 
     def _program(self) -> Compiled:
         if self.recent is None:

@@ -24,6 +24,7 @@ from ..engine.leaving import (
     is_stored,
     parts_are_read,
     rebinds,
+    refuse_shuffle,
 )
 from ..engine.recording import recording
 from ..engine.tensor import Tensor
@@ -357,6 +358,8 @@ class Traced(NDArrayOperatorsMixin):
     def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(self.node.value, np.generic):
             raise has_no_items(self.node.value)
+        if type(value) is Traced and value.base is not None:
+            refuse_shuffle()
         self.become(self.recorder.record(written, self, mapped(untaped, index), value))
 
     def become(self, value: Traced) -> Traced:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..rules.elementwise import astype
 from ..rules.facts import facts
-from ..rules.lookup import rules_of
+from ..rules.lookup import known, rules_of
 from ..rules.table import OPS, Composite, Op, full_name, overrides
 from ..rules.ufunc_methods import METHODS
 from .arrays import ARRAYS, ForeignError, foreign, is_foreign, refuse_foreign
@@ -141,7 +141,7 @@ def _call_on_constants(function: Any, args: tuple[Any, ...], kwargs: dict[str, A
         wrote(bare(written))
     given = bare(args)
     out = apart(function(*given, **bare(kwargs)), given)
-    return constants(out, function in OPS or bool(facts(function).constant))
+    return constants(out, known(function) is not None or bool(facts(function).constant))
 
 
 def _call_into(

@@ -13,7 +13,7 @@ from ..rules.indexing import SETITEM, setitem
 from ..rules.metadata import outline
 from .arrays import STAND_INS, as_array, has_no_items, has_stand_ins, is_number, takes_over
 from .calls import Variable, any_requires_grad, bare, record, unwrap, variable
-from .leaving import is_stored_back
+from .leaving import is_stored_back, refuse_shuffle
 from .ownership import is_shared, owns_data, views_another
 from .recording import TapeError, recording
 from .watch import replaced, rewritten, views_replaced, wrote
@@ -46,6 +46,8 @@ def set_part(self: Any, index: Any, value: Any) -> None:
     if is_number(self.data):
         raise has_no_items(self.data)
     index = as_kept(index)
+    if isinstance(value, Variable) and value.data.base is not None:
+        refuse_shuffle()
     if recording.get() is None:
         self.data[index] = bare(value)
         wrote(self.data)

@@ -83,11 +83,20 @@ def is_stored(depth: int = 3) -> bool:
 @lru_cache(maxsize=1024)
 def _stores(code: CodeType, offset: int) -> bool:
     """Tell whether the instruction at an offset stores into an array, or calls ``fill`` or ``fromiter``."""
+    return _line_up_to(code, offset)[-1].opname in STORES or _names(code, offset, ("fill", "fromiter"))
+
+
+@lru_cache(maxsize=1024)
+def _names(code: CodeType, offset: int, names: tuple[str, ...]) -> bool:
+    """Tell whether the line names one of these, up to the instruction at an offset."""
+    return any(each.argval in names for each in _line_up_to(code, offset))
+
+
+def _line_up_to(code: CodeType, offset: int) -> list[dis.Instruction]:
+    """Return a line's instructions up to that at an offset."""
     before = [each for each in dis.get_instructions(code) if each.offset <= offset]
-    if before[-1].opname in STORES:
-        return True
     starts = [i for i, each in enumerate(before) if each.starts_line not in (None, False)]
-    return any(each.argval in ("fill", "fromiter") for each in before[starts[-1] :])
+    return before[starts[-1] :]
 
 
 def is_stored_back(count: int) -> bool:
@@ -104,6 +113,16 @@ def _stores_back(code: CodeType, offset: int) -> bool:
     """Tell whether the result of the instruction at an offset is stored into a container."""
     after = [each.opname for each in dis.get_instructions(code) if each.offset > offset]
     return next((name for name in after if name not in ("SWAP", "ROT_THREE")), "") in STORES
+
+
+def refuse_shuffle() -> None:
+    """Refuse an assignment that is made by `numpy.random.Generator.shuffle`, which takes views for copies."""
+    frame = sys._getframe(2)
+    if _names(frame.f_code, frame.f_lasti, ("shuffle",)):
+        raise TapeError(
+            "shuffle: exchanges rows of arrays alone, not of tensors, nor of arrays of a function that is compiled; "
+            "write x[rng.permutation(len(x))]"
+        )
 
 
 def parts_are_read() -> TapeError:

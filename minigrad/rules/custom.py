@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .table import OPS, Arguments, Draw, Op, Rule, whole
+from .facts import Facts
+from .table import OPS, Arguments, Draw, Op, Rule, dispatched
 
 
 def rule(
@@ -53,7 +54,9 @@ def rule(
         )
     if isinstance(function, np.ufunc):
         OPS[function] = Op(function, rules, inputs)
-    dispatcher = whole()(function)
-    op = OPS[dispatcher] = Op(dispatcher, rules, inputs)
-    op.forward = function
-    return dispatcher
+    dispatcher: Any = dispatched(function)
+    op = Op(dispatcher, rules, inputs, forward=function)
+    if inputs is not None:
+        OPS[dispatcher] = op
+    dispatcher.op, dispatcher.facts = op, Facts(whole=function)  # which go with it
+    return dispatcher  # type: ignore[no-any-return]  # a function

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -59,8 +60,11 @@ UNKNOWN = Facts()
 
 
 def facts(function: Any) -> Facts:
-    """Return the facts about a function."""
-    return FACTS.get(function, UNKNOWN)
+    """Return the facts about a function; one that a user has made keeps its own."""
+    known = FACTS.get(function)
+    if known is None and type(function) is FunctionType:
+        return getattr(function, "facts", UNKNOWN)
+    return UNKNOWN if known is None else known
 
 
 def state(*functions: Any, **known: Any) -> None:

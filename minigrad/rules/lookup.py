@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import sys
+from types import FunctionType
 from typing import Any
 
 from .table import OPS, Composite, Op
 
 
-def rules_of(function: Any) -> Op | Composite | None:
-    """Return what the table has for a function; None, if it has nothing."""
+def known(function: Any) -> Op | Composite | None:
+    """Return what the table has for a function by now, or what `minigrad.rule` has given it."""
     op = OPS.get(function)
+    return getattr(function, "op", None) if op is None and type(function) is FunctionType else op
+
+
+def rules_of(function: Any) -> Op | Composite | None:
+    """Return the rules of a function; None, if it has none."""
+    op = known(function)
     if op is None and "scipy.special" in sys.modules:
         from .special import SPECIAL
 

@@ -16,7 +16,7 @@ state(
     *named("zeros_like ones_like empty_like full_like"), constant="new arrays, of an array's shape and dtype"
 )
 state(*named("shape ndim size"), constant="reads shape and dtype alone")
-state(*named("shape ndim size result_type can_cast iscomplexobj isrealobj"), metadata=True)
+state(*named("shape ndim size result_type can_cast iscomplexobj isrealobj einsum_path"), metadata=True)
 
 # -- discrete: results that could carry none -------------------------------------------------------------------------
 
