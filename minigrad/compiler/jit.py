@@ -60,8 +60,8 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
         Numbers, strings and functions are static: a new value is a new signature. So are the globals and closure
         variables that the function, and the functions it calls by name, read: numbers, strings and tuples of them
         compare by value, other objects (functions, classes) by identity; entries of lists and dicts and the attributes
-        of objects that the function names are followed, ``self`` of a bound method included. Attributes of modules are
-        read once. Arrays must be arguments. During tracing they are arrays to isinstance, but not to
+        of objects that the function names are followed, ``self`` of a method included: one that is decorated is compiled
+        for each instance. Attributes of modules are read once. Arrays must be arguments. During tracing they are arrays to isinstance, but not to
         ``type(x) is np.ndarray``. `numpy.errstate` inside the function holds in the first call only: put it around
         the calls.
     donate_argnums
@@ -72,7 +72,8 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
     Returns
     -------
     Jitted
-        Called as f. Its results share no memory with later calls.
+        Called as f. Its results share no memory with later calls. Where numpy.linalg raises LinAlgError, and no argument
+        may have been overwritten, f runs as it is written, and may handle it.
 
     Raises
     ------
