@@ -60,10 +60,10 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
         Numbers, strings and functions are static: a new value is a new signature. So are the globals and closure
         variables that the function, and the functions it calls by name, read: numbers, strings and tuples of them
         compare by value, other objects (functions, classes) by identity; entries of lists and dicts and the attributes
-        of objects that the function names are followed, ``self`` of a method included: one that is decorated is compiled
-        for each instance. Attributes of modules are read once. Arrays must be arguments. During tracing they are arrays to isinstance, but not to
-        ``type(x) is np.ndarray``. `numpy.errstate` inside the function holds in the first call only: put it around
-        the calls.
+        of objects that the function names are followed, ``self`` of a method included; one that is decorated is
+        compiled for each instance. Attributes of modules are read once. Arrays must be arguments. During tracing they
+        are arrays to isinstance, but not to ``type(x) is np.ndarray``. `numpy.errstate` inside the function holds in
+        the first call only: put it around the calls.
     donate_argnums
         The positions of arguments whose arrays may be overwritten and reused as results. Labels and indices
         are checked, and numpy.linalg's functions called, before anything is written that they do not depend on; any
@@ -72,8 +72,8 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
     Returns
     -------
     Jitted
-        Called as f. Its results share no memory with later calls. Where numpy.linalg raises LinAlgError, and no argument
-        may have been overwritten, f runs as it is written, and may handle it.
+        Called as f. Its results share no memory with later calls. Where numpy.linalg raises LinAlgError, and no
+        argument may have been overwritten, f runs as it is written, and may handle it.
 
     Raises
     ------
@@ -146,9 +146,13 @@ class Jitted:
             with program.lock:
                 return program.run(*leaves)
         except np.linalg.LinAlgError:
-            if program.changes_arguments:
-                raise
-            return self.function(*args, **kwargs)  # which may handle it
+            return self._as_written(program, args, kwargs)
+
+    def _as_written(self, program: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the function, which may handle an error; raise the error, where arguments may have changed."""
+        if program.changes_arguments:
+            raise
+        return self.function(*args, **kwargs)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Slow path: look the signature up; compile if it is new."""
@@ -188,9 +192,7 @@ class Jitted:
             with program.lock:
                 return program.run(*leaves)
         except np.linalg.LinAlgError:
-            if program.changes_arguments:
-                raise
-            return self.function(*args, **kwargs)
+            return self._as_written(program, args, kwargs)
 
     def _compile(self, args: tuple[Any, ...], kwargs: dict[str, Any], outside: Outside) -> Compiled:
         """Compile the function for a new signature."""
