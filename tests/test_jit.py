@@ -12,7 +12,7 @@ import weakref
 from argparse import Namespace
 from array import array
 from collections import OrderedDict, defaultdict, deque, namedtuple
-from functools import cached_property
+from functools import cache, cached_property
 from queue import Queue
 from random import choice
 from types import MappingProxyType, SimpleNamespace
@@ -1987,6 +1987,42 @@ class WithMethods:
         return self.scaled(x) + 1
 
 
+class Overriding(WithMethods):
+    @mg.jit
+    def scaled(self, x):
+        return 10 * super().scaled(x)
+
+
+class Cached:
+    def __init__(self):
+        self.scale = 2.0
+
+    @cache  # noqa: B019
+    def doubled(self):
+        return 2 * self.scale
+
+    def f(self, x):
+        return self.doubled() * x
+
+
+def test_what_a_method_with_a_cache_reads_is_followed():
+    """Though it reads it once itself."""
+    cached = Cached()
+    compiled = mg.jit(cached.f)
+    for scale in (2.0, 3.0):
+        cached.scale = scale
+        Cached.doubled.cache_clear()
+        np.testing.assert_array_equal(compiled(np.ones(1)), [2 * scale])
+
+
+def test_a_decorated_method_may_call_that_of_its_base():
+    net = Overriding(2.0)
+    for _ in range(3):
+        np.testing.assert_array_equal(net.scaled(np.ones(1)), [20])
+        np.testing.assert_array_equal(super(Overriding, net).scaled(np.ones(1)), [2])
+    assert net.scaled.cache_info().misses <= 2
+
+
 def test_a_decorated_method_is_compiled_for_each_instance():
     one, other, x = WithMethods(2.0), WithMethods(3.0), np.full(2, 2.0)
     bound = one.scaled, other.scaled, one.__call__
@@ -2002,9 +2038,10 @@ def test_a_decorated_method_is_compiled_for_each_instance():
     np.testing.assert_array_equal(mg.grad(lambda x: np.sum(one(x)))(x), [5, 5])
     w = np.ones(2)
     assert one.step(w, x) is w
-    for again in (copy.deepcopy(one), copy.copy(WithMethods(5.0)), pickle.loads(pickle.dumps(one))):
+    for again in (copy.deepcopy(one), copy.copy(one), pickle.loads(pickle.dumps(one))):
         again.scale = 7.0
         np.testing.assert_array_equal(again.scaled(x), [14, 14])
+        np.testing.assert_array_equal(again(x), [15, 15])
         np.testing.assert_array_equal(one.scaled(x), [10, 10])
     with pytest.raises(JitError, match=r"compile mg\.jit\(x\.method\)"):
         mg.jit(lambda net, x: net.scale * x)(one, x)

@@ -237,3 +237,21 @@ def test_the_only_gradient_is_that_of_the_only_input_of_floats():
 
     with pytest.raises(GradientMismatch, match=r"input 1 is wrong at index"):
         check_layer((rows_of, overwritten), numbers, w)
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward", "message"),
+    [
+        (
+            lambda x: (2 * x, None),
+            lambda d, _: {"dx": 2 * d},
+            "the backward returned a dict; expected the gradients as",
+        ),
+        (lambda x: (None, x), lambda d, x: d, "the forward returned None as its output; expected an array"),
+        (lambda x: ({"y": x}, x), lambda d, x: d, "the forward returned a dict as its output"),
+        (lambda x: ([x], x), lambda d, x: d, "the forward returned a list as its output"),
+    ],
+)
+def test_what_is_no_array_is_told(forward, backward, message):
+    with pytest.raises(TypeError, match=message):
+        check_layer((forward, backward), np.ones(2))

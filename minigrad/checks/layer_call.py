@@ -94,6 +94,11 @@ def as_arrays(
     return arrays, floats if chosen is None else chosen
 
 
+def _told(x: Any) -> str:
+    """Describe what is no array."""
+    return "None" if x is None else f"a {type(x).__name__}"
+
+
 class LayerCall:
     """A layer at some inputs, of which those at the places ``floats`` are differentiated; ``dout`` is drawn."""
 
@@ -172,10 +177,11 @@ class LayerCall:
                 + ("; a layer that keeps its cache in self returns it instead" if kept else "")
             )
         *outs, cache = returned
-        if any(isinstance(out, list) for out in outs):
-            raise TypeError(
-                f"{self.name}: the forward returned a list as its output; expected an array, or a tuple of them"
-            )
+        for out in outs:
+            if out is None or isinstance(out, (list, dict)):
+                raise TypeError(
+                    f"{self.name}: the forward returned {_told(out)} as its output; expected an array, or a tuple of them"
+                )
         self.as_tuple = len(outs) == 1 and isinstance(outs[0], tuple)
         outs = list(outs[0]) if self.as_tuple else outs
         return [out if hasattr(out, "dtype") else np.asarray(out) for out in outs], cache
@@ -194,6 +200,11 @@ class LayerCall:
         given = [d if d.ndim else d[()] for d in douts]
         needs = [[i in self.floats for i in range(len(self.inputs))]] if self.layer.takes_needs else []
         gradients = self.layer.backward(*([tuple(given)] if self.as_tuple else given), cache, *needs)
+        if isinstance(gradients, dict):
+            raise TypeError(
+                f"{self.name}: the backward returned a dict; expected the gradients as a tuple, one for each input, in "
+                "order"
+            )
         gradients = list(
             gradients if isinstance(gradients, (tuple, list)) else placed(gradients, self.inputs)
         )

@@ -264,6 +264,8 @@ def methods_of(kinds: Iterable[Any], names: set[str]) -> Iterator[tuple[Any, str
                 for kind_of_method, function in METHODS_HOLD.items():
                     if isinstance(found, kind_of_method):
                         found = getattr(found, function)
+                if not isinstance(found, FunctionType):  # a compiled one, or one with a cache
+                    found = getattr_static(found, "__wrapped__", found)
                 if isinstance(found, FunctionType) or is_descriptor(found):
                     yield vars(base), name, found
 
@@ -351,5 +353,7 @@ def is_ours(module: str) -> bool:
 
 
 def has_attributes(kind: Any) -> bool:
-    """Tell whether instances of a class are called by a Python method, which may read their attributes."""
-    return isinstance(kind.__call__, FunctionType) and not is_ours(kind.__module__)
+    """Tell whether instances of a class are called by a Python method, decorated or not, which may read attributes."""
+    method = kind.__call__
+    is_python = isinstance(method, FunctionType) or getattr_static(method, "__wrapped__", None) is not None
+    return is_python and not is_ours(kind.__module__)

@@ -131,7 +131,8 @@ class Jitted:
         self.programs: dict[Any, Compiled] = {}  # the oldest first; list(…) of it is safe in threads
         self.recent: tuple[Outside, Compiled] | None = None
         self.hits = self.misses = 0
-        self.attribute = ""  # of a class, that it is
+        self.attribute = ""  # of an instance, in which a method keeps what is compiled for it
+        self.is_bound = False  # so
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the function; compile it first if the signature is new."""
@@ -224,18 +225,15 @@ class Jitted:
 
     def __reduce__(self) -> Any:
         """Pickle a decorated function by name, a bound method as one, any other by the function that it wraps."""
-        if (
-            isinstance(self.function, MethodType)
-            and self.function.__self__.__dict__.get(self.attribute) is self
-        ):
-            return getattr, (self.function.__self__, self.attribute)
+        if self.is_bound:
+            return getattr, (self.function.__self__, self.function.__name__)  # type: ignore[attr-defined]  # a method
         return global_name(self) or (Jitted, (self.function, self.donated))
 
     def __set_name__(self, owner: Any, name: str) -> None:
-        self.attribute = name
+        self.attribute = f"{name} of {owner.__qualname__}"
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        """Bind a method: it is compiled for the instance, whose attributes it follows, and is one of them from then on.
+        """Bind a method: it is compiled for the instance, which keeps it, and whose attributes it follows.
 
         A tuple, list or dict, and an instance of a registered container, is an argument.
         """
@@ -245,10 +243,12 @@ class Jitted:
         if is_argument or not hasattr(instance, "__dict__"):
             return lambda *args, **kwargs: self(instance, *args, **kwargs)
         bound = instance.__dict__.get(self.attribute)
-        if bound is None:
+        if (
+            bound is None or bound.function.__self__ is not instance
+        ):  # that of what the instance was copied from
             donated = tuple([position - 1 for position in self.donated if position > 0])
             bound = instance.__dict__[self.attribute] = Jitted(MethodType(self.function, instance), donated)
-            bound.attribute = self.attribute
+            bound.is_bound = True
         return bound
 
     def _program(self) -> Compiled:
