@@ -323,7 +323,7 @@ class Solver:
         Parameters
         ----------
         path : path, optional
-            The checkpoint; by default the solver's own. Training goes on to this solver's `num_epochs`, which may be
+            The checkpoint; by default the solver's own. Training goes on to this solver's ``num_epochs``, which may be
             others than when it was written.
 
         Returns

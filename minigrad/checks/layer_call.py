@@ -180,7 +180,7 @@ class LayerCall:
         for out in outs:
             if out is None or isinstance(out, (list, dict)):
                 raise TypeError(
-                    f"{self.name}: the forward returned {_told(out)} as its output; expected an array, or a tuple of them"
+                    f"{self.name}: the forward returned {_told(out)} as its output; expected an array, or several"
                 )
         self.as_tuple = len(outs) == 1 and isinstance(outs[0], tuple)
         outs = list(outs[0]) if self.as_tuple else outs

@@ -240,7 +240,7 @@ def roundoff(
     """Measure the rounding errors of a function's results: their changes when the arguments change by an ulp.
 
     Each step inside then rounds differently, which reveals cancellation: the variance of numbers around 1e4 as the
-    mean of the squares less the square of the mean is off by 1e8 ulps. A change of more than `JUMP` of the results'
+    mean of the squares less the square of the mean is off by 1e8 ulps. A change of more than ``JUMP`` of the results'
     size, or of ``least`` if that is larger, is none of rounding: it is that of a mask, which an entry lies on.
     """
     drawn = directions(arrays, own_random(3))
