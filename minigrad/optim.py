@@ -173,10 +173,9 @@ class UpdateRule(PickledByName):
             own = {name: _of_dtype(value, w.dtype) for name, value in settings.items()}
             step, new = self.step(w, dw, old | {name: each[i] for name, each in states.items()}, own)
             new_w = _of_dtype(w + step, w.dtype)
-            is_array = type(w) is np.ndarray and isinstance(
-                new_w, np.generic
-            )  # of no axes: one stays an array
-            moved.append(np.asarray(new_w) if is_array else new_w)
+            # An array of no axes stays one.
+            became_number = type(w) is np.ndarray and isinstance(new_w, np.generic)
+            moved.append(np.asarray(new_w) if became_number else new_w)
             for name, each in steps.items():
                 each.append(_of_dtype(new[name], w.dtype))
         result = {name: rebuilt_of(params, each) for name, each in steps.items()}

@@ -230,9 +230,8 @@ class Solver:
         self._weights = Weights(model, average)
         self._update = updating(rule, optim_config or {}, model.params)
         self._records: list[dict[str, Any]] = []
-        self._call: tuple[int, int | None] | None = (
-            None  # of `train`, not ended: its first epoch, and how many
-        )
+        # The call of `train` that has not ended: the epoch at which it began, and how many it makes.
+        self._call: tuple[int, int | None] | None = None
         self._ended = False  # by the callback
         self._unmeasured: list[int] = []  # epochs whose steps are made; 0 after the very first step
         self._log = Log(verbose, progress)
