@@ -186,3 +186,12 @@ def test_a_tiny_error_is_no_permutation():
         raise_on_error=False,
     )
     assert "reshaped" not in report.diagnosis and "correct to ~" in report.diagnosis
+
+
+@pytest.mark.parametrize("size", [1e-5, 1e-6, 1e-7])
+def test_where_the_function_cancels_the_differences_are_overruled(size):
+    """They lose more digits than they notice."""
+    x = size * np.random.RandomState(0).randn(5, 6)
+    check_layer((lambda x: (np.exp(x) - 1, x), lambda d, x: d * np.exp(x)), x)
+    with pytest.raises(GradientMismatch):
+        check_layer((lambda x: (np.exp(x) - 1, x), lambda d, x: d * np.exp(x) * (1 + 1e-9)), x)
