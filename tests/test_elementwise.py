@@ -35,7 +35,7 @@ def test_of_an_exponent_that_is_known_nothing_is_compared():
 
 def test_a_power_of_zero_has_no_gradient_anywhere():
     x = np.array([np.nan, 0.0, 1.0, np.inf])
-    for exponent in (0, 0.0, np.zeros(4)):
+    for exponent in (0, 0.0):
         np.testing.assert_array_equal(
             mg.grad(lambda x, exponent=exponent: np.sum(x**exponent))(x), np.zeros(4)
         )

@@ -88,13 +88,15 @@ POWERS: dict[float, np.ufunc] = {2.0: np.square, 0.5: np.sqrt, -1.0: np.reciproc
 
 
 def _power_base(g: Any, out: Any, x: Any, y: Any) -> Any:
-    """Gradient of x ** y for x: y x^(y-1); where y = 0 it is 0."""
+    """Gradient of x ** y for x: y x^(y-1); at x = y = 0, and of x ** 0, it is 0."""
+    if type(y) in (int, float) and y == 0:
+        return np.zeros_like(g)
     if type(y) is int and y >= 1:  # by NumPy's faster ways, where there is one
         return g * float(y) * x ** float(y - 1)
     y = as_floats(y)
     zero = np.equal(y, 0)
     if any_true(zero):  # of a number, as in x ** 3, it is known
-        x = np.where(zero, np.ones_like(x), x)
+        x = np.where(zero & np.equal(x, 0), np.ones_like(x), x)
     return g * y * x ** (y - 1)
 
 
