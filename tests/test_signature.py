@@ -4,11 +4,12 @@ import copy
 import enum
 import inspect
 import logging
+import operator
 import pickle
 import re
 import textwrap
 import warnings
-from collections import ChainMap, OrderedDict, UserDict, namedtuple
+from collections import ChainMap, OrderedDict, UserDict, UserList, namedtuple
 from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
@@ -449,6 +450,23 @@ def test_dicts_of_the_standard_library_are_followed(outside, change):
     np.testing.assert_array_equal(compiled(np.ones(1)), [2])
     change(outside)
     np.testing.assert_array_equal(compiled(np.ones(1)), [3])
+
+
+def test_lists_and_maps_that_are_exchanged_whole_are_seen():
+    entries, maps = UserList([2.0]), ChainMap({"k": 1.0})
+    compiled = mg.jit(lambda x: x * entries[-1] * maps["k"])
+    np.testing.assert_array_equal(compiled(np.ones(1)), [2])
+    entries.data = [9.0]
+    np.testing.assert_array_equal(compiled(np.ones(1)), [9])
+    maps.maps.insert(0, {"k": 5.0})
+    np.testing.assert_array_equal(compiled(np.ones(1)), [45])
+
+
+def test_attributes_that_a_getter_reads_are_followed():
+    holder, getter = SimpleNamespace(k=2.0), operator.attrgetter("k")
+    compiled = mg.jit(lambda x: x * getter(holder))
+    for holder.k in (2.0, 3.0):
+        np.testing.assert_array_equal(compiled(np.ones(1)), [holder.k])
 
 
 def test_defaults_that_are_assigned_anew_are_seen():

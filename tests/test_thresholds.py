@@ -195,3 +195,26 @@ def test_where_the_function_cancels_the_differences_are_overruled(size):
     check_layer((lambda x: (np.exp(x) - 1, x), lambda d, x: d * np.exp(x)), x)
     with pytest.raises(GradientMismatch):
         check_layer((lambda x: (np.exp(x) - 1, x), lambda d, x: d * np.exp(x) * (1 + 1e-9)), x)
+
+
+@pytest.mark.parametrize("mask", [np.greater, np.greater_equal])
+def test_many_entries_on_kinks_are_no_mistake(mask):
+    rng = np.random.default_rng(0)
+    x, w = [rng.integers(-2, 3, shape).astype(float) for shape in ((60, 40), (40, 30))]
+
+    def backward(dout, cache):
+        x, w, z = cache
+        dout = dout * mask(z, 0)
+        return dout @ w.T, x.T @ dout
+
+    report = check_layer((lambda x, w: (np.maximum(x @ w, 0), (x, w, x @ w)), backward), x, w)
+    assert str(report).startswith("right")
+    with pytest.raises(GradientMismatch):
+        check_layer(
+            (
+                lambda x, w: (np.maximum(x @ w, 0), (x, w, x @ w)),
+                lambda d, c: [1.5 * g for g in backward(d, c)],
+            ),
+            x,
+            w,
+        )

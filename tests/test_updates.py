@@ -115,6 +115,14 @@ def test_so_they_do_by_a_function_that_returns_new_arrays():
     np.testing.assert_array_equal(w, [-2, -1, -1])
 
 
+def test_and_read_only_parameters_are_replaced():
+    model = SoftmaxRegression()
+    model.params["W"].flags.writeable = False
+    solver = make_solver(model, update_rule=lambda w, dw, config: (w - 0.1 * dw, config))
+    solver._step("")
+    assert np.abs(model.params["W"] - SoftmaxRegression().params["W"]).max() > 0
+
+
 class WithProperty(SoftmaxRegression):
     """Its parameters are attributes; the dict of them is made anew each time."""
 

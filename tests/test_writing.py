@@ -174,3 +174,19 @@ def test_functions_that_are_no_ufuncs_write_into_tensors_too(differentiate):
         mg.grad(lambda x: np.sum(np.cumsum(x, out=np.zeros(6))))(X)
     with pytest.raises(ValueError, match=r"shape \(6,\) does not fit into shape \(4,\)"):
         mg.grad(lambda x: np.sum(np.cumsum(x, out=mg.tensor(np.zeros(4)))))(X)
+
+
+@pytest.mark.parametrize("compiled", [lambda f: f, mg.jit], ids=["eager", "jit"])
+def test_where_masks_operands_of_no_axes_and_keeps_their_dtype(compiled):
+    def normalized(x):
+        size = np.sum(x**2)
+        return np.sum(np.divide(x, size, out=np.zeros_like(x), where=size != 0))
+
+    np.testing.assert_array_equal(compiled(mg.grad(normalized))(np.zeros(3, np.float32)), [0, 0, 0])
+
+    def inverted(x):
+        positive = x > 0
+        return np.invert(positive, out=np.zeros_like(positive), where=x < 2)
+
+    x = np.arange(3.0)
+    np.testing.assert_array_equal(compiled(inverted)(x), inverted(x))

@@ -82,7 +82,8 @@ class Report:
         lost = (
             "; rounding errors are as large as the gradient: give other inputs" if self.error > LOST else ""
         )
-        return f"right: {', '.join(self.ways)} agree to {self.error:.1e}; {self.surely}{kinks}{lost}"
+        verdict = "right" if self.error <= 1 else "undecided"
+        return f"{verdict}: {', '.join(self.ways)} agree to {self.error:.1e}; {self.surely}{kinks}{lost}"
 
 
 @names_itself

@@ -41,7 +41,10 @@ from .ties import Surroundings
 ULPS = 64
 """Tolerance of a gradient entry, in ulps of the largest sum it comes from."""
 EVERY = 1000
-"""The most entries that are all found by differences; of more, `SAMPLED` of each input, and random directions."""
+"""The most entries that are all found by differences; of more, ``SAMPLED`` of each input, and random directions.
+
+So many are looked at, too, where the tape's slope is another.
+"""
 SAMPLED = 2
 DIRECTIONS = 8
 """Random directions for each large input; an error is missed if it shows in none."""
@@ -261,12 +264,16 @@ class Comparison:
             agree[way.name] = way.known(k) & (near | (ours == way.arrays[k]))
         for way in self.ways:
             wrong |= way.known(k) & ~agree[way.name] & ~self.overruled(way, agree)
-        while True:  # it may be at a kink, where the tape takes another slope
-            unseen = np.argwhere(wrong & np.isnan(slopes.value))[: 4 * SAMPLED]
-            self.look_at(k, unseen)
+        wrong = np.where(slopes.parted, ~slopes.admits(ours), wrong)
+        unseen = own_random(9).permutation(np.argwhere(wrong & np.isnan(slopes.value)))
+        # On a kink the tape may take another slope.
+        for some in (unseen[i : i + 4 * SAMPLED] for i in range(0, min(len(unseen), EVERY), 4 * SAMPLED)):
+            self.look_at(k, some)
             wrong = np.where(slopes.parted, ~slopes.admits(ours), wrong)
-            if not len(unseen) or any(wrong[tuple(index)] for index in unseen) or len(slopes.terms) > EVERY:
+            if any(wrong[tuple(index)] for index in some):
                 return wrong
+        self.admitted[k] |= wrong & np.isnan(slopes.value)  # as all are that were looked at
+        return wrong & ~self.admitted[k]
 
     def overruled(self, way: Way, agree: dict[str, Array]) -> Any:
         """Tell where the differences, or the complex step, are less exact than they seem: the tape and the other agree.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import builtins
 import dis
 import sys
+import weakref
 from array import array
 from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import Iterable, Iterator
 from functools import cached_property, lru_cache, partial
 from inspect import getattr_static
+from operator import attrgetter, methodcaller
 from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
 
@@ -17,6 +19,7 @@ import numpy as np
 
 from ..engine.containers import CONTAINERS
 from ..engine.layer import Layer
+from .methods import BoundMethod, BoundWeakly
 from .traced import Traced
 from .where import JitError
 
@@ -58,6 +61,7 @@ class Search:
         """Yield the mutable parts of an object; what its methods and attributes are is asked later."""
         self.kinds[x if isinstance(x, type) else type(x)] = None
         self.waiting += functions_of(x)
+        self.any_name |= isinstance(x, (attrgetter, methodcaller))
         if isinstance(x, (tuple, set, frozenset, deque)):
             self.waiting += [each for each in x if not isinstance(each, np.ndarray)]
             if isinstance(x, (tuple, frozenset)):
@@ -78,7 +82,7 @@ class Search:
     def of_attributes(self) -> Iterator[tuple[Any, Any]]:
         """Yield the attributes that the code names, of the objects found."""
         for x in self.objects:
-            every = self.any_name or type(x) in CONTAINERS
+            every = self.any_name or type(x) in CONTAINERS or isinstance(x, (ChainMap, UserDict, UserList))
             for namespace, name in attributes_of(x):
                 if (every or name in self.named) and (id(x), name) not in self.seen:
                     self.seen.add((id(x), name))
@@ -130,20 +134,25 @@ MOST_ENTRIES = 1000
 
 
 class Contents:
-    """A dict-like view of a list's entries, of an object's slots, or of what a function tells of it."""
+    """A dict-like view of a list's entries, of an object's slots, or of what a function tells of it.
+
+    An object that has weak references is not kept alive.
+    """
 
     __slots__ = ("of",)
 
     def __init__(self, of: Any) -> None:
-        self.of = of
+        has_references = getattr(type(of), "__weakrefoffset__", 0) > 0
+        self.of: Any = weakref.ref(of) if has_references else lambda: of
 
     def get(self, name: Any) -> Any:
         """Return an entry or attribute, None if there is none; for the keys ``len`` and ``repr`` theirs."""
+        of = self.of()
         if name in (len, repr):
-            return sys.intern(str(name(self.of)))
+            return sys.intern(str(name(of)))
         if isinstance(name, str):
-            return getattr(self.of, name, None)
-        return self.of[name] if name < len(self.of) else None
+            return getattr(of, name, None)
+        return of[name] if name < len(of) else None
 
 
 def contents_of(x: Any) -> Iterator[tuple[Any, Any]]:
@@ -215,6 +224,7 @@ def has_state(x: Any) -> bool:
 
 
 NAMESPACES = {"argparse.Namespace", "types.SimpleNamespace"}
+NAMESPACES |= {f"collections.{name}" for name in ("ChainMap", "UserDict", "UserList")}
 """Classes of the standard library whose instances are no more than their attributes."""
 HEAP_TYPE = 1 << 9
 """The type flag of classes defined in Python."""
@@ -231,14 +241,14 @@ def slots_of(kind: Any) -> tuple[str, ...]:
 
 
 def functions_of(f: Any) -> list[Any]:
-    """Return the Python functions that calling an object would run, ``__call__`` too, and what it is a view of."""
+    """Return the Python functions that calling an object would run: its own, a partial's, ``__call__``'s."""
+    if isinstance(f, BoundMethod):
+        return [f.compiled]
+    if isinstance(f, BoundWeakly):
+        return [f.method, f.instance()]
     wrapped = getattr_static(f, "__wrapped__", None)  # of any object, whose __getattr__ may answer anything
     if wrapped is not None and type(f).__module__ != "numpy":  # compiled, or one with a cache
         return [wrapped]
-    if isinstance(f, ChainMap):
-        return list(f.maps)
-    if isinstance(f, (UserDict, UserList)):
-        return [f.data]
     if isinstance(f, Layer):
         return [f.forward, f.backward]
     if isinstance(f, MethodType):

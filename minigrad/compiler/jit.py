@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 import warnings
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
 from functools import update_wrapper
-from types import MethodType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from ..engine.containers import CONTAINERS
 from ..engine.pickling import global_name
 from ..engine.recording import recording
 from ..engine.watch import Anomaly
+from .methods import BoundMethod, BoundWeakly
 from .program import Compiled, name_of, parameter_names
 from .signature import Inlined, Outside, differing_number, flatten, numbers, refuse_overlap
 from .where import JitError
@@ -131,8 +132,7 @@ class Jitted:
         self.programs: dict[Any, Compiled] = {}  # the oldest first; list(…) of it is safe in threads
         self.recent: tuple[Outside, Compiled] | None = None
         self.hits = self.misses = 0
-        self.attribute = ""  # of an instance, in which a method keeps what is compiled for it
-        self.is_bound = False  # so
+        self.methods: dict[int, tuple[weakref.ref[Any], Jitted]] = {}  # by the ``id`` of their instances
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the function; compile it first if the signature is new."""
@@ -224,32 +224,28 @@ class Jitted:
         return Jitted(deepcopy(self.function, memo), self.donated)
 
     def __reduce__(self) -> Any:
-        """Pickle a decorated function by name, a bound method as one, any other by the function that it wraps."""
-        if self.is_bound:
-            return getattr, (self.function.__self__, self.function.__name__)  # type: ignore[attr-defined]  # a method
+        """Pickle a decorated function by name, any other by the function that it wraps."""
         return global_name(self) or (Jitted, (self.function, self.donated))
 
-    def __set_name__(self, owner: Any, name: str) -> None:
-        self.attribute = f"{name} of {owner.__qualname__}"
-
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        """Bind a method: it is compiled for the instance, which keeps it, and whose attributes it follows.
+        """Bind a method: it is compiled for each instance, whose attributes it follows.
 
         A tuple, list or dict, and an instance of a registered container, is an argument.
         """
         if instance is None:
             return self
+        known, compiled = self.methods.get(id(instance), (None, None))
+        if known is not None and known() is instance:
+            return BoundMethod(self, compiled, instance)
         is_argument = isinstance(instance, (type, tuple, list, dict)) or type(instance) in CONTAINERS
-        if is_argument or not hasattr(instance, "__dict__"):
+        if is_argument or getattr(type(instance), "__weakrefoffset__", 0) == 0:
             return lambda *args, **kwargs: self(instance, *args, **kwargs)
-        bound = instance.__dict__.get(self.attribute)
-        if (
-            bound is None or bound.function.__self__ is not instance
-        ):  # that of what the instance was copied from
-            donated = tuple([position - 1 for position in self.donated if position > 0])
-            bound = instance.__dict__[self.attribute] = Jitted(MethodType(self.function, instance), donated)
-            bound.is_bound = True
-        return bound
+        key = id(instance)
+        reference = weakref.ref(instance, lambda _: self.methods.pop(key, None))
+        donated = tuple([position - 1 for position in self.donated if position > 0])
+        compiled = Jitted(BoundWeakly(self.function, reference), donated)
+        self.methods[key] = reference, compiled
+        return BoundMethod(self, compiled, instance)
 
     def _program(self) -> Compiled:
         if self.recent is None:

@@ -19,6 +19,7 @@ from ..engine.arrays import STAND_INS
 from ..engine.containers import CONTAINERS, children_of
 from ..engine.tensor import Tensor
 from .free_variables import KEYS, free_variables, has_attributes, read
+from .methods import BoundMethod
 from .trace import TracedGenerator
 from .traced import Traced
 from .where import JitError
@@ -259,6 +260,8 @@ def fixed(f: Any) -> tuple[Any, ...] | None:
         return type(f), f
     if type(f) is MethodType:
         option(f.__self__)
+    if type(f) is BoundMethod:
+        option(f.instance)
     if type(f) in STAND_INS:
         raise JitError(
             "jit: the function has left an array outside, in a list or a dict, which has values only while it runs; "

@@ -118,7 +118,8 @@ def _stores_back(code: CodeType, offset: int) -> bool:
 def refuse_shuffle() -> None:
     """Refuse an assignment that is made by `numpy.random.Generator.shuffle`, which takes views for copies."""
     frame = sys._getframe(2)
-    if _names(frame.f_code, frame.f_lasti, ("shuffle",)):
+    code, offset = frame.f_code, frame.f_lasti
+    if _names(code, offset, ("shuffle",)) and _line_up_to(code, offset)[-1].opname not in STORES:
         raise TapeError(
             "shuffle: exchanges rows of arrays alone, not of tensors, nor of arrays of a function that is compiled; "
             "write x[rng.permutation(len(x))]"

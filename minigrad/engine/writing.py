@@ -24,11 +24,12 @@ def write_into(out: Any, value: Any) -> Any:
 def called_where(ufunc: Any, inputs: tuple[Any, ...], out: Any, where: Any, **others: Any) -> Any:
     """Return what a ufunc leaves in ``out`` when called with ``where``.
 
-    Elsewhere the arrays among its operands count as 1, so that no value there raises a warning or has a gradient.
+    Elsewhere its operands count as 1, but for Python's numbers, so that no value there raises a warning or has a
+    gradient.
     """
     if where is True:
         return ufunc(*inputs, **others)
-    chosen = [np.where(where, x, 1) if np.ndim(x) else x for x in inputs]
+    chosen = [np.where(where, x, x.dtype.type(1)) if hasattr(x, "dtype") else x for x in inputs]
     return np.where(where, ufunc(*chosen, **others), out)
 
 

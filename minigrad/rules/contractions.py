@@ -175,9 +175,10 @@ def is_product(lefts: Sequence[str], target: str, operands: Sequence[Any]) -> bo
     """Tell whether an einsum is one of two operands that is faster as a matmul: not so products entry by entry."""
     if len(operands) != 2 or math.prod(_sides(lefts, operands).values()) < BLAS_PAYS:
         return False
-    common = set(lefts[0]) & set(lefts[1])
-    batch = common & set(target)
-    return batch != common and (not batch or batch != set(target))
+    common, kept = set(lefts[0]) & set(lefts[1]), set(target)
+    batch = common & kept
+    by_matrices = all(kept & set(labels) - batch for labels in lefts)  # and not, in a stack, by vectors
+    return batch != common and (not batch or by_matrices)
 
 
 def _sides(lefts: Sequence[str], operands: Sequence[Any]) -> dict[str, int]:

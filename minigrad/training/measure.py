@@ -20,7 +20,7 @@ def accuracy(model: Any, X: NDArray[Any], y: NDArray[Any], rows: Rows, batch_siz
     """Return the accuracy on all or some rows: the fraction of examples whose label has the highest score."""
     right = 0
     for part in _parts(X, rows, batch_size):
-        scores = _scores(model, _unwritable(X[part]))
+        scores = _scores(model, X[part])
         _check_labels(y, part, scores.shape[1])
         right += int(np.count_nonzero(scores.argmax(axis=1) == y[part]))
     return right / (len(X) if rows is None else len(rows))
@@ -39,7 +39,7 @@ def measured(
         When it is not one number.
     """
     parts = _parts(X, rows, batch_size)
-    outputs = np.concatenate([np.asarray(model.loss(_unwritable(X[part]))) for part in parts])
+    outputs = np.concatenate([_outputs(model, X[part]) for part in parts])
     value = as_number(metric(outputs, y if rows is None else y[rows]), "the metric")
     if not math.isfinite(value):
         raise FloatingPointError(
@@ -66,15 +66,23 @@ def _parts(X: NDArray[Any], rows: Rows, batch_size: int) -> list[Any]:
     return [slice(i, i + batch_size) if rows is None else rows[i : i + batch_size] for i in starts]
 
 
-def _unwritable(x: NDArray[Any]) -> NDArray[Any]:
-    """Return a read-only view: a model that writes to the examples would change the data."""
-    view = x.view()
+def _outputs(model: Any, X: NDArray[Any]) -> NDArray[Any]:
+    """Return a model's outputs of examples, which it is not to change: they are the data's own memory."""
+    view = X.view()
     view.flags.writeable = False
-    return view
+    try:
+        return np.asarray(model.loss(view))
+    except ValueError as error:
+        if "read-only" not in str(error):
+            raise
+        raise ValueError(
+            f"model.loss(X) writes to its examples, which would change the data ({error}); write X = X - 1 in place of "
+            "X -= 1"
+        ) from error
 
 
 def _scores(model: Any, X: NDArray[Any]) -> NDArray[Any]:
-    scores = np.asarray(model.loss(X))
+    scores = _outputs(model, X)
     if scores.ndim != 2 or len(scores) != len(X):
         raise ValueError(
             f"model.loss(X) must return scores of shape ({len(X)}, classes) for these {len(X)} examples, "

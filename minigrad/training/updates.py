@@ -57,7 +57,11 @@ class OneByOne:
                 for name, w in group.items()
             }
             for name, (w, config) in results.items():
-                params[name][...], self.configs[name] = w, config
+                self.configs[name] = config
+                if params[name].flags.writeable:
+                    params[name][...] = w
+                else:
+                    params[name] = w
 
     def state(self) -> dict[str, Any]:
         """Return the state for a checkpoint."""
