@@ -142,7 +142,7 @@ class Contents:
     __slots__ = ("of",)
 
     def __init__(self, of: Any) -> None:
-        has_references = getattr(type(of), "__weakrefoffset__", 0) > 0
+        has_references = getattr(type(of), "__weakrefoffset__", 0) != 0
         self.of: Any = weakref.ref(of) if has_references else lambda: of
 
     def get(self, name: Any) -> Any:
