@@ -375,6 +375,10 @@ def slope(at: Callable[[float], Array], x: float, dout: Array, off: Array, least
     least : float
         A lower bound of x's size, for the step.
 
+    Returns
+    -------
+    Slope
+        The derivative, its error, and the slopes to the left and to the right.
     """
     here, weights = at(0.0), np.abs(dout)
     # A long step, as at 1e30, must change f by more than an ulp of x does: it may span many periods of a sine.

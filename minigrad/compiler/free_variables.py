@@ -19,7 +19,7 @@ import numpy as np
 
 from ..engine.containers import CONTAINERS
 from ..engine.layer import Layer
-from .methods import BoundMethod, BoundWeakly
+from .methods import BoundMethod, BoundWeakly, has_weak_references
 from .traced import Traced
 from .where import JitError
 
@@ -142,8 +142,7 @@ class Contents:
     __slots__ = ("of",)
 
     def __init__(self, of: Any) -> None:
-        has_references = getattr(type(of), "__weakrefoffset__", 0) != 0
-        self.of: Any = weakref.ref(of) if has_references else lambda: of
+        self.of: Any = weakref.ref(of) if has_weak_references(of) else lambda: of
 
     def get(self, name: Any) -> Any:
         """Return an entry or attribute, None if there is none; for the keys ``len`` and ``repr`` theirs."""

@@ -19,7 +19,7 @@ from ..engine.containers import CONTAINERS
 from ..engine.pickling import global_name
 from ..engine.recording import recording
 from ..engine.watch import Anomaly
-from .methods import BoundMethod, BoundWeakly
+from .methods import BoundMethod, BoundWeakly, has_weak_references
 from .program import Compiled, name_of, parameter_names
 from .signature import Inlined, Outside, differing_number, flatten, numbers, refuse_overlap
 from .where import JitError
@@ -234,13 +234,13 @@ class Jitted:
         """
         if instance is None:
             return self
-        known, compiled = self.methods.get(id(instance), (None, None))
+        key = id(instance)
+        known, compiled = self.methods.get(key, (None, None))
         if known is not None and known() is instance:
             return BoundMethod(self, compiled, instance)
         is_argument = isinstance(instance, (type, tuple, list, dict)) or type(instance) in CONTAINERS
-        if is_argument or getattr(type(instance), "__weakrefoffset__", 0) == 0:
+        if is_argument or not has_weak_references(instance):
             return lambda *args, **kwargs: self(instance, *args, **kwargs)
-        key = id(instance)
         reference = weakref.ref(instance, lambda _: self.methods.pop(key, None))
         donated = tuple([position - 1 for position in self.donated if position > 0])
         compiled = Jitted(BoundWeakly(self.function, reference), donated)

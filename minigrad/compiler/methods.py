@@ -11,6 +11,11 @@ from types import MethodType
 from typing import Any
 
 
+def has_weak_references(x: Any) -> bool:
+    """Tell whether an object may be referred to weakly; Python 3.13 gives some classes a negative offset for it."""
+    return getattr(type(x), "__weakrefoffset__", 0) != 0
+
+
 class BoundWeakly:
     """A method of an instance, which it does not keep alive."""
 

@@ -190,8 +190,8 @@ def _count(a: Any, total: Any) -> int:
 
 def _variance(trace: Any, a: Any, axis: Any = None, *more: Any, ddof: Any = 0, **others: Any) -> Any:
     """Record a variance as what NumPy does: the mean of squares of deviations, whose mean may be there already."""
-    known = not more and not others.keys() - {"keepdims"} and a.dtype.kind == "f" and a.dtype.itemsize >= 4
-    known = known and a.ndim > 0
+    floats = a.ndim > 0 and a.dtype.kind == "f" and a.dtype.itemsize >= 4
+    known = floats and not more and not others.keys() - {"keepdims"}
     if not known or type(ddof) is not int or a.size == 0:
         return trace.record(np.var, a, axis, *more, ddof=ddof, **others)
     deviation = trace.record(np.subtract, a, _mean(trace, a, axis, keepdims=True))

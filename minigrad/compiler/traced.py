@@ -138,7 +138,7 @@ class Traced(NDArrayOperatorsMixin):
             view.index = index
         return view
 
-    @property  # type: ignore[misc]
+    @property  # type: ignore[misc]  # to isinstance it is an array
     def __class__(self) -> Any:
         """The class that isinstance sees: ndarray, or one of NumPy's scalar types."""
         return type(self.node.value)

@@ -120,12 +120,12 @@ class Tensor(Variable, Dispatched):
     @property
     def T(self) -> Tensor:
         """The tensor with its axes in reverse."""
-        return apply(TRANSPOSE, (self,))  # type: ignore[no-any-return]
+        return apply(TRANSPOSE, (self,))  # type: ignore[no-any-return]  # a Tensor, as registered
 
     @property
     def mT(self) -> Tensor:
         """The matrices transposed."""
-        return apply(MATRIX_TRANSPOSE, (self,))  # type: ignore[no-any-return]
+        return apply(MATRIX_TRANSPOSE, (self,))  # type: ignore[no-any-return]  # a Tensor, as registered
 
     @property
     def real(self) -> Any:
@@ -151,11 +151,11 @@ class Tensor(Variable, Dispatched):
 
     def numpy(self) -> Array:
         """Return the values as an array, off the tape: ``data`` itself."""
-        return bare(self)  # type: ignore[no-any-return]
+        return bare(self)  # type: ignore[no-any-return]  # the array of a tensor
 
     def detach(self) -> Tensor:
         """Return a constant tensor of the same ``data``, off the tape."""
-        return variable(self.data)  # type: ignore[no-any-return]
+        return variable(self.data)  # type: ignore[no-any-return]  # a Tensor, as registered
 
     def tolist(self) -> Any:
         """Return the values as nested lists of Python numbers, off the tape; not inside `grad`."""
@@ -256,7 +256,7 @@ class Tensor(Variable, Dispatched):
         return bool(bare(self))
 
     def __index__(self) -> int:
-        return bare(self).__index__()  # type: ignore[no-any-return]
+        return bare(self).__index__()  # type: ignore[no-any-return]  # an array's
 
     # -- operators -----------------------------------------------------------------------------------------
 
@@ -304,18 +304,18 @@ class Tensor(Variable, Dispatched):
         return ~self.data
 
     def __neg__(self) -> Tensor:
-        return apply(NEGATIVE, (self,))  # type: ignore[no-any-return]
+        return apply(NEGATIVE, (self,))  # type: ignore[no-any-return]  # a Tensor, as registered
 
     def __pos__(self) -> Tensor:
-        return apply(POSITIVE, (self,))  # type: ignore[no-any-return]
+        return apply(POSITIVE, (self,))  # type: ignore[no-any-return]  # a Tensor, as registered
 
     def __abs__(self) -> Tensor:
-        return apply(ABSOLUTE, (self,))  # type: ignore[no-any-return]
+        return apply(ABSOLUTE, (self,))  # type: ignore[no-any-return]  # a Tensor, as registered
 
     # -- writing: recorded, a tensor gets a new value, and whoever read the old one keeps it ----------------
 
     def __getitem__(self, index: Any) -> Tensor:
-        return apply(GETITEM, (self,), {"index": as_kept(index)})  # type: ignore[no-any-return]
+        return apply(GETITEM, (self,), {"index": as_kept(index)})  # type: ignore[no-any-return]  # a Tensor, as registered
 
     __setitem__ = set_part
     __iadd__ = augmented(np.add)
@@ -455,7 +455,7 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
     if isinstance(data, (list, tuple)):
         if any_requires_grad(data):
             stacked: Any = np.stack([each if type(each) is Tensor else tensor(each) for each in data])
-            return stacked if dtype is None else stacked.astype(dtype)  # type: ignore[no-any-return]
+            return stacked if dtype is None else stacked.astype(dtype)  # type: ignore[no-any-return]  # a Tensor, as registered
         if has_stand_ins(data):
             data = np.stack([tensor(each).data for each in data])
     if type(data) is Tensor:
@@ -474,7 +474,7 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
             f"tensor: data has dtype {array.dtype}, which cannot require a gradient; give real floats, as by "
             "dtype=np.float64"
         )
-    return variable(array, bool(requires_grad))  # type: ignore[no-any-return]
+    return variable(array, bool(requires_grad))  # type: ignore[no-any-return]  # a Tensor, as registered
 
 
 def _restore(data: Array, requires_grad: bool, grad: Array | None) -> Tensor:
