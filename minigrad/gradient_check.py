@@ -3,14 +3,15 @@
 ``python -m minigrad.gradient_check`` checks every rule and layer of the package, and prints how exact each is.
 """
 
-from .checks.check import GradientMismatch, Report, check_grads, check_layer
-from .checks.comparison import Way
+from .checks.check import check_grads, check_layer
 from .checks.numerical_gradient import (
-    Slopes,
     eval_numerical_gradient,
     eval_numerical_gradient_array,
     rel_error,
 )
+from .checks.report import GradientMismatch, Report
+from .checks.slopes import Slopes
+from .checks.ways import Way
 
 __all__ = [
     "GradientMismatch",

@@ -14,85 +14,23 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.derivatives import as_input, recorded
-from ..engine.recording import Array, Call
-from ..engine.tensor import Tensor
-from ..engine.walk import walk_back
+from ..engine.recording import Array
 from .diagnosis import picture
-from .numerical_gradient import (
-    NUDGE,
-    Slopes,
-    complex_step,
-    differences,
-    directions,
-    equal_entries,
-    flat,
-    imaginary,
-    nudged,
-    own_random,
-    parts,
-    roundoff,
-    slope,
-    split,
-    steps,
-)
+from .random_directions import RandomDirections
+from .rounding import roundoff, steps
+from .slopes import Slopes, complex_step, differences
 from .ties import Surroundings
+from .vectors import NUDGE, directions, flat, largest, nudged, own_random, split
+from .ways import ULPS, Way, on_tape, walked_back
 
-ULPS = 64
-"""Tolerance of a gradient entry, in ulps of the largest sum it comes from."""
 EVERY = 1000
 """The most entries that are all found by differences; of more, ``SAMPLED`` of each input, and random directions.
 
 So many are looked at, too, where the tape's slope is another.
 """
 SAMPLED = 2
-DIRECTIONS = 8
-"""Random directions for each large input; an error is missed if it shows in none."""
 TIES = 64
 """The most entries of a large input that are looked at because they are equal to others."""
-
-
-@dataclass(frozen=True)
-class Way:
-    """One way to the gradients: an array for each input, NaN where it was not found, and its own error there."""
-
-    name: str
-    arrays: Sequence[Array]
-    errors: Sequence[Any]
-
-    @property
-    def exact(self) -> bool:
-        """Whether rounding is its only error."""
-        return self.name != "finite differences"
-
-    def known(self, k: int) -> Any:
-        """Tell which entries of the gradient of input k were found."""
-        return np.isfinite(self.errors[k]) & ~np.isnan(self.arrays[k])
-
-
-def on_tape(f: Callable[..., Any], arrays: Sequence[Array]) -> tuple[dict[int, Call], Sequence[Any]]:
-    """Call f on tensors; return the calls that stand for its arguments, and its results."""
-    targets: dict[int, Call] = {}
-    inputs = [as_input(targets, x) for x in arrays]
-    return targets, parts(recorded(f, inputs, {}, targets))  # in which float(t) is refused
-
-
-def tape_gradients(f: Callable[..., Any], arrays: Sequence[Array], dout: Array) -> list[Array]:
-    """Return the gradients of f that the tape finds."""
-    return walked_back(*on_tape(f, arrays), arrays, dout)
-
-
-def walked_back(
-    targets: dict[int, Call], outs: Sequence[Any], arrays: Sequence[Array], dout: Array
-) -> list[Array]:
-    """Run the backward pass from results on the tape, with no extra call between that could be wrong too."""
-    gradients: dict[int, Any] = {number: np.zeros(x.shape) for number, x in zip(targets, arrays, strict=True)}
-    for out, weights in zip(outs, split(dout, [np.shape(out) for out in outs]), strict=True):
-        if isinstance(out, Tensor) and out._call is not None:
-            for number, g in walk_back(out._call, weights, targets)[0].items():
-                if number in targets:
-                    gradients[number] = gradients[number] + g
-    return list(gradients.values())
 
 
 @dataclass
@@ -147,8 +85,9 @@ class Comparison:
             found = complex_step(self.f, self.arrays, self.dout, self.slopes)
             self.ways += [] if found is None else [Way("complex step", *found)]
         self.allowed = self.rounding()
-        self.missed, self.tried = 0.0, 0
-        self.trusted = False
+        self.directions = RandomDirections(
+            self.f, self.arrays, self.dout, self.values_off, self.analytic, self.given.arrays, self.allowed
+        )
         self.admitted = [np.zeros(x.shape, bool) for x in self.arrays]
         self.together = [""] * len(self.arrays)
 
@@ -177,7 +116,7 @@ class Comparison:
                     np.fmax(size, np.abs(a - b) / NUDGE)
                     for size, a, b in zip(sizes, here, there, strict=True)
                 ]
-        least = float(np.max(np.abs(self.dout), initial=1e-300))
+        least = max(largest(self.dout), 1e-300)
         result = []
         for size, slopes, off in zip(sizes, self.slopes, self.off, strict=True):
             size = np.nan_to_num(size, nan=0.0, posinf=0.0)
@@ -195,9 +134,10 @@ class Comparison:
             return wrongs
         if self.all:
             return self.wrong_together()
-        found = self.by_directions()
+        found = self.directions.wrong_entry([slopes.parted for slopes in self.slopes])
         if found is not None:
-            wrongs[found[0]][found[1]] = True
+            wrongs[found.input][found.where] = True
+            self.together[found.input] = found.note
         return wrongs
 
     def admit_ties(self, wrongs: list[Array]) -> None:
@@ -357,121 +297,18 @@ class Comparison:
                 )
         return next((each for each in found if not each[0] <= each[1]), found[0])
 
-    def along(self, direction: Sequence[Array]) -> tuple[float, float]:
-        """Return the error of our derivative in a direction, and its tolerance."""
-        pairs = list(zip(self.given.arrays, direction, strict=True))
-        ours = sum(float(np.vdot(g, v)) for g, v in pairs)
-        theirs, error = self.derivative(direction)
-        spread = _norm([u * v for u, v in zip(self.allowed, direction, strict=True)])
-        spread += float(np.finfo(float).eps) * _norm([g * v for g, v in pairs])
-        apart, allowed = abs(ours - theirs), ULPS * spread + 2 * error
-        return (np.inf if np.isnan(ours) else apart), (allowed if np.isfinite(allowed) else np.inf)
-
-    def derivative(self, direction: Sequence[Array]) -> tuple[float, float]:
-        """Return f's derivative in a direction and its error: by the complex step, once differences confirm it."""
-
-        def at(h: complex) -> list[Any]:
-            return [x + h * v for x, v in zip(self.arrays, direction, strict=True)]
-
-        exact = imaginary(self.f, at(1e-30j)) if self.analytic else None
-        if exact is None or not self.trusted:
-            with np.errstate(all="ignore"):
-                theirs = slope(lambda h: flat(self.f(*at(h))), 1.0, self.dout, self.values_off)
-            if exact is None:
-                return theirs.value, theirs.error
-            unlike = abs(float(exact @ self.dout) - theirs.value)
-            self.trusted = unlike <= theirs.error + 1e-5 * theirs.size
-            if not self.trusted:
-                return theirs.value, theirs.error
-        terms = exact * self.dout
-        return float(terms.sum()), ULPS * float(np.finfo(float).eps * np.linalg.norm(terms))
-
-    def is_kink_along(self, direction: Sequence[Array]) -> bool:
-        """Tell whether f's slopes in a direction and against it differ by more than their errors."""
-
-        def at(h: float) -> Array:
-            return flat(self.f(*[x + h * v for x, v in zip(self.arrays, direction, strict=True)]))
-
-        with np.errstate(all="ignore"):
-            return slope(at, 1.0, self.dout, self.values_off).is_kink
-
-    def alike(self, direction: Sequence[Array]) -> list[Array]:
-        """Return a direction in which equal entries move by the mean of what they move in another."""
-        group, counts = equal_entries(self.arrays)
-        means = np.bincount(group, flat(direction)) / counts
-        return split(means[group], [x.shape for x in self.arrays])
-
-    def by_directions(self) -> tuple[int, tuple[int, ...]] | None:
-        """Compare ours with f's derivatives in random directions; return the input and the index of an error.
-
-        A gradient whose error has the norm E is off by ``|E z|`` in a direction of normal numbers, z normal too, so
-        that an error is missed with probability less than 0.8 allowed / E, in each direction.
-        """
-        rng = own_random(2)
-        self.missed, self.tried = 0.0, 0
-        for _ in range(DIRECTIONS):
-            # At a kink no slope is that of all directions: those that are known are left out.
-            direction = [
-                np.where(slopes.parted, 0.0, rng.standard_normal(x.shape))
-                for x, slopes in zip(self.arrays, self.slopes, strict=True)
-            ]
-            apart, allowed = self.along(direction)
-            group = np.arange(sum(x.size for x in self.arrays))
-            if apart > allowed and self.is_kink_along(direction):
-                # One of equal entries, perhaps: they move alike.
-                group, _ = equal_entries(self.arrays)
-                direction = self.alike(direction)
-                apart, allowed = self.along(direction)
-                if self.is_kink_along(direction):
-                    continue
-            if apart > allowed:
-                return self.halved(direction, group)
-            self.tried += 1
-            self.missed = max(self.missed, 0.8 * allowed)
-        return None
-
-    def halved(self, direction: list[Array], group: Array) -> tuple[int, tuple[int, ...]]:
-        """Find an entry that is wrong by halving a direction in which ours is; those of a group stay together."""
-        whole = flat(direction)
-        shapes = [x.shape for x in self.arrays]
-        low, high = 0, int(np.max(group)) + 1
-        while high - low > 1:
-            halves = []
-            for start, stop in ((low, (low + high) // 2), ((low + high) // 2, high)):
-                part = np.where((start <= group) & (group < stop), whole, 0.0)
-                apart, allowed = self.along(split(part, shapes))
-                halves.append((apart / max(allowed, 1e-300), start, stop))
-            _, low, high = max(halves)
-        places = np.flatnonzero(group == low)
-        ends = np.cumsum([x.size for x in self.arrays])
-        k = int(np.searchsorted(ends, places[0], side="right"))
-        if len(places) > 1:
-            self.together[k] = (
-                f"its {len(places)} entries equal to {flat(self.arrays)[places[0]]:.6g} are wrong together: one of "
-                "them, or the share of each"
-            )
-        return k, tuple(
-            int(i) for i in np.unravel_index(places[0] - ends[k] + self.arrays[k].size, shapes[k])
-        )
-
     def surely(self) -> str:
         """Say how surely an error is found."""
         if self.all:
             return "every entry looked at, each way"
-        missed = self.missed / max(_norm(self.given.arrays), 1e-300)
-        missed = missed * 1e6 ** (1 / self.tried) if self.tried else np.inf
+        missed = self.directions.missed_share()
         sampled = f"differences at {SAMPLED} entries of each input"
         if missed < 1:
             sampled += (
-                f", and in {self.tried} random directions: an error of more than {missed:.0e} of the gradients' norm "
-                "is missed with probability 1e-6"
+                f", and in {self.directions.tried} random directions: an error of more than {missed:.0e} of the "
+                "gradients' norm is missed with probability 1e-6"
             )
         else:
             sampled += " alone, since random directions have kinks: give fewer entries, or others"
         has_tape = any(way.name == "tape" for way in self.ways)
         return f"every entry looked at by the tape; {sampled}" if has_tape else sampled
-
-
-def _norm(arrays: Sequence[Array]) -> float:
-    """Return the square root of the sum of all squares."""
-    return float(sum(float(np.vdot(x, x)) for x in arrays) ** 0.5)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..engine.recording import Array
-from .comparison import ULPS
 from .layer_call import LayerCall
+from .vectors import largest
+from .ways import ULPS
 
 Broken = Iterator[tuple[str, str]]  # the contract broken, and the likely mistake
 
@@ -104,7 +105,7 @@ def _alike(
 
 
 def _near(call: LayerCall, x: Array, y: Array, off: float, scale: float) -> bool:
-    least = 4 * float(np.max(np.abs(call.dout), initial=0.0))
+    least = 4 * largest(call.dout)
     size = float(np.max(np.abs(y), initial=least, where=np.isfinite(y)))
     overflows = size > np.finfo(np.float64).max * call.eps or not np.isfinite(y).all()
     with np.errstate(invalid="ignore", over="ignore"):

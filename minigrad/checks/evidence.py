@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.recording import Array
+from .vectors import largest
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Evidence:
 def equal(x: Any, y: Any) -> bool:
     """Tell whether two arrays are equal up to a reference's errors; arrays of zeros never are."""
     x, y = np.asarray(x), np.asarray(y)
-    size = float(np.max(np.abs(y), initial=0.0))
+    size = largest(y)
     return x.shape == y.shape and 0 < size < np.inf and bool(np.all(np.abs(x - y) <= 1e-5 * size))
 
 

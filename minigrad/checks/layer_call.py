@@ -14,7 +14,8 @@ from ..engine.arrays import ARRAY_LIKE
 from ..engine.layer import Layer, placed
 from ..engine.layer import layer as make_layer
 from ..engine.recording import Array
-from .numerical_gradient import flat, own_random, roundoff, split
+from .rounding import roundoff
+from .vectors import flat, largest, own_random, split
 
 EXPECTED = (
     "expected a layer made by mg.layer, or a pair (forward, backward), or a loss f(x, y) -> (loss, dx); a function "
@@ -125,7 +126,7 @@ class LayerCall:
     @cached_property
     def off(self) -> list[Array]:
         """The rounding errors of the gradients, as measured in the inputs' own dtypes."""
-        least = float(np.max(np.abs(self.dout), initial=0.0))
+        least = largest(self.dout)
         return self.measured(lambda outs, cache, dout: self.backward(self.douts(dout), cache), least)
 
     @cached_property

@@ -9,8 +9,9 @@ import numpy as np
 
 from ..engine.layer import LAYERS, Layer
 from ..rules.table import OPS, Composite, Op
-from .check import Report, check_grads, check_layer
-from .numerical_gradient import parts
+from .check import check_grads, check_layer
+from .report import Report
+from .vectors import parts
 
 CASES = 20
 """How many inputs each rule and layer is checked on."""

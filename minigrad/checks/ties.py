@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..engine.recording import Array
-from .numerical_gradient import Slope, equal_entries, flat, own_random, slope, split
+from .slopes import Slope, slope
+from .vectors import equal_entries, flat, own_random, split
 
 APART = 2.0**-14
 """How far equal entries are moved from each other, in units of their size."""
