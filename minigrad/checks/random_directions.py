@@ -52,7 +52,7 @@ class RandomDirections:
         self.missed, self.tried = 0.0, 0
 
     def wrong_entry(self, on_kink: Sequence[Array]) -> Wrong | None:
-        """Return an entry of a gradient that is wrong; those on a kink stand still: no slope there is that of all moves."""
+        """Return an entry of a gradient that is wrong; entries on a kink are not moved."""
         rng = own_random(2)
         for _ in range(DIRECTIONS):
             direction = [np.where(parted, 0.0, rng.standard_normal(parted.shape)) for parted in on_kink]
