@@ -242,7 +242,7 @@ def _einsum_operand(index: int, g: Any, operands: Sequence[Any], terms: list[str
     """
     shape, term = operands[index].shape, terms[index]
     others = [(t, o) for i, (t, o) in enumerate(zip(terms, operands, strict=True)) if i != index]
-    used = right + "".join(terms)
+    used = "".join(terms)  # which the output's labels are of
     spare = [c for c in LOWER + UPPER if c not in used]
     target, known = "", right + "".join(t for t, _ in others)
     for label, side in zip(term, shape, strict=True):
