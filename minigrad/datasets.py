@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from .batches import MAX_BYTES, read_pickle
 from .engine.arguments import names_itself
+from .engine.scalars import as_int
 from .files import scratch, told
 
 __all__ = ["cifar10_folder", "download_cifar10", "get_CIFAR10_data", "get_cifar10_data", "load_digits"]
@@ -86,9 +87,9 @@ def get_cifar10_data(
         If a count is too small or larger than the data set, or a file is not a CIFAR-10 batch.
     """
     dtype = _floating(dtype)
-    num_training = _count("num_training", num_training, least=1)
-    num_validation = _count("num_validation", num_validation, least=0)
-    num_test = _count("num_test", num_test, least=0)
+    num_training = as_int("num_training", num_training, least=1)
+    num_validation = as_int("num_validation", num_validation, least=0)
+    num_test = as_int("num_test", num_test, least=0)
     folder = cifar10_folder(root)
     test = _read_batches(folder, _TEST_FILES, num_test, "num_test")
     images, labels = _read_batches(
@@ -136,7 +137,7 @@ def load_digits(dtype: npt.DTypeLike = np.float64, num_training: int = 1297) -> 
         If `num_training` is not in 1 to 1297.
     """
     dtype = _floating(dtype)
-    num_training = _count("num_training", num_training, least=1)
+    num_training = as_int("num_training", num_training, least=1)
     if num_training > 1297:
         raise ValueError(f"num_training = {num_training}, but the digits have 1297 training images")
     images, labels = _read_digits()
@@ -311,14 +312,6 @@ def _floating(dtype: npt.DTypeLike) -> np.dtype[Any]:
     if not np.issubdtype(floating, np.floating):
         raise TypeError(f"dtype = {floating}, but images are floating: give float32 or float64")
     return floating
-
-
-def _count(name: str, count: int, least: int) -> int:
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)):
-        raise TypeError(f"{name} = {count!r}, but it counts images: give an int")
-    if count < least:
-        raise ValueError(f"{name} = {count}, but it must be at least {least}")
-    return int(count)
 
 
 def _centred(

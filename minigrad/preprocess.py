@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .engine.arguments import names_itself
+from .engine.scalars import as_int, as_real
 
 __all__ = ["Whitening", "patch_whitening", "pca_whitened", "pca_whitening"]
 
@@ -81,8 +82,7 @@ def pca_whitening(X: NDArray[Any], n_components: int, eps: float = 0.0) -> White
     """
     rows = _rows("pca_whitening", "X", X)
     mean, directions, variances, total = _principal("pca_whitening", "X", rows, n_components)
-    if isinstance(eps, bool) or not isinstance(eps, (int, float, np.floating)) or not 0 <= eps < np.inf:
-        raise ValueError(f"pca_whitening: eps is {eps!r}; expected a finite number >= 0")
+    eps = as_real("pca_whitening: eps", eps, "[0, inf)")
     return Whitening(mean, directions / np.sqrt(variances + eps * total / rows.shape[1]))
 
 
@@ -185,8 +185,7 @@ def _principal(
     function: str, name: str, X: NDArray[Any], n_components: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]:
     """Return the mean of the rows of X, their directions of largest variance, those variances and the sum of all."""
-    if isinstance(n_components, bool) or not isinstance(n_components, (int, np.integer)):
-        raise TypeError(f"{function}: n_components is {n_components!r}; expected an int")
+    n_components = as_int(f"{function}: n_components", n_components)
     if not 1 <= n_components <= X.shape[1]:
         raise ValueError(
             f"{function}: n_components is {n_components}, but an example has {X.shape[1]} entries; "

@@ -14,9 +14,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from . import optim
 from .engine.arguments import names_itself
+from .engine.scalars import as_int
 from .files import write
+from .optim.rule import CourseRule, find_rule
+from .optim.validation import Config
 from .training import checkpoint as checkpoints
 from .training.arguments import (
     check_config,
@@ -25,7 +27,6 @@ from .training.arguments import (
     check_gradients,
     check_model,
     check_options,
-    check_positive_int,
     check_stream,
     check_takes_weights,
     check_weights,
@@ -141,8 +142,8 @@ class Solver:
         self,
         model: Model,
         data: Mapping[str, NDArray[Any]],
-        update_rule: str | optim.CourseRule = "sgd",
-        optim_config: optim.Config | None = None,
+        update_rule: str | CourseRule = "sgd",
+        optim_config: Config | None = None,
         lr_decay: float = 1.0,
         batch_size: int = 100,
         num_epochs: int = 10,
@@ -196,7 +197,7 @@ class Solver:
         if sample_weights is not None:
             check_weights(sample_weights, len(data["X_train"]))
             check_takes_weights(model)
-        rule = optim.find_rule(update_rule)
+        rule = find_rule(update_rule)
         check_config(rule, optim_config, model.params)
 
         self.model = model
@@ -295,7 +296,7 @@ class Solver:
             After Ctrl-C, at the end of the step, so that nothing is lost; at once, when it is pressed again.
         """
         if num_epochs is not None:
-            check_positive_int("num_epochs", num_epochs)
+            num_epochs = as_int("num_epochs", num_epochs, least=1)
         if num_epochs is not None or self._call is None:
             self._call = self.epoch, num_epochs
             self._ended = False
@@ -399,8 +400,8 @@ class Solver:
         """
         check_examples("X", X, "y", y, is_labels=self.metric is None)
         if num_samples is not None:
-            check_positive_int("num_samples", num_samples)
-        check_positive_int("batch_size", batch_size)
+            num_samples = as_int("num_samples", num_samples, least=1)
+        batch_size = as_int("batch_size", batch_size, least=1)
         X, y = np.asarray(X), np.asarray(y)
         rows = None
         if num_samples is not None and num_samples < len(X):

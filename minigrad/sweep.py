@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .engine.arguments import names_itself
+from .engine.scalars import as_int
 from .files import fingerprint
 from .solver import Model, Solver
 from .sweeping.folder import SweepFolder, only_one
@@ -130,12 +131,11 @@ def sweep(
     arrays = _read_data(data)
     if not callable(train):
         raise TypeError(f"train must be a function train(setting, data, seed), got {train!r}")
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"seed must be an int >= 0, got {seed!r}")
+    seed = as_int("seed", seed, least=0)
     if executor is not None:
         check_executor(executor, train)
     description: dict[str, Any] = {
-        "seed": int(seed),
+        "seed": seed,
         "grid": shown_grid,
         "data": {name: fingerprint(array) for name, array in arrays.items()},
     }
@@ -155,7 +155,7 @@ def sweep(
             stack.enter_context(one_blas_thread())  # as in the workers, which may be threads of this process
             data_there = stack.enter_context(stored(arrays, Path(out), description["data"]))
             trainer = stack.enter_context(contextlib.closing(Workers(executor, train, data_there, here)))
-        train_all(trainer, int(seed), results, progress)
+        train_all(trainer, seed, results, progress)
         return results.ranked()
 
 

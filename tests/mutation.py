@@ -53,7 +53,13 @@ FILES += [f"minigrad/layers/{name}.py" for name in ("affine", "losses", "penalty
 EQUIVALENT = Path(__file__).with_name("mutation_equivalent.txt")
 NOT_RULES = {"within", "inputs", "layer", "dispatcher", "__init__", "__call__", "__repr__"}
 NOT_RULES |= {"as_floats", "_weight", "cache_on_tape", "gradients", "_checked_labels", "lstsq", "begun_at"}
-NOT_RULES |= {"_dense", "_fewest_multiplications", "_path", "as_row", "is_product"}  # on which the speed alone depends
+NOT_RULES |= {
+    "_dense",
+    "_fewest_multiplications",
+    "_path",
+    "as_row",
+    "is_product",
+}  # on which the speed alone depends
 SECONDS, MEMORY = 120, 8 << 30
 """Of the processor's time and of bytes: a mutant that takes more counts as one that does not end."""
 

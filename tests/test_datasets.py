@@ -98,10 +98,10 @@ def test_the_course_s_spelling():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"num_training": 0}, ValueError, "num_training = 0, but it must be at least 1"),
-        ({"num_validation": -1}, ValueError, "num_validation = -1, but it must be at least 0"),
-        ({"num_test": 2.0}, TypeError, "num_test = 2.0"),
-        ({"num_training": True}, TypeError, "num_training = True"),
+        ({"num_training": 0}, ValueError, "num_training must be an int >= 1, got 0"),
+        ({"num_validation": -1}, ValueError, "num_validation must be an int >= 0, got -1"),
+        ({"num_test": 2.0}, TypeError, "num_test must be an int >= 0, got 2.0"),
+        ({"num_training": True}, TypeError, "num_training must be an int >= 1, got True"),
         ({"num_training": 30, "num_validation": 1}, ValueError, "= 31, but data_batch_1.* hold 30 images"),
         ({"num_training": np.int8(100), "num_validation": np.int8(100)}, ValueError, "= 200, but"),
         ({"num_test": 7}, ValueError, "num_test = 7, but test_batch in .* hold 6 images"),
@@ -575,8 +575,8 @@ def test_fewer_training_digits_leave_the_other_parts():
     ("arguments", "error", "message"),
     [
         ({"num_training": 1298}, ValueError, "1297 training images"),
-        ({"num_training": 0}, ValueError, "at least 1"),
-        ({"num_training": 1.5}, TypeError, "num_training = 1.5"),
+        ({"num_training": 0}, ValueError, "must be an int >= 1"),
+        ({"num_training": 1.5}, TypeError, "num_training must be an int >= 1, got 1.5"),
         ({"dtype": np.uint8}, TypeError, "dtype = uint8"),
     ],
 )

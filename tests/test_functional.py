@@ -1,6 +1,7 @@
 import collections
 import random
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -332,3 +333,38 @@ def test_errors_of_the_function_keep_their_cause():
         with pytest.raises(ValueError, match="second") as raised:
             transform(f)(np.ones(2))
         assert isinstance(raised.value.__cause__, KeyError)
+
+
+class Pair(NamedTuple):
+    """Two arrays."""
+
+    first: Any
+    second: Any
+
+
+class Row(list):
+    """A list by another name."""
+
+
+@pytest.mark.parametrize(
+    ("of_two", "built_in"),
+    [(Pair, lambda a, b: (a, b)), (lambda a, b: Row([a, b]), lambda a, b: [a, b])],
+    ids=["namedtuple", "subclass of list"],
+)
+def test_what_is_a_sequence_to_numpy_is_one_here(of_two, built_in):
+    def joined(x):
+        return np.concatenate(of_two(x, 2 * x))
+
+    x, rows = np.array([1.0, 2.0]), np.arange(4.0).reshape(2, 2)
+    wanted = np.array([1.0, 2.0, 2.0, 4.0])
+    np.testing.assert_array_equal(joined(mg.tensor(x)), wanted)
+    with mg.no_grad():
+        np.testing.assert_array_equal(joined(mg.tensor(x, requires_grad=True)), wanted)
+    np.testing.assert_array_equal(mg.jit(joined)(x), wanted)
+    picked = mg.grad(lambda x: x[built_in(0, 1)].sum())(rows)
+    for made in (mg.grad, lambda f: mg.jit(mg.grad(f))):
+        np.testing.assert_array_equal(made(lambda x: joined(x).sum())(x), [3, 3])
+        np.testing.assert_array_equal(made(lambda x: x[of_two(0, 1)].sum())(rows), picked)
+        np.testing.assert_array_equal(
+            made(lambda x: np.reshape(x, of_two(4, 1)).sum())(rows), np.ones((2, 2))
+        )

@@ -161,19 +161,19 @@ def test_the_folder_of_another_halving_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (((),), "rungs must be a sequence of ints >= 1, got ()"),
-        (((0, 1),), "rungs must be"),
-        ((3,), "rungs must be a sequence of ints >= 1, got 3"),
-        (((1, 1.5),), "rungs must be"),
+        (((),), "rungs must be a sequence of ints, got ()"),
+        (((0, 1),), "rungs[0] must be an int >= 1, got 0"),
+        ((3,), "rungs must be a sequence of ints, got 3"),
+        (((1, 1.5),), "rungs[1] must be an int >= 1, got 1.5"),
         (((3, 1),), "rungs must increase, got (3, 1)"),
-        (((1, 3), 0), "keep must be a number in (0, 1], got 0"),
+        (((1, 3), 0), "keep must be in (0, 1], got 0"),
         (((1, 3), 1.5), "keep must be"),
         (((1, 3), math.nan), "keep must be"),
         (((1, 3), "all"), "keep must be"),
     ],
 )
 def test_bad_rungs_are_refused(arguments, message):
-    with pytest.raises(ValueError) as error:
+    with pytest.raises((TypeError, ValueError)) as error:
         Halving(*arguments)
     assert message in str(error.value)
 

@@ -234,7 +234,7 @@ def test_a_norm_beyond_float32_is_clipped_too():
         ("adam", {"beta1": 1.0}, r"beta1 must be in \[0, 1\), got 1.0"),
         ("adam", {"t": -1}, "t is -1; expected the number of steps made"),
         ("adam", {"m": np.ones(2)}, r"m has shape \(2,\), the parameter w has \(3,\)"),
-        ("rmsprop", {"epsilon": -1}, "epsilon must be finite and >= 0, got -1"),
+        ("rmsprop", {"epsilon": -1}, "epsilon must be in .0, inf., got -1"),
         ("sgd_momentum", {"momentun": 0.9}, r"does not know \['momentun'\].*'momentum', 'velocity'"),
     ],
 )
@@ -249,7 +249,9 @@ def test_a_config_that_does_not_fit_is_refused_before_anything_is_changed(name, 
 def test_the_pure_form_refuses_what_does_not_fit():
     params = {"W": np.ones((2, 3))}
     state = optim.adam.init(params)
-    with pytest.raises(ValueError, match=r"adam: a gradient has shape \(3,\), its parameter \(2, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"adam: the gradient dw has shape \(3,\), the parameter w has \(2, 3\)"
+    ):
         optim.adam.update({"W": np.ones(3)}, state, params)
     with pytest.raises(ValueError, match="adam: grads is a list; expected a dict"):
         optim.adam.update([np.ones(3), np.ones(3)], state, params)
@@ -259,7 +261,7 @@ def test_the_pure_form_refuses_what_does_not_fit():
         optim.adam.update(params, state | {"m": {"b": np.ones((2, 3))}}, params)
     with pytest.raises(ValueError, match="does not know \\['lr'\\]"):
         optim.adam.update(params, state, params, lr=0.1)
-    with pytest.raises(ValueError, match="learning_rate must be finite"):
+    with pytest.raises(ValueError, match="learning_rate must be in"):
         optim.adam.update(params, state, params, learning_rate=math.nan)
 
 
@@ -269,16 +271,19 @@ ONE = np.ones(1)
 @pytest.mark.parametrize(
     ("update", "message"),
     [
-        (lambda: optim.sgd.update(ONE, {}, np.ones(1, int)), "a parameter is an array of int64; expected"),
-        (lambda: optim.sgd.update([None], {}, [ONE]), "a gradient is None; expected an array of floats"),
-        (lambda: optim.sgd.update(ONE, {}, 1.0), "a parameter is 1.0; expected an array of floats"),
+        (
+            lambda: optim.sgd.update(ONE, {}, np.ones(1, int)),
+            "the parameter w is an array of int64; expected",
+        ),
+        (lambda: optim.sgd.update([None], {}, [ONE]), "the gradient dw is None; expected an array of floats"),
+        (lambda: optim.sgd.update(ONE, {}, 1.0), "the parameter w is 1.0; expected an array of floats"),
         (
             lambda: optim.sgd.update(1j * ONE, {}, ONE),
-            "of complex128, its parameter of float64; take its real",
+            "complex128, the parameter w has float64; take its real",
         ),
         (lambda: optim.sgd_momentum.update(ONE, {"velocity": np.ones(2)}, ONE), r"velocity has shape \(2,\)"),
         (lambda: optim.sgd.update(ONE, {}, ONE, learning_rate=np.ones(2)), r"array of shape \(2,\)"),
-        (lambda: optim.sgd.update(ONE, {}, ONE, learning_rate=np.float32(-1)), "must be finite and >= 0"),
+        (lambda: optim.sgd.update(ONE, {}, ONE, learning_rate=np.float32(-1)), "must be in .0, inf."),
         (lambda: optim.sgd_momentum.update(ONE, {"velocity": ONE}, ONE, momentum=np.array(1.0)), r"\[0, 1\)"),
         (lambda: optim.adam.update(ONE, {"m": ONE, "v": ONE, "t": -1}, ONE), "t is -1; expected the number"),
         (
@@ -382,12 +387,11 @@ def read_only(array):
         (np.ones((2, 3)), np.ones((3, 2)), ValueError, "they must agree"),
         (np.ones(3, np.float32), np.ones(3), TypeError, "float64.*float32"),
         (np.ones(3), np.ones(3, np.float32), TypeError, "float32.*float64"),
-        (np.ones(3, int), np.ones(3, int), TypeError, "floating"),
-        (np.ones(3, complex), np.ones(3, complex), TypeError, "floating"),
+        (np.ones(3, int), np.ones(3, int), TypeError, "array of int64; expected an array of floats"),
         (read_only(np.ones(3)), np.ones(3), ValueError, "read-only"),
-        ([1.0], np.ones(1), TypeError, "w must be a NumPy array, got list"),
-        (np.ones(1), [1.0], TypeError, "dw must be a NumPy array, got list"),
-        (np.float64(1), np.float64(1), TypeError, "w must be a NumPy array"),
+        ([1.0], np.ones(1), TypeError, "w is a list; expected a NumPy array"),
+        (np.ones(1), [1.0], TypeError, "dw is a list; expected a NumPy array"),
+        (np.float64(1), np.float64(1), TypeError, "w is a float64; expected a NumPy array"),
     ],
 )
 def test_sgd_refuses_unfit_arrays(w, dw, error, message):

@@ -828,15 +828,15 @@ def nested(depth):
         ({"grid": [1]}, TypeError, "a setting must be a mapping"),
         ({"grid": [{}]}, TypeError, "a setting must be a mapping"),
         ({"grid": {"num_epochs": [0]}}, ValueError, "num_epochs must be an int >= 1, got 0"),
-        ({"grid": {"num_epochs": [True]}}, ValueError, "num_epochs must be an int >= 1"),
-        ({"grid": {"num_epochs": [1.5]}}, ValueError, "num_epochs must be an int >= 1"),
+        ({"grid": {"num_epochs": [True]}}, TypeError, "num_epochs must be an int >= 1"),
+        ({"grid": {"num_epochs": [1.5]}}, TypeError, "num_epochs must be an int >= 1"),
         ({"data": {}}, TypeError, "data must be a mapping"),
         ({"data": [1]}, TypeError, "data must be a mapping.*got list"),
         ({"data": {"X": [1]}}, TypeError, r"data\['X'\] must be an array of numbers, got list"),
         ({"data": {"X": np.array([None])}}, TypeError, r"data\['X'\].*got object"),
         ({"train": 1}, TypeError, "train must be a function"),
         ({"seed": -1}, ValueError, "seed must be an int >= 0, got -1"),
-        ({"seed": 1.0}, ValueError, "seed must be an int >= 0"),
+        ({"seed": 1.0}, TypeError, "seed must be an int >= 0"),
         ({"executor": 2}, TypeError, "executor must have submit"),
         (
             {"executor": SimpleNamespace(submit=fail), "train": lambda s, d, n: {}},
@@ -857,18 +857,18 @@ def test_bad_arguments_are_refused_before_anything_is_written(tmp_path, change, 
     [
         (None, r"train returned, for {'a': 1}, None; it must return a dict with 'val_acc'"),
         ({"accuracy": 1}, "must return a dict with 'val_acc'"),
-        ({"val_acc": "0.5"}, "val_acc='0.5'; it must be a finite number"),
-        ({"val_acc": float("nan")}, "val_acc=nan"),
-        ({"val_acc": True}, "val_acc=True"),
+        ({"val_acc": "0.5"}, "val_acc that must be a number, got '0.5'"),
+        ({"val_acc": float("nan")}, "val_acc that must be finite, got nan"),
+        ({"val_acc": True}, "val_acc that must be a number, got True"),
         ({"val_acc": 1, "history": [1]}, "a history that is not a dict of lists of numbers"),
         ({"val_acc": 1, "history": {"loss": "low"}}, "a history that is not"),
         ({"val_acc": 1, "history": {"loss": ["low"]}}, "a history that is not"),
         ({"val_acc": 1, "params": {"W": [1.0]}}, r"params\['W'\] of type list"),
-        ({"val_acc": 1, "diverged_at_epoch": 0}, "diverged_at_epoch=0; it must be an int >= 1"),
+        ({"val_acc": 1, "diverged_at_epoch": 0}, "diverged_at_epoch that must be an int >= 1, got 0"),
     ],
 )
 def test_what_is_no_record_is_refused(tmp_path, record, message):
-    with pytest.raises(TypeError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         sweep(lambda setting, data, seed: record, {"a": [1]}, DATA, out=tmp_path)
     assert files(tmp_path) == ["grid.json"]
 
@@ -963,9 +963,9 @@ def test_choices_are_swept():
             TypeError,
             r"space\['a'\] must be uniform\(low, high\)",
         ),
-        (lambda: uniform(1, 1), ValueError, "uniform needs finite low < high, got low=1"),
-        (lambda: uniform(0, float("inf")), ValueError, "uniform needs finite"),
-        (lambda: log_uniform(0, 1), ValueError, "log_uniform needs finite 0 < low"),
+        (lambda: uniform(1, 1), ValueError, "uniform needs low < high, got low=1"),
+        (lambda: uniform(0, float("inf")), ValueError, "high must be finite, got inf"),
+        (lambda: log_uniform(0, 1), ValueError, "log_uniform: low must be in .0, inf., got 0"),
     ],
 )
 def test_bad_spaces_are_refused(call, error, message):

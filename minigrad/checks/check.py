@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.arguments import check_natural, names_itself
+from ..engine.arguments import names_itself
 from ..engine.containers import CONTAINERS, children_of, map_tree
 from ..engine.derivatives import grad
 from ..engine.layer import Layer
 from ..engine.recording import Array
+from ..engine.scalars import as_int
 from .comparison import Comparison
 from .contracts import broken_contracts
 from .layer_call import LayerCall, as_arrays, as_layer
@@ -85,7 +86,7 @@ def check_layer(
     """
     if inputs and callable(layer) and callable(inputs[0]) and not isinstance(layer, Layer):
         layer, inputs = (layer, inputs[0]), inputs[1:]
-    check_natural("check_layer", "seed", 0 if seed is None else seed)
+    draw = 0 if seed is None else as_int("seed", seed, least=0)
     ours = {"argnums": argnums, "seed": seed, "per_example": per_example or None}
     if options is None:
         _check_no_clash(layer, {name for name, x in ours.items() if x is not None})
@@ -93,7 +94,7 @@ def check_layer(
     made, first_alone = as_layer(layer, inputs, given)
     if first_alone and argnums is None:
         argnums = as_arrays(made.name, inputs, numbers=False)[1][0]
-    call = LayerCall(made, inputs, given, seed or 0, argnums)
+    call = LayerCall(made, inputs, given, draw, argnums)
     broken = [(f"{call.name}: {problem}", hint) for problem, hint in broken_contracts(call, per_example)]
     if not call.gradients:
         problems = tuple(problem for problem, _ in broken)
@@ -173,7 +174,7 @@ def check_grads(
     TapeError
         If the tape has no rule for a function that f calls.
     """
-    check_natural("check_grads", "seed", seed)
+    as_int("seed", seed, least=0)
     if order not in (1, 2):
         raise ValueError(f"check_grads: order is {order!r}; expected 1 or 2")
     name = getattr(f, "__name__", type(f).__name__)

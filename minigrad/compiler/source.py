@@ -180,9 +180,9 @@ class SourceWriter:
             if not is_constant(x):
                 raise AssertionError(f"the value of {x.function} is used, but is computed nowhere")
             return self.spelled(x.value) if x.value.ndim == 0 else self.bound(x.value, "constant")
-        if type(x) is tuple:
+        if isinstance(x, tuple):
             return f"({', '.join(map(self.spelled, x))}{',' if len(x) == 1 else ''})"
-        if type(x) is list:
+        if isinstance(x, list):
             return f"[{', '.join(map(self.spelled, x))}]"
         if isinstance(x, slice):
             return f"slice({', '.join(self.spelled(each) for each in (x.start, x.stop, x.step))})"

@@ -98,12 +98,6 @@ def takes_arrays(function: Function) -> Function:
     return cast(Function, wrapper)
 
 
-def check_natural(called: str, name: str, value: object) -> None:
-    """Refuse anything but an int >= 0, such as a seed."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
-        raise ValueError(f"{called}: {name} is {_told(value)} ({value!r}); expected an int >= 0")
-
-
 def names_itself(function: Function) -> Function:
     """Let a function name itself in every error that a wrong argument leads to.
 

@@ -33,7 +33,7 @@ def as_array(x: Any) -> Any:
 
 def has_stand_ins(x: Any) -> bool:
     """Tell whether there is a stand-in for an array in nested tuples and lists."""
-    return any(map(has_stand_ins, x)) if type(x) in (tuple, list) else type(x) in STAND_INS
+    return any(map(has_stand_ins, x)) if isinstance(x, (tuple, list)) else type(x) in STAND_INS
 
 
 def held(x: Any) -> Any:

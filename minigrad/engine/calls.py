@@ -12,6 +12,7 @@ import numpy as np
 
 from .arrays import ARRAYS_AND_NUMBERS as PLAIN
 from .arrays import KNOWN, STAND_INS, TOO_DEEP, held, plain_array, takes_over
+from .containers import rebuilt
 from .recording import RECORD, Array, Call, Parent, TapeError, next_number, recording
 from .watch import check_current, replaced
 
@@ -240,8 +241,8 @@ def bare(x: Any) -> Any:
             check_current(READ, (x.data,))
         return x.data
     try:
-        if kind is tuple or kind is list:
-            return kind([bare(each) for each in x])
+        if isinstance(x, (tuple, list)):
+            return rebuilt(x, [bare(each) for each in x])
         if kind is dict:
             return {key: bare(each) for key, each in x.items()}
     except RecursionError:
@@ -251,8 +252,8 @@ def bare(x: Any) -> Any:
 
 def apart(out: Any, given: Sequence[Any]) -> Any:
     """Return results with a view in the place of an array that was given, so that two tensors do not have one array."""
-    if type(out) in (tuple, list):
-        return type(out)([apart(each, given) for each in out])
+    if isinstance(out, (tuple, list)):
+        return rebuilt(out, [apart(each, given) for each in out])
     for x in given:
         if out is x and isinstance(x, np.ndarray):
             return x[...]
@@ -261,8 +262,8 @@ def apart(out: Any, given: Sequence[Any]) -> Any:
 
 def constants(x: Any, all_arrays: bool) -> Any:
     """Make constant tensors of float arrays, or of all arrays, in a function's result; subclasses stay."""
-    if type(x) in (tuple, list):
-        return type(x)([constants(each, all_arrays) for each in x])
+    if isinstance(x, (tuple, list)):
+        return rebuilt(x, [constants(each, all_arrays) for each in x])
     if (type(x) in PLAIN or isinstance(x, np.generic)) and hasattr(x, "dtype"):
         return variable(held(x)) if all_arrays or x.dtype.kind in "fc" else x
     return x

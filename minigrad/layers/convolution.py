@@ -6,11 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
+from ..engine.scalars import as_int
 from ..rules.table import Arguments, Draw
 from ..rules.windows import (
     add_windows_of_product,
@@ -97,13 +96,7 @@ conv_backward_naive = conv_backward_fast = conv_backward
 
 def checked_steps(layer: str, param: Param, names: Sequence[tuple[str, int, int]]) -> list[int]:
     """Return integers of a dict, by names with defaults and minima; an error names an invalid one."""
-    found = []
-    for name, default, least in names:
-        value = param.get(name, default)
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
-            raise ValueError(f"{layer}: {name} is {value!r}; expected an integer >= {least}")
-        found.append(int(value))
-    return found
+    return [as_int(f"{layer}: {name}", param.get(name, default), least) for name, default, least in names]
 
 
 def check_windows(layer: str, shape: tuple[int, ...], kernel: tuple[int, int], pad: int = 0) -> None:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..engine.arguments import names_itself
+from ..engine.scalars import as_int, as_real, is_int
 from .folder import SweepFolder
 from .results import Results
 from .search_space import Setting, key_of, without_epochs
@@ -40,14 +41,13 @@ class Halving:
 
     @names_itself
     def __post_init__(self) -> None:
-        rungs = self.rungs
-        if not isinstance(rungs, list | tuple) or not rungs or not all(map(_is_natural, rungs)):
-            raise ValueError(f"Halving: rungs must be a sequence of ints >= 1, got {rungs!r}")
+        if not isinstance(self.rungs, list | tuple) or not self.rungs:
+            raise ValueError(f"rungs must be a sequence of ints, got {self.rungs!r}")
+        rungs = tuple([as_int(f"rungs[{i}]", rung, least=1) for i, rung in enumerate(self.rungs)])
         if any(b <= a for a, b in pairwise(rungs)):
-            raise ValueError(f"Halving: rungs must increase, got {rungs!r}")
-        object.__setattr__(self, "rungs", tuple(rungs))
-        if isinstance(self.keep, bool) or not isinstance(self.keep, int | float) or not 0 < self.keep <= 1:
-            raise ValueError(f"Halving: keep must be a number in (0, 1], got {self.keep!r}")
+            raise ValueError(f"rungs must increase, got {rungs!r}")
+        object.__setattr__(self, "rungs", rungs)
+        object.__setattr__(self, "keep", as_real("keep", self.keep, "(0, 1]"))
 
     def kept(self, n: int) -> int:
         """Return how many of n settings go on."""
@@ -66,7 +66,7 @@ def read_halving(halving: Any, settings: list[Setting]) -> tuple[Halving, list[S
     if isinstance(halving, Halving):
         if epochs != {None}:
             raise ValueError("halving's rungs are the num_epochs to train with; leave these out of the grid")
-    elif not _is_natural(halving) or halving < 2:
+    elif not is_int(halving) or halving < 2:
         raise TypeError(f"halving must be a Halving, or an int >= 2, got {halving!r}")
     else:
         longest, *others = epochs
@@ -126,7 +126,3 @@ class HalvedResults(Results):
         if following is None:
             return None
         return key_of(trial.setting | {"num_epochs": following}) in self.trials
-
-
-def _is_natural(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -12,7 +12,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..engine.arguments import check_natural, names_itself
+from ..engine.arguments import names_itself
+from ..engine.scalars import as_int, as_real
 
 Setting: TypeAlias = dict[str, Any]
 Sampler: TypeAlias = Callable[[np.random.Generator], Any]
@@ -60,9 +61,7 @@ def _read_setting(setting: Any) -> Setting:
                 f"{name!r} has the value {shortened(value)}, which JSON cannot hold ({error}); give finite numbers, "
                 "str, bool, None, or lists and dicts of these"
             ) from error
-    epochs = read.get("num_epochs", 1)
-    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
-        raise ValueError(f"num_epochs must be an int >= 1, got {epochs!r}")
+    as_int("num_epochs", read.get("num_epochs", 1), least=1)
     return read
 
 
@@ -127,8 +126,7 @@ def choices(n: int, space: Mapping[str, Sampler | Sequence[Any]], seed: int = 0)
     TypeError, ValueError
         When an argument is not as above.
     """
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-        raise ValueError(f"n must be an int >= 1, got {n!r}")
+    n = as_int("n", n, least=1)
     if not isinstance(space, Mapping) or not space:
         raise TypeError(
             f"space must be a mapping from names to what to draw from, and not empty; got {space!r}"
@@ -140,7 +138,7 @@ def choices(n: int, space: Mapping[str, Sampler | Sequence[Any]], seed: int = 0)
             )
         if not callable(values) and len(values) == 0:
             raise ValueError(f"space[{name!r}] is empty; give at least one value")
-    check_natural("choices", "seed", seed)
+    as_int("seed", seed, least=0)
     rng = np.random.default_rng(seed)
     return [{name: _draw(values, rng) for name, values in space.items()} for _ in range(n)]
 
@@ -148,25 +146,19 @@ def choices(n: int, space: Mapping[str, Sampler | Sequence[Any]], seed: int = 0)
 @names_itself
 def uniform(low: float, high: float) -> Sampler:
     """Return a sampler of floats, uniform from ``low`` to ``high``; raises ValueError unless low < high."""
-    _check_numbers(low=low, high=high)
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ValueError(f"uniform needs finite low < high, got low={low!r}, high={high!r}")
+    low, high = as_real("low", low), as_real("high", high)
+    if not low < high:
+        raise ValueError(f"uniform needs low < high, got low={low!r}, high={high!r}")
     return lambda rng: float(rng.uniform(low, high))
 
 
 @names_itself
 def log_uniform(low: float, high: float) -> Sampler:
     """Return a sampler of floats with uniform logarithms; raises ValueError unless 0 < low < high."""
-    _check_numbers(low=low, high=high)
-    if not (0 < low < high < math.inf):
-        raise ValueError(f"log_uniform needs finite 0 < low < high, got low={low!r}, high={high!r}")
+    low, high = as_real("low", low, "(0, inf)"), as_real("high", high, "(0, inf)")
+    if not low < high:
+        raise ValueError(f"log_uniform needs low < high, got low={low!r}, high={high!r}")
     return lambda rng: min(max(math.exp(rng.uniform(math.log(low), math.log(high))), low), high)
-
-
-def _check_numbers(**given: Any) -> None:
-    for name, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-            raise TypeError(f"{name} must be a number, got {value!r}")
 
 
 def _draw(values: Sampler | Sequence[Any], rng: np.random.Generator) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ..engine.scalars import as_int, as_real
 from ..files import write
 from .search_space import Setting, plain
 
@@ -164,13 +164,10 @@ def read_record(setting: Setting, record: Any) -> tuple[Trial, Arrays]:
         raise TypeError(f"{where} a history that is not a dict of lists of numbers: {error}") from error
     epoch = record.get("diverged_at_epoch")
     if epoch is not None:
-        if isinstance(epoch, bool) or not isinstance(epoch, int | np.integer) or epoch < 1:
-            raise TypeError(f"{where} diverged_at_epoch={epoch!r}; it must be an int >= 1")
-        return Trial(setting, "diverged", history=history, diverged_at_epoch=int(epoch)), params
-    val_acc = plain(record["val_acc"])
-    if isinstance(val_acc, bool) or not isinstance(val_acc, int | float) or not math.isfinite(val_acc):
-        raise TypeError(f"{where} val_acc={val_acc!r}; it must be a finite number")
-    return Trial(setting, "finished", float(val_acc), history), params
+        epoch = as_int(f"{where} a diverged_at_epoch that", epoch, least=1)
+        return Trial(setting, "diverged", history=history, diverged_at_epoch=epoch), params
+    val_acc = as_real(f"{where} a val_acc that", plain(record["val_acc"]))
+    return Trial(setting, "finished", val_acc, history), params
 
 
 def read_history(history: Any) -> dict[str, list[Any]]:

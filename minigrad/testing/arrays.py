@@ -10,8 +10,9 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ..engine.arguments import check_natural, names_itself
+from ..engine.arguments import names_itself
 from ..engine.recording import Array
+from ..engine.scalars import as_int
 from ..layers import Layer
 from ..rules.table import Arguments, Draw
 
@@ -274,8 +275,8 @@ def _check_arrays_for(
     for layout in layouts:
         if layout not in LAYOUTS:
             raise ValueError(f"arrays_for: layout {layout!r} is none of {', '.join(LAYOUTS)}")
-    check_natural("arrays_for", "min_side", min_side)
-    check_natural("arrays_for", "max_side", max_side)
+    as_int("min_side", min_side, least=0)
+    as_int("max_side", max_side, least=0)
     if min_side > max_side:
         raise ValueError(f"arrays_for: min_side {min_side}, max_side {max_side}; expected 0 <= min <= max")
     if not high - low > 2 * SPACING:

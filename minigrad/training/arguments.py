@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -11,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import optim
+from ..engine.scalars import as_int, as_real
+from ..optim.rule import CourseRule, UpdateRule
+from ..optim.validation import Config, check_keys
 
 
 def check_model(model: Any) -> None:
@@ -115,22 +116,12 @@ def check_options(options: Mapping[str, Any]) -> None:
         raise ValueError("checkpoint_seconds is given, but no checkpoint, which names the file")
 
 
-def check_positive_int(name: str, value: object) -> None:
-    """Refuse anything but an int >= 1."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be an int >= 1, got {value!r}")
-
-
-def _check_int(name: str, value: object) -> None:
-    if not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be an int, got {value!r}; 0 logs no losses")
+def _check_count(name: str, value: object) -> None:
+    as_int(name, value, least=1)
 
 
 def _check_natural(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be an int >= 0 or None, got {value!r}")
-    if value < 0:
-        raise ValueError(f"{name} must be an int >= 0 or None, got {value!r}")
+    as_int(name, value, least=0)
 
 
 def _check_bool(name: str, value: object) -> None:
@@ -149,22 +140,11 @@ def _check_path(name: str, value: object) -> None:
 
 
 def _check_positive(name: str, value: object) -> None:
-    _check_number(name, value)
-    if not value > 0:  # type: ignore[operator]  # it is a number
-        raise ValueError(f"{name} must be finite and > 0, got {value!r}")
+    as_real(name, value, "(0, inf)")
 
 
 def _check_fraction(name: str, value: object) -> None:
-    _check_number(name, value)
-    if not 0 < value < 1:  # type: ignore[operator]  # it is a number
-        raise ValueError(f"{name} must be between 0 and 1, got {value!r}")
-
-
-def _check_number(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    if not math.isfinite(value):
-        raise ValueError(f"{name} must be finite, got {value!r}")
+    as_real(name, value, "(0, 1)")
 
 
 def _check_on_divergence(name: str, value: object) -> None:
@@ -172,19 +152,19 @@ def _check_on_divergence(name: str, value: object) -> None:
         raise ValueError(f"{name} must be 'raise' or 'stop', got {value!r}")
 
 
-_CHECKS: dict[str, Callable[[str, object], None]] = {
+_CHECKS: dict[str, Callable[[str, Any], object]] = {
     "lr_decay": _check_positive,
-    "batch_size": check_positive_int,
-    "num_epochs": check_positive_int,
-    "print_every": _check_int,
-    "num_train_samples": check_positive_int,
-    "num_val_samples": check_positive_int,
+    "batch_size": _check_count,
+    "num_epochs": _check_count,
+    "print_every": as_int,
+    "num_train_samples": _check_count,
+    "num_val_samples": _check_count,
     "seed": _check_natural,
     "on_divergence": _check_on_divergence,
     "lr_schedule": _check_callable,
     "replacement": _check_bool,
     "augment": _check_callable,
-    "patience": check_positive_int,
+    "patience": _check_count,
     "average": _check_fraction,
     "metric": _check_callable,
     "callback": _check_callable,
@@ -202,14 +182,12 @@ _MAY_BE_NONE = _CHECKS.keys() - {
 }
 
 
-def check_config(
-    rule: optim.CourseRule, config: optim.Config | None, params: Mapping[str, NDArray[Any]]
-) -> None:
+def check_config(rule: CourseRule, config: Config | None, params: Mapping[str, NDArray[Any]]) -> None:
     """Refuse settings that the update rule does not take, by a step of one number; functions are not tried."""
     if not isinstance(config, dict | None):
         raise TypeError(f"optim_config must be a dict of the rule's settings, got {config!r}")
-    if isinstance(rule, optim.UpdateRule):
-        optim.check_keys(rule.__name__, config or {}, known=set(rule.settings))
+    if isinstance(rule, UpdateRule):
+        check_keys(rule.__name__, config or {}, known=set(rule.settings))
         for name, w in params.items():
             if not w.flags.writeable:
                 raise ValueError(
@@ -219,18 +197,7 @@ def check_config(
             rule(np.ones(1, dtype), np.ones(1, dtype), dict(config or {}))
 
 
-def check_learning_rate(rate: object, step: int) -> float:
-    """Return the learning rate that a schedule gave; refuse anything but a finite number >= 0."""
-    if isinstance(rate, np.ndarray) and rate.shape == ():
-        rate = rate[()]
-    if isinstance(rate, bool) or not isinstance(rate, int | float | np.integer | np.floating):
-        raise TypeError(f"lr_schedule({step}) returned {rate!r}; it must return a number")
-    if not (math.isfinite(rate) and rate >= 0):
-        raise ValueError(f"lr_schedule({step}) returned {rate!r}; it must be finite and >= 0")
-    return float(rate)
-
-
-def check_updated(rule: Any, name: str, w: NDArray[Any], result: Any) -> tuple[NDArray[Any], optim.Config]:
+def check_updated(rule: Any, name: str, w: NDArray[Any], result: Any) -> tuple[NDArray[Any], Config]:
     """Return what an update rule returned for a parameter; refuse all but ``(w, config)``, w like the parameter."""
     called = f"the update rule {getattr(rule, '__name__', type(rule).__name__)} returned"
     if not (isinstance(result, tuple | list) and len(result) == 2 and isinstance(result[1], dict)):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.arguments import names_itself
+from ..engine.scalars import as_int
 
 Augment: TypeAlias = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
 
@@ -43,7 +44,7 @@ def shift(pixels: int) -> Augment:
     ValueError
         Unless `pixels` is an int >= 1.
     """
-    pixels = _pixels("shift", "pixels", pixels)
+    pixels = as_int("pixels", pixels, least=1)
 
     def augment(X: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         n, _, height, width = _check_images("shift", X, rng)
@@ -67,7 +68,7 @@ def cutout(size: int) -> Augment:
     ValueError
         Unless `size` is an int >= 1.
     """
-    size = _pixels("cutout", "size", size)
+    size = as_int("size", size, least=1)
 
     def augment(X: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         n, _, height, width = _check_images("cutout", X, rng)
@@ -103,13 +104,6 @@ def chain(*augmentations: Augment) -> Augment:
         return X
 
     return augment
-
-
-def _pixels(function: str, name: str, value: object) -> int:
-    """Return a number of pixels as Python's, which does not overflow; refuse what is none."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{function}: {name} must be an int >= 1, got {value!r}")
-    return int(value)
 
 
 def _check_images(name: str, X: Any, rng: Any) -> tuple[int, int, int, int]:

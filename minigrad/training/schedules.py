@@ -6,9 +6,8 @@ import math
 from collections.abc import Callable
 from typing import TypeAlias
 
-import numpy as np
-
 from ..engine.arguments import names_itself
+from ..engine.scalars import as_int, as_real
 
 Schedule: TypeAlias = Callable[[int], float]
 
@@ -35,9 +34,9 @@ def cosine(learning_rate: float, num_steps: int, final: float = 0.0) -> Schedule
     -----
     I. Loshchilov, F. Hutter, *SGDR: Stochastic Gradient Descent with Warm Restarts*, 2017, without the restarts.
     """
-    learning_rate = _rate("cosine", "learning_rate", learning_rate)
-    final = _rate("cosine", "final", final, or_zero=True)
-    num_steps = _count("cosine", "num_steps", num_steps)
+    learning_rate = as_real("learning_rate", learning_rate, "(0, inf)")
+    final = as_real("final", final, "[0, inf)")
+    num_steps = as_int("num_steps", num_steps, least=1)
 
     def rate(step: int) -> float:
         progress = min(step / num_steps, 1.0)
@@ -55,9 +54,9 @@ def step_decay(learning_rate: float, every: int, factor: float = 0.1) -> Schedul
     TypeError, ValueError
         Unless the learning rate and `factor` are finite numbers > 0, and `every` is an int >= 1.
     """
-    learning_rate = _rate("step_decay", "learning_rate", learning_rate)
-    factor = _rate("step_decay", "factor", factor)
-    every = _count("step_decay", "every", every)
+    learning_rate = as_real("learning_rate", learning_rate, "(0, inf)")
+    factor = as_real("factor", factor, "(0, inf)")
+    every = as_int("every", every, least=1)
     return lambda step: learning_rate * factor ** (step // every)
 
 
@@ -72,29 +71,11 @@ def warmup(schedule: Schedule | float, num_steps: int) -> Schedule:
     TypeError, ValueError
         Unless the schedule is a function of the step or a finite number > 0, and `num_steps` an int >= 1.
     """
-    num_steps = _count("warmup", "num_steps", num_steps)
-    whole = schedule if callable(schedule) else _rate("warmup", "schedule", schedule)
+    num_steps = as_int("num_steps", num_steps, least=1)
+    whole = schedule if callable(schedule) else as_real("schedule", schedule, "(0, inf)")
 
     def rate(step: int) -> float:
         full = whole(step) if callable(whole) else whole
         return full * min((step + 1) / num_steps, 1.0)
 
     return rate
-
-
-def _rate(function: str, name: str, value: object, or_zero: bool = False) -> float:
-    """Return a learning rate, or a factor of one, as Python's; refuse what is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{function}: {name} must be a number, got {value!r}")
-    if not (math.isfinite(value) and (value > 0 or (or_zero and value == 0))):
-        raise ValueError(f"{function}: {name} must be finite and {'>=' if or_zero else '>'} 0, got {value!r}")
-    return float(value)
-
-
-def _count(function: str, name: str, value: object) -> int:
-    """Return a number of steps as Python's; refuse what is none."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{function}: {name} must be an int, got {value!r}")
-    if value < 1:
-        raise ValueError(f"{function}: {name} must be at least 1, got {value!r}")
-    return int(value)

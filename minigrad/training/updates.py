@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import optim
 from ..compiler.jit import JitError, Jitted, jit
-from .arguments import check_learning_rate, check_updated
+from ..engine.scalars import as_real
+from ..optim.rule import CourseRule, UpdateRule
+from ..optim.validation import Config, check_setting
+from .arguments import check_updated
 from .checkpoint import restored
 from .schedules import Schedule
 
 Params = dict[str, NDArray[Any]]
 Grads = Mapping[str, NDArray[Any]]
-Configs = dict[str, optim.Config]
+Configs = dict[str, Config]
 
 
 class OneByOne:
@@ -40,7 +42,7 @@ class OneByOne:
         The configs, by parameter.
     """
 
-    def __init__(self, rule: optim.CourseRule, config: optim.Config, params: Params) -> None:
+    def __init__(self, rule: CourseRule, config: Config, params: Params) -> None:
         self._rule = rule
         self._tied = share_memory(params)
         self.configs: Configs = {name: copy.deepcopy(config) for name in params}
@@ -93,7 +95,7 @@ class AtOnce:
         The settings, under one name.
     """
 
-    def __init__(self, rule: optim.UpdateRule, config: optim.Config, params: Params) -> None:
+    def __init__(self, rule: UpdateRule, config: Config, params: Params) -> None:
         self._rule = rule
         self._state = rule.init(params)
         self._can_be_compiled = True
@@ -114,14 +116,14 @@ class AtOnce:
             if new[name] is not w:
                 w[...] = new[name]
 
-    def _settings(self) -> tuple[optim.Config, optim.Config]:
+    def _settings(self) -> tuple[Config, Config]:
         """Return the learning rate, as an array, which may change without compiling anew, and the other settings."""
         (settings,) = self.configs.values()
         if "learning_rate" not in settings:
             return {}, settings
         others = dict(settings)
         rate = others.pop("learning_rate")
-        optim.check_setting(self._rule.__name__, "learning_rate", rate)
+        check_setting(self._rule.__name__, "learning_rate", rate)
         return {"learning_rate": np.float64(rate)}, others
 
     def state(self) -> dict[str, Any]:
@@ -135,10 +137,10 @@ class AtOnce:
 
 
 @lru_cache(maxsize=32)
-def compiled(rule: optim.UpdateRule, settings: tuple[tuple[str, float], ...]) -> Jitted:
+def compiled(rule: UpdateRule, settings: tuple[tuple[str, float], ...]) -> Jitted:
     """Return a rule's pure update with settings, compiled once for all trainings of this process."""
 
-    def step(grads: Params, state: dict[str, Any], params: Params, rate: optim.Config) -> Any:
+    def step(grads: Params, state: dict[str, Any], params: Params, rate: Config) -> Any:
         return rule.update(grads, state, params, **rate, **dict(settings))
 
     return jit(step, donate_argnums=(1, 2))  # type: ignore[no-any-return]  # of a function
@@ -163,16 +165,16 @@ def share_memory(params: Params) -> bool:
     return any(np.may_share_memory(*pair) for pair in combinations(params.values(), 2))
 
 
-def updating(rule: optim.CourseRule, config: optim.Config, params: Params) -> OneByOne | AtOnce:
+def updating(rule: CourseRule, config: Config, params: Params) -> OneByOne | AtOnce:
     """Return the update of parameters by a rule: those that share memory add up their steps one by one."""
-    if isinstance(rule, optim.UpdateRule) and not share_memory(params):
+    if isinstance(rule, UpdateRule) and not share_memory(params):
         return AtOnce(rule, config, params)
     return OneByOne(rule, config, params)
 
 
 def follow(schedule: Schedule, step: int, configs: Configs) -> None:
     """Set the learning rates to a schedule's."""
-    rate = check_learning_rate(schedule(step), step)
+    rate = as_real(f"the learning rate of lr_schedule({step})", schedule(step), "[0, inf)")
     for config in configs.values():
         config["learning_rate"] = rate
 
