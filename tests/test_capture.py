@@ -197,7 +197,7 @@ def test_generator_functions_are_refused():
     def f(x):
         yield x
 
-    with pytest.raises(TypeError, match="f is a generator or coroutine function"):
+    with pytest.raises(TypeError, match="f is a generator function"):
         mg.jit(f)
 
 

@@ -7,14 +7,13 @@ checks every rule and layer of the package, and prints how exact each is.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..engine.arguments import names_itself
+from ..engine.arguments import names_itself, parameters_of
 from ..engine.containers import CONTAINERS, children_of, map_tree
 from ..engine.derivatives import grad
 from ..engine.layer import Layer
@@ -118,24 +117,15 @@ def check_layer(
     return _done(verdict(comparison, call.returned, known, broken), raise_on_error)
 
 
-def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
-    """Return a function's parameters; empty if it has no signature."""
-    try:
-        return inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return {}
-
-
 def _defaults(forward: Any) -> dict[str, Any]:
     """Return the defaults of a forward's options."""
-    parameters = _parameters(forward).items()
-    return {name: each.default for name, each in parameters if each.default is not each.empty}
+    return {each.name: each.default for each in parameters_of(forward) if each.default is not each.empty}
 
 
 def _check_no_clash(layer: Any, ours: set[str]) -> None:
     """Refuse a keyword of `check_layer` that is one of the forward's, too."""
     forward = layer[0] if isinstance(layer, (tuple, list)) and layer else getattr(layer, "forward", layer)
-    for name in sorted(ours & set(_parameters(forward))):
+    for name in sorted(ours & {each.name for each in parameters_of(forward)}):
         raise TypeError(
             f"check_layer: {name} is a keyword of check_layer and of the forward; give the forward's in "
             f"options={{{name!r}: ...}}, or options={{}} if it is not meant"

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arguments import argument_names
 from ..engine.arrays import ARRAY_LIKE
 from ..engine.layer import Layer, placed
 from ..engine.layer import layer as make_layer
@@ -147,14 +148,7 @@ class LayerCall:
 
     def names(self) -> list[str]:
         """Return the names of the forward's inputs."""
-        try:
-            known = list(inspect.signature(self.layer.forward).parameters.values())
-        except ValueError:
-            known = []
-        named = [
-            each.name for each in known if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
-        ]
-        return [named[i] if i < len(named) else f"input {i}" for i in range(len(self.inputs))]
+        return argument_names(self.layer.forward, len(self.inputs), "input ")
 
     def full(self, moving: Sequence[Any]) -> list[Any]:
         """Return all inputs, with other arrays of floats."""

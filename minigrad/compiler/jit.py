@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 import weakref
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import update_wrapper
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.arguments import names_itself
+from ..engine.arguments import argument_names, names_itself
 from ..engine.arrays import TOO_DEEP
 from ..engine.containers import CONTAINERS
 from ..engine.pickling import global_name
-from ..engine.recording import recording
+from ..engine.recording import RUN_LATER, recording
 from ..engine.watch import Anomaly
 from .methods import BoundMethod, BoundWeakly, has_weak_references
-from .program import Compiled, name_of, parameter_names
+from .program import Compiled, name_of
 from .signature import Inlined, Outside, differing_number, flatten, numbers, refuse_overlap
 from .where import JitError
 
@@ -29,9 +28,6 @@ MAXSIZE = 32
 """The size of a function's cache, in signatures."""
 VALUES = 5
 """How many values of one number a function is compiled for before a warning."""
-
-
-GENERATORS = (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
 
 
 class CacheInfo(NamedTuple):
@@ -102,11 +98,12 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
         )
     if f is None:
         return lambda f: Jitted(f, positions)
-    if any(is_kind(f) for is_kind in GENERATORS):
-        raise TypeError(
-            f"jit: {name_of(f)} is a generator or coroutine function, which does nothing when it is called; expected a "
-            "function that returns arrays"
-        )
+    for kind, is_one in RUN_LATER.items():
+        if is_one(f):
+            raise TypeError(
+                f"jit: {name_of(f)} is {kind}, which does nothing when it is called; expected a function that returns "
+                "arrays"
+            )
     if not callable(f):
         raise TypeError(f"jit: got {f!r}; expected a function of arrays")
     return Jitted(f, positions)
@@ -143,17 +140,19 @@ class Jitted:
         if leaves is None or outside.changed() or type(recording.get()) is Anomaly:
             return self._call(args, kwargs)
         self.hits += 1
+        return self._run(program, leaves, args, kwargs)
+
+    def _run(
+        self, program: Compiled, leaves: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Run a program; where an error stops it, run the function, which may handle it."""
         try:
             with program.lock:
                 return program.run(*leaves)
         except np.linalg.LinAlgError:
-            return self._as_written(program, args, kwargs)
-
-    def _as_written(self, program: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run the function, which may handle an error; raise the error, where arguments may have changed."""
-        if program.changes_arguments:
-            raise
-        return self.function(*args, **kwargs)
+            if program.changes_arguments:
+                raise
+            return self.function(*args, **kwargs)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Slow path: look the signature up; compile if it is new."""
@@ -189,11 +188,7 @@ class Jitted:
             self.programs[signature] = self.programs.pop(signature, program)  # the latest, now
             self.hits += 1
         self.recent = outside, program
-        try:
-            with program.lock:
-                return program.run(*leaves)
-        except np.linalg.LinAlgError:
-            return self._as_written(program, args, kwargs)
+        return self._run(program, leaves, args, kwargs)
 
     def _compile(self, args: tuple[Any, ...], kwargs: dict[str, Any], outside: Outside) -> Compiled:
         """Compile the function for a new signature."""
@@ -209,7 +204,8 @@ class Jitted:
     ) -> None:
         """Warn when a signature differs from several earlier ones in the value of one number alone."""
         counts = Counter(differing_number(signature, other) for other in list(self.programs))
-        given = list(numbers([*parameter_names(self.function, args), *kwargs], [*args, *kwargs.values()]))
+        names = [*argument_names(self.function, len(args)), *kwargs]
+        given = list(numbers(names, [*args, *kwargs.values()]))
         for i, (name, value) in enumerate(given):
             if counts[i] == VALUES - 1:
                 dtype = "int64" if type(value) is int else float_dtype([*args, *kwargs.values()])

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from itertools import takewhile
 from typing import Any
 
 import numpy as np
 
+from ..engine.arguments import positional_names
 from ..engine.arrays import STAND_INS
 from ..engine.containers import rebuilt
 from ..engine.leaving import asked_by
@@ -54,29 +53,20 @@ def refuse_shapes(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         )
     given: Iterable[tuple[str, Any]] = kwargs.items()
     if len(args) > 1:
-        given = [*zip(_parameters(function), args, strict=False), *given]
+        given = [*zip(_positional_names(function), args, strict=False), *given]
     for name, x in given:
         if name in SHAPING and any(name != "bins" or not each.ndim for each in stand_ins_in(x)):
             raise shape_error(f"{function.__name__} with {name}", OPTION)
 
 
-@lru_cache
-def _parameters(function: Any) -> tuple[str, ...]:
-    """Return the names of a function's positional parameters; none where it has no signature, as some of NumPy's."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except ValueError:
-        return ()
-    return tuple(
-        [each.name for each in takewhile(lambda each: each.kind <= each.POSITIONAL_OR_KEYWORD, parameters)]
-    )
+_positional_names = lru_cache(positional_names)  # of NumPy's functions
 
 
 def arguments_of(
     function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
     """Return a call's arguments, the first by position; and its ``out``, None if there is none."""
-    names = _parameters(function)
+    names = _positional_names(function)
     if not args and names and names[0] in kwargs:
         args = (kwargs[names[0]],)
         kwargs = {name: x for name, x in kwargs.items() if name != names[0]}

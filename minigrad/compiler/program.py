@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import operator
 import os
 from collections import Counter, deque
@@ -15,6 +14,7 @@ from weakref import WeakSet
 
 import numpy as np
 
+from ..engine.arguments import argument_names
 from ..engine.containers import CONTAINERS, children_of, leaves_of, map_tree
 from ..engine.ownership import BASE_HELD_ONCE
 from ..engine.recording import TapeError
@@ -78,7 +78,7 @@ class Compiled:
     ) -> None:
         hints: list[str] = []
         spans: list[range] = []  # of each argument, which inputs are in it
-        for name, x in zip([*parameter_names(f, args), *kwargs], [*args, *kwargs.values()], strict=True):
+        for name, x in zip([*argument_names(f, len(args)), *kwargs], [*args, *kwargs.values()], strict=True):
             before = len(hints)
             for hint, leaf in named_leaves(name, x):
                 trace.input(leaf, hint)
@@ -144,18 +144,6 @@ class Compiled:
 def name_of(f: Callable[..., Any]) -> str:
     """Return a function's name."""
     return getattr(f, "__name__", type(f).__name__)
-
-
-def parameter_names(f: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:
-    """Return the names of a function's positional parameters; none where it has no signature."""
-    try:
-        parameters = list(inspect.signature(f).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    names = [
-        each.name for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
-    ]
-    return [names[i] if i < len(names) else f"x{i}" for i in range(len(args))]
 
 
 def is_leaf(x: Any) -> bool:

@@ -98,6 +98,25 @@ def takes_arrays(function: Function) -> Function:
     return cast(Function, wrapper)
 
 
+def parameters_of(f: Callable[..., Any]) -> list[inspect.Parameter]:
+    """Return a function's parameters; none where it has no signature, as some of NumPy's."""
+    try:
+        return list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):
+        return []
+
+
+def positional_names(f: Callable[..., Any]) -> list[str]:
+    """Return the names of the parameters that may be given by position."""
+    return [each.name for each in parameters_of(f) if each.kind <= each.POSITIONAL_OR_KEYWORD]
+
+
+def argument_names(f: Callable[..., Any], count: int, other: str = "x") -> list[str]:
+    """Return the names of so many arguments that are given by position; those without one are numbered."""
+    names = positional_names(f)
+    return [names[i] if i < len(names) else f"{other}{i}" for i in range(count)]
+
+
 def names_itself(function: Function) -> Function:
     """Let a function name itself in every error that a wrong argument leads to.
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..rules.table import Arguments, Draw
-from .arguments import BARE, array_of, explained, names_itself
+from .arguments import BARE, array_of, explained, names_itself, parameters_of
 from .arrays import ARRAY_LIKE, ARRAYS, as_array, has_stand_ins, refuse_foreign
 from .calls import REAL, apart, bare, by_value, record, refuse_tensors, unwrap
 from .in_place import NEVER_CHANGE, as_kept
@@ -49,7 +49,7 @@ class Layer(PickledByName):
     @cached_property
     def takes_needs(self) -> bool:
         """Whether the backward is told which gradients are wanted."""
-        return "needs" in inspect.signature(self.backward).parameters
+        return any(each.name == "needs" for each in parameters_of(self.backward))
 
     def __call__(self, *operands: Any, **options: Any) -> Any:
         """Call the layer: on tensors, one call of the tape; on arrays alone, the forward."""
@@ -134,7 +134,7 @@ class Layer(PickledByName):
         try:
             again, cache = self.forward(*operands, **parameters)
         except TapeError as error:
-            defaults = [each.default for each in inspect.signature(self.forward).parameters.values()]
+            defaults = [each.default for each in parameters_of(self.forward)]
             numbers = [x for x in (*parameters.values(), *defaults) if not isinstance(x, (dict, list, tuple))]
             tensors = {id(getattr(x, "data", x)): x for x in (*numbers, *operands, out)}
             try:

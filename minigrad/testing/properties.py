@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from ..engine.arguments import names_itself
+from ..engine.arguments import argument_names, names_itself
 from ..gradient_check import GradientMismatch, check_layer
 from .arrays import array_code, layers_inputs
 
@@ -113,13 +113,10 @@ class Example:
             raise mismatch.with_traceback(None) from None  # hides the check's own frames
 
     def names(self) -> list[str]:
-        """Return the names of the forward's inputs, if it has a signature."""
+        """Return the names of the forward's inputs."""
         forward: Any = self.checked[0] if isinstance(self.checked, tuple) else self.checked
         forward = getattr(forward, "forward", forward)
-        parameters = inspect.signature(forward).parameters.values()
-        named = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
-        count = len(self.inputs)
-        return named[:count] if len(named) >= count else [f"x{i}" for i in range(count)]
+        return argument_names(forward, len(self.inputs))
 
     def __repr__(self) -> str:
         names = self.names()
