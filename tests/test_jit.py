@@ -377,7 +377,7 @@ def test_rules_where_one_operand_is_traced(op, data):
     def of_one(x):
         return f(*[x if i == traced else y.copy() for i, y in enumerate(arrays)])
 
-    check_with_gradients(of_one, [arrays[traced]])
+    check_with_gradients(of_one, [arrays[traced].copy()])
 
 
 # What once gave a wrong number
@@ -713,11 +713,9 @@ def test_arrays_kept_from_another_call_are_refused():
     KEPT.queue.clear()
 
 
-def test_an_argument_that_is_no_option_and_one_that_is_put_into_an_argument_are_refused():
+def test_an_argument_that_is_no_option_is_refused():
     with pytest.raises(JitError, match="a set, neither"):
         mg.jit(lambda x, y: x)(np.ones(3), {1})
-    with pytest.raises(JitError, match="rebinds an entry of an argument"):
-        mg.jit(lambda p: p.update(w=p["w"] * 2))({"w": np.ones(3)})
 
 
 # What a pure function does not do

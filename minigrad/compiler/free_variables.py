@@ -5,10 +5,11 @@ from __future__ import annotations
 import builtins
 import dis
 import sys
+import sysconfig
 import weakref
 from array import array
 from collections import ChainMap, UserDict, UserList, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from functools import cached_property, lru_cache, partial
 from inspect import getattr_static
 from operator import attrgetter, methodcaller
@@ -17,8 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arrays import STAND_INS
 from ..engine.containers import CONTAINERS
 from ..engine.layer import Layer
+from ..engine.tensor import Tensor
 from .methods import BoundMethod, BoundWeakly, has_weak_references
 from .traced import Traced
 from .where import JitError
@@ -35,14 +38,21 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
 
 
 class Search:
-    """The search for free variables: of functions first, then of what their code names in the objects found."""
+    """The search for free variables: of functions first, then of what their code names in the objects found.
 
-    def __init__(self, f: Any) -> None:
+    ``written`` are places, as `place_of` has them, that the function is known to write before it reads them.
+    ``arrays`` are those found of which more may be read than the shape and the dtype.
+    """
+
+    def __init__(self, f: Any, written: Container[tuple[int, Any]] = ()) -> None:
+        self.written = written
+        self.arrays: list[np.ndarray[Any, Any]] = []
         self.waiting: list[Any] = [f]
         self.seen: set[Any] = set()
         self.kinds: dict[Any, None] = {}  # the classes of the objects found, whose methods may be called
         self.objects: list[Any] = []
         self.named: set[str] = set()
+        self.whole: set[str] = set()  # of these, the names of which more is read than `METADATA`
         self.any_name = False  # whether attributes are read that the code does not name
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
@@ -59,15 +69,21 @@ class Search:
 
     def of_object(self, x: Any) -> Iterator[tuple[Any, Any]]:
         """Yield the mutable parts of an object; what its methods and attributes are is asked later."""
+        array = x.data if type(x) is Tensor else x
+        if isinstance(array, np.ndarray):
+            self.arrays += [] if type(array) in STAND_INS else [array]
+            return
         self.kinds[x if isinstance(x, type) else type(x)] = None
         self.waiting += functions_of(x)
         self.any_name |= isinstance(x, (attrgetter, methodcaller))
         if isinstance(x, (tuple, set, frozenset, deque)):
-            self.waiting += [each for each in x if not isinstance(each, np.ndarray)]
+            self.waiting += x
             if isinstance(x, (tuple, frozenset)):
                 return
         self.objects.append(x)
         for namespace, name in contents_of(x):
+            if place_of(namespace, name) in self.written:
+                continue
             if name is not KEYS:
                 self.waiting.append(read(namespace, name))
             yield namespace, name
@@ -83,10 +99,33 @@ class Search:
         """Yield the attributes that the code names, of the objects found."""
         for x in self.objects:
             every = self.any_name or type(x) in CONTAINERS or isinstance(x, (ChainMap, UserDict, UserList))
-            for namespace, name in attributes_of(x):
-                if (every or name in self.named) and (id(x), name) not in self.seen:
+            written = set()
+            for namespace, name in attributes_of(x):  # an instance's before its class's
+                if place_of(namespace, name) in self.written:
+                    written.add(name)
+                if name in written or not (every or name in self.named):
+                    continue
+                value = read(namespace, name)
+                if id(value) not in self.seen and (
+                    every or name in self.whole or not isinstance(value, np.ndarray)
+                ):
+                    self.waiting.append(value)
+                if (id(x), name) not in self.seen:
                     self.seen.add((id(x), name))
-                    self.waiting.append(read(namespace, name))
+                    yield namespace, name
+
+    def of_modules(self, f: FunctionType) -> Iterator[tuple[Any, Any]]:
+        """Yield what a function reads of users' modules: ``config.rates.first`` is a global, ``first``."""
+        for first, *names in chains_in(f.__code__):
+            value = f.__globals__.get(first)
+            for name in names:
+                if not isinstance(value, ModuleType) or not is_users(value):
+                    break
+                namespace = vars(value)
+                value = namespace.get(name)
+                self.waiting.append(value)
+                if not isinstance(value, ModuleType) and (id(namespace), name) not in self.seen:
+                    self.seen.add((id(namespace), name))
                     yield namespace, name
 
     def of_function(self, f: FunctionType) -> Iterator[tuple[Any, Any]]:
@@ -98,6 +137,7 @@ class Search:
         ours = is_ours(f.__globals__.get("__name__", ""))
         attributes = attributes_in(f.__code__)
         self.named |= attributes
+        self.whole |= attributes_in(f.__code__, whole=True)
         self.any_name |= not ours and (
             "__dict__" in attributes or not DYNAMIC.isdisjoint(names_in(f.__code__))
         )
@@ -105,6 +145,7 @@ class Search:
             (name, cell, None) for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)
         ]
         if not ours:
+            yield from self.of_modules(f)
             if f.__defaults__ or f.__kwdefaults__:
                 yield Contents(f), "__defaults__"
                 yield Contents(f), "__kwdefaults__"
@@ -152,6 +193,11 @@ class Contents:
         if isinstance(name, str):
             return getattr(of, name, None)
         return of[name] if name < len(of) else None
+
+
+def place_of(namespace: Any, name: Any) -> tuple[int, Any]:
+    """Return what identifies a place: the ``id`` of the namespace, or of the object that it is of, and the name."""
+    return id(namespace.of() if type(namespace) is Contents else namespace), name
 
 
 def contents_of(x: Any) -> Iterator[tuple[Any, Any]]:
@@ -317,15 +363,41 @@ def without_arrays(f: Any, *values: Any) -> tuple[Any, ...]:
 
 
 @lru_cache
-def attributes_in(code: CodeType) -> frozenset[str]:
-    """Return the names of the attributes read in a function's code, nested functions included."""
-    inner = [attributes_in(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
-    steps = {(each.opname, str(each.argval)) for each in dis.get_instructions(code)}
-    own = {name for step, name in steps if step in READS_ATTRIBUTE}
+def attributes_in(code: CodeType, whole: bool = False) -> frozenset[str]:
+    """Return the names of the attributes read in a function's code, nested functions included.
+
+    With ``whole``, those of which more is read than `METADATA`: in ``self.X.shape`` it is no more.
+    """
+    inner = [attributes_in(constant, whole) for constant in code.co_consts if isinstance(constant, CodeType)]
+    steps = [(each.opname, str(each.argval)) for each in dis.get_instructions(code)]
+    own = {
+        name
+        for (step, name), (following, attribute) in zip(steps, [*steps[1:], ("", "")], strict=True)
+        if step in READS_ATTRIBUTE and not (whole and following in READS_ATTRIBUTE and attribute in METADATA)
+    }
     own |= {"__dict__" for step, _ in steps if step == "MATCH_CLASS"}  # which reads what a pattern names
     return frozenset(own).union(*inner)
 
 
+@lru_cache
+def chains_in(code: CodeType) -> frozenset[tuple[str, ...]]:
+    """Return the attributes of globals, and of their attributes, that a function's code reads: a.b.c as a tuple."""
+    found: set[tuple[str, ...]] = set()
+    chain: tuple[str, ...] = ()
+    for each in dis.get_instructions(code):
+        if each.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            chain = (str(each.argval),)
+        elif chain and each.opname in READS_ATTRIBUTE:
+            chain = (*chain, str(each.argval))
+            found.add(chain)
+        else:
+            chain = ()
+    inner = [chains_in(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
+    return frozenset(found).union(*inner)
+
+
+METADATA = {"shape", "ndim", "size", "dtype", "itemsize", "nbytes"}
+"""Attributes of an array that do not tell its entries."""
 READS_ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "LOAD_SUPER_METHOD"}
 DYNAMIC = {"getattr", "hasattr", "vars", "dir", "operator", "attrgetter", "methodcaller", "copy", "deepcopy"}
 DYNAMIC |= {"dataclasses", "asdict", "astuple", "fields", "replace"}
@@ -354,6 +426,17 @@ def read(namespace: Any, name: Any) -> Any:
         return namespace.cell_contents
     except ValueError:  # not set yet
         return None
+
+
+LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+"""The folders of installed modules."""
+
+
+def is_users(module: ModuleType) -> bool:
+    """Tell whether a module is of the program's own, whose globals may change: no library."""
+    name = module.__name__.partition(".")[0]
+    file = getattr(module, "__file__", None) or ""
+    return not (is_ours(name) or name in sys.stdlib_module_names or file.startswith(LIBRARIES))
 
 
 def is_ours(module: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
-import sysconfig
+from collections.abc import Iterator, Sequence
 from inspect import getattr_static
 from threading import get_ident
 from types import BuiltinMethodType, FrameType, FunctionType, MethodType
@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from .free_variables import attributes_in, names_in
+from ..engine.arrays import STAND_INS
+from ..engine.containers import leaves_of
+from ..engine.tensor import Tensor
+from .free_variables import LIBRARIES, attributes_in, names_in, place_of
 from .signature import Outside
 from .where import JitError
 
@@ -24,13 +27,31 @@ class Impurities:
     program's code, that may have made the changes.
     """
 
-    def __init__(self, name: str, outside: Outside) -> None:
-        self.name, self.before, self.between = name, outside, outside
+    def __init__(self, name: str, outside: Outside, leaves: Sequence[Any]) -> None:
+        self.name, self.before, self.between, self.leaves = name, outside, outside, leaves
         self.states = _states(outside)
 
     def after_the_first_run(self) -> None:
         """Take note of what the function reads after its first run, in which it may compute what it keeps."""
-        self.between = self.before.now()
+        self.between = self.before.now(self.leaves)
+
+    def rebound(self) -> dict[tuple[int, Any], tuple[Any, Any]]:
+        """Return where the function has put what it computed: (namespace, what was there), by `place_of`."""
+        return {
+            place_of(namespace, name): (namespace, before)
+            for namespace, name, before in self.before.values
+            if name is not None and next(results_in(namespace.get(name)), None) is not None
+        }
+
+    def put_back(self) -> str:
+        """Put back what was where the function has put its results; return the name of one such place."""
+        places = self.rebound()
+        for (_, name), (namespace, before) in places.items():
+            if isinstance(namespace, dict):
+                namespace[name] = before
+            elif isinstance(name, str):
+                setattr(namespace.of(), name, before)
+        return next((str(name) for _, name in places), "")
 
     def after_the_second_run(self) -> Outside | None:
         """Return what the function reads, as the two runs have left it; None where another thread has changed it.
@@ -40,7 +61,7 @@ class Impurities:
         JitError
             If it has drawn random numbers, or has changed numbers that it reads in its second run, too.
         """
-        now = self.between.now()
+        now = self.between.now(self.leaves)
         if others_run():
             return now if now.key == self.before.key else None
         for which, state in _states(now).items():
@@ -57,7 +78,11 @@ class Impurities:
         return now
 
 
-LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+def results_in(x: Any) -> Iterator[Any]:
+    """Yield the stand-ins, and tensors of them, in nested tuples, lists and dicts."""
+    for each in leaves_of(x):
+        if type(each) in STAND_INS or (type(each) is Tensor and type(each.data) in STAND_INS):
+            yield each
 
 
 def others_run() -> bool:

@@ -20,6 +20,7 @@ from ..engine.recording import RUN_LATER, recording
 from ..engine.watch import Anomaly
 from .methods import BoundMethod, BoundWeakly, has_weak_references
 from .program import Compiled, name_of
+from .rebinding import rebind
 from .signature import Inlined, Outside, differing_number, flatten, numbers, refuse_overlap
 from .where import JitError
 
@@ -53,14 +54,16 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
     ----------
     f
         A pure function of arrays, numbers, random generators, and nested dicts, lists and tuples of them, which
-        returns arrays, however nested. Writing into an argument is allowed: the caller's array is modified.
+        returns arrays, however nested. Writing into an argument is allowed: the caller's array is modified, and the
+        entries of dicts and lists are set, added and deleted as f does.
         Numbers, strings and functions are static: a new value is a new signature. So are the globals and closure
         variables that the function, and the functions it calls by name, read: numbers, strings and tuples of them
         compare by value, other objects (functions, classes) by identity; entries of lists and dicts and the attributes
-        of objects that the function names are followed, ``self`` of a method included; one that is decorated is
-        compiled for each instance. Attributes of modules are read once. Arrays must be arguments. During tracing they
-        are arrays to isinstance, but not to ``type(x) is np.ndarray``. `numpy.errstate` inside the function holds in
-        the first call only: put it around the calls.
+        of objects and modules that the function names are followed, ``self`` of a method included; one that is
+        decorated is compiled for each instance. Attributes of installed modules are read once. Arrays must be
+        arguments; those in objects may be read for numbers, such as a mean, and compare by their entries. During
+        tracing arrays are arrays to isinstance, but not to ``type(x) is np.ndarray``. `numpy.errstate` inside the
+        function holds in the first call only: put it around the calls.
     donate_argnums
         The positions of arguments whose arrays may be overwritten and reused as results. Labels and indices
         are checked, and numpy.linalg's functions called, before anything is written that they do not depend on; any
@@ -82,7 +85,8 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
     Warns
     -----
     UserWarning
-        When it is compiled for the fifth value of one number, such as a learning rate on a schedule.
+        When it is compiled for the fifth value of one number, such as a learning rate on a schedule, or of an array
+        from outside.
 
     Examples
     --------
@@ -128,6 +132,10 @@ class Jitted:
         self.donated = donated
         self.programs: dict[Any, Compiled] = {}  # the oldest first; list(…) of it is safe in threads
         self.recent: tuple[Outside, Compiled] | None = None
+        self.written: dict[
+            tuple[int, Any], Any
+        ] = {}  # outside places, which the function writes before it reads them
+        self.changes: Counter[str] = Counter()  # of arrays outside, for each of which it was compiled anew
         self.hits = self.misses = 0
         self.methods: dict[int, tuple[weakref.ref[Any], Jitted]] = {}  # by the ``id`` of their instances
 
@@ -137,7 +145,7 @@ class Jitted:
             return self._call(args, kwargs)
         outside, program = self.recent
         leaves = program.leaves_of(args, kwargs)
-        if leaves is None or outside.changed() or type(recording.get()) is Anomaly:
+        if leaves is None or outside.changed(leaves) or type(recording.get()) is Anomaly:
             return self._call(args, kwargs)
         self.hits += 1
         return self._run(program, leaves, args, kwargs)
@@ -148,11 +156,16 @@ class Jitted:
         """Run a program; where an error stops it, run the function, which may handle it."""
         try:
             with program.lock:
-                return program.run(*leaves)
+                outcome = program.run(*leaves)
         except np.linalg.LinAlgError:
             if program.changes_arguments:
                 raise
             return self.function(*args, **kwargs)
+        if not program.rebound:
+            return outcome
+        result, values = outcome
+        rebind((args, kwargs), program.rebound, values)
+        return result
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Slow path: look the signature up; compile if it is new."""
@@ -169,15 +182,18 @@ class Jitted:
             raise ValueError(f"jit: {TOO_DEEP}") from None
         if type(recording.get()) is Anomaly:
             return self.function(*args, **kwargs)
-        outside = Outside(self.function) if self.recent is None else self.recent[0].now()
+        before = self.recent and self.recent[0]
+        outside = before.now(leaves) if before else Outside(self.function, leaves, self.written)
         signature = *key, *outside.key
         program = self.programs.get(signature)
         if program is None:
-            program = self._compile(args, kwargs, outside)
+            program = self._compile(args, kwargs, outside, leaves)
             self._warn_of_a_number(signature, args, kwargs)
+            self._warn_of_an_array(before.changed_array() if before else "")
             refuse_overlap(leaves, program.overwritten)
             if program.outside is not None:
-                outside = program.outside
+                self.written |= program.written
+                outside = Outside(self.function, leaves, self.written) if program.written else program.outside
                 self.programs[(*key, *outside.key)] = program
             self.misses += 1
             if len(self.programs) > MAXSIZE:
@@ -190,14 +206,16 @@ class Jitted:
         self.recent = outside, program
         return self._run(program, leaves, args, kwargs)
 
-    def _compile(self, args: tuple[Any, ...], kwargs: dict[str, Any], outside: Outside) -> Compiled:
+    def _compile(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], outside: Outside, leaves: list[Any]
+    ) -> Compiled:
         """Compile the function for a new signature."""
         if any(position >= len(args) + len(kwargs) for position in self.donated):
             raise TypeError(
                 f"jit: donate_argnums is {self.donated}, but {name_of(self.function)} was called with "
                 f"{len(args) + len(kwargs)} arguments"
             )
-        return Compiled(self.function, args, kwargs, self.donated, outside)
+        return Compiled(self.function, args, kwargs, self.donated, outside, leaves)
 
     def _warn_of_a_number(
         self, signature: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -214,6 +232,16 @@ class Jitted:
                     f"changes often, give np.{dtype}({name}), whose value is no part of the signature",
                     stacklevel=4,
                 )
+
+    def _warn_of_an_array(self, changed: str) -> None:
+        """Warn when an array that the function reads from outside has changed several times."""
+        self.changes[changed] += 1
+        if changed and self.changes[changed] == VALUES - 1:
+            warnings.warn(
+                f"jit: {name_of(self.function)} was compiled {VALUES} times, for as many values of {changed} that it "
+                "reads from outside; make it an argument",
+                stacklevel=4,
+            )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Jitted:
         """Return a copy of the function, a method of the copied object, with an empty cache."""

@@ -15,7 +15,7 @@ from weakref import WeakSet
 import numpy as np
 
 from ..engine.arguments import argument_names
-from ..engine.containers import CONTAINERS, children_of, leaves_of, map_tree
+from ..engine.containers import CONTAINERS, children_of, map_tree
 from ..engine.ownership import BASE_HELD_ONCE
 from ..engine.recording import TapeError
 from ..engine.tensor import Tensor
@@ -24,12 +24,13 @@ from ..rules.metadata import outline
 from .impure import Impurities
 from .ir import CONSTANT, Node, checks_first, mapped
 from .memory import Plan
+from .rebinding import Containers, Entry
 from .rewrites import simplify
 from .signature import Outside, reader
 from .source import SourceWriter
 from .trace import Trace, TracedGenerator, fingerprint, same
 from .traced import Traced
-from .where import JitError
+from .where import JitError, OtherCalls
 
 _programs: WeakSet[Compiled] = WeakSet()
 
@@ -60,10 +61,19 @@ class Compiled:
         kwargs: dict[str, Any],
         donated: tuple[int, ...],
         outside: Outside,
+        leaves: list[Any],
     ) -> None:
-        trace, impurities = Trace(), Impurities(name_of(f), outside)
+        trace, impurities = Trace(), Impurities(name_of(f), outside, leaves)
         try:
             self._compile(trace, impurities, f, args, kwargs, donated)
+        except BaseException as error:
+            changed = impurities.put_back()
+            if changed and isinstance(error, OtherCalls):
+                raise JitError(
+                    f"jit: {name_of(f)} changes {changed}, which it reads; return the new value, and give the old one "
+                    "as an argument"
+                ) from None
+            raise
         finally:
             trace.over = True
 
@@ -84,19 +94,20 @@ class Compiled:
                 trace.input(leaf, hint)
                 hints.append(hint)
             spans.append(range(before, len(hints)))
-        result, writes = run(f, args, kwargs, trace)
+        result, writes, self.rebound = run(f, args, kwargs, trace)
         found: list[Any] = []
         tree = map_tree(result_node, (trace, found), result)
         refuse_changed_constants(trace)
         impurities.after_the_first_run()
         del result  # whose tensors hold what their tapes hold
         trace.again = iter([node for node in trace.nodes if node.function is not operator.getitem])
-        again, _ = run(f, args, kwargs, trace)
+        again, _, rebound = run(f, args, kwargs, trace)
         self.outside = impurities.after_the_second_run()
+        self.written = impurities.rebound()
         second: list[Any] = []
         map_tree(result_node, (trace, second), again)
-        if next(trace.again, None) is not None or not same(second, found):
-            raise JitError(f"jit: run twice on the same arguments, {name_of(f)} made different calls")
+        if next(trace.again, None) is not None or not same(second, found) or rebound != self.rebound:
+            raise OtherCalls(f"jit: run twice on the same arguments, {name_of(f)} made different calls")
         own_constants(trace)
         given = [trace.inputs[i] for position in donated if position < len(args) for i in spans[position]]
         over = {node for node in given if isinstance(node.value, np.ndarray)}
@@ -167,11 +178,22 @@ def named_leaves(name: str, x: Any) -> Iterator[tuple[str, Any]]:
 
 def run(
     f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace
-) -> tuple[Any, dict[Node, Node]]:
-    """Trace a function on stand-ins; return its result, and the final value of each modified input."""
+) -> tuple[Any, dict[Node, Node], list[Entry]]:
+    """Trace a function on stand-ins.
+
+    Returns
+    -------
+    outcome
+        The result; if entries of arguments were rebound, ``(result, values)``.
+    writes : dict
+        The final value of each modified input.
+    rebound : list
+        The places of these entries.
+    """
     inputs = iter(trace.inputs)
     made: list[Any] = []
     given, options = map_tree(stand_in, (trace, inputs, made), (args, kwargs))
+    containers = Containers((given, options))
     try:
         result = f(*given, **options)
     except ValueError as error:  # NumPy's "setting an array element with a sequence"
@@ -179,14 +201,10 @@ def run(
         if isinstance(cause, (JitError, TapeError)):
             raise cause from None
         raise
-    left = leaves_of((given, options))
-    if [id(x) for x in left if isinstance(x, (Traced, TracedGenerator))] != [id(x) for x in made]:
-        raise JitError(
-            f"jit: {name_of(f)} rebinds an entry of an argument to a new array; return it instead, or write in place: "
-            "x[...] = …"
-        )
+    rebound, values = containers.rebound(name_of(f))
     pairs = zip(trace.inputs, made, strict=True)
-    return result, {node: x.node for node, x in pairs if type(x) is Traced and x.node is not node}
+    writes = {node: x.node for node, x in pairs if type(x) is Traced and x.node is not node}
+    return ((result, values) if rebound else result), writes, rebound
 
 
 def stand_in(shared: Any, leaf: Any) -> Any:

@@ -7,18 +7,19 @@ generates a fast check that a call has the same signature as an earlier one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from types import MethodType, NoneType
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
 from ..engine.arrays import STAND_INS
 from ..engine.containers import CONTAINERS, children_of
 from ..engine.tensor import Tensor
-from .free_variables import KEYS, free_variables, has_attributes, read
+from .free_variables import KEYS, Search, free_variables, has_attributes, read
 from .methods import BoundMethod
 from .trace import TracedGenerator
 from .traced import Traced
@@ -291,19 +292,34 @@ class Same:
 
 
 class Outside:
-    """A snapshot of the globals, closure cells and mutable objects that a function reads."""
+    """A snapshot of the globals, closure cells and mutable objects that a function reads.
 
-    __slots__ = ("function", "key", "names", "values")
+    Arrays in them are compared by their entries, but for those that are arguments of the call, too. The places in
+    ``written`` are left out: the function writes them before it reads them.
+    """
 
-    def __init__(self, f: Callable[..., Any]) -> None:
-        self.function = f
-        found = [(*place, read(*place)) for place in free_variables(f)]
+    __slots__ = ("arguments", "arrays", "function", "key", "names", "values", "written")
+
+    def __init__(
+        self, f: Callable[..., Any], leaves: Iterable[Any] = (), written: Container[tuple[int, Any]] = ()
+    ) -> None:
+        self.function, self.written = f, written
+        search = Search(f, written)
+        found = [(*place, read(*place)) for place in search]
         self.values = [place for place in found if place[1] is not KEYS]
         self.names = [(namespace, names) for namespace, name, names in found if name is KEYS]
-        self.key = tuple([taken(value) for _, _, value in found])
+        given = set(map(id, leaves))
+        self.arguments = [x for x in search.arrays if id(x) in given]
+        self.arrays = [(x, entries(x)) for x in search.arrays if id(x) not in given]
+        self.key = (*[taken(value) for _, _, value in found], *[each for _, each in self.arrays])
 
-    def changed(self) -> bool:
-        """Tell whether the snapshot is out of date."""
+    def changed(self, leaves: Iterable[Any]) -> bool:
+        """Tell whether the snapshot is out of date, in a call with these arrays."""
+        if self.arguments and not set(map(id, leaves)).issuperset(map(id, self.arguments)):
+            return True
+        for x, before in self.arrays:
+            if entries(x) != before:
+                return True
         try:
             for namespace, name, before in self.values:
                 if (namespace.cell_contents if name is None else namespace.get(name)) is not before:
@@ -317,6 +333,8 @@ class Outside:
 
     def changed_value(self) -> str:
         """Return what has another value now, if that can be told: a number, a string, how many entries there are."""
+        if array := self.changed_array():
+            return f"{array}, which it reads"
         for namespace, name, before in self.values:
             value = read(namespace, name)
             plain = [type(x) in PLAIN for x in (before, value)]
@@ -325,9 +343,30 @@ class Outside:
                 return f"{name}, which it reads" if isinstance(name, str) else f"{kind} that it reads"
         return "the names in what it reads" if any(tuple(each) != names for each, names in self.names) else ""
 
-    def now(self) -> Outside:
+    def changed_array(self) -> str:
+        """Return an array of which an entry has another value now; empty, if there is none."""
+        return next((f"an array of shape {x.shape}" for x, kept in self.arrays if entries(x) != kept), "")
+
+    def now(self, leaves: Iterable[Any]) -> Outside:
         """Return the current values."""
-        return Outside(self.function) if self.changed() else self
+        return Outside(self.function, leaves, self.written) if self.changed(leaves) else self
+
+
+LARGE = 1 << 16
+"""The size, in bytes, of arrays of which a checksum is kept in the place of their entries."""
+LARGEST = 1 << 26
+"""The size, in bytes, of the largest array that is compared in every call."""
+
+
+def entries(x: np.ndarray[Any, Any]) -> Any:
+    """Return the entries of an array from outside, for comparison: bytes, or a checksum."""
+    if x.nbytes > LARGEST:
+        raise JitError(
+            f"jit: an array of shape {x.shape} is read from outside, too large to look for changes in every call; make "
+            "it an argument"
+        )
+    kept = x.tobytes()
+    return x.shape, x.dtype, kept if len(kept) <= LARGE else crc32(kept)
 
 
 def taken(x: Any) -> Any:

@@ -19,7 +19,7 @@ from ..engine.containers import rebuilt
 from .ir import Draws, Node, found_in, mapped
 from .numpy_calls import OPTION, has_traced, shape_error, value_of
 from .traced import Traced, leaked
-from .where import JitError, assigned_name, user_line
+from .where import JitError, OtherCalls, assigned_name, user_line
 
 
 class TracedGenerator:
@@ -103,7 +103,7 @@ class Trace:
                     raise JitError(
                         f"{self.error}, which the function caught; a compiled one cannot choose by it"
                     )
-                raise JitError(
+                raise OtherCalls(
                     f"{user_line()}: run twice on the same arguments, the function made different calls here; give "
                     "what it depends on (random numbers, a counter, the time) as an argument, a random generator too; "
                     "write np.zeros for np.empty, which holds what was in memory"

@@ -102,7 +102,7 @@ BRANCH = "choose by np.where(condition, a, b), or give what decides as a Python 
 NUMBER = "keep the array: NumPy computes with it as with a number, np.exp(x) in place of math.exp(x)"
 ARRAY = (
     "keep the array, and call NumPy's functions on it: x for np.asarray(x), np.stack([…]) for np.array([…]), "
-    "np.take(table, i, axis=0) for table[i], y[:, None] == np.arange(C) for a one-hot matrix, np.zeros_like(x) for an "
+    "mg.tensor(table)[i] for table[i], y[:, None] == np.arange(C) for a one-hot matrix, np.zeros_like(x) for an "
     "array to write into, np.concatenate for np.r_"
 )
 FILLED = (

@@ -17,6 +17,10 @@ class JitError(TypeError):
     """Raised for what a compiled function cannot do; the message has the line, and what to write instead."""
 
 
+class OtherCalls(JitError):
+    """Raised where a function, run twice on the same arguments, makes different calls."""
+
+
 OURS = os.path.dirname(os.path.dirname(__file__))
 NUMPY = os.path.dirname(np.__file__)
 SCIPY = os.path.join(os.path.dirname(NUMPY), "scipy")

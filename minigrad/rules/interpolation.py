@@ -40,7 +40,7 @@ def _interp_call(
     period = abs(float(period))
     x, xp = x % period, xp % period
     order = np.argsort(xp)
-    xp, fp = xp[order], fp[order]
+    xp, fp = getitem(xp, (order,)), getitem(fp, (order,))
     xp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
     return (x, xp, np.concatenate([fp[-1:], fp, fp[:1]])), {}
 
