@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..rules.metadata import outline
 from .arrays import ARRAYS_AND_NUMBERS as PLAIN
 from .arrays import KNOWN, STAND_INS, TOO_DEEP, held, plain_array, takes_over
 from .containers import rebuilt
@@ -60,7 +61,11 @@ def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS
     else:
         args, parents = unwrap(op, operands)
     out = op.forward(*args, **options) if options else op.forward(*args)
-    return record(op, by_value(args, parents) if len(args) > 1 else args, parents, options, out)
+    if len(args) > 1:
+        args = by_value(args, parents)
+    elif len(args) == 1 and args[0].base is not None and type(out) is np.ndarray and out.base is None:
+        args = (of_its_own(args[0]),)
+    return record(op, args, parents, options, out)
 
 
 @cache
@@ -90,6 +95,10 @@ def binary(op: Any) -> Callable[[Any, Any], Any]:
                 return NotImplemented
             y = plain_array(y, op.name)
         out = op.forward(x, y)
+        if x_parent is not None and x.base is not None:
+            x = of_its_own(x)
+        if y_parent is not None and y.base is not None:
+            y = of_its_own(y)
         if (x_parent is None) != (y_parent is None) and not replaced:  # as `by_value` does
             if type(x) is type(y) is np.ndarray:
                 if y_parent is None:
@@ -135,8 +144,15 @@ def unwrap(
 NUMBERS = PLAIN - {np.ndarray}
 
 
+def of_its_own(x: Any) -> Any:
+    """Return a copy of a small part of a large array, which may be written to in place: no call holds it then."""
+    base = x.base
+    is_part = type(base) is np.ndarray and x.size <= SMALL < base.size
+    return x.copy("K") if is_part and not replaced else x
+
+
 def by_value(args: Sequence[Any], parents: Sequence[Parent]) -> Sequence[Any]:
-    """Return operands with copies of small arrays that are no tensors: what is written into them later is not seen.
+    """Copy small operands that are not tensors, so that later writes do not reach the tape; see `of_its_own`, too.
 
     While a function is compiled, what stands in for arrays is copied, at no cost; other arrays stay what they are, so
     that those from outside are recognized. Where no gradient is needed, nothing is copied.
@@ -144,15 +160,17 @@ def by_value(args: Sequence[Any], parents: Sequence[Parent]) -> Sequence[Any]:
     kept: list[Any] | None = None
     needed = False
     for i, parent in enumerate(parents):
+        x = own = args[i]
         if parent is not None:
             needed = True
-        elif type(x := args[i]) is np.ndarray:
-            if x.size <= SMALL and STAND_INS.isdisjoint(map(type, args)):
-                kept = kept or list(args)
-                kept[i] = x.copy("K")
+            own = x if x.base is None else of_its_own(x)
+        elif type(x) is np.ndarray:
+            own = x.copy("K") if x.size <= SMALL and STAND_INS.isdisjoint(map(type, args)) else x
         elif type(x) in STAND_INS:
+            own = copy(x)
+        if own is not x:
             kept = kept or list(args)
-            kept[i] = copy(x)
+            kept[i] = own
     # `check_current` is to see the arrays themselves.
     return args if kept is None or not needed or replaced else kept
 
@@ -172,6 +190,22 @@ def record(op: Any, args: Sequence[Any], parents: Sequence[Parent], options: dic
                 mode.called(call)
             return lift(out, call)
     return variable(out)
+
+
+def without_values(part: Any) -> Any:
+    """Return a part of an array; of a large one, its call keeps the shapes alone: no call holds the array then."""
+    base = part.data.base
+    if (
+        type(base) is not np.ndarray
+        or base.size <= SMALL
+        or part._call is None
+        or recording.get() is not RECORD
+    ):
+        return part
+    number, op, (whole,), parents, options, out = part._call
+    shapes = (outline(whole.shape, whole.dtype),), outline(out.shape, out.dtype)
+    part._call = number, op, shapes[0], parents, options, shapes[1]
+    return part
 
 
 def variable(data: Array, requires_grad: bool = False) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..rules.elementwise import POSITIVE
 from ..rules.indexing import SETITEM, setitem
 from ..rules.metadata import outline
 from .arrays import STAND_INS, as_array, has_no_items, has_stand_ins, is_number, takes_over
@@ -130,7 +131,7 @@ def _refuse_change(self: Any, requires_grad: bool) -> None:
 
 def _is_argument(self: Any) -> bool:
     """Tell whether this is what `grad` made of an argument: its call hands an array on as it is."""
-    return self._call is not None and self._call[5] is self._call[2][0]
+    return self._call is not None and self._call[1] is POSITIVE and self._call[5] is self._call[2][0]
 
 
 NEVER_CHANGE = frozenset({int, bool, float, type(None)})

@@ -23,6 +23,7 @@ class Layer(PickledByName):
     """A hand-derived forward and backward as one op of the tape; made by `layer`."""
 
     complex_numbers = False
+    add = None
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..rules.metadata import is_outline
 from .recording import Array
 
 
@@ -40,6 +41,15 @@ def _count_of_first(operands: Sequence[Any]) -> int:
     return getrefcount(operands[0])
 
 
+def _count_of_result(call: Sequence[Any]) -> int:
+    """Count the references to a call's result."""
+    return getrefcount(call[5])
+
+
+def _views(x: Any, base: Any) -> bool:
+    return getattr(x, "base", None) is base
+
+
 def _once(count: Callable[[Any], int], holding: Callable[[Array], Any]) -> int:
     """Return the count of an array that is held once; 0, if this interpreter counts two holders as one.
 
@@ -55,6 +65,7 @@ VALUE_HELD_ONCE = _once(_count_of_value, lambda array: {0: array})
 DATA_HELD_ONCE = _once(_count_of_data, Holder)
 BASE_HELD_ONCE = _once(_count_of_base, lambda array: array.reshape(1, 1))
 FIRST_HELD_ONCE = _once(_count_of_first, lambda array: [array])
+RESULT_HELD_ONCE = _once(_count_of_result, lambda array: [None] * 5 + [array])
 
 
 def owns_value(holder: dict[int, Any], key: int) -> bool:
@@ -88,18 +99,25 @@ def views_another(array: Array, call: Any = None) -> bool:
     """
     if array.base is None:
         return False
-    if not (BASE_HELD_ONCE and FIRST_HELD_ONCE):
+    if not (BASE_HELD_ONCE and FIRST_HELD_ONCE and RESULT_HELD_ONCE):
         return True
     holders = BASE_HELD_ONCE
     while type(call) is tuple and len(call[2]) > 0:
+        parent = call[3][0]
+        if is_outline(call[2][0]):  # the call keeps the shapes alone, the one before its result
+            if type(parent) is tuple and (parent[5] is array.base or _views(parent[5], array.base)):
+                holders += 1
+                if parent[5] is not array.base and _count_of_result(parent) > RESULT_HELD_ONCE:
+                    return True
+            call = parent
+            continue
         holds_base = call[2][0] is array.base
-        if not holds_base and getattr(call[2][0], "base", None) is not array.base:
+        if not holds_base and not _views(call[2][0], array.base):
             break
-        made = (
-            type(call[3][0]) is tuple and call[3][0][5] is call[2][0]
-        )  # the call before holds it as its result
+        # The call before holds it as its result.
+        made = type(parent) is tuple and parent[5] is call[2][0]
         holders += 1 + made if holds_base else 1
         if not holds_base and _count_of_first(call[2]) > FIRST_HELD_ONCE + made:
             return True
-        call = call[3][0]
+        call = parent
     return _count_of_base(array) > holders

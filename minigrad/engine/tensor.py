@@ -29,7 +29,7 @@ from ..rules.shaping import MATRIX_TRANSPOSE, TRANSPOSE
 from ..rules.table import OPS
 from .arguments import names_itself
 from .arrays import STAND_INS, as_array, has_stand_ins, held, is_number, refuse_foreign
-from .calls import Variable, any_requires_grad, apply, bare, binary, results_are, variable
+from .calls import Variable, any_requires_grad, apply, bare, binary, results_are, variable, without_values
 from .dispatch import Dispatched, call
 from .in_place import as_kept, augmented, set_part
 from .leaving import EXPLICITLY, INSTEAD_OF_AN_ARRAY, OTHERWISE, is_stored, parts_are_read, who_asks
@@ -315,7 +315,7 @@ class Tensor(Variable, Dispatched):
     # -- writing: recorded, a tensor gets a new value, and whoever read the old one keeps it ----------------
 
     def __getitem__(self, index: Any) -> Tensor:
-        return apply(GETITEM, (self,), {"index": as_kept(index)})  # type: ignore[no-any-return]  # a Tensor, as registered
+        return without_values(apply(GETITEM, (self,), {"index": as_kept(index)}))  # type: ignore[no-any-return]  # a Tensor, as registered
 
     __setitem__ = set_part
     __iadd__ = augmented(np.add)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .arrays import STAND_INS
 from .calls import COMPLEX
 from .ownership import owns_value
 from .recording import Array, Call, Leaf, Parent, differentiated, recording
@@ -105,6 +106,12 @@ def walk_back(
     return gradients, leaves
 
 
+def _owned(gradients: dict[int, Any], parent: Parent) -> int:
+    """Return the key of an operand's gradient so far, if it may be written to; 0, if there is none."""
+    key = 0 if parent is None else parent[0] if type(parent) is tuple else -id(parent)
+    return key if key in gradients and owns_value(gradients, key) else 0
+
+
 def _walk(
     calls: dict[int, Call],
     gradients: dict[int, Any],
@@ -128,6 +135,11 @@ def _walk(
         g = gradients.pop(number)
         if wanted is not None:
             parents = [p if type(p) is tuple and p[0] in wanted else None for p in parents]
+        if op.add is not None and lift is None and anomaly is None and type(g) not in STAND_INS:
+            key = _owned(gradients, parents[0])
+            if key:
+                op.add(gradients[key], g, **options)
+                continue
         if lift is not None:
             if replaced:
                 operands, out = [as_read(x) for x in operands], as_read(out)

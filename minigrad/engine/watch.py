@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -203,10 +204,40 @@ def as_read(x: Any) -> Any:
 
 def _overlap(place: Any, written: Any, index: Any) -> bool:
     """Tell whether the array at a place has an entry in common with the part, at an index, of another's."""
+    shown_array, whole = _array_at(place), _array_at(written)
+    index = _captured_index(index)
+    if all(each is None or isinstance(each, BASIC) for each in (index if type(index) is tuple else (index,))):
+        return np.shares_memory(shown_array, _part(whole, index))
+    if not np.may_share_memory(shown_array, whole):
+        return False
     unit = math.gcd(place[-1], written[-1])  # the parts of a complex number are half as long
     shown = np.add.outer(_addresses(*place[:3]), np.arange(0, place[-1], unit))
-    part = np.add.outer(_addresses(*written[:3])[_captured_index(index)], np.arange(0, written[-1], unit))
+    part = np.add.outer(_addresses(*written[:3])[index], np.arange(0, written[-1], unit))
     return bool(np.isin(shown, part).any())
+
+
+BASIC = (int, np.integer, slice, type(...))
+"""Parts of an index that read a view."""
+
+
+def _array_at(place: tuple[int, tuple[int, ...], tuple[int, ...], int]) -> Array:
+    """Return an array at a place in memory, of which no entry may be read: the memory may be another's now."""
+    data, shape, strides, itemsize = place
+    interface = {
+        "version": 3,
+        "data": (data, True),
+        "shape": shape,
+        "strides": strides,
+        "typestr": f"|V{itemsize}",
+    }
+    return np.asarray(SimpleNamespace(__array_interface__=interface))
+
+
+def _part(whole: Array, index: Any) -> Array:
+    """Return the view at a basic index, also of one entry."""
+    index = index if type(index) is tuple else (index,)
+    view: Array = whole[index if ... in index else (*index, ...)]
+    return view
 
 
 def _addresses(data: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:

@@ -80,6 +80,14 @@ def scatter(part: Any, index: Any, shape: tuple[int, ...]) -> Any:
     return out
 
 
+def _add_at(total: Any, g: Any, index: Any) -> None:
+    """Add the gradient of a part: a loop that reads an array row by row makes no array of zeros for each."""
+    if _repeats(index):
+        np.add.at(total, index, g)
+    else:
+        total[index] += g
+
+
 @dispatched
 def setitem(a: Any, value: Any, index: Any) -> Any:
     """Return a copy of a with value written at index; where index repeats, NumPy keeps the last."""
@@ -128,6 +136,7 @@ GETITEM = declare(
     getitem,
     lambda g, out, a, index: scatter(g, index, a.shape),
     forward=lambda a, index: a[index] if type(index) in (int, slice) else getitem(a, index),
+    add=_add_at,
     inputs=_getitem_inputs,
 )
 SETITEM = declare(

@@ -55,6 +55,8 @@ class Op:
         bool for each, whether its gradient is wanted; elsewhere None may stand for it.
     writes
         Whether ``together`` writes into g: it is then given an array that nothing else holds.
+    add
+        Adds the gradient of the only operand to an array: ``add(total, g, **options)``; where it is small beside it.
     arity
         With ``together``: the number of operands, if fixed.
     bind
@@ -73,6 +75,7 @@ class Op:
         *,
         together: Callable[..., Sequence[Any]] | None = None,
         writes: bool = False,
+        add: Callable[..., None] | None = None,
         arity: int | None = None,
         bind: Callable[..., Arguments] | None = None,
         forward: Callable[..., Any] | None = None,
@@ -84,6 +87,7 @@ class Op:
         self.rules = rules
         self.together = together
         self.writes = writes
+        self.add = add
         self.arity = len(rules) if arity is None else arity
         self.own_bind = bind
 
@@ -312,6 +316,7 @@ def declare(
     inputs: Callable[[Draw], Arguments],
     together: Callable[..., Sequence[Any]] | None = None,
     writes: bool = False,
+    add: Callable[..., None] | None = None,
     arity: int | None = None,
     bind: Callable[..., Arguments] | None = None,
     forward: Callable[..., Any] | None = None,
@@ -322,7 +327,15 @@ def declare(
     The parameters are those of `Op`, and attributes of `minigrad.rules.facts.Facts`.
     """
     op = OPS[function] = Op(
-        function, rules, inputs, together=together, writes=writes, arity=arity, bind=bind, forward=forward
+        function,
+        rules,
+        inputs,
+        together=together,
+        writes=writes,
+        add=add,
+        arity=arity,
+        bind=bind,
+        forward=forward,
     )
     state(function, **known)
     return op
