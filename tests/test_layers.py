@@ -1,6 +1,7 @@
 """Every layer with drawn inputs, found through the registry; and the numbers that the course publishes."""
 
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -529,3 +530,52 @@ def test_lists_and_integers_are_taken_as_numpy_takes_them(layer, data):
     forward = layer.checked or layer.forward
     out, _ = forward(*lists, **options)
     np.testing.assert_allclose(out, layer.forward(*inputs, **options)[0], rtol=1e-12)
+
+
+def writes_into_its_input(x):
+    np.maximum(x, 0, out=x)
+    return x, x
+
+
+def first_of_twice(x):
+    x[0] = 2 * x[1]
+    return x
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        mg.layer(writes_into_its_input, lambda dout, x: dout * (x > 0)),
+        mg.checkpoint(first_of_twice),
+        mg.rule(first_of_twice, lambda g, out, x: g),
+    ],
+    ids=["layer", "checkpoint", "rule"],
+)
+def test_a_forward_that_writes_into_its_input_is_refused(op):
+    def f(x):
+        a = x * 1
+        return np.sum(op(a) ** 2) + np.sum(a**3)
+
+    with pytest.raises(ValueError, match="read-only"):
+        mg.grad(f)(np.array([1.0, 2.0, 3.0]))
+
+
+@pytest.mark.parametrize("error", [KeyError("k"), ZeroDivisionError("z"), np.linalg.LinAlgError("singular")])
+def test_an_error_in_a_persons_forward_keeps_its_type_and_no_frame_keeps_the_arguments(error):
+    def fails(x):
+        raise error
+
+    x = mg.tensor(np.ones(3), requires_grad=True)
+    kept = weakref.ref(x)
+    with pytest.raises(type(error), match=error.args[0]) as raised:
+        mg.checkpoint(fails)(x)
+    del raised, x
+    error.__traceback__ = None
+    assert kept() is None
+
+
+def test_a_pullback_has_the_arguments_of_its_call():
+    w = np.array([1.0, 2.0, 3.0])
+    _, pullback = mg.vjp(lambda w: w * w, w)
+    w -= 0.5
+    np.testing.assert_array_equal(pullback(np.ones(3))[0], [2, 4, 6])

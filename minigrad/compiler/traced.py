@@ -172,15 +172,19 @@ class Traced(NDArrayOperatorsMixin):
         return math.prod(self.node.shape)
 
     @property
+    def itemsize(self) -> int:
+        """The size of an entry, in bytes."""
+        return self.node.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """The size of all entries, in bytes."""
+        return self.size * self.itemsize
+
+    @property
     def captured(self) -> Any:
         """The array that was captured."""
         return self.node.value
-
-    @property
-    def strides(self) -> tuple[int, ...]:
-        """The strides of the traced array."""
-        strides: tuple[int, ...] = self.node.value.strides
-        return strides
 
     @property
     def T(self) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from opcode import opmap
 from types import CodeType
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import numpy as np
 
@@ -89,10 +89,7 @@ def takes_arrays(function: Function) -> Function:
                 return function(*full, **options)
             return function(*args, **kwargs)
         except BARE as error:
-            told = explained(error, called, [*named(args), *kwargs.items()])
-            if told is None:
-                raise
-            raise told from error
+            raise_instead(explained(error, called, [*named(args), *kwargs.items()]), error)
 
     wrapper.takes_arrays = True  # type: ignore[attr-defined]  # an attribute of the function's own
     return cast(Function, wrapper)
@@ -133,10 +130,7 @@ def names_itself(function: Function) -> Function:
         except BARE as error:
             names = list(inspect.signature(function).parameters)
             given = [(names[min(i, len(names) - 1)], x) for i, x in enumerate(args)]
-            told = _of_ours(error, called, [*given, *kwargs.items()])
-            if told is None:
-                raise
-            raise told from error
+            raise_instead(_of_ours(error, called, [*given, *kwargs.items()]), error)
 
     return cast(Function, wrapper)
 
@@ -168,7 +162,18 @@ def explained(error: Exception, called: str, given: Iterable[tuple[str, Any]]) -
         return None
     told = ", ".join(f"{name} {_told(x)}" for name, x in given)
     kind = ValueError if isinstance(error, ValueError) else TypeError
+    kind = np.linalg.LinAlgError if isinstance(error, np.linalg.LinAlgError) else kind
     return kind(f"{called}: {error}; called with {told or 'no arguments'}")
+
+
+def raise_instead(told: Exception | None, error: Exception) -> NoReturn:
+    """Raise an error in the place of another, or that one; no frame keeps it, which would keep the arguments."""
+    try:
+        if told is None:
+            raise error
+        raise told from error
+    finally:
+        del told, error
 
 
 def _real(x: Any, called: str, name: str) -> Any:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ..rules.metadata import read_only
 from ..rules.table import Arguments, Draw
-from .arguments import BARE, array_of, explained, names_itself, parameters_of
+from .arguments import BARE, array_of, explained, names_itself, parameters_of, raise_instead
 from .arrays import ARRAY_LIKE, ARRAYS, as_array, has_stand_ins, refuse_foreign
 from .calls import REAL, apart, bare, by_value, record, refuse_tensors, unwrap
 from .in_place import NEVER_CHANGE, as_kept
@@ -56,6 +57,8 @@ class Layer(PickledByName):
         """Call the layer: on tensors, one call of the tape; on arrays alone, the forward."""
         taken, parents = unwrap(self, operands, ARRAYS, _input)
         args = by_value(taken, parents)  # before the forward, whose cache may hold them
+        if not self.tested:
+            args = [read_only(x) for x in args] if any(type(x) is Tensor for x in operands) else args
         if options:
             refuse_tensors(self, options)
             if not NEVER_CHANGE.issuperset(map(type, options.values())):
@@ -65,10 +68,9 @@ class Layer(PickledByName):
             if self.checked is not None and getattr(returned[0], "dtype", REAL).kind != "f":
                 returned = self.checked(*args, **options)
         except BARE as error:
-            told = explained(error, self.name, [(f"input {i}", x) for i, x in enumerate(args)])
-            if told is None:
+            if not (self.tested or isinstance(error, (TypeError, ValueError))):
                 raise
-            raise told from error
+            raise_instead(self._explained(error, args), error)
         if type(returned) is not tuple or len(returned) != 2:
             raise TypeError(
                 f"{self.name}: the forward returned {type(returned).__name__}; expected (out, cache)"
@@ -83,6 +85,13 @@ class Layer(PickledByName):
             if type(x) is Tensor:
                 return record(self, args, parents, options, apart(out, args))
         return out
+
+    def _explained(self, error: Exception, args: Sequence[Any]) -> Exception | None:
+        """Return an error of the forward that says what it was called with; None for one that does so already."""
+        told = explained(error, self.name, [(f"input {i}", x) for i, x in enumerate(args)])
+        if told is not None and "read-only" in str(error):
+            return type(told)(f"{told}; if the forward writes into an input, let it write into a copy")
+        return told
 
     def gradients(
         self, g: Any, out: Any, operands: Sequence[Any], options: dict[str, Any], needs: Sequence[Any]

@@ -102,6 +102,12 @@ class Tensor(Variable, Dispatched):
         shape: tuple[int, ...] = self.data.shape
         return shape
 
+    @shape.setter
+    def shape(self, shape: Any) -> None:
+        raise AttributeError(
+            "a tensor keeps its shape; write t = t.reshape(shape) in place of t.shape = shape"
+        )
+
     @property
     def ndim(self) -> int:
         """The number of axes."""
@@ -116,6 +122,16 @@ class Tensor(Variable, Dispatched):
     def dtype(self) -> np.dtype[Any]:
         """The type of the entries."""
         return self.data.dtype
+
+    @property
+    def itemsize(self) -> int:
+        """The size of an entry, in bytes."""
+        return self.data.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """The size of all entries, in bytes."""
+        return self.data.nbytes
 
     @property
     def T(self) -> Tensor:

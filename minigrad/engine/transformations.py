@@ -12,6 +12,7 @@ import numpy as np
 from ..rules.conjugates import conj, real
 from .arguments import names_itself
 from .arrays import as_array
+from .calls import SMALL
 from .containers import leaves_like, leaves_of, map_tree, rebuilt_of
 from .derivatives import as_input, grad, pulled_back, recorded, released
 from .recording import Call
@@ -59,7 +60,7 @@ def _vjp(
 ) -> tuple[Any, Callable[[Any], tuple[Any, ...]], dict[int, Call]]:
     """Return the value, on the tape; the pullback, whose messages name what it is given; and the targets."""
     targets: dict[int, Call] = {}
-    inputs = [map_tree(as_input, targets, x) for x in primals]
+    inputs = [map_tree(_kept_input, targets, x) for x in primals]
     result = recorded(f, inputs, {}, targets)
     outs = leaves_of(result)
 
@@ -69,6 +70,12 @@ def _vjp(
         return rebuilt_of(primals, gradients)  # type: ignore[no-any-return]
 
     return result, pullback, targets
+
+
+def _kept_input(targets: dict[int, Call], leaf: Any) -> Tensor:
+    """Make the tensor that f gets; of a small array a copy: it may change before the pullback is called."""
+    is_small = type(leaf) is np.ndarray and leaf.size <= SMALL
+    return as_input(targets, leaf.copy("K") if is_small else leaf)
 
 
 def _seed(outs: list[Any], cotangents: list[Any], given: str) -> tuple[Call | None, Any]:

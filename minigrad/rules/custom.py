@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .facts import Facts
+from .metadata import read_only
 from .table import OPS, Arguments, Draw, Op, Rule, dispatched
 
 
@@ -55,8 +56,17 @@ def rule(
     if isinstance(function, np.ufunc):
         OPS[function] = Op(function, rules, inputs)
     dispatcher: Any = dispatched(function)
-    op = Op(dispatcher, rules, inputs, forward=function)
+    op = Op(dispatcher, rules, inputs, forward=_changing_nothing(function))
     if inputs is not None:
         OPS[dispatcher] = op
     dispatcher.op, dispatcher.facts = op, Facts(whole=function)  # which go with it
     return dispatcher  # type: ignore[no-any-return]  # a function
+
+
+def _changing_nothing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function whose operands cannot be written to: the tape keeps them."""
+
+    def called(*operands: Any, **options: Any) -> Any:
+        return function(*map(read_only, operands), **options)
+
+    return called

@@ -41,3 +41,11 @@ def outline(shape: tuple[int, ...], dtype: np.dtype[Any] = BYTES) -> Any:
 def is_outline(x: Any) -> bool:
     """Tell whether an array is such an outline."""
     return type(getattr(x, "base", None)) is bytes
+
+
+def read_only(x: Any) -> Any:
+    """Return a view of an array that cannot be written to; anything else as it is."""
+    if type(x) is np.ndarray:
+        x = x[...]
+        x.flags.writeable = False
+    return x

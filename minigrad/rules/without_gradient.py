@@ -156,7 +156,7 @@ state(*named("astype"), no_gradient="takes arrays alone", instead="t.astype(dtyp
 
 ARRAYS_ALONE: dict[str, Facts] = {
     **dict.fromkeys(
-        ["base", "ctypes", "data", "device", "flags", "itemsize", "nbytes", "strides"],
+        ["base", "ctypes", "data", "device", "flags", "strides"],
         Facts(discrete="places in memory", instead="t.data has it"),
     ),
     **dict.fromkeys(
