@@ -31,6 +31,7 @@ from ..engine.tensor import Tensor
 from ..engine.writing import called_where
 from ..rules.elementwise import scalar_power
 from ..rules.facts import METHODS, facts
+from ..rules.indexing import with_arrays
 from .ir import Node, added_at, cast, mapped, part, written
 from .numpy_calls import (
     CALLS,
@@ -357,14 +358,14 @@ class Traced(NDArrayOperatorsMixin):
     # -- reading and writing parts -----------------------------------------------------------------------------
 
     def __getitem__(self, index: Any) -> Any:
-        return read_part(self.recorder, self, mapped(untaped, index))
+        return read_part(self.recorder, self, mapped(untaped, with_arrays(index)))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(self.node.value, np.generic):
             raise has_no_items(self.node.value)
         if type(value) is Traced and value.base is not None:
             refuse_shuffle()
-        self.become(self.recorder.record(written, self, mapped(untaped, index), value))
+        self.become(self.recorder.record(written, self, mapped(untaped, with_arrays(index)), value))
 
     def become(self, value: Traced) -> Traced:
         """Take the value of another in place, broadcast to this one's shape and cast to its dtype.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..rules.elementwise import POSITIVE
-from ..rules.indexing import SETITEM, setitem
+from ..rules.indexing import SETITEM, setitem, with_arrays
 from ..rules.metadata import outline
 from .arrays import STAND_INS, as_array, has_no_items, has_stand_ins, is_number, takes_over
 from .calls import Variable, any_requires_grad, bare, record, unwrap, variable
@@ -47,7 +47,7 @@ def set_part(self: Any, index: Any, value: Any) -> None:
     """Do as ``self[index] = value`` does, recorded."""
     if is_number(self.data):
         raise has_no_items(self.data)
-    index = as_kept(index)
+    index = as_kept(with_arrays(index))
     if isinstance(value, Variable) and value.data.base is not None:
         refuse_shuffle()
     if recording.get() is None:

@@ -23,7 +23,7 @@ from ..rules.elementwise import (
     scalar_power,
 )
 from ..rules.facts import facts
-from ..rules.indexing import GETITEM
+from ..rules.indexing import GETITEM, with_arrays
 from ..rules.products import MATMUL
 from ..rules.shaping import MATRIX_TRANSPOSE, TRANSPOSE
 from ..rules.table import OPS
@@ -331,7 +331,7 @@ class Tensor(Variable, Dispatched):
     # -- writing: recorded, a tensor gets a new value, and whoever read the old one keeps it ----------------
 
     def __getitem__(self, index: Any) -> Tensor:
-        return without_values(apply(GETITEM, (self,), {"index": as_kept(index)}))  # type: ignore[no-any-return]  # a Tensor, as registered
+        return without_values(apply(GETITEM, (self,), {"index": as_kept(with_arrays(index))}))  # type: ignore[no-any-return]  # a Tensor, as registered
 
     __setitem__ = set_part
     __iadd__ = augmented(np.add)

@@ -52,6 +52,15 @@ def line_by_line(positions: Any, shape: tuple[int, ...], axis: int) -> tuple[Any
     )
 
 
+def with_arrays(index: Any) -> Any:
+    """Return an index with arrays in the place of ranges and lists of numbers, which NumPy makes of them, too."""
+    if type(index) is tuple:
+        return tuple([with_arrays(part) for part in index])
+    if type(index) is range or (type(index) is list and all(type(each) in (int, bool) for each in index)):
+        return np.array(index) if index else np.zeros(0, int)
+    return index
+
+
 def _repeats(index: Any) -> bool:
     """Tell whether an index may repeat an entry: it contains integer arrays or lists."""
     for part in index if type(index) is tuple else (index,):
