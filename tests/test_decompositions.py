@@ -133,3 +133,14 @@ def test_the_gradient_of_vectors_of_values_that_differ_by_rounding_alone_is_infi
     for f in (of_eigh, of_svd):
         with pytest.warns(RuntimeWarning):
             assert not np.isfinite(mg.grad(f)(a)).all()
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_gradients_of_vectors_do_not_depend_on_the_scale(scale):
+    a = np.random.default_rng(0).standard_normal((2, 4, 4))
+    a += a.mT
+
+    def of_vectors(a):
+        return np.sum(np.linalg.eigh(a)[1][..., 0, :] ** 4)
+
+    np.testing.assert_allclose(mg.grad(of_vectors)(scale * a) * scale, mg.grad(of_vectors)(a), rtol=1e-9)

@@ -45,3 +45,13 @@ def test_the_inverse_of_infinite_complex_numbers_is_numpys():
     z = np.array([complex(np.inf, 0), 1j])
     np.testing.assert_array_equal((mg.tensor(z, requires_grad=True) ** -1).numpy(), z**-1)
     np.testing.assert_array_equal(mg.jit(lambda z: z**-1)(z), z**-1)
+
+
+@pytest.mark.parametrize("exponent", [-2, -1, 0, 1, 2, 3, 4, -1.0, 0.5, 1.0, 2.0, 3.0, 2.5])
+def test_powers_by_a_number_are_numpys(exponent):
+    x = np.array([0.5, 1.5, 3.0])
+    np.testing.assert_array_equal(mg.tensor(x) ** exponent, x**exponent)
+    np.testing.assert_array_equal(mg.jit(lambda x: x**exponent)(x), x**exponent)
+    slope = exponent * x ** (exponent - 1.0)
+    for made in (mg.grad, lambda f: mg.jit(mg.grad(f))):
+        np.testing.assert_allclose(made(lambda x: np.sum(x**exponent))(x), slope, rtol=1e-14)

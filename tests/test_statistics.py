@@ -130,3 +130,14 @@ def test_correlations_are_not_beyond_1():
         x = np.random.default_rng(seed).standard_normal(4)
         out = np.corrcoef(mg.tensor(np.stack([x, 3 * x, -x]), requires_grad=True))
         assert np.max(np.abs(out.data)) <= 1
+
+
+@pytest.mark.parametrize("dtype", [float, complex])
+def test_correlations_are_clipped_as_numpys(dtype):
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        line = rng.standard_normal(4).astype(dtype)
+        rows = np.outer([1, -1, 3], line) if dtype is float else np.outer([1, -1, 3, 1j, -1j, 2j], line)
+        found = np.corrcoef(mg.tensor(rows, requires_grad=True)).data
+        np.testing.assert_allclose(found, np.corrcoef(rows), rtol=1e-14, atol=1e-15)
+        assert max(np.abs(found.real).max(), np.abs(found.imag).max()) <= 1

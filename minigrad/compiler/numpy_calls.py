@@ -77,7 +77,9 @@ def arguments_of(
 
 
 OPTION = "give it as a Python number, an option of the call"
-MASK = "write np.where(mask, f(x), x) for x[mask] = f(x[mask]), np.sum(np.where(mask, x, 0)) for np.sum(x[mask])"
+MASK = (
+    "write np.where(mask, f(x), x) for x[mask] = f(x[mask]), np.sum(np.where(mask, x, 0)) for np.sum(x[mask])"
+)
 SHAPING = frozenset({"axes", "axis", "axis1", "axis2", "bins", "destination", "indices_or_sections", "k"})
 SHAPING |= {
     "M",
