@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .batches import MAX_BYTES, read_pickle
+from .cifar_pickle import MAX_BYTES, read_pickle
 from .engine.arguments import names_itself
 from .engine.scalars import as_int
 from .files import scratch, told

@@ -21,10 +21,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from cifar_files import BATCHES, python2_pickle, write_cifar10
-from test_batches import CRAFTED
+from test_cifar_pickle import CRAFTED
 
 from minigrad import datasets
-from minigrad.batches import MAX_BYTES
+from minigrad.cifar_pickle import MAX_BYTES
 from minigrad.sweep import sweep
 from minigrad.sweeping import folder as sweep_folder
 from minigrad.training import checkpoint

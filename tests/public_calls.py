@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 
 import minigrad as mg
-from minigrad import batches, datasets, gradient_check, optim, preprocess, solver, testing, training, vis
+from minigrad import cifar_pickle, datasets, gradient_check, optim, preprocess, solver, testing, training, vis
 from minigrad import sweep as sweeps
 
 X, v = np.arange(6.0).reshape(2, 3), np.array([1.0, 2.0])
@@ -242,7 +242,7 @@ CALLS = {
     ),
     "cifar10_folder": (datasets.cifar10_folder, lambda: {"root": str(PLACE)}, None),
     "load_digits": (datasets.load_digits, lambda: {"dtype": float, "num_training": 9}, None),
-    "read_pickle": (batches.read_pickle, lambda: [b"}."], None),
+    "read_pickle": (cifar_pickle.read_pickle, lambda: [b"}."], None),
     "pca_whitening": (
         preprocess.pca_whitening,
         lambda: {"X": EXAMPLES, "n_components": 2, "eps": 0.0},

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 WINGS = [
     {"rules"},
-    {"engine", "files", "batches"},
+    {"engine", "files", "cifar_pickle"},
     {"layers", "pictures"},
     {"compiler"},
     {"checks"},

@@ -161,7 +161,7 @@ class Comparison:
             wrongs[k] &= ~kept
 
     def wrong_together(self) -> list[Array]:
-        """Tell which equal entries, on a kink, have gradients of a wrong sum, though each of them may be right."""
+        """Find ties on a kink whose gradients do not add up to the slope of moving them together."""
         shapes, ours = [x.shape for x in self.arrays], flat(self.given.arrays)
         wrong, on_kink = np.zeros(ours.shape, bool), self.all_on_kink()
         if not on_kink.any():
@@ -216,7 +216,7 @@ class Comparison:
         return wrong & ~self.admitted[k]
 
     def overruled(self, way: Way, agree: dict[str, Array]) -> Any:
-        """Tell where the differences, or the complex step, are less exact than they seem: the tape and the other agree.
+        """Tell where two ways outvote a third: the tape and one numerical way against the other.
 
         Differences lose more than they notice where a function cancels; a small part of it may not be analytic.
         """

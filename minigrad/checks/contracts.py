@@ -35,7 +35,7 @@ def broken_contracts(call: LayerCall, per_example: Sequence[int]) -> Broken:
     call.returned = [None if g is None else np.array(g) for g in call.raw(upstream, cache)]
     call.gradients = call.fitted(call.returned)
     if not _same(upstream, call.douts(call.dout)):
-        yield "the backward changed its dout; it must leave it as it is", "mutates its dout"
+        yield "the backward changed its dout; it must not modify it", "mutates its dout"
     changed = list(_changed_inputs(call, inputs))
     yield from changed
     kept = _same(held, before)
@@ -65,7 +65,7 @@ def _same(xs: Sequence[Any], ys: Sequence[Any]) -> bool:
 def _changed_inputs(call: LayerCall, inputs: Sequence[Any]) -> Broken:
     for i in call.floats:
         if not _same([inputs[i]], [call.inputs[i]]):
-            yield f"the layer changed its input {i}; it must leave it as it is", f"mutates its input {i}"
+            yield f"the layer changed its input {i}; it must not modify it", f"mutates its input {i}"
 
 
 def _arrays_in(cache: Any) -> list[Array]:

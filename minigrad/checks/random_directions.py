@@ -114,7 +114,7 @@ class RandomDirections:
         return [x + h * v for x, v in zip(self.arrays, direction, strict=True)]
 
     def alike(self, direction: Sequence[Array]) -> list[Array]:
-        """Return a direction in which equal entries move by the mean of what they move in another."""
+        """Average a direction over tied entries, so that ties stay ties."""
         group, counts = equal_entries(self.arrays)
         means = np.bincount(group, flat(direction)) / counts
         return split(means[group], self.shapes)

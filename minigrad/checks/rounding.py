@@ -13,7 +13,7 @@ from .vectors import directions, flat, nudged, own_random
 JITTERS = 8
 """Evaluations of a function an ulp beside its inputs, from which its rounding is estimated."""
 JUMP = 1e9, 0.1
-"""The largest rounding error of a gradient that is allowed for: in ulps of its largest entry, and in parts of it."""
+"""Above this many ulps, or this fraction, of the largest entry a change is a branch flip, not rounding."""
 
 
 def roundoff(

@@ -1,4 +1,4 @@
-"""Equal entries: where a function such as a maximum or a sort has no derivative, what a gradient there may be.
+"""Ties: the admissible gradients where equal entries make a maximum or a sort non-smooth.
 
 Right is what lies among the gradients around (Clarke 1975): the slope of equal entries that move together is the sum of
 their gradients, and one entry's gradient is between the slopes at points beside, where the entries differ.
@@ -19,7 +19,7 @@ from .vectors import equal_entries, flat, own_random, split
 APART = 2.0**-14
 """How far equal entries are moved from each other, in units of their size."""
 TURNS = 4
-"""Orders in which they are moved, each the one in which they stand, turned: so that each entry has several ranks."""
+"""The number of cyclic orders in which tied entries are spread apart: so each has several ranks."""
 
 
 def ties(arrays: Sequence[Array]) -> list[Array]:

@@ -56,7 +56,7 @@ def equal_entries(arrays: Sequence[Array]) -> tuple[Array, Array]:
 
 
 def directions(arrays: Sequence[Array], rng: np.random.Generator) -> Iterator[list[Array]]:
-    """Draw, again and again, whether each entry goes up, 1, or down, -1; equal ones alike, so that ties stay ties."""
+    """Yield random directions of 1 and -1; tied entries share a sign, so that ties stay ties."""
     group, counts = equal_entries(arrays)
     while True:
         yield split(rng.choice([-1.0, 1.0], len(counts))[group], [x.shape for x in arrays])

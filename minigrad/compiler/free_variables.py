@@ -175,7 +175,7 @@ MOST_ENTRIES = 1000
 
 
 class Contents:
-    """A dict-like view of a list's entries, of an object's slots, or of what a function tells of it.
+    """A dict-like view of a list's entries, an object's attributes, or its length or repr.
 
     An object that has weak references is not kept alive.
     """

@@ -1,4 +1,4 @@
-"""What a pure function does not do: draw from generators that are no arguments, and change what it reads."""
+"""Purity checks: random generators that are no arguments, and outside values that a traced function changes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .where import JitError
 
 
 class Impurities:
-    """Looks, after two runs of a function, at what the second has changed, of which it reads from outside.
+    """Compares what a function reads from outside before and after its second run.
 
     What it keeps of its own results there, a layer's cache say, it may read again. Where another thread runs the
     program's code, that may have made the changes.
@@ -54,7 +54,7 @@ class Impurities:
         return next((str(name) for _, name in places), "")
 
     def after_the_second_run(self) -> Outside | None:
-        """Return what the function reads, as the two runs have left it; None where another thread has changed it.
+        """Return the snapshot after both runs; None where another thread may have changed it.
 
         Raises
         ------

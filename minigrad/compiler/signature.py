@@ -332,7 +332,7 @@ class Outside:
         return False
 
     def changed_value(self) -> str:
-        """Return what has another value now, if that can be told: a number, a string, how many entries there are."""
+        """Describe the outside value that changed, a number, say; empty if it cannot be named."""
         if array := self.changed_array():
             return f"{array}, which it reads"
         for namespace, name, before in self.values:
@@ -341,7 +341,9 @@ class Outside:
             if value is not before and any(plain) and not (all(plain) and taken(value) == taken(before)):
                 kind = "a variable of an enclosing function" if name is None else "a list"
                 return f"{name}, which it reads" if isinstance(name, str) else f"{kind} that it reads"
-        return "the names in what it reads" if any(tuple(each) != names for each, names in self.names) else ""
+        if any(tuple(each) != names for each, names in self.names):
+            return "the keys or attributes of an object that it reads"
+        return ""
 
     def changed_array(self) -> str:
         """Return an array of which an entry has another value now; empty, if there is none."""

@@ -45,7 +45,7 @@ VIEW_HINTS = {np.transpose: "_T", np.reshape: "_flat", part: "_part"}
 """Suffixes of the names of views."""
 NAMES = re.compile(r"[^\W\d]\w*")
 LARGE = 1 << 14
-"""The least size, in bytes, of an array that is freed as soon as it is dead: NumPy has the next one in its memory."""
+"""Arrays from this size on, in bytes, are deleted after their last use, so that NumPy can reuse their memory."""
 LONGEST = 200
 """The longest expression that is inlined, in characters: Python's parser limits nesting."""
 

@@ -61,7 +61,7 @@ class Trace:
         self.constants: dict[int, tuple[Node, int]] = {}
         self.again: Iterator[Node] | None = None
         self.over = False
-        self.error = ""  # what the last call that failed raised, and where
+        self.error = ""  # the last error of a recorded call, with its line
 
     def input(self, value: Any, name: str) -> Node:
         """Make the node of an argument."""

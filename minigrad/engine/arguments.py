@@ -18,7 +18,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 FLOATS = {np.ndarray, np.float64, np.float32}
 """Types that are taken as they are, if their dtype is a float's."""
 NAMES: set[str] = set()
-"""What messages begin with that name their function already."""
+"""Function names that error messages start with."""
 BARE = (
     TypeError,
     ValueError,
@@ -30,7 +30,7 @@ BARE = (
     UnboundLocalError,
     RecursionError,
 )
-"""Errors of Python's that a wrong argument leads to."""
+"""Built-in exceptions that a wrong argument can cause."""
 RAISE = opmap["RAISE_VARARGS"]
 """The instruction of a raise statement."""
 
@@ -136,7 +136,7 @@ def names_itself(function: Function) -> Function:
 
 
 def _of_ours(error: Exception, called: str, given: Iterable[tuple[str, Any]]) -> Exception | None:
-    """Return what to raise in the place of an error; None for one of another's code, or one that names a function."""
+    """Translate an error into one that names the called function; None if it is a user's own, or names one already."""
     frame = error.__traceback__ and error.__traceback__.tb_next
     if (
         frame is None or type(error) not in BARE
@@ -177,7 +177,7 @@ def raise_instead(told: Exception | None, error: Exception) -> NoReturn:
 
 
 def _real(x: Any, called: str, name: str) -> Any:
-    """Return x as an array of real numbers; what is no array but has its functions, such as a tensor, as it is."""
+    """Convert to an array of real numbers; pass what has NumPy's protocols, such as a tensor, through."""
     if isinstance(x, np.ndarray) or not hasattr(type(x), "__array_function__"):
         x = x if isinstance(x, np.generic) else array_of(x, called, name)
     if x.dtype.kind not in "fciub":  # complex ones are those of the complex step

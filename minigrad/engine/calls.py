@@ -285,7 +285,7 @@ def bare(x: Any) -> Any:
 
 
 def apart(out: Any, given: Sequence[Any]) -> Any:
-    """Return results with a view in the place of an array that was given, so that two tensors do not have one array."""
+    """Replace results that are an operand itself by a view: no two tensors share an array object."""
     if isinstance(out, (tuple, list)):
         return rebuilt(out, [apart(each, given) for each in out])
     for x in given:

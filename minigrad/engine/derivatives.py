@@ -116,7 +116,7 @@ def value_and_grad(
 
 
 def as_input(targets: dict[int, Call], leaf: Any) -> Tensor:
-    """Make the tensor that f gets: a call's result, so that f may write to it; the walk ends at the call."""
+    """Wrap an argument in the result of an identity call: f may write to it, and the walk ends there."""
     parent, given = None, leaf
     if type(leaf) is not np.ndarray:
         if type(leaf) is Tensor:
@@ -172,7 +172,7 @@ def are_outer(targets: dict[int, Call]) -> bool:
 
 
 def released(targets: dict[int, Call], x: Any) -> Any:
-    """Return what a function of the targets has computed: plain arrays; a tensor that others are behind as it is.
+    """Turn results into plain arrays, except tensors that depend on other tensors than the targets.
 
     These are the other tensors that require a gradient: one from outside that the function reads, an argument of an
     outer `grad`.

@@ -65,7 +65,7 @@ def set_part(self: Any, index: Any, value: Any) -> None:
         new = old
     else:
         new = setitem(old, part, index)
-    # The gradient depends on no value of these arrays: the tape keeps the shapes alone of what it can do without.
+    # The gradient needs only their shapes, so the tape keeps outlines.
     if type(part) is np.ndarray and parents[1] is None and not replaced:
         part = outline(part.shape, part.dtype)
     written = record(
@@ -130,7 +130,7 @@ def _refuse_change(self: Any, requires_grad: bool) -> None:
 
 
 def _is_argument(self: Any) -> bool:
-    """Tell whether this is what `grad` made of an argument: its call hands an array on as it is."""
+    """Tell whether this tensor wraps an argument of `grad`."""
     return self._call is not None and self._call[1] is POSITIVE and self._call[5] is self._call[2][0]
 
 

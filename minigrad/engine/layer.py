@@ -202,7 +202,7 @@ def is_again(again: Any, before: Any) -> bool:
 
 
 def _input(x: Any, name: str) -> Any:
-    """Return an array of array-likes; integers of Python's, and anything else, as they are, but for what is foreign."""
+    """Convert array-likes; pass Python's integers and other objects through; refuse foreign arrays."""
     if type(x) in (int, bool):
         return x
     if isinstance(x, ARRAY_LIKE) or hasattr(type(x), "__array__"):

@@ -46,7 +46,7 @@ def who_asks() -> tuple[str, str]:
 
 
 def asked_by(frame: FrameType) -> tuple[FrameType, str, str]:
-    """Return the program's own frame; which library function it called, and what is known to write instead."""
+    """Return the innermost frame of the program, the library function that it called, and its replacement."""
     name = known = ""
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in LIBRARIES:
         called, module = frame.f_code.co_name, frame.f_globals["__name__"]

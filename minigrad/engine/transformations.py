@@ -58,7 +58,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
 def _vjp(
     f: Callable[..., Any], primals: tuple[Any, ...], given: str
 ) -> tuple[Any, Callable[[Any], tuple[Any, ...]], dict[int, Call]]:
-    """Return the value, on the tape; the pullback, whose messages name what it is given; and the targets."""
+    """Return the recorded value, the pullback and the targets; ``given`` names the cotangent in errors."""
     targets: dict[int, Call] = {}
     inputs = [map_tree(_kept_input, targets, x) for x in primals]
     result = recorded(f, inputs, {}, targets)
@@ -89,7 +89,7 @@ def _seed(outs: list[Any], cotangents: list[Any], given: str) -> tuple[Call | No
             pairs.append((out, g.astype(out.dtype, casting="same_kind", copy=False)))
     if len(pairs) == 1:
         return pairs[0][0]._call, pairs[0][1]
-    with np.errstate(all="ignore"):  # of what the sum is, nobody reads
+    with np.errstate(all="ignore"):  # the sum's value is never read
         total = recorded(lambda: sum(np.sum(out * conj(g)) for out, g in pairs), (), {}, ())
     return (total._call, np.ones((), total.dtype)) if pairs else (None, None)
 

@@ -44,7 +44,7 @@ class Anomaly(Recording):
         self.prints: dict[int, list[int | None]] = {}
 
     def called(self, call: Call) -> None:
-        """Refuse a call that made a NaN of numbers; remember what its arrays held."""
+        """Raise if a call made a NaN of operands without one; else keep checksums of its arrays."""
         number, op, operands, _, _, out = call
         if _has_nan(out) and not any(_has_nan(x) for x in operands):
             shapes = ", ".join(str(np.shape(x)) for x in operands)
@@ -179,7 +179,7 @@ def check_current(op: Any, operands: Sequence[Any]) -> None:
 
 
 def is_stale(x: Any) -> bool:
-    """Tell whether an array is a view of a tensor's, and what it shows was written to, recorded, since."""
+    """Tell whether an array is a view of a tensor that was written to, recorded, since the view was taken."""
     if getattr(x, "base", None) is None:
         return False
     owner = _owner(x)
@@ -193,7 +193,7 @@ def is_stale(x: Any) -> bool:
 
 
 def views_replaced(x: Array) -> bool:
-    """Tell whether an array is, or views, one that a recorded write replaced: what is written into it is lost."""
+    """Tell whether a recorded write has replaced the memory of an array: what is written into it is lost."""
     return bool(replaced) and id(_owner(x)) in replaced
 
 

@@ -27,6 +27,7 @@ def _index(draw: Draw, shape: tuple[int, ...]) -> Any:
             (rows[:, None], np.array([0, 0])),
             ((0, 2, 0), [1, 0, 1]),
             range(2),
+            [],
             np.arange(shape[0]) % 2 == 0,
             np.add.outer(np.arange(shape[0]), np.arange(shape[1])) % 2 == 0,
         ]

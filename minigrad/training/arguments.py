@@ -75,7 +75,7 @@ def check_weights(sample_weights: Any, n: int) -> None:
     if unfit.any():
         i = int(np.argmax(unfit))
         raise ValueError(
-            f"sample_weights[{i}] is {weights[i]}; weights must be finite and > 0: leave out examples of none"
+            f"sample_weights[{i}] is {weights[i]}; weights must be finite and > 0; drop examples of weight 0"
         )
 
 
@@ -218,7 +218,7 @@ def check_updated(rule: Any, name: str, w: NDArray[Any], result: Any) -> tuple[N
 
 
 def as_number(value: Any, what: str) -> float:
-    """Return what a function returned as Python's number; refuse what is not one number, as an array."""
+    """Convert a scalar result to a float; raise for anything else."""
     if np.shape(value) != ():
         raise TypeError(
             f"{what} is {type(value).__name__} of shape {np.shape(value)}; it must be one number, such as the mean"

@@ -12,7 +12,7 @@ from cifar_files import BATCHES, python2_pickle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minigrad.batches import MAX_BYTES, read_pickle
+from minigrad.cifar_pickle import MAX_BYTES, read_pickle
 
 WHOLE = [python2_pickle(BATCHES[0]), *(pickle.dumps(BATCHES[0], protocol) for protocol in (2, 3, 4))]
 OPCODES = [opcode.code.encode("latin1") for opcode in pickletools.opcodes]
@@ -117,7 +117,7 @@ def test_they_cost_no_memory():
     program = """
 import resource, sys
 sys.path.insert(0, sys.argv[1])
-import test_batches as t
+import test_cifar_pickle as t
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for content in t.CRAFTED.values():
     t.read(b"\\x80\\x02" + content)

@@ -240,7 +240,7 @@ class _Machine:
     def call(self, function: Any, arguments: Any) -> Any:
         """Return the stand-in for a call's result."""
         if type(function) is not _Global or type(arguments) is not tuple:
-            raise ValueError("it calls what is no function")
+            raise ValueError("it calls something that is not a function")
         if function == "array":
             return _Array()
         if function == "dtype" and arguments:
