@@ -15,18 +15,15 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..engine.arrays import has_no_items, stands_in, takes_over
 from ..engine.in_place import fit_in_place
-from ..engine.leaving import (
+from ..engine.leaving import OTHERWISE, asked_by, held_by_others, parts_are_read
+from ..engine.recording import recording
+from ..engine.statements import (
     OBJECT_HELD_BY_A_NAME,
-    OTHERWISE,
-    asked_by,
-    held_by_others,
     is_borrowed,
     is_stored,
-    parts_are_read,
     rebinds,
     refuse_shuffle,
 )
-from ..engine.recording import recording
 from ..engine.tensor import Tensor
 from ..engine.writing import called_where
 from ..rules.elementwise import scalar_power

@@ -15,8 +15,9 @@ from ..rules.ufunc_methods import METHODS
 from .arrays import ARRAYS, ForeignError, foreign, is_foreign, refuse_foreign
 from .calls import any_requires_grad, apart, apply, bare, binary, constants
 from .in_place import NEVER_CHANGE, as_kept, fit_in_place
-from .leaving import EXPLICITLY, held_by_others, rebinds, written_to
+from .leaving import EXPLICITLY, held_by_others, written_to
 from .recording import TapeError, recording
+from .statements import rebinds
 from .watch import wrote
 from .writing import WRITERS, add_at, called_where, write_into
 

@@ -15,9 +15,9 @@ from ..rules.metadata import outline
 from .arrays import STAND_INS, as_array, has_no_items, has_stand_ins, is_number, takes_over
 from .calls import Variable, any_requires_grad, bare, record, unwrap, variable
 from .containers import rebuilt
-from .leaving import is_stored_back, refuse_shuffle
 from .ownership import is_shared, owns_data, views_another
 from .recording import TapeError, recording
+from .statements import is_stored_back, refuse_shuffle
 from .watch import replaced, rewritten, views_replaced, wrote
 
 

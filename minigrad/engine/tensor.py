@@ -32,9 +32,10 @@ from .arrays import STAND_INS, as_array, has_stand_ins, held, is_number, refuse_
 from .calls import Variable, any_requires_grad, apply, bare, binary, results_are, variable, without_values
 from .dispatch import Dispatched, call
 from .in_place import as_kept, augmented, set_part
-from .leaving import EXPLICITLY, INSTEAD_OF_AN_ARRAY, OTHERWISE, is_stored, parts_are_read, who_asks
+from .leaving import EXPLICITLY, INSTEAD_OF_AN_ARRAY, OTHERWISE, parts_are_read, who_asks
 from .recording import Array, TapeError, differentiated, recording
 from .sharing import shared
+from .statements import is_stored
 from .walk import depends_on, walk_back
 
 
