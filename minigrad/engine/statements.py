@@ -1,7 +1,7 @@
 """The program's statement that is running: where it stores a result, and what else holds the array that it changes.
 
-Python does not tell an operator what is done with its result, nor who holds its operands: the bytecode and the reference
-count do.
+Python does not tell an operator what is done with its result, nor who holds its operands; the bytecode and the
+reference count do.
 """
 
 from __future__ import annotations
