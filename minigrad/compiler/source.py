@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import builtins
-import keyword
 import operator
 import re
-import sys
-import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from copy import copy
@@ -18,7 +14,8 @@ import numpy as np
 from ..engine.containers import CONTAINERS, children_of, like, map_tree, with_children
 from ..rules.facts import facts
 from .ir import Node, added_at, cast, is_constant, is_kept, part, pick, scalar_of, written
-from .memory import Place, Plan, is_broadcast, is_reduction
+from .memory import Place, Plan, is_broadcast
+from .scope import Scope
 
 SIGNS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
 OPERATORS: dict[Any, str] = {
@@ -66,7 +63,7 @@ def takes(f: np.ufunc, dtype: np.dtype[Any]) -> bool:
     return dtype.char * f.nin in loops and not any("l" in loop and "d" in loop for loop in loops)
 
 
-class SourceWriter:
+class SourceWriter(Scope):
     """Writes a planned program as the source of a function, and compiles it.
 
     Parameters
@@ -79,18 +76,10 @@ class SourceWriter:
     """
 
     def __init__(self, plan: Plan, parameters: list[tuple[Node, str]], name: str) -> None:
+        super().__init__()
         self.plan = plan
-        self.names: dict[Node, str] = {}
-        self.namespace: dict[str, Any] = {}
-        self.imports: set[str] = set()
-        self.special: list[str] = []  # what is imported from scipy.special
-        self.header: list[str] = []
         self.lines: list[tuple[str, str]] = []
-        self.numbers: dict[tuple[str, Any], str] = {}
-        self.counts: Counter[str] = Counter()  # how many names were taken of each hint
         self.large: set[str] = set()  # the names of large arrays new in each call, and of views of them
-        self.values: dict[int, str] = {}  # the names of values, by id
-        self.reductions: dict[Any, str] = {}
         self.views: dict[
             tuple[Any, ...], str
         ] = {}  # the names of buffers and views of them, by what they view
@@ -130,79 +119,6 @@ class SourceWriter:
             ):
                 found[node] = read, changed
         return found
-
-    # -- names -------------------------------------------------------------------------------------------------
-
-    def unused(self, hint: str) -> str:
-        """Reserve an unused name, derived from the one asked for."""
-        hint = unicodedata.normalize("NFKC", hint)  # as Python reads names
-        base = name = hint if hint.isidentifier() and not keyword.iskeyword(hint) else "t"
-        self.counts[base] += 1
-        if self.counts[base] > 1:
-            name = f"{base}_{self.counts[base]}"
-        while name in self.namespace or hasattr(np, name) or hasattr(builtins, name):
-            self.counts[base] += 1
-            name = f"{base}_{self.counts[base]}"
-        self.namespace[name] = None
-        return name
-
-    def bound(self, value: Any, hint: str) -> str:
-        """Bind a value without a literal to a name."""
-        if id(value) not in self.values:
-            self.values[id(value)] = name = self.unused(hint)
-            self.namespace[name] = value
-        return self.values[id(value)]
-
-    def function(self, f: Any) -> str:
-        """Return the name of a function; import it if necessary."""
-        if is_reduction(f):
-            if f not in self.reductions:
-                called = self.function(f.__self__)
-                self.reductions[f] = name = self.unused(f"{called}_{f.__name__}")
-                self.namespace[name] = f
-                self.header.append(f"{name} = {called}.{f.__name__}")
-            return self.reductions[f]
-        name = getattr(f, "__name__", "function")
-        if getattr(np, name, None) is f:
-            self.namespace[name] = f
-            self.imports.add(name)
-            return name
-        if getattr(sys.modules.get("scipy.special"), name, None) is f and id(f) not in self.values:
-            called = self.bound(f, name)
-            self.special.append(name if called == name else f"{name} as {called}")
-        return self.bound(f, name.lstrip("_"))
-
-    def spelled(self, x: Any) -> str:
-        """Return the source of an argument."""
-        if type(x) is Node:
-            if x in self.names:
-                return self.names[x]
-            if not is_constant(x):
-                raise AssertionError(f"the value of {x.function} is used, but is computed nowhere")
-            return self.spelled(x.value) if x.value.ndim == 0 else self.bound(x.value, "constant")
-        if isinstance(x, tuple):
-            return f"({', '.join(map(self.spelled, x))}{',' if len(x) == 1 else ''})"
-        if isinstance(x, list):
-            return f"[{', '.join(map(self.spelled, x))}]"
-        if isinstance(x, slice):
-            return f"slice({', '.join(self.spelled(each) for each in (x.start, x.stop, x.step))})"
-        if x is None or x is Ellipsis or type(x) in (int, bool, str) or (type(x) is float and np.isfinite(x)):
-            return repr(x) if x is not Ellipsis else "..."
-        if isinstance(x, np.floating) and np.isfinite(x) and float(x) == x:
-            return f"{self.function(type(x))}({float(x)!r})"
-        return self.bound(x, "constant")
-
-    def index(self, x: Any) -> str:
-        """Return the source of an index, without brackets."""
-        parts = x if type(x) is tuple else (x,)
-        shown = []
-        for each in parts:
-            if isinstance(each, slice):
-                ends = ["" if end is None else self.spelled(end) for end in (each.start, each.stop)]
-                shown.append(":".join(ends) + ("" if each.step is None else f":{self.spelled(each.step)}"))
-            else:
-                shown.append(self.spelled(each))
-        return ", ".join(shown) + ("," if type(x) is tuple and len(parts) == 1 else "") if parts else "()"
 
     # -- calls ---------------------------------------------------------------------------------------------------
 
@@ -315,17 +231,6 @@ class SourceWriter:
             return self.number(number, dtype)
         return repr(number) if dtype == np.float64 else self.spelled(x)
 
-    def number(self, x: float, dtype: np.dtype[Any]) -> str:
-        """Return the name of a scalar as a 0-d array."""
-        key = repr(x), dtype  # 0.0 and -0.0 are equal
-        if key not in self.numbers:
-            text = f"{x:g}".replace("e-", "e_").replace("-", "minus_").replace(".", "_").replace("+", "")
-            name = self.numbers[key] = self.unused(f"c{text}" if text[0].isdigit() else text)
-            self.namespace[name] = np.array(x, dtype)
-            self.function(np.array)
-            self.header.append(f'{name} = array({x!r}, "{dtype}")')
-        return self.numbers[key]
-
     def call(self, node: Node) -> str:
         """Return the expression of a call, without ``out``."""
         f, args = node.function, node.args
@@ -391,13 +296,9 @@ class SourceWriter:
         self.free_the_dead(result)
         width = min(max([len(line) for line, _ in self.lines], default=0), 60)
         body = [f"    {line:{width}}  # {shape}" if shape else f"    {line}" for line, shape in self.lines]
-        head = [f"from numpy import {', '.join(sorted(self.imports))}"] if self.imports else []
-        if self.special:
-            head.append(f"from scipy.special import {', '.join(sorted(self.special))}")
         source = "\n".join(
             [
-                *head,
-                *self.header,
+                *self.head(),
                 "",
                 "",
                 f"def {self.name}({', '.join(self.parameters)}):",
