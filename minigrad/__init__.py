@@ -123,10 +123,25 @@ _LAZY = {
 """What is imported when it is first used, and its module, if that is not `layers`."""
 
 
+_MODULES = {
+    "datasets",
+    "gradient_check",
+    "layers",
+    "optim",
+    "preprocess",
+    "solver",
+    "sweep",
+    "testing",
+    "training",
+    "vis",
+}
+"""The modules that ``minigrad.optim`` and alike name without an import statement."""
+
+
 def __getattr__(name: str) -> Any:
     """Import a name when it is first used."""
-    if name == "layers":
-        return import_module(".layers", __name__)
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = import_module("." + _LAZY.get(name, "layers"), __name__)
@@ -136,4 +151,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """Return the names, those that are imported lazily among them."""
-    return sorted({*globals(), *__all__, "layers"})
+    return sorted({*globals(), *__all__, *_MODULES})

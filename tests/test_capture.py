@@ -1130,3 +1130,114 @@ def test_an_attribute_that_the_function_sets_before_it_reads_it_may_be_set_by_ot
         w, x = np.full((3, 2), 0.1 * i), np.ones((4, 3))
         np.testing.assert_allclose(loss(w, x), f(w, x)[0])
     assert f.cache_info().misses == 1
+
+
+SETTINGS = {"keep": 1.0}
+
+
+class Scaled:
+    """What its constructor reads from outside is read in each call."""
+
+    def __init__(self, w):
+        self.w, self.scale = w, SETTINGS["keep"]
+
+    def __call__(self, x):
+        return np.sum(np.tanh(x @ self.w) * self.scale)
+
+
+def test_what_a_constructor_reads_is_followed():
+    f = mg.jit(lambda w, x: Scaled(w)(x))
+    w, x = np.ones((2, 2)), np.ones((3, 2))
+    for keep in (1.0, 0.5, 1.0):
+        SETTINGS["keep"] = keep
+        np.testing.assert_allclose(f(w, x), Scaled(w)(x))
+    assert f.cache_info().misses == 2
+
+
+LAST = 0
+
+
+def test_numbers_that_a_function_sets_are_set_in_each_call():
+    class Meter:
+        n = 0
+
+        def loss(self, x):
+            global LAST
+            self.n = LAST = len(x)
+            return np.sum(x)
+
+    meter = Meter()
+    f = mg.jit(meter.loss)
+    for n in (3, 2, 3, 2, 2, 3):
+        f(np.ones(n))
+        assert (meter.n, LAST) == (n, n)
+    assert f.cache_info().misses == 3  # the first call found another number
+
+
+def test_modules_in_attributes_and_variables_are_followed(tmp_path, monkeypatch):
+    (tmp_path / "rates_of_a_test.py").write_text("rate = 1.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import rates_of_a_test as rates
+
+    class Holder:
+        def __init__(self, rates):
+            self.rates = rates
+
+        def step(self, x):
+            return x * self.rates.rate
+
+    def importing(x):
+        import rates_of_a_test
+
+        return x * rates_of_a_test.rate
+
+    def importing_the_number(x):
+        from rates_of_a_test import rate
+
+        return x * rate
+
+    for f in (Holder(rates).step, lambda x: x * rates.rate, importing, importing_the_number):
+        g = mg.jit(f)
+        for rate in (1.0, 2.0):
+            rates.rate = rate
+            np.testing.assert_array_equal(g(X), X * rate)
+
+
+def test_it_warns_of_a_number_outside_that_changes_often():
+    class Trainer:
+        rate = 1.0
+
+        def step(self, x):
+            return x * self.rate
+
+    trainer = Trainer()
+    f = mg.jit(trainer.step)
+    for i in range(4):
+        trainer.rate = 1.0 + i
+        f(X)
+    trainer.rate = 7.0
+    with pytest.warns(UserWarning, match="for as many values of rate that it reads from outside"):
+        f(X)
+
+
+class Module:
+    """A container whose children are its arrays."""
+
+    def __init__(self, w):
+        self.w, self.name = w, "fc"
+
+
+def test_a_container_that_finds_its_arrays_by_their_type_is_returned_with_arrays():
+    def rebuild(module, new):
+        made = Module(module.w)
+        vars(made).update(new)
+        return made
+
+    mg.register_container(
+        Module, lambda m: {k: v for k, v in vars(m).items() if isinstance(v, np.ndarray)}, rebuild
+    )
+    gradient = mg.grad(lambda m: np.sum(m.w**2))
+    for f in (gradient, mg.jit(gradient)):
+        found = f(Module(np.ones(3)))
+        np.testing.assert_array_equal(found.w, [2, 2, 2])
+        assert type(found.w) is np.ndarray and found.name == "fc"

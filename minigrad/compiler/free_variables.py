@@ -9,7 +9,7 @@ import sysconfig
 import weakref
 from array import array
 from collections import ChainMap, UserDict, UserList, deque
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterator
 from functools import cached_property, lru_cache, partial
 from inspect import getattr_static
 from operator import attrgetter, methodcaller
@@ -49,7 +49,9 @@ class Search:
         self.arrays: list[np.ndarray[Any, Any]] = []
         self.waiting: list[Any] = [f]
         self.seen: set[Any] = set()
-        self.kinds: dict[Any, None] = {}  # the classes of the objects found, whose methods may be called
+        self.kinds: dict[
+            Any, bool
+        ] = {}  # the classes of the objects found; whether they may be called themselves
         self.objects: list[Any] = []
         self.named: set[str] = set()
         self.whole: set[str] = set()  # of these, the names of which more is read than `METADATA`
@@ -73,7 +75,11 @@ class Search:
         if isinstance(array, np.ndarray):
             self.arrays += [] if type(array) in STAND_INS else [array]
             return
-        self.kinds[x if isinstance(x, type) else type(x)] = None
+        if isinstance(x, ModuleType):
+            self.objects += [x] if is_users(x) else []
+            return
+        kind = x if isinstance(x, type) else type(x)
+        self.kinds[kind] = self.kinds.get(kind, False) or kind is x
         self.waiting += functions_of(x)
         self.any_name |= isinstance(x, (attrgetter, methodcaller))
         if isinstance(x, (tuple, set, frozenset, deque)):
@@ -116,6 +122,7 @@ class Search:
 
     def of_modules(self, f: FunctionType) -> Iterator[tuple[Any, Any]]:
         """Yield what a function reads of users' modules: ``config.rates.first`` is a global, ``first``."""
+        self.waiting += imported_in(f)
         for first, *names in chains_in(f.__code__):
             value = f.__globals__.get(first)
             for name in names:
@@ -151,11 +158,13 @@ class Search:
                 yield Contents(f), "__kwdefaults__"
             found += [
                 (name, f.__globals__, name)
-                for name in names_in(f.__code__)
+                for name in names_in(f.__code__, NAMES + STORES)
                 if name in f.__globals__ or not hasattr(builtins, name)  # or is not bound yet
             ]
         for called, namespace, name in found:
             value = read(namespace, name)
+            if isinstance(value, ModuleType) and namespace is f.__globals__:
+                continue  # see `of_modules`
             self.waiting.append(value)
             if ours or isinstance(value, ModuleType) or (id(namespace), name) in self.seen:
                 continue
@@ -227,7 +236,9 @@ def contents_of(x: Any) -> Iterator[tuple[Any, Any]]:
 def attributes_of(x: Any) -> Iterator[tuple[Any, str]]:
     """Yield the attributes of an outside object or class, each with its namespace."""
     kind: Any = type(x)
-    if has_state(x):
+    if isinstance(x, ModuleType):
+        yield from ((vars(x), name) for name in vars(x))
+    elif has_state(x):
         yield from ((x.__dict__, name) for name in getattr(x, "__dict__", ()))
         yield from ((Contents(x), name) for name in (*slots_of(kind), *class_attributes(kind)))
     elif isinstance(x, type) and not is_foreign(x):
@@ -268,7 +279,7 @@ def has_state(x: Any) -> bool:
     return not is_foreign(kind) and (hasattr(x, "__dict__") or bool(slots_of(kind)))
 
 
-NAMESPACES = {"argparse.Namespace", "types.SimpleNamespace"}
+NAMESPACES = {"argparse.Namespace", "types.SimpleNamespace", "_thread._local"}
 NAMESPACES |= {f"collections.{name}" for name in ("ChainMap", "UserDict", "UserList")}
 """Classes of the standard library whose instances are no more than their attributes."""
 HEAP_TYPE = 1 << 9
@@ -304,16 +315,17 @@ def functions_of(f: Any) -> list[Any]:
     return [kind.__call__] if has_attributes(kind) else []
 
 
-def methods_of(kinds: Iterable[Any], names: set[str]) -> Iterator[tuple[Any, str, Any]]:
+def methods_of(kinds: dict[Any, bool], names: set[str]) -> Iterator[tuple[Any, str, Any]]:
     """Find the methods, properties and descriptors of these names, and the operators, in users' classes and bases.
 
-    Each comes with its namespace and its name.
+    Each comes with its namespace and its name. Of classes that may be called, constructors are found, too.
     """
-    for kind in kinds:
+    for kind, may_be_called in kinds.items():
         for base in kind.__mro__:
             if is_foreign(base):
                 continue
             operators = {name for name in vars(base) if name.startswith("__")} - NO_OPERATORS
+            operators -= set() if may_be_called else CONSTRUCTORS
             for name in sorted((names | operators) & vars(base).keys()):
                 found = vars(base)[name]
                 for kind_of_method, function in METHODS_HOLD.items():
@@ -339,15 +351,18 @@ def is_descriptor(x: Any) -> bool:
     return hasattr(type(x), "__get__") and has_state(x)
 
 
-NO_OPERATORS = {"__init__", "__new__", "__post_init__", "__repr__", "__str__", "__reduce__", "__getstate__"}
-NO_OPERATORS |= {
+CONSTRUCTORS = {"__init__", "__new__", "__post_init__", "__class_getitem__"}
+"""Methods that calling a class, or indexing it, calls."""
+NO_OPERATORS = {
+    "__repr__",
+    "__str__",
+    "__reduce__",
+    "__getstate__",
     "__setstate__",
     "__del__",
     "__init_subclass__",
-    "__class_getitem__",
-    "__copy__",
-    "__deepcopy__",
 }
+NO_OPERATORS |= {"__copy__", "__deepcopy__"}
 """Methods that an operator or a statement does not call by itself."""
 
 
@@ -364,7 +379,7 @@ def without_arrays(f: Any, *values: Any) -> tuple[Any, ...]:
 
 @lru_cache
 def attributes_in(code: CodeType, whole: bool = False) -> frozenset[str]:
-    """Return the names of the attributes read in a function's code, nested functions included.
+    """Return the names of the attributes read or set in a function's code, nested functions included.
 
     With ``whole``, those of which more is read than `METADATA`: in ``self.X.shape`` it is no more.
     """
@@ -376,6 +391,7 @@ def attributes_in(code: CodeType, whole: bool = False) -> frozenset[str]:
         if step in READS_ATTRIBUTE and not (whole and following in READS_ATTRIBUTE and attribute in METADATA)
     }
     own |= {"__dict__" for step, _ in steps if step == "MATCH_CLASS"}  # which reads what a pattern names
+    own |= set() if whole else {name for step, name in steps if step in ("STORE_ATTR", "IMPORT_FROM")}
     return frozenset(own).union(*inner)
 
 
@@ -404,16 +420,26 @@ DYNAMIC |= {"dataclasses", "asdict", "astuple", "fields", "replace"}
 """Global names of what reads attributes that the code does not name."""
 
 
+NAMES, STORES = ("LOAD_GLOBAL", "LOAD_NAME"), ("STORE_GLOBAL",)
+"""The instructions that read and set globals."""
+
+
 @lru_cache
-def names_in(code: CodeType) -> list[str]:
-    """Return the global names used in a function's code, nested functions included."""
-    names = {
-        str(each.argval) for each in dis.get_instructions(code) if each.opname in ("LOAD_GLOBAL", "LOAD_NAME")
-    }
+def names_in(code: CodeType, steps: tuple[str, ...] = NAMES) -> list[str]:
+    """Return the global names used in a function's code, nested functions included; by instructions of these names."""
+    names = {str(each.argval) for each in dis.get_instructions(code) if each.opname in steps}
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            names.update(names_in(constant))
+            names.update(names_in(constant, steps))
     return sorted(names)
+
+
+def imported_in(f: FunctionType) -> list[ModuleType]:
+    """Return the modules that statements in a function's code import, if they are imported already."""
+    package = f.__globals__.get("__package__") or ""
+    names = names_in(f.__code__, ("IMPORT_NAME",))
+    found = [sys.modules.get(name) or sys.modules.get(f"{package}.{name}") for name in names]
+    return [module for module in found if module is not None]
 
 
 def read(namespace: Any, name: Any) -> Any:

@@ -16,7 +16,7 @@ from ..engine.arrays import STAND_INS
 from ..engine.containers import leaves_of
 from ..engine.tensor import Tensor
 from .free_variables import LIBRARIES, attributes_in, names_in, place_of
-from .signature import Outside
+from .signature import PLAIN, Outside
 from .where import JitError
 
 
@@ -42,6 +42,17 @@ class Impurities:
             for namespace, name, before in self.before.values
             if name is not None and next(results_in(namespace.get(name)), None) is not None
         }
+
+    def effects(self, now: Outside) -> list[tuple[Any, Any, Any]]:
+        """Return what the function has set: numbers, strings and alike, each with its namespace and name."""
+        before = {place_of(namespace, name): value for namespace, name, value in self.before.values}
+        return [
+            (namespace, name, value)
+            for namespace, name, value in now.values
+            if isinstance(namespace, dict)
+            and type(value) in PLAIN
+            and before.get(place_of(namespace, name), now) is not value
+        ]
 
     def put_back(self) -> str:
         """Put back what was where the function has put its results; return the name of one such place."""

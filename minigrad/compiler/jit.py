@@ -85,8 +85,8 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
     Warns
     -----
     UserWarning
-        When it is compiled for the fifth value of one number, such as a learning rate on a schedule, or of an array
-        from outside.
+        When it is compiled for the fifth value of one number, such as a learning rate on a schedule, an argument or
+        from outside, or of an array from outside.
 
     Examples
     --------
@@ -135,7 +135,7 @@ class Jitted:
         self.written: dict[
             tuple[int, Any], Any
         ] = {}  # outside places, which the function writes before it reads them
-        self.changes: Counter[str] = Counter()  # of arrays outside, for each of which it was compiled anew
+        self.changes: Counter[Any] = Counter()  # of what is outside, for each of which it was compiled anew
         self.hits = self.misses = 0
         self.methods: dict[int, tuple[weakref.ref[Any], Jitted]] = {}  # by the ``id`` of their instances
 
@@ -161,6 +161,8 @@ class Jitted:
             if program.changes_arguments:
                 raise
             return self.function(*args, **kwargs)
+        for namespace, name, value in program.effects:
+            namespace[name] = value
         if not program.rebound:
             return outcome
         result, values = outcome
@@ -189,12 +191,14 @@ class Jitted:
         if program is None:
             program = self._compile(args, kwargs, outside, leaves)
             self._warn_of_a_number(signature, args, kwargs)
-            self._warn_of_an_array(before.changed_array() if before else "")
+            self._warn_of_a_change(before)
             refuse_overlap(leaves, program.overwritten)
             if program.outside is not None:
                 self.written |= program.written
                 outside = Outside(self.function, leaves, self.written) if program.written else program.outside
                 self.programs[(*key, *outside.key)] = program
+                if program.effects:  # which make of what was there what is there now
+                    self.programs[signature] = program
             self.misses += 1
             if len(self.programs) > MAXSIZE:
                 oldest, *_ = list(self.programs)
@@ -233,12 +237,18 @@ class Jitted:
                     stacklevel=4,
                 )
 
-    def _warn_of_an_array(self, changed: str) -> None:
-        """Warn when an array that the function reads from outside has changed several times."""
-        self.changes[changed] += 1
-        if changed and self.changes[changed] == VALUES - 1:
+    def _warn_of_a_change(self, before: Outside | None) -> None:
+        """Warn when an array or a number that the function reads from outside has changed several times."""
+        if before is None:
+            return
+        what, place = before.changed_array(), before.changed_number()
+        if not what and place is not None:
+            what = place[1] if isinstance(place[1], str) else "a number"
+        key = what, place and id(place[0])
+        self.changes[key] += 1
+        if what and self.changes[key] == VALUES - 1:
             warnings.warn(
-                f"jit: {name_of(self.function)} was compiled {VALUES} times, for as many values of {changed} that it "
+                f"jit: {name_of(self.function)} was compiled {VALUES} times, for as many values of {what} that it "
                 "reads from outside; make it an argument",
                 stacklevel=4,
             )

@@ -15,7 +15,7 @@ from weakref import WeakSet
 import numpy as np
 
 from ..engine.arguments import argument_names
-from ..engine.containers import CONTAINERS, children_of, map_tree
+from ..engine.containers import CONTAINERS, children_of, like, map_tree, rebuilt
 from ..engine.ownership import BASE_HELD_ONCE
 from ..engine.recording import TapeError
 from ..engine.tensor import Tensor
@@ -27,7 +27,7 @@ from .memory import Plan
 from .rebinding import Containers, Entry
 from .rewrites import simplify
 from .signature import Outside, reader
-from .source import SourceWriter
+from .source import Contained, SourceWriter
 from .trace import Trace, TracedGenerator, fingerprint, same
 from .traced import Traced
 from .where import JitError, OtherCalls
@@ -96,7 +96,7 @@ class Compiled:
             spans.append(range(before, len(hints)))
         result, writes, self.rebound = run(f, args, kwargs, trace)
         found: list[Any] = []
-        tree = map_tree(result_node, (trace, found), result)
+        tree = nodes_of(trace, found, result)
         refuse_changed_constants(trace)
         impurities.after_the_first_run()
         del result  # whose tensors hold what their tapes hold
@@ -104,8 +104,9 @@ class Compiled:
         again, _, rebound = run(f, args, kwargs, trace)
         self.outside = impurities.after_the_second_run()
         self.written = impurities.rebound()
+        self.effects = [] if self.outside is None else impurities.effects(self.outside)
         second: list[Any] = []
-        map_tree(result_node, (trace, second), again)
+        nodes_of(trace, second, again)
         if next(trace.again, None) is not None or not same(second, found) or rebound != self.rebound:
             raise OtherCalls(f"jit: run twice on the same arguments, {name_of(f)} made different calls")
         own_constants(trace)
@@ -216,9 +217,24 @@ def stand_in(shared: Any, leaf: Any) -> Any:
     return made[-1]
 
 
-def result_node(shared: Any, leaf: Any) -> Any:
+def nodes_of(trace: Trace, found: list[Any], tree: Any) -> Any:
+    """Return a result with nodes in the places of arrays, and append these to ``found``.
+
+    Of a registered container, which may have arrays alone, `Contained` takes the place.
+    """
+    if type(tree) in CONTAINERS:
+        empty = map_tree(lambda _, leaf: None, None, tree)
+        return Contained(empty, nodes_of(trace, found, children_of(tree)))
+    if isinstance(tree, dict):
+        mapped = {key: nodes_of(trace, found, each) for key, each in tree.items()}
+        return mapped if type(tree) is dict else like(tree, mapped)
+    if isinstance(tree, (list, tuple)):
+        return rebuilt(tree, [nodes_of(trace, found, each) for each in tree])
+    return result_node(trace, found, tree)
+
+
+def result_node(trace: Trace, found: list[Any], leaf: Any) -> Any:
     """Return the node of an array in a result; anything else as it is."""
-    trace, found = shared
     if type(leaf) is TracedGenerator:
         raise JitError(
             "jit: a random generator is returned, which the caller has; leave it out of the result"

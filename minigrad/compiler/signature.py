@@ -265,8 +265,8 @@ def fixed(f: Any) -> tuple[Any, ...] | None:
         option(f.instance)
     if type(f) in STAND_INS:
         raise JitError(
-            "jit: the function has left an array outside, in a list or a dict, which has values only while it runs; "
-            "return it instead"
+            "jit: the function has left an array outside, in an attribute, a list or a dict, which has values only "
+            "while it runs; return it instead"
         )
     if not callable(f) or has_attributes(type(f)):
         raise JitError(
@@ -335,12 +335,11 @@ class Outside:
         """Describe the outside value that changed, a number, say; empty if it cannot be named."""
         if array := self.changed_array():
             return f"{array}, which it reads"
-        for namespace, name, before in self.values:
-            value = read(namespace, name)
-            plain = [type(x) in PLAIN for x in (before, value)]
-            if value is not before and any(plain) and not (all(plain) and taken(value) == taken(before)):
-                kind = "a variable of an enclosing function" if name is None else "a list"
-                return f"{name}, which it reads" if isinstance(name, str) else f"{kind} that it reads"
+        if (place := self.changed_number()) is not None:
+            _, name = place
+            if isinstance(name, str):
+                return f"{name}, which it reads"
+            return f"{'a variable of an enclosing function' if name is None else 'a list'} that it reads"
         if any(tuple(each) != names for each, names in self.names):
             return "the keys or attributes of an object that it reads"
         return ""
@@ -348,6 +347,15 @@ class Outside:
     def changed_array(self) -> str:
         """Return an array of which an entry has another value now; empty, if there is none."""
         return next((f"an array of shape {x.shape}" for x, kept in self.arrays if entries(x) != kept), "")
+
+    def changed_number(self) -> tuple[Any, Any] | None:
+        """Return the namespace and the name of a number, a string or alike that is another now; None, if none is."""
+        for namespace, name, before in self.values:
+            value = read(namespace, name)
+            plain = [type(x) in PLAIN for x in (before, value)]
+            if value is not before and any(plain) and not (all(plain) and taken(value) == taken(before)):
+                return namespace, name
+        return None
 
     def now(self, leaves: Iterable[Any]) -> Outside:
         """Return the current values."""

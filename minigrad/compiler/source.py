@@ -7,11 +7,11 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from copy import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.containers import CONTAINERS, children_of, like, map_tree, with_children
+from ..engine.containers import like, with_children
 from ..rules.facts import facts
 from .ir import Node, added_at, cast, is_constant, is_kept, part, pick, scalar_of, written
 from .memory import Place, Plan, is_broadcast
@@ -61,6 +61,13 @@ def takes(f: np.ufunc, dtype: np.dtype[Any]) -> bool:
     """
     loops = [loop.partition("->")[0] for loop in f.types]
     return dtype.char * f.nin in loops and not any("l" in loop and "d" in loop for loop in loops)
+
+
+class Contained(NamedTuple):
+    """A registered container in a result: one without arrays, and what its children are."""
+
+    empty: Any
+    children: Any
 
 
 class SourceWriter(Scope):
@@ -333,6 +340,11 @@ class SourceWriter(Scope):
         """Return the source of a result."""
         if type(tree) is Node:
             return self.handed_out(new.get(id(tree), tree), isinstance(tree.value, np.ndarray))
+        if type(tree) is Contained:
+            children = self.literal(tree.children, new)
+            return (
+                f"{self.bound(with_children, 'with_children')}({self.bound(tree.empty, 'kind')}, {children})"
+            )
         if type(tree) is dict:
             return (
                 "{"
@@ -350,10 +362,6 @@ class SourceWriter(Scope):
             if type(tree) is list:
                 return f"[{items}]"
             return f"{self.function(type(tree))}({items if hasattr(tree, '_fields') else f'[{items}]'})"
-        if type(tree) in CONTAINERS:
-            empty = map_tree(lambda _, leaf: None, None, tree)
-            children = self.literal(children_of(tree), new)
-            return f"{self.bound(with_children, 'with_children')}({self.bound(empty, 'kind')}, {children})"
         return self.spelled(tree)
 
     def handed_out(self, node: Node, array: bool) -> str:

@@ -309,7 +309,7 @@ class Traced(NDArrayOperatorsMixin):
                 value = trace.record(ufunc, *inputs, **kwargs)
                 return fit_in_place(value if out[0].ndim else np.copy(value), out[0])
             raise JitError(
-                f"{user_line()}: {ufunc.__name__} writes into a plain array, which others may hold; write "
+                f"{user_line()}: {ufunc.__name__} writes into a plain array, which others may hold; make it an argument, or write "
                 f"a = np.{ufunc.__name__}(a, x), or start from np.zeros_like(x)"
             )
         if out is not None and (len(out) != 1 or type(out[0]) is not Traced):
