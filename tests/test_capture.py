@@ -1241,3 +1241,33 @@ def test_a_container_that_finds_its_arrays_by_their_type_is_returned_with_arrays
         found = f(Module(np.ones(3)))
         np.testing.assert_array_equal(found.w, [2, 2, 2])
         assert type(found.w) is np.ndarray and found.name == "fc"
+
+
+def test_an_attribute_that_one_mode_alone_sets_is_read_in_the_other():
+    class Net:
+        scale = 1.0
+
+        def step(self, x, training):
+            if training:
+                self.scale = x * 2
+                return x
+            return x * self.scale
+
+    net = Net()
+    f = mg.jit(net.step)
+    f(X, True)
+    for scale in (2.0, 3.0):
+        net.scale = scale
+        np.testing.assert_array_equal(f(X, False), X * scale)
+
+
+def test_a_number_that_is_kept_in_an_attribute_may_be_read_again():
+    class Net:
+        largest = None
+
+        def step(self, x):
+            self.largest = x.max()
+            return x / self.largest
+
+    net = Net()
+    np.testing.assert_array_equal(mg.jit(net.step)(X), X / X.max())

@@ -368,3 +368,28 @@ def test_what_is_a_sequence_to_numpy_is_one_here(of_two, built_in):
         np.testing.assert_array_equal(
             made(lambda x: np.reshape(x, of_two(4, 1)).sum())(rows), np.ones((2, 2))
         )
+
+
+class Couple(tuple):
+    """A tuple that is made of its two items."""
+
+    def __new__(cls, first, second):
+        return super().__new__(cls, (first, second))
+
+
+def test_a_tuple_of_ones_own_class_is_an_index():
+    rows = np.arange(4.0).reshape(2, 2)
+    for made in (mg.grad, lambda f: mg.jit(mg.grad(f))):
+        np.testing.assert_array_equal(made(lambda x: x[Couple(0, 1)])(rows), [[0, 1], [0, 0]])
+
+
+def test_an_array_that_a_differentiated_function_has_written_to_may_be_used_again():
+    def f(x):
+        x += 1
+        return np.sum(x * x)
+
+    for x in (np.ones(3), np.ones(6).reshape(2, 3)):
+        for _ in range(2):
+            np.testing.assert_array_equal(mg.grad(f)(x), 2 * (x + 1))
+        view = x[:1]
+        np.testing.assert_array_equal(mg.grad(mg.checkpoint(lambda q: np.sum(q * q)))(view), 2 * view)

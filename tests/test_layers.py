@@ -579,3 +579,17 @@ def test_a_pullback_has_the_arguments_of_its_call():
     _, pullback = mg.vjp(lambda w: w * w, w)
     w -= 0.5
     np.testing.assert_array_equal(pullback(np.ones(3))[0], [2, 4, 6])
+
+
+def test_the_result_of_a_layer_that_returns_its_input_may_be_written_to_and_is_another():
+    same = mg.layer(lambda x: (x, None), lambda dout, cache: dout)
+    x = mg.tensor(np.array([1.0, 2.0]))
+    out = same(x).numpy()
+    out -= 1
+    np.testing.assert_array_equal(out, [0, 1])
+
+
+def test_a_compiled_forward_that_writes_into_its_input_is_refused():
+    op = mg.layer(writes_into_its_input, lambda dout, x: dout * (x > 0))
+    with pytest.raises(ValueError, match="read-only"):
+        mg.jit(mg.grad(lambda x: np.sum(op(x * 1) * x)))(np.ones(3))

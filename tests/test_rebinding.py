@@ -113,3 +113,57 @@ def test_attributes_of_a_container_are_not_set_and_its_dicts_are():
     with pytest.raises(mg.JitError, match="sets sets an attribute of a Pair, its argument; return a new one"):
         mg.jit(sets)(p)
     assert same(copy.copy(p.first), np.ones(3))
+
+
+def replaces(d):
+    inner = d["a"]
+    inner["x"] = inner["x"] * 2
+    d["a"] = {"x": inner["x"] * 10}
+
+
+def inserts(d):
+    d["l"].insert(0, {"x": d["a"]["x"] * 0})
+    d["l"][1]["x"] = d["l"][1]["x"] * 5
+
+
+def turns(d):
+    d["l"].append(d["l"].pop(0))
+    d["l"][0]["n"] = d["a"]["x"].sum()
+
+
+def pops(d):
+    d["l"].pop(0)
+    d["l"][0]["x"] = d["a"]["x"] + 1
+
+
+def moves(d):
+    d["before"], d["a"] = d["a"], {"x": d["a"]["x"] + 1}
+    d["before"]["seen"] = True
+
+
+@pytest.mark.parametrize("f", [replaces, inserts, turns, pops, moves])
+def test_containers_that_are_replaced_and_moved(f):
+    def state():
+        return {
+            "a": {"x": np.array([1.0, 2.0])},
+            "l": [{"x": np.ones(2)}, {"x": np.zeros(2)}, {"x": np.ones(1)}],
+        }
+
+    ours, theirs, g = state(), state(), mg.jit(f)
+    kept, inside = ours["l"], list(ours["l"])
+    for _ in range(2):
+        g(ours)
+        f(theirs)
+        assert same(ours, theirs), (ours, theirs)
+    assert ours["l"] is kept and any(each is ours["l"][-1] for each in inside)
+
+
+def test_a_dict_that_is_given_twice_and_changed_is_refused():
+    def f(a, b):
+        a["x"] = a["x"] + 1
+        return b["x"] * 2
+
+    d = {"x": np.ones(1)}
+    with pytest.raises(mg.JitError, match="in which one dict or list is given twice; give a copy"):
+        mg.jit(f)(d, d)
+    np.testing.assert_array_equal(d["x"], 1)

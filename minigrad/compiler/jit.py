@@ -134,7 +134,7 @@ class Jitted:
         self.recent: tuple[Outside, Compiled] | None = None
         self.written: dict[
             tuple[int, Any], Any
-        ] = {}  # outside places, which the function writes before it reads them
+        ] = {}  # places outside that all programs write before they read them
         self.changes: Counter[Any] = Counter()  # of what is outside, for each of which it was compiled anew
         self.hits = self.misses = 0
         self.methods: dict[int, tuple[weakref.ref[Any], Jitted]] = {}  # by the ``id`` of their instances
@@ -189,13 +189,14 @@ class Jitted:
         signature = *key, *outside.key
         program = self.programs.get(signature)
         if program is None:
-            program = self._compile(args, kwargs, outside, leaves)
+            program = self._compile(args, kwargs, Outside(self.function, leaves), leaves)
             self._warn_of_a_number(signature, args, kwargs)
             self._warn_of_a_change(before)
             refuse_overlap(leaves, program.overwritten)
             if program.outside is not None:
-                self.written |= program.written
-                outside = Outside(self.function, leaves, self.written) if program.written else program.outside
+                known = self.written if self.programs else program.written
+                self.written = {place: x for place, x in program.written.items() if place in known}
+                outside = Outside(self.function, leaves, self.written)
                 self.programs[(*key, *outside.key)] = program
                 if program.effects:  # which make of what was there what is there now
                     self.programs[signature] = program

@@ -202,7 +202,7 @@ def run(
         if isinstance(cause, (JitError, TapeError)):
             raise cause from None
         raise
-    rebound, values = containers.rebound(name_of(f))
+    rebound, values = containers.rebound(name_of(f), (args, kwargs))
     pairs = zip(trace.inputs, made, strict=True)
     writes = {node: x.node for node, x in pairs if type(x) is Traced and x.node is not node}
     return ((result, values) if rebound else result), writes, rebound

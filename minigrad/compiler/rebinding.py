@@ -5,10 +5,11 @@ A write into an array is another matter: it is a call in the program, and `memor
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ..engine.containers import CONTAINERS, children_of
+from ..engine.containers import CONTAINERS, children_of, like, rebuilt
 from .where import JitError
 
 Path = tuple[Any, ...]
@@ -29,14 +30,25 @@ class Containers:
     def __init__(self, arguments: Any) -> None:
         self.before = [(path, x, entries(x)) for path, x in containers_in(arguments)]
 
-    def rebound(self, name: str) -> tuple[list[Entry], list[Any]]:
-        """Return the entries that are others now, and their values.
+    def rebound(self, name: str, given: Any) -> tuple[list[Entry], list[Any]]:
+        """Return the entries that are others now, and their values; ``given`` are the arguments of the call itself.
 
         Raises
         ------
         JitError
-            If it is an attribute of a registered container.
+            If it is an attribute of a registered container, or if one dict or list is given twice.
         """
+        places, values = self._rebound(name)
+        known = {id(x): Moved(path) for path, x, _ in self.before}
+        values = [with_moved(value, known) for value in values]
+        alike = Counter(id(x) for _, x in containers_in(given))
+        if places and max(alike.values()) > 1:
+            raise JitError(
+                f"jit: {name} changes its arguments, in which one dict or list is given twice; give a copy of it"
+            )
+        return places, values
+
+    def _rebound(self, name: str) -> tuple[list[Entry], list[Any]]:
         found: list[Entry] = []
         values: list[Any] = []
         for path, x, before in self.before:
@@ -82,11 +94,56 @@ def entries(x: Any) -> dict[Any, Any]:
 
 def rebind(arguments: Any, places: Sequence[Entry], values: Sequence[Any]) -> None:
     """Set and delete entries of a call's arguments."""
-    for place, value in zip(places, values, strict=True):
-        x = arguments
-        for key in place.path:
-            x = (children_of(x) if type(x) in CONTAINERS else x)[key]
+    containers = [at(arguments, place.path) for place in places]  # before one of them is replaced
+    found = [put_back(value, arguments) for value in values]
+    for x, place, value in zip(containers, places, found, strict=True):
         if place.is_deleted:
             del x[place.key]
         else:
             x[place.key] = value
+
+
+def at(x: Any, path: Path) -> Any:
+    """Return the container that a path leads to."""
+    for key in path:
+        x = (children_of(x) if type(x) in CONTAINERS else x)[key]
+    return x
+
+
+class Moved:
+    """Stands for a dict or a list that a function puts into another place of its arguments."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Moved and other.path == self.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+
+def with_moved(value: Any, known: dict[int, Moved]) -> Any:
+    """Return a value with `Moved` in the place of the arguments' own dicts and lists."""
+    if id(value) in known:
+        return known[id(value)]
+    if isinstance(value, dict):
+        return like(value, {key: with_moved(each, known) for key, each in value.items()})
+    return (
+        rebuilt(value, [with_moved(each, known) for each in value])
+        if isinstance(value, (list, tuple))
+        else value
+    )
+
+
+def put_back(value: Any, arguments: Any) -> Any:
+    """Return a value with the dicts and lists of a call's arguments in the place of `Moved`."""
+    if type(value) is Moved:
+        return at(arguments, value.path)
+    if isinstance(value, dict):
+        return like(value, {key: put_back(each, arguments) for key, each in value.items()})
+    return (
+        rebuilt(value, [put_back(each, arguments) for each in value])
+        if isinstance(value, (list, tuple))
+        else value
+    )

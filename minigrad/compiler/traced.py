@@ -113,13 +113,14 @@ FORMATTED = "return the number, and format it outside"
 class Traced(NDArrayOperatorsMixin):
     """The stand-in for an array while a function is traced: NumPy calls on it are recorded."""
 
-    __slots__ = ("__weakref__", "base", "index", "node", "recorder", "views")
+    __slots__ = ("__weakref__", "base", "index", "is_read_only", "node", "recorder", "views")
 
     def __init__(self, trace: Any, node: Node, base: Traced | None = None) -> None:
         self.recorder = trace
         self.node = node
         self.base = base
         self.index: Any = NOT_READ_AGAIN  # where in the base a part is
+        self.is_read_only = False
         self.views: list[weakref.ref[Traced]] = []
         if base is not None:
             base.views.append(weakref.ref(self))
@@ -132,6 +133,7 @@ class Traced(NDArrayOperatorsMixin):
     def viewing(self, other: Traced, index: Any = NOT_READ_AGAIN) -> Traced:
         """Return this array as a view of another; where the index is given, a write to it reaches the base."""
         view = Traced(self.recorder, self.node, other.owner)
+        view.is_read_only = other.is_read_only
         if other.base is None and not has_traced(index):
             view.index = index
         return view
@@ -140,6 +142,12 @@ class Traced(NDArrayOperatorsMixin):
     def __class__(self) -> Any:
         """The class that isinstance sees: ndarray, or one of NumPy's scalar types."""
         return type(self.node.value)
+
+    def as_read_only(self) -> Traced:
+        """Return a stand-in for this array that cannot be written to."""
+        frozen = self.viewing(self, ...)
+        frozen.is_read_only = True
+        return frozen
 
     def __copy__(self) -> Traced:
         return Traced(self.recorder, self.node)
@@ -309,8 +317,8 @@ class Traced(NDArrayOperatorsMixin):
                 value = trace.record(ufunc, *inputs, **kwargs)
                 return fit_in_place(value if out[0].ndim else np.copy(value), out[0])
             raise JitError(
-                f"{user_line()}: {ufunc.__name__} writes into a plain array, which others may hold; make it an argument, or write "
-                f"a = np.{ufunc.__name__}(a, x), or start from np.zeros_like(x)"
+                f"{user_line()}: {ufunc.__name__} writes into a plain array, which others may hold; make it an "
+                f"argument, or write a = np.{ufunc.__name__}(a, x), or start from np.zeros_like(x)"
             )
         if out is not None and (len(out) != 1 or type(out[0]) is not Traced):
             raise JitError(
@@ -370,6 +378,8 @@ class Traced(NDArrayOperatorsMixin):
         A write to a view reaches its base; other views in use are read again.
         """
         owner = self.owner
+        if self.is_read_only:
+            raise ValueError("assignment destination is read-only")
         views = [view for view in (each() for each in owner.views) if view is not None]
         if any(view.index is NOT_READ_AGAIN for view in views):
             raise JitError(

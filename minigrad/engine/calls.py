@@ -13,7 +13,7 @@ import numpy as np
 from ..rules.metadata import outline
 from .arrays import ARRAYS_AND_NUMBERS as PLAIN
 from .arrays import KNOWN, STAND_INS, TOO_DEEP, held, plain_array, takes_over
-from .containers import rebuilt
+from .containers import plain_sequence, rebuilt
 from .recording import RECORD, Array, Call, Parent, TapeError, next_number, recording
 from .watch import check_current, replaced
 
@@ -276,7 +276,7 @@ def bare(x: Any) -> Any:
         return x.data
     try:
         if isinstance(x, (tuple, list)):
-            return rebuilt(x, [bare(each) for each in x])
+            return plain_sequence(x, map(bare, x))
         if kind is dict:
             return {key: bare(each) for key, each in x.items()}
     except RecursionError:

@@ -18,6 +18,11 @@ def rebuilt(tree: Any, items: list[Any]) -> Any:
     return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
 
 
+def plain_sequence(like: Any, items: Iterable[Any]) -> Any:
+    """Return a tuple or a list, which NumPy takes as it takes one of a subclass, named or not."""
+    return list(items) if isinstance(like, list) else tuple(items)
+
+
 def map_tree(function: Callable[[Any, Any], Any], shared: Any, tree: Any) -> Any:
     """Apply ``function(shared, leaf)`` to each leaf of nested dicts, lists, tuples and registered containers."""
     try:

@@ -18,6 +18,7 @@ from .leaving import stacklevel_of_program
 from .recording import RECORD, Call, TapeError, differentiated, next_number, recording
 from .tensor import Tensor
 from .walk import ancestors, walk_back
+from .watch import forget, replaced
 
 
 @names_itself
@@ -89,6 +90,17 @@ def value_and_grad(
             raise ValueError(f"grad: argnums {argnums} names an argument twice")
         targets: dict[int, Call] = {}
         inputs = list(args)
+        try:
+            return differentiated_at(args, kwargs, inputs, targets)
+        finally:
+            if replaced:
+                for _, _, _, (parent,), _, array in targets.values():
+                    if parent is None:
+                        forget(array)
+
+    def differentiated_at(
+        args: tuple[Any, ...], kwargs: dict[str, Any], inputs: list[Any], targets: dict[int, Call]
+    ) -> Any:
         for position in positions:
             if not -len(args) <= position < len(args):
                 raise TypeError(

@@ -14,7 +14,7 @@ from ..rules.indexing import SETITEM, setitem, with_arrays
 from ..rules.metadata import outline
 from .arrays import STAND_INS, as_array, has_no_items, has_stand_ins, is_number, takes_over
 from .calls import Variable, any_requires_grad, bare, record, unwrap, variable
-from .containers import rebuilt
+from .containers import plain_sequence
 from .ownership import is_shared, owns_data, views_another
 from .recording import TapeError, recording
 from .statements import is_stored_back, refuse_shuffle
@@ -147,7 +147,7 @@ def as_kept(index: Any) -> Any:
     if type(index) in PLAIN_PARTS or type(index) is dict:
         return index
     if isinstance(index, (tuple, list)):
-        return rebuilt(index, [as_kept(each) for each in index])
+        return plain_sequence(index, map(as_kept, index))
     index = bare(index)
     if type(index) in STAND_INS:
         return copy(index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -57,14 +58,15 @@ class Layer(PickledByName):
         """Call the layer: on tensors, one call of the tape; on arrays alone, the forward."""
         taken, parents = unwrap(self, operands, ARRAYS, _input)
         args = by_value(taken, parents)  # before the forward, whose cache may hold them
-        if not self.tested:
-            args = [read_only(x) for x in args] if any(type(x) is Tensor for x in operands) else args
+        given = args
+        if not self.tested and any(type(x) is Tensor for x in operands):
+            given = [read_only(x) for x in args]
         if options:
             refuse_tensors(self, options)
             if not NEVER_CHANGE.issuperset(map(type, options.values())):
                 options = {name: as_kept(x) for name, x in options.items()}
         try:
-            returned = self.forward(*args, **options)
+            returned = self.forward(*given, **options)
             if self.checked is not None and getattr(returned[0], "dtype", REAL).kind != "f":
                 returned = self.checked(*args, **options)
         except BARE as error:
@@ -81,15 +83,14 @@ class Layer(PickledByName):
                 f"{self.name}: the forward returned a {type(out).__name__} as its output; expected an array, as by "
                 "np.stack or np.concatenate"
             )
-        for x in operands:
-            if type(x) is Tensor:
-                return record(self, args, parents, options, apart(out, args))
+        if any(type(x) is Tensor for x in operands):
+            return record(self, args, parents, options, _writable(apart(out, given)))
         return out
 
     def _explained(self, error: Exception, args: Sequence[Any]) -> Exception | None:
         """Return an error of the forward that says what it was called with; None for one that does so already."""
         told = explained(error, self.name, [(f"input {i}", x) for i, x in enumerate(args)])
-        if told is not None and "read-only" in str(error):
+        if told is not None and any(each in str(error) for each in ("read-only", "not writ")):
             return type(told)(f"{told}; if the forward writes into an input, let it write into a copy")
         return told
 
@@ -164,6 +165,14 @@ class Layer(PickledByName):
 
     def __repr__(self) -> str:
         return f"Layer({self.name})"
+
+
+def _writable(out: Any) -> Any:
+    """Return a result that may be written to where it is a view of an input, which the forward was not to change."""
+    if type(out) is np.ndarray and not out.flags.writeable:
+        with suppress(ValueError):  # the input itself is read-only
+            out.flags.writeable = True
+    return out
 
 
 def placed(gradient: Any, inputs: Sequence[Any]) -> Sequence[Any]:

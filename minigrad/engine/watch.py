@@ -167,6 +167,11 @@ def _place(array: Array) -> tuple[int, tuple[int, ...], tuple[int, ...], int]:
     return array.ctypes.data, array.shape, array.strides, array.itemsize
 
 
+def forget(array: Array) -> None:
+    """Forget which parts of an array recorded writes replaced: it is no tensor's now, but a person's own."""
+    replaced.pop(id(_owner(array)), None)
+
+
 def check_current(op: Any, operands: Sequence[Any]) -> None:
     """Refuse to read a view of a tensor that was written to since the view was taken."""
     for i, x in enumerate(operands):

@@ -44,8 +44,10 @@ def is_outline(x: Any) -> bool:
 
 
 def read_only(x: Any) -> Any:
-    """Return a view of an array that cannot be written to; anything else as it is."""
+    """Return a view of an array that cannot be written to, or a stand-in for such; anything else as it is."""
     if type(x) is np.ndarray:
         x = x[...]
         x.flags.writeable = False
+    elif hasattr(type(x), "as_read_only"):
+        x = x.as_read_only()
     return x
