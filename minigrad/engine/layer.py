@@ -83,8 +83,10 @@ class Layer(PickledByName):
                 f"{self.name}: the forward returned a {type(out).__name__} as its output; expected an array, as by "
                 "np.stack or np.concatenate"
             )
-        if any(type(x) is Tensor for x in operands):
-            return record(self, args, parents, options, _writable(apart(out, given)))
+        for x in operands:
+            if type(x) is Tensor:
+                out = apart(out, given)
+                return record(self, args, parents, options, out if self.tested else _writable(out))
         return out
 
     def _explained(self, error: Exception, args: Sequence[Any]) -> Exception | None:
