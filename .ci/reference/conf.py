@@ -23,6 +23,7 @@ import minigrad
 from minigrad.census import KINDS, UFUNC_METHODS, census, counts
 from minigrad.compiler.rewrites import EXACT, REWRITES
 from minigrad.layers import LAYERS, Layer
+from minigrad.optim import update_rules
 from minigrad.rules import OPS, Composite, Op
 from minigrad.rules.special import SPECIAL
 from minigrad.rules.table import full_name as name_of
@@ -143,7 +144,9 @@ def write_module_pages(app: Sphinx) -> None:
         layers = [written_call(layer) for layer in LAYERS.values() if layer.forward.__module__ == name]
         public = public_names(module)
         from_elsewhere = any(full.rpartition(".")[0] != name for full, _ in public.values())
-        page = template.render(module=name, public=public if from_elsewhere else {}, layers=layers)
+        rules = [rule.__name__ for rule in update_rules.values() if rule.__module__ == name]
+        public = public if from_elsewhere else {}
+        page = template.render(module=name, public=public, layers=layers, rules=rules)
         (pages / f"{name}.rst").write_text(page, encoding="utf-8")
 
 

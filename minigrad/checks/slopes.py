@@ -117,7 +117,7 @@ def slope(at: Callable[[float], Array], x: float, dout: Array, off: Array, least
     dout : ndarray
         The weights of the values.
     off : ndarray
-        The values' rounding errors, as `roundoff` measures them.
+        The values' rounding errors, as `minigrad.checks.rounding.roundoff` measures them.
     least : float
         A lower bound of x's size, for the step.
 

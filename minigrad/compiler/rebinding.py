@@ -1,6 +1,6 @@
 """Entries of arguments that a function sets, adds or deletes: found while it is traced, made anew in each call.
 
-A write into an array is another matter: it is a call in the program, and `memory` has it.
+A write into an array is another matter: it is a call in the program.
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ import numpy as np
 from ..rules.conjugates import conj
 from .rule import of_dtype, update_rule
 
+__all__ = ["adagrad", "adam", "adamw", "nesterov_momentum", "rmsprop", "sgd", "sgd_momentum"]
+
 
 @update_rule(learning_rate=1e-2)
 def sgd(w: Any, dw: Any, state: dict[str, Any], settings: dict[str, Any]) -> Any:
@@ -28,8 +30,7 @@ def sgd_momentum(w: Any, dw: Any, state: dict[str, Any], settings: dict[str, Any
 
 @update_rule("velocity", learning_rate=1e-2, momentum=0.9)
 def nesterov_momentum(w: Any, dw: Any, state: dict[str, Any], settings: dict[str, Any]) -> Any:
-    """Momentum with the gradient at the lookahead point: ``velocity`` as in `sgd_momentum`, ``w += momentum *
-    velocity - …dw``.
+    """Momentum with the gradient at the lookahead point.
 
     Written for the parameters looked ahead, as in the notes of CS231n: the step is
     ``momentum * velocity - learning_rate * dw`` with the new velocity. Nesterov: "A method of solving a convex
