@@ -61,9 +61,10 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
         compare by value, other objects (functions, classes) by identity; entries of lists and dicts and the attributes
         of objects and modules that the function names are followed, ``self`` of a method included; one that is
         decorated is compiled for each instance. Attributes of installed modules are read once. Arrays must be
-        arguments; those in objects may be read for numbers, such as a mean, and compare by their entries. During
-        tracing arrays are arrays to isinstance, but not to ``type(x) is np.ndarray``. `numpy.errstate` inside the
-        function holds in the first call only: put it around the calls.
+        arguments; those in objects may be read for numbers, such as a mean, and compare by their entries (of more
+        than 65,536, by as many of them, evenly spaced); but one that is an argument of the call as well must be read
+        as the argument. During tracing arrays are arrays to isinstance, but not to ``type(x) is np.ndarray``.
+        `numpy.errstate` inside the function holds in the first call only: put it around the calls.
     donate_argnums
         The positions of arguments whose arrays may be overwritten and reused as results. Labels and indices
         are checked, and numpy.linalg's functions called, before anything is written that they do not depend on; any
