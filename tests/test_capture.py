@@ -8,6 +8,7 @@ import sys
 import weakref
 from functools import partial
 from queue import Queue
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -1112,6 +1113,20 @@ def test_what_is_refused_leaves_attributes_as_they_were():
     np.testing.assert_allclose(net.mean, 0.1)
 
 
+def test_what_is_refused_leaves_lists_and_dicts_as_they_were():
+    kept, known = [np.zeros(2)], {"a": 1.0}
+
+    def f(x):
+        kept[0] = kept[0] + x
+        known["h"] = x * known["a"]
+        return np.sum(x) + np.random.default_rng().random()
+
+    with pytest.raises(mg.JitError):
+        mg.jit(f)(np.ones(2))
+    assert known == {"a": 1.0}
+    np.testing.assert_array_equal(kept, [np.zeros(2)])
+
+
 def test_an_attribute_that_the_function_sets_before_it_reads_it_may_be_set_by_others():
     class Net:
         w = None
@@ -1271,3 +1286,44 @@ def test_a_number_that_is_kept_in_an_attribute_may_be_read_again():
 
     net = Net()
     np.testing.assert_array_equal(mg.jit(net.step)(X), X / X.max())
+
+
+RATE = {"rate": 1.0}
+
+
+class Point(NamedTuple):
+    """A tuple with names, and a method."""
+
+    x: np.ndarray
+
+    def scaled(self):
+        return self.x * RATE["rate"]
+
+
+@mg.register_container
+@dataclasses.dataclass
+class Line:
+    """A registered container with a method."""
+
+    x: np.ndarray
+
+    def scaled(self):
+        return self.x * RATE["rate"]
+
+
+class Points(list):
+    """A list of one's own, with a method."""
+
+    factor = 1.0
+
+    def scaled(self):
+        return self[0] * RATE["rate"] * self.factor
+
+
+@pytest.mark.parametrize("kind", [Point, Line, lambda x: Points([x])], ids=["tuple", "dataclass", "list"])
+def test_what_the_methods_of_an_argument_read_is_followed(kind):
+    f = mg.jit(lambda p: p.scaled())
+    for rate in (1.0, 2.0, 1.0):
+        RATE["rate"] = rate
+        np.testing.assert_array_equal(f(kind(X)), X * rate)
+    assert f.cache_info().misses == 2

@@ -9,7 +9,7 @@ import sysconfig
 import weakref
 from array import array
 from collections import ChainMap, UserDict, UserList, deque
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from functools import cached_property, lru_cache, partial
 from inspect import getattr_static
 from operator import attrgetter, methodcaller
@@ -40,14 +40,17 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
 class Search:
     """The search for free variables: of functions first, then of what their code names in the objects found.
 
-    ``written`` are places, as `place_of` has them, that the function is known to write before it reads them.
+    ``classes`` are those of arguments, whose methods may be called; ``written`` are places, as `place_of` has them,
+    that the function is known to write before it reads them.
     ``arrays`` are those found of which more may be read than the shape and the dtype.
     """
 
-    def __init__(self, f: Any, written: Container[tuple[int, Any]] = ()) -> None:
+    def __init__(
+        self, f: Any, written: Container[tuple[int, Any]] = (), classes: Iterable[type] = ()
+    ) -> None:
         self.written = written
         self.arrays: list[np.ndarray[Any, Any]] = []
-        self.waiting: list[Any] = [f]
+        self.waiting: list[Any] = [f, *classes]
         self.seen: set[Any] = set()
         self.kinds: dict[
             Any, bool

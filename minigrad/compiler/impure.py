@@ -62,6 +62,14 @@ class Impurities:
                 namespace[name] = before
             elif isinstance(name, str):
                 setattr(namespace.of(), name, before)
+            elif isinstance(name, int):
+                namespace.of()[name] = before
+        for namespace, names in self.before.names:
+            for name in (
+                [each for each in namespace if each not in names] if isinstance(namespace, dict) else ()
+            ):
+                if next(results_in(namespace[name]), None) is not None:
+                    del namespace[name]
         return next((str(name) for _, name in places), "")
 
     def after_the_second_run(self) -> Outside | None:

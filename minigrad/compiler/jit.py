@@ -21,7 +21,7 @@ from ..engine.watch import Anomaly
 from .methods import BoundMethod, BoundWeakly, has_weak_references
 from .program import Compiled, name_of
 from .rebinding import rebind
-from .signature import Inlined, Outside, differing_number, flatten, numbers, refuse_overlap
+from .signature import Inlined, Outside, differing_number, flatten, numbers, own_classes, refuse_overlap
 from .where import JitError
 
 __all__ = ["JitError", "Jitted", "jit"]
@@ -186,18 +186,22 @@ class Jitted:
         if type(recording.get()) is Anomaly:
             return self.function(*args, **kwargs)
         before = self.recent and self.recent[0]
-        outside = before.now(leaves) if before else Outside(self.function, leaves, self.written)
+        classes = tuple(dict.fromkeys(own_classes((args, kwargs))))
+        if before is not None and before.classes == classes:
+            outside = before.now(leaves)
+        else:
+            outside = Outside(self.function, leaves, self.written, classes)
         signature = *key, *outside.key
         program = self.programs.get(signature)
         if program is None:
-            program = self._compile(args, kwargs, Outside(self.function, leaves), leaves)
+            program = self._compile(args, kwargs, Outside(self.function, leaves, (), classes), leaves)
             self._warn_of_a_number(signature, args, kwargs)
             self._warn_of_a_change(before)
             refuse_overlap(leaves, program.overwritten)
             if program.outside is not None:
                 known = self.written if self.programs else program.written
                 self.written = {place: x for place, x in program.written.items() if place in known}
-                outside = Outside(self.function, leaves, self.written)
+                outside = Outside(self.function, leaves, self.written, classes)
                 self.programs[(*key, *outside.key)] = program
                 if program.effects:  # which make of what was there what is there now
                     self.programs[signature] = program

@@ -62,6 +62,17 @@ def flatten(items: Iterable[Any], leaves: list[Any], key: list[Any]) -> None:
             key.append(option(x))
 
 
+def own_classes(x: Any) -> Iterator[type]:
+    """Yield the classes of the containers in nested arguments that are not Python's own."""
+    inside = children_of(x) if type(x) in CONTAINERS else x
+    if not isinstance(inside, (dict, list, tuple)):
+        return
+    if type(x) not in (dict, list, tuple):
+        yield type(x)
+    for each in inside.values() if isinstance(inside, dict) else inside:
+        yield from own_classes(each)
+
+
 def numbers(names: Iterable[str], items: Iterable[Any]) -> Iterator[tuple[str, int | float]]:
     """Find the Python numbers in nested arguments, in the order of `flatten`, each with the nearest name to it."""
     for name, x in zip(names, items, strict=True):
@@ -295,16 +306,21 @@ class Outside:
     """A snapshot of the globals, closure cells and mutable objects that a function reads.
 
     Arrays in them are compared by their entries, but for those that are arguments of the call, too. The places in
-    ``written`` are left out: the function writes them before it reads them.
+    ``written`` are left out: the function writes them before it reads them. Of the arguments' own classes the methods
+    are followed.
     """
 
-    __slots__ = ("arguments", "arrays", "function", "key", "names", "values", "written")
+    __slots__ = ("arguments", "arrays", "classes", "function", "key", "names", "values", "written")
 
     def __init__(
-        self, f: Callable[..., Any], leaves: Iterable[Any] = (), written: Container[tuple[int, Any]] = ()
+        self,
+        f: Callable[..., Any],
+        leaves: Iterable[Any] = (),
+        written: Container[tuple[int, Any]] = (),
+        classes: Iterable[type] = (),
     ) -> None:
-        self.function, self.written = f, written
-        search = Search(f, written)
+        self.function, self.written, self.classes = f, written, classes
+        search = Search(f, written, classes)
         found = [(*place, read(*place)) for place in search]
         self.values = [place for place in found if place[1] is not KEYS]
         self.names = [(namespace, names) for namespace, name, names in found if name is KEYS]
@@ -359,7 +375,7 @@ class Outside:
 
     def now(self, leaves: Iterable[Any]) -> Outside:
         """Return the current values."""
-        return Outside(self.function, leaves, self.written) if self.changed(leaves) else self
+        return Outside(self.function, leaves, self.written, self.classes) if self.changed(leaves) else self
 
 
 LARGE = 1 << 16
