@@ -15,6 +15,7 @@ from ..rules.table import Arguments, Draw
 from .arguments import BARE, array_of, explained, names_itself, parameters_of, raise_instead
 from .arrays import ARRAY_LIKE, ARRAYS, as_array, has_stand_ins, refuse_foreign
 from .calls import REAL, apart, bare, by_value, record, refuse_tensors, unwrap
+from .containers import rebuilt
 from .in_place import NEVER_CHANGE, as_kept
 from .pickling import PickledByName
 from .recording import TapeError
@@ -78,6 +79,10 @@ class Layer(PickledByName):
                 f"{self.name}: the forward returned {type(returned).__name__}; expected (out, cache)"
             )
         out, options["cache"] = returned
+        if given is not args:
+            options["cache"] = _with_inputs(
+                options["cache"], {id(x): y for x, y in zip(given, args, strict=True)}
+            )
         if type(out) is not np.ndarray and isinstance(out, (list, tuple)):
             raise TypeError(
                 f"{self.name}: the forward returned a {type(out).__name__} as its output; expected an array, as by "
@@ -167,6 +172,17 @@ class Layer(PickledByName):
 
     def __repr__(self) -> str:
         return f"Layer({self.name})"
+
+
+def _with_inputs(cache: Any, inputs: dict[int, Any]) -> Any:
+    """Return a cache with the inputs themselves in the places of what the forward was given for them, by ``id``."""
+    if id(cache) in inputs:
+        return inputs[id(cache)]
+    if isinstance(cache, (tuple, list)):
+        return rebuilt(cache, [_with_inputs(each, inputs) for each in cache])
+    if type(cache) is dict:
+        return {key: _with_inputs(each, inputs) for key, each in cache.items()}
+    return cache
 
 
 def _writable(out: Any) -> Any:
