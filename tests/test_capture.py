@@ -1189,6 +1189,23 @@ def test_numbers_that_a_function_sets_are_set_in_each_call():
     assert f.cache_info().misses == 3  # the first call found another number
 
 
+def test_what_is_built_in_the_first_call_is_built_again_where_it_was_dropped():
+    class Net:
+        built, sizes = False, None
+
+        def step(self, x):
+            if not self.built:
+                self.built, self.sizes = True, [len(x)]
+            return x * self.sizes[0]
+
+    net = Net()
+    f = mg.jit(net.step)
+    for _ in range(2):
+        np.testing.assert_array_equal(f(X), X * len(X))
+        assert net.built and net.sizes == [len(X)]
+        net.built, net.sizes = False, None
+
+
 def test_modules_in_attributes_and_variables_are_followed(tmp_path, monkeypatch):
     (tmp_path / "rates_of_a_test.py").write_text("rate = 1.0\n")
     monkeypatch.syspath_prepend(tmp_path)

@@ -44,15 +44,22 @@ class Impurities:
         }
 
     def effects(self, now: Outside) -> list[tuple[Any, Any, Any]]:
-        """Return what the function has set: numbers, strings and alike, each with its namespace and name."""
+        """Return what the function has set: numbers, strings and alike, each with its namespace and name.
+
+        Empty, if it has set or deleted anything else but its results.
+        """
         before = {place_of(namespace, name): value for namespace, name, value in self.before.values}
-        return [
-            (namespace, name, value)
-            for namespace, name, value in now.values
-            if isinstance(namespace, dict)
-            and type(value) in PLAIN
-            and before.get(place_of(namespace, name), now) is not value
-        ]
+        found = []
+        for namespace, name, value in now.values:
+            if (
+                before.pop(place_of(namespace, name), now) is value
+                or next(results_in(value), None) is not None
+            ):
+                continue
+            if not (isinstance(namespace, dict) and type(value) in PLAIN):
+                return []
+            found.append((namespace, name, value))
+        return [] if before else found
 
     def put_back(self) -> str:
         """Put back what was where the function has put its results; return the name of one such place."""

@@ -133,9 +133,8 @@ class Jitted:
         self.donated = donated
         self.programs: dict[Any, Compiled] = {}  # the oldest first; list(…) of it is safe in threads
         self.recent: tuple[Outside, Compiled] | None = None
-        self.written: dict[
-            tuple[int, Any], Any
-        ] = {}  # places outside that all programs write before they read them
+        # The places outside that all programs write before they read them.
+        self.written: dict[tuple[int, Any], Any] = {}
         self.changes: Counter[Any] = Counter()  # of what is outside, for each of which it was compiled anew
         self.hits = self.misses = 0
         self.methods: dict[int, tuple[weakref.ref[Any], Jitted]] = {}  # by the ``id`` of their instances
@@ -206,7 +205,7 @@ class Jitted:
                 if program.effects:  # which make of what was there what is there now
                     self.programs[signature] = program
             self.misses += 1
-            if len(self.programs) > MAXSIZE:
+            while len(self.programs) > MAXSIZE:
                 oldest, *_ = list(self.programs)
                 self.programs.pop(oldest, None)
         else:
