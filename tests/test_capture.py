@@ -1206,6 +1206,15 @@ def test_what_is_built_in_the_first_call_is_built_again_where_it_was_dropped():
         net.built, net.sizes = False, None
 
 
+def test_what_is_read_from_outside_may_be_in_itself():
+    around = {"rate": 2.0, "list": [1.0]}
+    around["self"], around["list"] = around, [around]
+    f = mg.jit(lambda x: x * around["self"]["rate"] * around["list"][0]["rate"])
+    for rate in (2.0, 3.0):
+        around["rate"] = rate
+        np.testing.assert_array_equal(f(X), X * rate * rate)
+
+
 def test_modules_in_attributes_and_variables_are_followed(tmp_path, monkeypatch):
     (tmp_path / "rates_of_a_test.py").write_text("rate = 1.0\n")
     monkeypatch.syspath_prepend(tmp_path)

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import STAND_INS
-from ..engine.containers import leaves_of
 from ..engine.tensor import Tensor
 from .free_variables import LIBRARIES, attributes_in, names_in, place_of
 from .signature import PLAIN, Outside
@@ -105,10 +104,15 @@ class Impurities:
 
 
 def results_in(x: Any) -> Iterator[Any]:
-    """Yield the stand-ins, and tensors of them, in nested tuples, lists and dicts."""
-    for each in leaves_of(x):
+    """Yield the stand-ins, and tensors of them, in nested tuples, lists and dicts, which may be in themselves."""
+    waiting, seen = [x], set()
+    while waiting:
+        each = waiting.pop()
         if type(each) in STAND_INS or (type(each) is Tensor and type(each.data) in STAND_INS):
             yield each
+        elif isinstance(each, (dict, tuple, list)) and id(each) not in seen:
+            seen.add(id(each))
+            waiting += each.values() if isinstance(each, dict) else each
 
 
 def others_run() -> bool:
