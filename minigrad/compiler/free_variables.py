@@ -12,6 +12,7 @@ from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import Container, Iterable, Iterator
 from functools import cached_property, lru_cache, partial
 from inspect import getattr_static
+from itertools import chain
 from operator import attrgetter, methodcaller
 from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
@@ -52,9 +53,8 @@ class Search:
         self.arrays: list[np.ndarray[Any, Any]] = []
         self.waiting: list[Any] = [f, *classes]
         self.seen: set[Any] = set()
-        self.kinds: dict[
-            Any, bool
-        ] = {}  # the classes of the objects found; whether they may be called themselves
+        # The classes of the objects found, and whether they may be called themselves.
+        self.kinds: dict[Any, bool] = {}
         self.objects: list[Any] = []
         self.named: set[str] = set()
         self.whole: set[str] = set()  # of these, the names of which more is read than `METADATA`
@@ -161,7 +161,7 @@ class Search:
                 yield Contents(f), "__kwdefaults__"
             found += [
                 (name, f.__globals__, name)
-                for name in names_in(f.__code__, NAMES + STORES)
+                for name in names_in(f.__code__, READS_GLOBAL + SETS_GLOBAL)
                 if name in f.__globals__ or not hasattr(builtins, name)  # or is not bound yet
             ]
         for called, namespace, name in found:
@@ -362,10 +362,10 @@ NO_OPERATORS = {
     "__reduce__",
     "__getstate__",
     "__setstate__",
-    "__del__",
-    "__init_subclass__",
+    "__copy__",
+    "__deepcopy__",
 }
-NO_OPERATORS |= {"__copy__", "__deepcopy__"}
+NO_OPERATORS |= {"__del__", "__init_subclass__"}
 """Methods that an operator or a statement does not call by itself."""
 
 
@@ -381,38 +381,47 @@ def without_arrays(f: Any, *values: Any) -> tuple[Any, ...]:
 
 
 @lru_cache
+def steps_in(code: CodeType) -> list[list[tuple[str, str]]]:
+    """Return the instructions of a function's code, and of each nested function's: their names and arguments."""
+    own = [(each.opname, str(each.argval)) for each in dis.get_instructions(code)]
+    inner = [steps_in(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
+    return [own, *chain.from_iterable(inner)]
+
+
+@lru_cache
 def attributes_in(code: CodeType, whole: bool = False) -> frozenset[str]:
     """Return the names of the attributes read or set in a function's code, nested functions included.
 
     With ``whole``, those of which more is read than `METADATA`: in ``self.X.shape`` it is no more.
     """
-    inner = [attributes_in(constant, whole) for constant in code.co_consts if isinstance(constant, CodeType)]
-    steps = [(each.opname, str(each.argval)) for each in dis.get_instructions(code)]
-    own = {
-        name
-        for (step, name), (following, attribute) in zip(steps, [*steps[1:], ("", "")], strict=True)
-        if step in READS_ATTRIBUTE and not (whole and following in READS_ATTRIBUTE and attribute in METADATA)
-    }
-    own |= {"__dict__" for step, _ in steps if step == "MATCH_CLASS"}  # which reads what a pattern names
-    own |= set() if whole else {name for step, name in steps if step in ("STORE_ATTR", "IMPORT_FROM")}
-    return frozenset(own).union(*inner)
+    found: set[str] = set()
+    for steps in steps_in(code):
+        for (step, name), (following, attribute) in zip(steps, [*steps[1:], ("", "")], strict=True):
+            if step in READS_ATTRIBUTE:
+                is_metadata = following in READS_ATTRIBUTE and attribute in METADATA
+                found |= set() if whole and is_metadata else {name}
+            elif step == "MATCH_CLASS":  # which reads what a pattern names
+                found.add("__dict__")
+            elif step in ("STORE_ATTR", "IMPORT_FROM") and not whole:
+                found.add(name)
+    return frozenset(found)
 
 
 @lru_cache
 def chains_in(code: CodeType) -> frozenset[tuple[str, ...]]:
     """Return the attributes of globals, and of their attributes, that a function's code reads: a.b.c as a tuple."""
     found: set[tuple[str, ...]] = set()
-    chain: tuple[str, ...] = ()
-    for each in dis.get_instructions(code):
-        if each.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            chain = (str(each.argval),)
-        elif chain and each.opname in READS_ATTRIBUTE:
-            chain = (*chain, str(each.argval))
-            found.add(chain)
-        else:
-            chain = ()
-    inner = [chains_in(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
-    return frozenset(found).union(*inner)
+    for steps in steps_in(code):
+        names: tuple[str, ...] = ()
+        for step, name in steps:
+            if step in READS_GLOBAL:
+                names = (name,)
+            elif names and step in READS_ATTRIBUTE:
+                names = (*names, name)
+                found.add(names)
+            else:
+                names = ()
+    return frozenset(found)
 
 
 METADATA = {"shape", "ndim", "size", "dtype", "itemsize", "nbytes"}
@@ -423,18 +432,13 @@ DYNAMIC |= {"dataclasses", "asdict", "astuple", "fields", "replace"}
 """Global names of what reads attributes that the code does not name."""
 
 
-NAMES, STORES = ("LOAD_GLOBAL", "LOAD_NAME"), ("STORE_GLOBAL",)
-"""The instructions that read and set globals."""
+READS_GLOBAL, SETS_GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME"), ("STORE_GLOBAL",)
 
 
 @lru_cache
-def names_in(code: CodeType, steps: tuple[str, ...] = NAMES) -> list[str]:
-    """Return the global names used in a function's code, nested functions included; by instructions of these names."""
-    names = {str(each.argval) for each in dis.get_instructions(code) if each.opname in steps}
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            names.update(names_in(constant, steps))
-    return sorted(names)
+def names_in(code: CodeType, kinds: tuple[str, ...] = READS_GLOBAL) -> list[str]:
+    """Return the names in a function's code, nested functions included, that instructions of these kinds have."""
+    return sorted({name for steps in steps_in(code) for step, name in steps if step in kinds})
 
 
 def imported_in(f: FunctionType) -> list[ModuleType]:

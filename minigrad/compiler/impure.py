@@ -34,13 +34,13 @@ class Impurities:
         """Take note of what the function reads after its first run, in which it may compute what it keeps."""
         self.between = self.before.now(self.leaves)
 
-    def rebound(self) -> dict[tuple[int, Any], tuple[Any, Any]]:
-        """Return where the function has put what it computed: (namespace, what was there), by `place_of`."""
-        return {
-            place_of(namespace, name): (namespace, before)
+    def kept_results(self) -> list[tuple[Any, Any, Any]]:
+        """Return where the function has put what it computed: namespaces, names, and what was there."""
+        return [
+            (namespace, name, before)
             for namespace, name, before in self.before.values
             if name is not None and next(results_in(namespace.get(name)), None) is not None
-        }
+        ]
 
     def effects(self, now: Outside) -> list[tuple[Any, Any, Any]]:
         """Return what the function has set: numbers, strings and alike, each with its namespace and name.
@@ -62,8 +62,8 @@ class Impurities:
 
     def put_back(self) -> str:
         """Put back what was where the function has put its results; return the name of one such place."""
-        places = self.rebound()
-        for (_, name), (namespace, before) in places.items():
+        places = self.kept_results()
+        for namespace, name, before in places:
             if isinstance(namespace, dict):
                 namespace[name] = before
             elif isinstance(name, str):
@@ -76,7 +76,7 @@ class Impurities:
             ):
                 if next(results_in(namespace[name]), None) is not None:
                     del namespace[name]
-        return next((str(name) for _, name in places), "")
+        return next((str(name) for _, name, _ in places), "")
 
     def after_the_second_run(self) -> Outside | None:
         """Return the snapshot after both runs; None where another thread may have changed it.

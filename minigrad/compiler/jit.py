@@ -193,14 +193,16 @@ class Jitted:
         signature = *key, *outside.key
         program = self.programs.get(signature)
         if program is None:
-            program = self._compile(args, kwargs, Outside(self.function, leaves, (), classes), leaves)
+            everything = Outside(self.function, leaves, (), classes) if self.written else outside
+            program = self._compile(args, kwargs, everything, leaves)
             self._warn_of_a_number(signature, args, kwargs)
             self._warn_of_a_change(before)
             refuse_overlap(leaves, program.overwritten)
             if program.outside is not None:
                 known = self.written if self.programs else program.written
                 self.written = {place: x for place, x in program.written.items() if place in known}
-                outside = Outside(self.function, leaves, self.written, classes)
+                is_all = not self.written and not program.outside.written
+                outside = program.outside if is_all else Outside(self.function, leaves, self.written, classes)
                 self.programs[(*key, *outside.key)] = program
                 if program.effects:  # which make of what was there what is there now
                     self.programs[signature] = program

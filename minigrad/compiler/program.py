@@ -21,6 +21,7 @@ from ..engine.recording import TapeError
 from ..engine.tensor import Tensor
 from ..pictures.tape import Tape
 from ..rules.metadata import outline
+from .free_variables import place_of
 from .impure import Impurities
 from .ir import CONSTANT, Node, checks_first, mapped
 from .memory import Plan
@@ -103,7 +104,8 @@ class Compiled:
         trace.again = iter([node for node in trace.nodes if node.function is not operator.getitem])
         again, _, rebound = run(f, args, kwargs, trace)
         self.outside = impurities.after_the_second_run()
-        self.written = impurities.rebound()
+        # By place; the namespaces, so that no other has their ids.
+        self.written = {place_of(space, name): space for space, name, _ in impurities.kept_results()}
         self.effects = [] if self.outside is None else impurities.effects(self.outside)
         second: list[Any] = []
         nodes_of(trace, second, again)

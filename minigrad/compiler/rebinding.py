@@ -6,7 +6,7 @@ A write into an array is another matter: it is a call in the program.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ..engine.containers import CONTAINERS, children_of, like, rebuilt
@@ -40,7 +40,7 @@ class Containers:
         """
         places, values = self._rebound(name)
         known = {id(x): Moved(path) for path, x, _ in self.before}
-        values = [with_moved(value, known) for value in values]
+        values = [replaced(value, lambda part: known.get(id(part))) for value in values]
         alike = Counter(id(x) for _, x in containers_in(given))
         if places and max(alike.values()) > 1:
             raise JitError(
@@ -95,7 +95,9 @@ def entries(x: Any) -> dict[Any, Any]:
 def rebind(arguments: Any, places: Sequence[Entry], values: Sequence[Any]) -> None:
     """Set and delete entries of a call's arguments."""
     containers = [at(arguments, place.path) for place in places]  # before one of them is replaced
-    found = [put_back(value, arguments) for value in values]
+    found = [
+        replaced(value, lambda x: at(arguments, x.path) if type(x) is Moved else None) for value in values
+    ]
     for x, place, value in zip(containers, places, found, strict=True):
         if place.is_deleted:
             del x[place.key]
@@ -123,27 +125,13 @@ class Moved:
         return hash(self.path)
 
 
-def with_moved(value: Any, known: dict[int, Moved]) -> Any:
-    """Return a value with `Moved` in the place of the arguments' own dicts and lists."""
-    if id(value) in known:
-        return known[id(value)]
+def replaced(value: Any, find: Callable[[Any], Any]) -> Any:
+    """Return nested dicts, lists and tuples with ``find(part)`` in the place of each part for which it is not None."""
+    other = find(value)
+    if other is not None:
+        return other
     if isinstance(value, dict):
-        return like(value, {key: with_moved(each, known) for key, each in value.items()})
-    return (
-        rebuilt(value, [with_moved(each, known) for each in value])
-        if isinstance(value, (list, tuple))
-        else value
-    )
-
-
-def put_back(value: Any, arguments: Any) -> Any:
-    """Return a value with the dicts and lists of a call's arguments in the place of `Moved`."""
-    if type(value) is Moved:
-        return at(arguments, value.path)
-    if isinstance(value, dict):
-        return like(value, {key: put_back(each, arguments) for key, each in value.items()})
-    return (
-        rebuilt(value, [put_back(each, arguments) for each in value])
-        if isinstance(value, (list, tuple))
-        else value
-    )
+        return like(value, {key: replaced(each, find) for key, each in value.items()})
+    if isinstance(value, (list, tuple)):
+        return rebuilt(value, [replaced(each, find) for each in value])
+    return value

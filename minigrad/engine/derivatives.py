@@ -89,18 +89,16 @@ def value_and_grad(
         if several and len({position % len(args) for position in positions if args}) < len(positions):
             raise ValueError(f"grad: argnums {argnums} names an argument twice")
         targets: dict[int, Call] = {}
-        inputs = list(args)
         try:
-            return differentiated_at(args, kwargs, inputs, targets)
+            return differentiated_at(args, kwargs, targets)
         finally:
             if replaced:
                 for _, _, _, (parent,), _, array in targets.values():
                     if parent is None:
                         forget(array)
 
-    def differentiated_at(
-        args: tuple[Any, ...], kwargs: dict[str, Any], inputs: list[Any], targets: dict[int, Call]
-    ) -> Any:
+    def differentiated_at(args: tuple[Any, ...], kwargs: dict[str, Any], targets: dict[int, Call]) -> Any:
+        inputs = list(args)
         for position in positions:
             if not -len(args) <= position < len(args):
                 raise TypeError(

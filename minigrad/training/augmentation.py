@@ -41,7 +41,7 @@ def shift(pixels: int) -> Augment:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         Unless `pixels` is an int >= 1.
     """
     pixels = as_int("pixels", pixels, least=1)
@@ -65,7 +65,7 @@ def cutout(size: int) -> Augment:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         Unless `size` is an int >= 1.
     """
     size = as_int("size", size, least=1)
