@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy
 from functools import cache
+from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +20,7 @@ from .watch import check_current, replaced
 
 READ = SimpleNamespace(name="a tensor that is read")
 NO_OPTIONS: dict[str, Any] = {}
-REAL = np.dtype(float)
+DTYPE = attrgetter("dtype")
 PARTS = "give it np.real, np.imag or np.abs of them"
 SMALL = 1024
 """The most entries of an array that is no tensor for which the tape keeps a copy: it may change after the call."""
@@ -61,9 +62,9 @@ def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS
     else:
         args, parents = unwrap(op, operands)
     out = op.forward(*args, **options) if options else op.forward(*args)
-    if len(args) > 1:
-        args = by_value(args, parents)
-    elif len(args) == 1 and args[0].base is not None and type(out) is np.ndarray and out.base is None:
+    if type(args) is list:
+        by_value(args, parents)
+    elif args[0].base is not None and type(out) is np.ndarray and out.base is None:
         args = (of_its_own(args[0]),)
     return record(op, args, parents, options, out)
 
@@ -106,7 +107,9 @@ def binary(op: Any) -> Callable[[Any, Any], Any]:
                 elif x.size <= SMALL:
                     x = x.copy("K")
             elif not (type(x) in NUMBERS or type(y) in NUMBERS):
-                x, y = by_value((x, y), (x_parent, y_parent))
+                args = [x, y]
+                by_value(args, (x_parent, y_parent))
+                x, y = args
         if (
             type(out) is not np.ndarray
             or (x_parent is None and y_parent is None)
@@ -151,28 +154,29 @@ def of_its_own(x: Any) -> Any:
     return x.copy("K") if is_part and not replaced else x
 
 
-def by_value(args: Sequence[Any], parents: Sequence[Parent]) -> Sequence[Any]:
-    """Copy small operands that are not tensors, so that later writes do not reach the tape; see `of_its_own`, too.
+def by_value(args: list[Any], parents: Sequence[Parent]) -> None:
+    """Replace small operands that are not tensors by copies, so that later writes do not reach the tape.
 
-    While a function is compiled, what stands in for arrays is copied, at no cost; other arrays stay what they are, so
-    that those from outside are recognized. Where no gradient is needed, nothing is copied.
+    See `of_its_own`, too. While a function is compiled, what stands in for arrays is copied, at no cost; other arrays
+    stay what they are, so that those from outside are recognized. Where no gradient is needed, nothing is copied.
     """
-    kept: list[Any] | None = None
-    needed = False
-    for i, parent in enumerate(parents):
-        x = own = args[i]
+    for parent in parents:
         if parent is not None:
-            needed = True
-            own = x if x.base is None else of_its_own(x)
+            break
+    else:
+        return
+    if replaced:  # `check_current` is to see the arrays themselves
+        return
+    for i, parent in enumerate(parents):
+        x = args[i]
+        if parent is not None:
+            if x.base is not None:
+                args[i] = of_its_own(x)
         elif type(x) is np.ndarray:
-            own = x.copy("K") if x.size <= SMALL and STAND_INS.isdisjoint(map(type, args)) else x
+            if x.size <= SMALL and STAND_INS.isdisjoint(map(type, args)):
+                args[i] = x.copy("K")
         elif type(x) in STAND_INS:
-            own = copy(x)
-        if own is not x:
-            kept = kept or list(args)
-            kept[i] = own
-    # `check_current` is to see the arrays themselves.
-    return args if kept is None or not needed or replaced else kept
+            args[i] = copy(x)
 
 
 def record(op: Any, args: Sequence[Any], parents: Sequence[Parent], options: dict[str, Any], out: Any) -> Any:
@@ -231,13 +235,12 @@ def lift(array: Array, parent: Parent) -> Any:
 
 def _refuse_complex(op: Any, args: Sequence[Any], out: Any) -> None:
     """Refuse complex operands, or a complex result, of an op whose rules are of real numbers."""
-    for x in args:
-        if getattr(x, "dtype", REAL) is not REAL and x.dtype in COMPLEX:
-            break
-    else:
-        if out.dtype not in COMPLEX:
-            return
-    raise TapeError(f"{op.name}: no backward rule for complex numbers; {PARTS}")
+    try:
+        dtypes = {out.dtype, *map(DTYPE, args)}
+    except AttributeError:  # of one of Python's numbers
+        dtypes = {out.dtype, *[x.dtype for x in args if hasattr(x, "dtype")]}
+    if not COMPLEX.isdisjoint(dtypes):
+        raise TapeError(f"{op.name}: no backward rule for complex numbers; {PARTS}")
 
 
 def refuse_tensors(op: Any, options: dict[str, Any]) -> None:

@@ -178,7 +178,10 @@ def plain(_: Any, x: Any) -> Any:
 
 def are_outer(targets: dict[int, Call]) -> bool:
     """Tell whether one of the targets comes from outside: an argument of an outer `grad`, a leaf."""
-    return any(target[3][0] is not None for target in targets.values())
+    for target in targets.values():
+        if target[3][0] is not None:
+            return True
+    return False
 
 
 def released(targets: dict[int, Call], x: Any) -> Any:

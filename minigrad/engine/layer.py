@@ -14,12 +14,14 @@ from ..rules.metadata import read_only
 from ..rules.table import Arguments, Draw
 from .arguments import BARE, array_of, explained, names_itself, parameters_of, raise_instead
 from .arrays import ARRAY_LIKE, ARRAYS, as_array, has_stand_ins, refuse_foreign
-from .calls import REAL, apart, bare, by_value, record, refuse_tensors, unwrap
+from .calls import apart, bare, by_value, record, refuse_tensors, unwrap
 from .containers import rebuilt
 from .in_place import NEVER_CHANGE, as_kept
 from .pickling import PickledByName
 from .recording import TapeError
 from .tensor import Tensor
+
+REAL = np.dtype(float)
 
 
 class Layer(PickledByName):
@@ -57,8 +59,8 @@ class Layer(PickledByName):
 
     def __call__(self, *operands: Any, **options: Any) -> Any:
         """Call the layer: on tensors, one call of the tape; on arrays alone, the forward."""
-        taken, parents = unwrap(self, operands, ARRAYS, _input)
-        args = by_value(taken, parents)  # before the forward, whose cache may hold them
+        args, parents = unwrap(self, operands, ARRAYS, _input)
+        by_value(args, parents)  # before the forward, whose cache may hold them
         given = args
         if not self.tested and any(type(x) is Tensor for x in operands):
             given = [read_only(x) for x in args]
@@ -90,7 +92,8 @@ class Layer(PickledByName):
             )
         for x in operands:
             if type(x) is Tensor:
-                out = apart(out, given)
+                if id(out) in map(id, given):
+                    out = apart(out, given)
                 return record(self, args, parents, options, out if self.tested else _writable(out))
         return out
 

@@ -105,9 +105,9 @@ def softmax_loss(
     s, n = float(label_smoothing), len(y)
     correct = np.arange(n), y
     scores = widened(x)
-    shifted = scores - scores.max(axis=1, keepdims=True)
+    shifted = scores - np.maximum.reduce(scores, axis=1, keepdims=True)  # in less time than scores.max
     exps = np.exp(shifted)
-    sums = exps.sum(axis=1, keepdims=True)
+    sums = np.add.reduce(exps, axis=1, keepdims=True)
     logs, picked = np.log(sums[:, 0]), shifted[correct]
     if s:
         picked = (1 - s) * picked + s * shifted.mean(axis=1)
@@ -119,7 +119,7 @@ def softmax_loss(
             dx -= s / x.shape[1] * columns
         dx[correct] -= (1 - s) * fractions
         return narrowed(((logs - picked) * fractions).sum(), x), narrowed(dx, x)
-    loss = (logs - picked).sum() / n
+    loss = np.add.reduce(logs - picked) / n
     dx = exps / (n * sums)
     if s:
         dx -= s / x.size
