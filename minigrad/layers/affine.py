@@ -74,7 +74,7 @@ def affine_backward(
     x, w, _ = cache
     dx = np.dot(dout, w.T).reshape(x.shape) if needs[0] else None
     dw = np.dot(_rows(x).T, dout) if needs[1] else None
-    db = dout.sum(axis=0) if needs[2] else None
+    db = np.add.reduce(dout, axis=0) if needs[2] else None
     return dx, dw, db
 
 

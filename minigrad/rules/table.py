@@ -258,10 +258,10 @@ def fitted(g: Any, shape: tuple[int, ...]) -> Any:
         return spread(g, shape)
     lead = g.ndim - len(shape)
     if lead > 0 and g.shape[lead:] == shape:
-        return g.sum(axis=0 if lead == 1 else tuple(range(lead)))
+        return np.add.reduce(g, axis=0 if lead == 1 else tuple(range(lead)))  # in less time than g.sum
     axes = tuple([i for i in range(g.ndim) if i < lead or (shape[i - lead] == 1 and g.shape[i] != 1)])
     if axes:
-        g = g.sum(axis=axes, keepdims=True)
+        g = np.add.reduce(g, axis=axes, keepdims=True)
     if lead > 0:
         g = g.reshape(g.shape[lead:])
     return g if g.shape == shape else spread(g, shape)
