@@ -137,6 +137,7 @@ class Compiled:
         for node in nodes:
             for x in (node, *node.operands):
                 x.value = mapped(forgotten, x.value)
+                x.readers, x.key = [], None  # nodes of before the last rewrites, which have values too
 
     def tape(self) -> Tape:
         """Return the calls, as a tape that can be printed and drawn."""

@@ -13,7 +13,7 @@ from .arguments import names_itself
 from .calls import any_requires_grad
 from .containers import leaves_of, map_tree, rebuilt_of
 from .derivatives import as_input, pulled_back, recorded
-from .layer import is_again, layer
+from .layer import again, is_again, layer
 from .recording import Call, TapeError, no_grad, recording
 from .tensor import Tensor
 from .walk import ancestors
@@ -55,13 +55,13 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         targets: dict[int, Call] = {}
         leaves = [as_read(leaf) for leaf in leaves]
         inputs = [as_input(targets, leaf) if need else leaf for leaf, need in zip(leaves, needs, strict=True)]
-        again = recorded(f, rebuilt_of(structure, inputs), options, targets)
-        if not is_again(again, out):
+        result = again(recorded, f, rebuilt_of(structure, inputs), options, targets)
+        if not is_again(result, out):
             raise RuntimeError(
                 f"checkpoint: {op.name} ran again, and gave another result; draw random numbers outside of it, and "
                 "change nothing that it reads"
             )
-        call = again._call if type(again) is Tensor else None
+        call = result._call if type(result) is Tensor else None
         if call is not None and ancestors(call, targets)[1]:
             raise depends_on_others()
         # Inside a walk gradients are the conjugates of those outside.

@@ -18,7 +18,7 @@ from .calls import apart, bare, by_value, record, refuse_tensors, unwrap
 from .containers import rebuilt
 from .in_place import NEVER_CHANGE, as_kept
 from .pickling import PickledByName
-from .recording import TapeError
+from .recording import TapeError, recomputing
 from .tensor import Tensor
 
 REAL = np.dtype(float)
@@ -153,7 +153,7 @@ class Layer(PickledByName):
             return options["cache"]
         parameters = {name: x for name, x in options.items() if name != "cache"}
         try:
-            again, cache = self.forward(*operands, **parameters)
+            result, cache = again(self.forward, *operands, **parameters)
         except TapeError as error:
             defaults = [each.default for each in parameters_of(self.forward)]
             numbers = [x for x in (*parameters.values(), *defaults) if not isinstance(x, (dict, list, tuple))]
@@ -166,7 +166,7 @@ class Layer(PickledByName):
                     f"{error}. Keep nothing in the cache but inputs, options and the output, or give the function a "
                     "rule, mg.rule"
                 ) from error
-        if not is_again(again, out):
+        if not is_again(result, out):
             raise RuntimeError(
                 f"{self.name}: for a higher derivative the forward ran again, and gave another result; draw "
                 "random numbers outside of the layer, and pass them as an input"
@@ -220,14 +220,23 @@ def _lifted(cache: Any, known: dict[int, Any]) -> Any:
     raise TapeError(f"its cache holds {what} that may depend on the inputs")
 
 
-def is_again(again: Any, before: Any) -> bool:
+def again(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a forward once more, for a backward pass: layers leave their state, such as running means, as it is."""
+    token = recomputing.set(True)
+    try:
+        return f(*args, **kwargs)
+    finally:
+        recomputing.reset(token)
+
+
+def is_again(result: Any, before: Any) -> bool:
     """Tell whether two runs of a function gave the same result; while it is compiled, that is not known."""
-    again, before = bare(again), bare(before)
-    if has_stand_ins((again, before)):
+    result, before = bare(result), bare(before)
+    if has_stand_ins((result, before)):
         return True
     size = float(np.max(np.abs(before), initial=0.0, where=np.isfinite(before)))
-    return np.shape(again) == np.shape(before) and np.allclose(
-        again, before, rtol=1e-5, atol=1e-8 * size, equal_nan=True
+    return np.shape(result) == np.shape(before) and np.allclose(
+        result, before, rtol=1e-5, atol=1e-8 * size, equal_nan=True
     )
 
 

@@ -42,6 +42,9 @@ recording: ContextVar[Recording | None] = ContextVar("recording", default=RECORD
 """How calls are recorded in this thread; None: not at all."""
 
 
+recomputing: ContextVar[bool] = ContextVar("recomputing", default=False)
+"""Whether a forward runs again in this thread, for a backward pass: state was updated when it ran first."""
+
 differentiated: set[int] = set()
 """The calls, by number, that stand for arguments of functions being differentiated now, in any thread."""
 

@@ -142,8 +142,14 @@ def _check_tuples(called: str, primals: Any, tangents: Any) -> None:
 
 
 def _jvp(f: Callable[..., Any], primals: tuple[Any, ...]) -> tuple[Any, Callable[[tuple[Any, ...]], Any]]:
-    """Record f and the pass back once; return the value, and what multiplies by the Jacobian from the right."""
-    result, pull, targets = _vjp(f, primals, "jvp: the value")
+    """Record f and the pass back; see `_pushed`."""
+    return _pushed(*_vjp(f, primals, "jvp: the value"))
+
+
+def _pushed(
+    result: Any, pull: Callable[[Any], tuple[Any, ...]], targets: dict[int, Call]
+) -> tuple[Any, Callable[[tuple[Any, ...]], Any]]:
+    """Record the pass back; return the value, and what multiplies by the Jacobian from the right."""
     zeros = map_tree(_zeros, None, result)
     _, push, of_pull = _vjp(pull, (zeros,), "jvp: a tangent")
 
@@ -201,7 +207,7 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
             inputs[argnums] = moving
             return f(*inputs, **kwargs)
 
-        result, pull, _ = _vjp(of_one, (x,), "jacobian: a row")
+        recorded_once = result, pull, _ = _vjp(of_one, (x,), "jacobian: a row")
         if isinstance(result, (dict, list, tuple)):
             raise TypeError(
                 f"jacobian: f returned a {type(result).__name__}; expected one array (for a Hessian make one vector of "
@@ -211,7 +217,7 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
         leaves = leaves_of(x)
         entries = sum(math.prod(np.shape(leaf)) for leaf in leaves)
         if entries < math.prod(shape) or dtype.kind == "c":
-            return _columns(of_one, x, leaves, shape)
+            return _columns(_pushed(*recorded_once)[1], x, leaves, shape)
         rows = [leaves_of(pull(basis)[0]) for basis in _basis(shape, dtype)]
         stacked = [
             np.reshape(np.stack([row[i] for row in rows]), (*shape, *np.shape(leaf)))
@@ -224,9 +230,10 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
     return whole
 
 
-def _columns(f: Callable[..., Any], x: Any, leaves: list[Any], shape: tuple[int, ...]) -> Any:
+def _columns(
+    push: Callable[[tuple[Any, ...]], Any], x: Any, leaves: list[Any], shape: tuple[int, ...]
+) -> Any:
     """Compute a Jacobian column by column, in forward mode."""
-    _, push = _jvp(f, (x,))
     dtypes = [leaf.dtype if type(leaf) is Tensor else as_array(leaf).dtype for leaf in leaves]
     zeros = [np.zeros(np.shape(leaf), dtype) for leaf, dtype in zip(leaves, dtypes, strict=True)]
     blocks = []

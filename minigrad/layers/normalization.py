@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..engine.arguments import takes_arrays
+from ..engine.calls import bare
 from ..engine.layer import layer
-from ..engine.recording import Array
+from ..engine.recording import Array, recomputing
 from ..rules.reductions import narrowed, widened
 from ..rules.row_sums import sums, sums_of_products
 from ..rules.table import Arguments, Draw
@@ -67,8 +68,7 @@ def batchnorm_forward(x: Array, gamma: Array, beta: Array, bn_param: Param) -> t
         ``mode``: ``"train"`` or ``"test"``. ``eps``, 1e-5 by default, is added to the variance. ``running_mean`` and
         ``running_var`` of shape (D,): training updates them in place,
         ``running = momentum * running + (1 - momentum) * of this batch``, with ``momentum`` 0.9 by default, and makes
-        them, beginning at 0, where they are missing. (Under `minigrad.jit` they must be there, and the dict an
-        argument.)
+        them, beginning at 0, where they are missing. (Under `minigrad.jit` the dict must be an argument.)
 
     Returns
     -------
@@ -93,7 +93,7 @@ def batchnorm_forward(x: Array, gamma: Array, beta: Array, bn_param: Param) -> t
         inverse = 1 / np.sqrt(var + wide.dtype.type(bn_param.get("eps", EPS)))
         centered = wide - mean
     out = narrowed(_shifted(gamma_x * inverse * centered, beta_x), x, gamma, beta)
-    if bn_param["mode"] == "train" and isinstance(out, np.ndarray):  # not again, run through the tape
+    if bn_param["mode"] == "train" and not recomputing.get():
         _update_running(bn_param, mean.reshape(gamma.shape), var.reshape(gamma.shape))
     return out, (bn_param["mode"], axes, centered, inverse, gamma_x)
 
@@ -309,10 +309,10 @@ def _narrowed(dout: Array, *gradients: Array) -> Gradients:
 def _update_running(bn_param: Param, mean: Array, var: Array) -> None:
     """Update the running statistics by those of a batch, in place; they start at 0."""
     momentum = bn_param.get("momentum", 0.9)
-    for name, batch in (("running_mean", mean), ("running_var", var)):
+    for name, batch in (("running_mean", bare(mean)), ("running_var", bare(var))):
         if name in bn_param:
             bn_param[name][...] = momentum * bn_param[name] + (1 - momentum) * batch
-        elif type(batch) is np.ndarray:  # in a function that is being compiled it would be lost
+        else:
             bn_param[name] = (1 - momentum) * batch
 
 
