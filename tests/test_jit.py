@@ -12,6 +12,7 @@ import weakref
 from argparse import Namespace
 from array import array
 from collections import OrderedDict, defaultdict, deque, namedtuple
+from contextlib import suppress
 from functools import cache, cached_property
 from queue import Queue
 from random import choice
@@ -1140,15 +1141,26 @@ def test_what_another_thread_drops_while_it_is_looked_up_is_run():
 
 
 def test_what_another_thread_binds_anew_during_the_capture_is_not_kept():
-    rate, others = 1.0, iter([2.0])
+    settings, reached, changed = {"rate": 1.0}, threading.Event(), threading.Event()
+
+    def change():
+        reached.wait()
+        settings["rate"] = 2.0
+        changed.set()
 
     def f(x):
-        nonlocal rate
-        rate = next(others, rate)  # as another thread would
-        return x * rate
+        y = np.sin(x) * settings["rate"]
+        reached.set()
+        changed.wait()
+        return y
 
+    thread = threading.Thread(target=change)
+    thread.start()
     step = mg.jit(f)
-    for rate in (1.0, 2.0, 1.0):  # noqa: B007  f reads it
+    with suppress(JitError):  # it makes different calls
+        step(np.ones(2))
+    thread.join()
+    for settings["rate"] in (1.0, 2.0, 1.0):
         for _ in range(2):
             np.testing.assert_array_equal(step(np.ones(2)), f(np.ones(2)))
 
@@ -1944,21 +1956,15 @@ def test_uniform_exponents_objects_large_integers_and_numbers():
 LEFT = []
 
 
-class Keeping:
-    def keep(self, x):
-        self.x = x
-        return x * 2
-
-
-def test_an_array_that_is_left_outside_has_no_values():
-    keeping = Keeping()
-    np.testing.assert_array_equal(mg.jit(lambda x: keeping.keep(x))(np.ones(2)), [2, 2])
-    for use in (float, np.asarray, lambda x: x + 1, lambda x: x @ np.ones(2), bool):
-        with pytest.raises(JitError, match="leaked out of an earlier call of a compiled function"):
-            use(keeping.x)
+def test_an_array_that_is_left_where_it_is_not_followed_has_no_values():
     with pytest.raises(JitError, match=r"changes a list that it reads"):
         mg.jit(lambda x: LEFT.append(x.sum()) or x)(np.ones(2))
-    LEFT.clear()
+    mg.jit(lambda x: KEPT.put(x * 2) or x)(np.ones(2))
+    left = KEPT.queue[0]
+    KEPT.queue.clear()
+    for use in (float, np.asarray, lambda x: x + 1, lambda x: x @ np.ones(2), bool):
+        with pytest.raises(JitError, match="leaked out of an earlier call of a compiled function"):
+            use(left)
 
 
 def test_a_function_that_is_returned_is_refused():

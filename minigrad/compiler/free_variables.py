@@ -10,12 +10,14 @@ import weakref
 from array import array
 from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import Container, Iterable, Iterator
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache, partial, partialmethod
 from inspect import getattr_static
+from io import IOBase
 from itertools import chain
 from operator import attrgetter, methodcaller
-from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
+from types import BuiltinMethodType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
+from weakref import ProxyTypes
 
 import numpy as np
 
@@ -23,8 +25,8 @@ from ..engine.arrays import STAND_INS
 from ..engine.containers import CONTAINERS
 from ..engine.layer import Layer
 from ..engine.tensor import Tensor
-from .methods import BoundMethod, BoundWeakly, has_weak_references
-from .traced import Traced
+from .methods import BoundMethod, BoundWeakly
+from .places import KEYS, Attributes, Contents, place_of, read
 from .where import JitError
 
 
@@ -59,6 +61,8 @@ class Search:
         self.named: set[str] = set()
         self.whole: set[str] = set()  # of these, the names of which more is read than `METADATA`
         self.any_name = False  # whether attributes are read that the code does not name
+        self.stored: set[str] = set()  # the names that the code sets
+        self.sets_items = False  # whether it may set items of dicts and lists, which have no names
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         while True:
@@ -72,6 +76,10 @@ class Search:
             if not self.waiting:
                 return
 
+    def sets(self, name: Any) -> bool:
+        """Tell whether the code may set what has this name."""
+        return not isinstance(name, str) or self.any_name or self.sets_items or name in self.stored
+
     def of_object(self, x: Any) -> Iterator[tuple[Any, Any]]:
         """Yield the mutable parts of an object; what its methods and attributes are is asked later."""
         array = x.data if type(x) is Tensor else x
@@ -81,6 +89,11 @@ class Search:
         if isinstance(x, ModuleType):
             self.objects += [x] if is_users(x) else []
             return
+        if isinstance(x, Iterator) and is_foreign(type(x)) and not isinstance(x, (IOBase, *ProxyTypes)):
+            raise JitError(
+                f"jit: a {type(x).__name__} is read from outside, which each call would advance; give what it yields "
+                "as an argument"
+            )
         kind = x if isinstance(x, type) else type(x)
         self.kinds[kind] = self.kinds.get(kind, False) or kind is x
         self.waiting += functions_of(x)
@@ -119,8 +132,9 @@ class Search:
                     every or name in self.whole or not isinstance(value, np.ndarray)
                 ):
                     self.waiting.append(value)
-                if (id(x), name) not in self.seen:
-                    self.seen.add((id(x), name))
+                place = place_of(namespace, name)
+                if place not in self.seen:
+                    self.seen.add(place)
                     yield namespace, name
 
     def of_modules(self, f: FunctionType) -> Iterator[tuple[Any, Any]]:
@@ -128,6 +142,8 @@ class Search:
         self.waiting += imported_in(f)
         for first, *names in chains_in(f.__code__):
             value = f.__globals__.get(first)
+            if not names and isinstance(value, ModuleType):  # it is given to another, say
+                self.waiting.append(value)
             for name in names:
                 if not isinstance(value, ModuleType) or not is_users(value):
                     break
@@ -148,9 +164,11 @@ class Search:
         attributes = attributes_in(f.__code__)
         self.named |= attributes
         self.whole |= attributes_in(f.__code__, whole=True)
-        self.any_name |= not ours and (
-            "__dict__" in attributes or not DYNAMIC.isdisjoint(names_in(f.__code__))
+        self.any_name |= not ours and not (
+            attributes.isdisjoint(("__dict__", "__setattr__")) and DYNAMIC.isdisjoint(names_in(f.__code__))
         )
+        self.stored.update(names_in(f.__code__, STORES))
+        self.sets_items |= bool(names_in(f.__code__, STORES_ITEMS)) or not attributes.isdisjoint(CHANGES)
         found: list[tuple[str, Any, Any]] = [
             (name, cell, None) for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)
         ]
@@ -161,10 +179,13 @@ class Search:
                 yield Contents(f), "__kwdefaults__"
             found += [
                 (name, f.__globals__, name)
-                for name in names_in(f.__code__, READS_GLOBAL + SETS_GLOBAL)
+                for name in names_in(f.__code__, (*READS_GLOBAL, "STORE_GLOBAL"))
                 if name in f.__globals__ or not hasattr(builtins, name)  # or is not bound yet
             ]
+        own = names_in(f.__code__, STORES)
         for called, namespace, name in found:
+            if place_of(namespace, name) in self.written:
+                continue
             value = read(namespace, name)
             if isinstance(value, ModuleType) and namespace is f.__globals__:
                 continue  # see `of_modules`
@@ -172,7 +193,7 @@ class Search:
             if ours or isinstance(value, ModuleType) or (id(namespace), name) in self.seen:
                 continue
             self.seen.add((id(namespace), name))
-            if isinstance(value, np.ndarray) or type(value) is Traced:
+            if (isinstance(value, np.ndarray) or type(value) in STAND_INS) and called not in own:
                 raise JitError(
                     f"jit: {f.__name__} reads the array {called}, of shape {value.shape}, from outside; make it an "
                     "argument, or a change to it would not be seen"
@@ -180,36 +201,8 @@ class Search:
             yield namespace, name
 
 
-KEYS: Any = tuple
-"""In the place of a name: all the names in a namespace, in order."""
 MOST_ENTRIES = 1000
 """The most entries of an outside list or dict that are compared in every call."""
-
-
-class Contents:
-    """A dict-like view of a list's entries, an object's attributes, or its length or repr.
-
-    An object that has weak references is not kept alive.
-    """
-
-    __slots__ = ("of",)
-
-    def __init__(self, of: Any) -> None:
-        self.of: Any = weakref.ref(of) if has_weak_references(of) else lambda: of
-
-    def get(self, name: Any) -> Any:
-        """Return an entry or attribute, None if there is none; for the keys ``len`` and ``repr`` theirs."""
-        of = self.of()
-        if name in (len, repr):
-            return sys.intern(str(name(of)))
-        if isinstance(name, str):
-            return getattr(of, name, None)
-        return of[name] if name < len(of) else None
-
-
-def place_of(namespace: Any, name: Any) -> tuple[int, Any]:
-    """Return what identifies a place: the ``id`` of the namespace, or of the object that it is of, and the name."""
-    return id(namespace.of() if type(namespace) is Contents else namespace), name
 
 
 def contents_of(x: Any) -> Iterator[tuple[Any, Any]]:
@@ -243,16 +236,17 @@ def attributes_of(x: Any) -> Iterator[tuple[Any, str]]:
         yield from ((vars(x), name) for name in vars(x))
     elif has_state(x):
         yield from ((x.__dict__, name) for name in getattr(x, "__dict__", ()))
-        yield from ((Contents(x), name) for name in (*slots_of(kind), *class_attributes(kind)))
+        yield from ((Contents(x), name) for name in slots_of(kind))
+        yield from class_attributes(kind)
     elif isinstance(x, type) and not is_foreign(x):
-        yield from ((Contents(x), name) for name in class_attributes(x))
+        yield from class_attributes(x)
 
 
 def class_names(kind: Any) -> Iterator[tuple[Any, Any]]:
     """Yield the namespaces of a class and its bases, each with `KEYS`."""
     for base in kind.__mro__:
         if not is_foreign(base):
-            yield vars(base), KEYS
+            yield Attributes(base), KEYS
 
 
 def is_foreign(kind: Any) -> bool:
@@ -261,10 +255,10 @@ def is_foreign(kind: Any) -> bool:
     return is_ours(module) or module in sys.stdlib_module_names or not kind.__flags__ & HEAP_TYPE
 
 
-def class_attributes(kind: Any) -> list[str]:
+def class_attributes(kind: Any) -> list[tuple[Any, str]]:
     """Return the data attributes of a class and its bases: neither methods nor properties."""
     return [
-        name
+        (Attributes(base), name)
         for base in kind.__mro__
         if not is_foreign(base)
         for name, value in vars(base).items()
@@ -305,6 +299,12 @@ def functions_of(f: Any) -> list[Any]:
         return [f.compiled]
     if isinstance(f, BoundWeakly):
         return [f.method, f.instance()]
+    if isinstance(f, weakref.ref):
+        return [f()]
+    if type(f) in ProxyTypes:
+        return [f.__repr__.__self__]
+    if isinstance(f, BuiltinMethodType) and not isinstance(f.__self__, ModuleType):  # hist.append
+        return [f.__self__]
     wrapped = getattr_static(f, "__wrapped__", None)  # of any object, whose __getattr__ may answer anything
     if wrapped is not None and type(f).__module__ != "numpy":  # compiled, or one with a cache
         return [wrapped]
@@ -330,23 +330,30 @@ def methods_of(kinds: dict[Any, bool], names: set[str]) -> Iterator[tuple[Any, s
             operators = {name for name in vars(base) if name.startswith("__")} - NO_OPERATORS
             operators -= set() if may_be_called else CONSTRUCTORS
             for name in sorted((names | operators) & vars(base).keys()):
-                found = vars(base)[name]
-                for kind_of_method, function in METHODS_HOLD.items():
-                    if isinstance(found, kind_of_method):
-                        found = getattr(found, function)
-                if not isinstance(found, FunctionType):  # a compiled one, or one with a cache
-                    found = getattr_static(found, "__wrapped__", found)
-                if isinstance(found, FunctionType) or is_descriptor(found):
-                    yield vars(base), name, found
+                yield from ((Attributes(base), name, each) for each in functions_in(vars(base)[name]))
 
 
-METHODS_HOLD: dict[Any, str] = {
-    property: "fget",
-    staticmethod: "__func__",
-    classmethod: "__func__",
-    cached_property: "func",
+def functions_in(attribute: Any) -> Iterator[Any]:
+    """Yield the functions of a method or a property, or a descriptor."""
+    for kind, names in METHODS_HOLD.items():
+        if isinstance(attribute, kind):
+            for name in names:
+                yield from functions_in(getattr(attribute, name))
+            return
+    if not isinstance(attribute, FunctionType):  # a compiled one, or one with a cache
+        attribute = getattr_static(attribute, "__wrapped__", attribute)
+    if isinstance(attribute, FunctionType) or is_descriptor(attribute):
+        yield attribute
+
+
+METHODS_HOLD: dict[Any, tuple[str, ...]] = {
+    property: ("fget", "fset", "fdel"),
+    staticmethod: ("__func__",),
+    classmethod: ("__func__",),
+    cached_property: ("func",),
+    partialmethod: ("func",),
 }
-"""Where the function of a method is."""
+"""Where the functions of a method are."""
 
 
 def is_descriptor(x: Any) -> bool:
@@ -409,30 +416,37 @@ def attributes_in(code: CodeType, whole: bool = False) -> frozenset[str]:
 
 @lru_cache
 def chains_in(code: CodeType) -> frozenset[tuple[str, ...]]:
-    """Return the attributes of globals, and of their attributes, that a function's code reads: a.b.c as a tuple."""
+    """Return the attributes of globals, and of their attributes, that a function's code reads: a.b.c as a tuple.
+
+    A global of which it does not read an attribute, ``f(a)``, is a tuple of one.
+    """
     found: set[tuple[str, ...]] = set()
     for steps in steps_in(code):
         names: tuple[str, ...] = ()
         for step, name in steps:
-            if step in READS_GLOBAL:
-                names = (name,)
-            elif names and step in READS_ATTRIBUTE:
+            if names and step in READS_ATTRIBUTE:
                 names = (*names, name)
                 found.add(names)
-            else:
-                names = ()
+                continue
+            found |= {names} if len(names) == 1 else set()
+            names = (name,) if step in READS_GLOBAL else ()
     return frozenset(found)
 
 
+STORES = tuple(f"{how}_{what}" for how in ("STORE", "DELETE") for what in ("ATTR", "GLOBAL", "DEREF"))
+"""Instructions that set what has a name."""
+STORES_ITEMS = ("STORE_SUBSCR", "DELETE_SUBSCR")
+CHANGES = {"update", "setdefault", "pop", "popitem", "clear", "__setitem__", "__delitem__"}
+"""Methods that set and delete entries of dicts."""
 METADATA = {"shape", "ndim", "size", "dtype", "itemsize", "nbytes"}
 """Attributes of an array that do not tell its entries."""
 READS_ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "LOAD_SUPER_METHOD"}
 DYNAMIC = {"getattr", "hasattr", "vars", "dir", "operator", "attrgetter", "methodcaller", "copy", "deepcopy"}
-DYNAMIC |= {"dataclasses", "asdict", "astuple", "fields", "replace"}
-"""Global names of what reads attributes that the code does not name."""
+DYNAMIC |= {"dataclasses", "asdict", "astuple", "fields", "replace", "setattr", "delattr"}
+"""Global names of what reads or sets attributes that the code does not name."""
 
 
-READS_GLOBAL, SETS_GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME"), ("STORE_GLOBAL",)
+READS_GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME")
 
 
 @lru_cache
@@ -447,18 +461,6 @@ def imported_in(f: FunctionType) -> list[ModuleType]:
     names = names_in(f.__code__, ("IMPORT_NAME",))
     found = [sys.modules.get(name) or sys.modules.get(f"{package}.{name}") for name in names]
     return [module for module in found if module is not None]
-
-
-def read(namespace: Any, name: Any) -> Any:
-    """Read a free variable: an entry of the globals, a cell, or the names in a namespace."""
-    if name is KEYS:
-        return tuple(namespace)
-    if name is not None:
-        return namespace.get(name)
-    try:
-        return namespace.cell_contents
-    except ValueError:  # not set yet
-        return None
 
 
 LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})

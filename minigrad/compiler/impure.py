@@ -1,118 +1,203 @@
-"""Purity checks: random generators that are no arguments, and outside values that a traced function changes."""
+"""Effects: what a traced function draws, and what it sets outside, which each call of the compiled one sets, too."""
 
 from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from inspect import getattr_static
 from threading import get_ident
 from types import BuiltinMethodType, FrameType, FunctionType, MethodType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.arrays import STAND_INS
-from ..engine.tensor import Tensor
-from .free_variables import LIBRARIES, attributes_in, names_in, place_of
-from .signature import PLAIN, Outside
-from .where import JitError
+from .free_variables import LIBRARIES, Search, attributes_in, names_in
+from .places import DELETED, PARTS, Saved, holds_results, is_set, made_of, place_of, put, read
+from .signature import Outside
+from .where import JitError, OtherCalls
+
+
+class Effect(NamedTuple):
+    """A place outside that the function sets, and its value: what it computed, or what is the same in each call."""
+
+    namespace: Any
+    name: Any
+    value: Any
 
 
 class Impurities:
-    """Compares what a function reads from outside before and after its second run.
+    """Compares what a function reads and sets outside before its first run, between its two runs and after them.
 
-    What it keeps of its own results there, a layer's cache say, it may read again. Where another thread runs the
-    program's code, that may have made the changes.
+    Where another thread runs the program's code, that may have changed what the function does not set.
+
+    Attributes
+    ----------
+    kept : list of Effect
+        Where the function leaves what it computes.
+    effects : list of Effect
+        What else it sets: numbers, strings, lists of them and alike, the same in each call.
+    written : dict
+        By place, the namespaces of those of them that it does not read before it sets them.
+    are_its_own : bool
+        Whether all changes are the function's.
     """
 
     def __init__(self, name: str, outside: Outside, leaves: Sequence[Any]) -> None:
         self.name, self.before, self.between, self.leaves = name, outside, outside, leaves
         self.states = _states(outside)
+        self.search = Search(outside.function, outside.written, outside.classes)
+        self.saved = Saved(list(self.search), self.search.objects, self.search.arrays)
+        self.kept: list[Effect] = []
+        self.effects: list[Effect] = []
+        self.written: dict[tuple[int, Any], Any] = {}
+        self.are_its_own = True
 
     def after_the_first_run(self) -> None:
-        """Take note of what the function reads after its first run, in which it may compute what it keeps."""
+        """Take note of what the function has set in its first run."""
         self.between = self.before.now(self.leaves)
+        found = [each for each in changes(self.before, self.between) if self.search.sets(each.name)]
+        self.kept = [each for each in found if holds_results(each.value)]
+        self.effects = [each for each in found if not holds_results(each.value)]
 
-    def kept_results(self) -> list[tuple[Any, Any, Any]]:
-        """Return where the function has put what it computed: namespaces, names, and what was there."""
+    def left(self) -> list[Any]:
+        """Return what is now where the function leaves what it computes."""
         return [
-            (namespace, name, before)
-            for namespace, name, before in self.before.values
-            if name is not None and next(results_in(namespace.get(name)), None) is not None
+            [*namespace.of()] if name in PARTS else read(namespace, name) for namespace, name, _ in self.kept
         ]
 
-    def effects(self, now: Outside) -> list[tuple[Any, Any, Any]]:
-        """Return what the function has set: numbers, strings and alike, each with its namespace and name.
+    def compare(self, again: Callable[[], None]) -> None:
+        """Run the function again, and compare what it sets; everything outside is put back then.
 
-        Empty, if it has set or deleted anything else but its results.
-        """
-        before = {place_of(namespace, name): value for namespace, name, value in self.before.values}
-        found = []
-        for namespace, name, value in now.values:
-            if (
-                before.pop(place_of(namespace, name), now) is value
-                or next(results_in(value), None) is not None
-            ):
-                continue
-            if not (isinstance(namespace, dict) and type(value) in PLAIN):
-                return []
-            found.append((namespace, name, value))
-        return [] if before else found
-
-    def put_back(self) -> str:
-        """Put back what was where the function has put its results; return the name of one such place."""
-        places = self.kept_results()
-        for namespace, name, before in places:
-            if isinstance(namespace, dict):
-                namespace[name] = before
-            elif isinstance(name, str):
-                setattr(namespace.of(), name, before)
-            elif isinstance(name, int):
-                namespace.of()[name] = before
-        for namespace, names in self.before.names:
-            for name in (
-                [each for each in namespace if each not in names] if isinstance(namespace, dict) else ()
-            ):
-                if next(results_in(namespace[name]), None) is not None:
-                    del namespace[name]
-        return next((str(name) for _, name, _ in places), "")
-
-    def after_the_second_run(self) -> Outside | None:
-        """Return the snapshot after both runs; None where another thread may have changed it.
+        Parameters
+        ----------
+        again
+            Runs it, and raises `OtherCalls` unless it makes the same calls.
 
         Raises
         ------
         JitError
-            If it has drawn random numbers, or has changed numbers that it reads in its second run, too.
+            If it draws random numbers, or changes what it reads.
         """
-        now = self.between.now(self.leaves)
-        if others_run():
-            return now if now.key == self.before.key else None
-        for which, state in _states(now).items():
-            if self.states.get(which, state) != state:
+        try:
+            again()
+        except OtherCalls:
+            self.refuse_changes()
+            for each in self.kept:
+                if self.reads(again, [each]):
+                    raise self.changed(each.name) from None
+            raise
+        self.refuse_draws()
+        self.refuse_changes()
+        both = [*self.kept, *self.effects]
+        for places in [both, self.kept] if self.kept and self.effects else [both] if both else []:
+            if not self.reads(again, places):
+                self.written = written_in(places)
+                break
+        else:
+            if self.kept:
+                read = [each for each in self.kept if self.reads(again, [each])]
+                raise self.changed((read or self.kept)[0].name)
+        self.put_back()
+
+    def refuse_draws(self) -> None:
+        """Refuse a function that has drawn random numbers."""
+        for which, state in _states(self.between.now(self.leaves)).items():
+            if self.states.get(which, state) != state and not others_run():
                 raise JitError(
                     f"jit: {self.name} draws from {which}, which is no argument: a compiled function would draw once "
                     "and for all; give a numpy.random.Generator as an argument"
                 )
-        if changed := self.between.changed_value():
-            raise JitError(
-                f"jit: {self.name} changes {changed}: each call would be compiled anew; return the new value, and give "
-                "the old one as an argument"
-            )
-        return now
+
+    def refuse_changes(self) -> None:
+        """Refuse a function that has changed again what it changed in its first run."""
+        now, others = self.between.now(self.leaves), others_run()
+        if array := self.between.changed_array():
+            raise self.changed(array, ANEW)
+        before = {place_of(namespace, name): value for namespace, name, value in self.between.values}
+        for namespace, name, value in changes(self.between, now):
+            old = before.get(place_of(namespace, name), DELETED)
+            if holds_results(value) or (name not in PARTS and made_of(old) == made_of(value)):
+                continue
+            if not (others and not self.search.sets(name)):
+                raise self.changed(name, ANEW)
+            self.are_its_own = False
+
+    def reads(self, again: Callable[[], None], places: Sequence[Effect]) -> bool:
+        """Tell whether the function reads these places before it sets them, or may do so.
+
+        It is run with everything else put back to what it was, and something else in them.
+        """
+        self.put_back()
+        for namespace, name, _ in places:
+            if name in PARTS:
+                put(namespace, name, [] if len(namespace.of()) else [object()])
+            elif is_set(namespace, name):
+                put(namespace, name, object() if read(namespace, name) is None else None)
+        try:
+            again()
+        except Exception:
+            return True
+        now = {
+            place_of(namespace, name): made_of(value)
+            for namespace, name, value in changes(self.before, self.before.now(self.leaves))
+            if not holds_results(value)
+        }
+        return any(now.get(place_of(*each[:2]), DELETED) != made_of(each.value) for each in self.effects)
+
+    def put_back(self) -> None:
+        """Put everything outside back to what it was."""
+        self.saved.put_back(self.search.sets)
+
+    def changed(self, name: Any, why: str = "") -> JitError:
+        """Return the error of a function that changes what it reads."""
+        if isinstance(name, str):
+            what = f"{name}, which it reads"
+        elif name is None:
+            what = "a variable of an enclosing function that it reads"
+        else:
+            what = "a set or a deque that it reads" if name is repr else "a list that it reads"
+        return JitError(
+            f"jit: {self.name} changes {what}{why}; return the new value, and give the old one as an argument"
+        )
 
 
-def results_in(x: Any) -> Iterator[Any]:
-    """Yield the stand-ins, and tensors of them, in nested tuples, lists and dicts, which may be in themselves."""
-    waiting, seen = [x], set()
-    while waiting:
-        each = waiting.pop()
-        if type(each) in STAND_INS or (type(each) is Tensor and type(each.data) in STAND_INS):
-            yield each
-        elif isinstance(each, (dict, tuple, list)) and id(each) not in seen:
-            seen.add(id(each))
-            waiting += each.values() if isinstance(each, dict) else each
+ANEW = ": each call would be compiled anew"
+
+
+def written_in(places: Iterable[Effect]) -> dict[tuple[int, Any], Any]:
+    """Return places by what identifies them, the entries of lists that are set as a whole, too."""
+    found = {}
+    for namespace, name, value in places:
+        found[place_of(namespace, name)] = namespace
+        if name in PARTS:
+            found |= {place_of(namespace, i): namespace for i in range(max(len(value), len(namespace.of())))}
+    return found
+
+
+def changes(old: Outside, new: Outside) -> list[Effect]:
+    """Return the places that have another value in a new snapshot, in what was there in the old one.
+
+    Where the length of a list has changed, or what is in a set or a deque, it is one place.
+    """
+    before = {place_of(namespace, name): value for namespace, name, value in old.values}
+    names = {place_of(namespace, None)[0]: set(known) for namespace, known in old.names}
+    known = {place for place, _ in before} | names.keys()
+    found: list[Effect] = []
+    whole: set[int] = set()
+    for namespace, name, value in new.values:
+        of, _ = place = place_of(namespace, name)
+        if of not in known or of in whole or before.get(place, DELETED) is value:
+            continue
+        if name in PARTS:
+            whole.add(of)
+            found.append(Effect(namespace, name, [*namespace.of()]))
+        elif place in before or name not in names.get(of, (name,)):
+            found.append(Effect(namespace, name, value))
+    for namespace, now in new.names:
+        gone = names.get(place_of(namespace, None)[0], set()) - set(now)
+        found += [Effect(namespace, name, DELETED) for name in gone]
+    return found
 
 
 def others_run() -> bool:

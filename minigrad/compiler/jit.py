@@ -20,7 +20,6 @@ from ..engine.recording import RUN_LATER, recording
 from ..engine.watch import Anomaly
 from .methods import BoundMethod, BoundWeakly, has_weak_references
 from .program import Compiled, name_of
-from .rebinding import rebind
 from .signature import Inlined, Outside, differing_number, flatten, numbers, own_classes, refuse_overlap
 from .where import JitError
 
@@ -63,7 +62,9 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
         decorated is compiled for each instance. Attributes of installed modules are read once. Arrays must be
         arguments; those in objects may be read for numbers, such as a mean, and compare by their entries (of more
         than 65,536, by as many of them, evenly spaced); but one that is an argument of the call as well must be read
-        as the argument. During tracing arrays are arrays to isinstance, but not to ``type(x) is np.ndarray``.
+        as the argument. What the function sets outside is set in each call, the arrays that it computes, too
+        (``self.cache = x, mask``); state that it makes of the state before (``self.t += 1``) must be an argument and
+        returned. During tracing arrays are arrays to isinstance, but not to ``type(x) is np.ndarray``.
         `numpy.errstate` inside the function holds in the first call only: put it around the calls.
     donate_argnums
         The positions of arguments whose arrays may be overwritten and reused as results. Labels and indices
@@ -109,6 +110,9 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
                 f"jit: {name_of(f)} is {kind}, which does nothing when it is called; expected a function that returns "
                 "arrays"
             )
+    if isinstance(f, (classmethod, staticmethod)):
+        kind = type(f).__name__
+        raise TypeError(f"jit: got a {kind}; write @{kind} above @mg.jit")
     if not callable(f):
         raise TypeError(f"jit: got {f!r}; expected a function of arrays")
     return Jitted(f, positions)
@@ -161,13 +165,7 @@ class Jitted:
             if program.changes_arguments:
                 raise
             return self.function(*args, **kwargs)
-        for namespace, name, value in program.effects:
-            namespace[name] = value
-        if not program.rebound:
-            return outcome
-        result, values = outcome
-        rebind((args, kwargs), program.rebound, values)
-        return result
+        return program.leave(outcome, args, kwargs) if program.leaves_something else outcome
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Slow path: look the signature up; compile if it is new."""
@@ -192,30 +190,39 @@ class Jitted:
             outside = Outside(self.function, leaves, self.written, classes)
         signature = *key, *outside.key
         program = self.programs.get(signature)
-        if program is None:
-            everything = Outside(self.function, leaves, (), classes) if self.written else outside
-            program = self._compile(args, kwargs, everything, leaves)
-            self._warn_of_a_number(signature, args, kwargs)
-            self._warn_of_a_change(before)
-            refuse_overlap(leaves, program.overwritten)
-            if program.outside is not None:
-                known = self.written if self.programs else program.written
-                self.written = {place: x for place, x in program.written.items() if place in known}
-                is_all = not self.written and not program.outside.written
-                outside = program.outside if is_all else Outside(self.function, leaves, self.written, classes)
-                self.programs[(*key, *outside.key)] = program
-                if program.effects:  # which make of what was there what is there now
-                    self.programs[signature] = program
-            self.misses += 1
-            while len(self.programs) > MAXSIZE:
-                oldest, *_ = list(self.programs)
-                self.programs.pop(oldest, None)
-        else:
+        if program is not None:
             refuse_overlap(leaves, program.overwritten)
             self.programs[signature] = self.programs.pop(signature, program)  # the latest, now
             self.hits += 1
+            self.recent = outside, program
+            return self._run(program, leaves, args, kwargs)
+        everything = Outside(self.function, leaves, (), classes) if self.written else outside
+        program = self._compile(args, kwargs, everything, leaves)
+        self._warn_of_a_number(signature, args, kwargs)
+        self._warn_of_a_change(before)
+        refuse_overlap(leaves, program.overwritten)
+        self.misses += 1
+        if not program.may_be_kept:
+            return self._run(program, leaves, args, kwargs)
+        known = self.written if self.programs else program.written
+        self.written = {place: x for place, x in program.written.items() if place in known}
+        outside = self._keep(program, key, leaves, classes)
         self.recent = outside, program
-        return self._run(program, leaves, args, kwargs)
+        outcome = self._run(program, leaves, args, kwargs)
+        if program.effects or program.kept:  # after them it is another signature, of the same program
+            self.recent = self._keep(program, key, leaves, classes), program
+        return outcome
+
+    def _keep(
+        self, program: Compiled, key: list[Any], leaves: Sequence[Any], classes: tuple[type, ...]
+    ) -> Outside:
+        """Enter a program into the cache, for what is outside now; return that."""
+        outside = Outside(self.function, leaves, self.written, classes)
+        self.programs[(*key, *outside.key)] = program
+        while len(self.programs) > MAXSIZE:
+            oldest, *_ = list(self.programs)
+            self.programs.pop(oldest, None)
+        return outside
 
     def _compile(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], outside: Outside, leaves: list[Any]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from sys import getrefcount
 from threading import Lock
 from types import FunctionType, SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
 import numpy as np
@@ -21,14 +21,14 @@ from ..engine.recording import TapeError
 from ..engine.tensor import Tensor
 from ..pictures.tape import Tape
 from ..rules.metadata import outline
-from .free_variables import place_of
 from .impure import Impurities
 from .ir import CONSTANT, Node, checks_first, mapped
 from .memory import Plan
-from .rebinding import Containers, Entry
+from .places import place_of, put, renewed
+from .rebinding import Containers, Entry, rebind, refuse_also_outside
 from .rewrites import simplify
 from .signature import Outside, reader
-from .source import Contained, SourceWriter
+from .source import Contained, Given, SourceWriter
 from .trace import Trace, TracedGenerator, fingerprint, same
 from .traced import Traced
 from .where import JitError, OtherCalls
@@ -67,13 +67,8 @@ class Compiled:
         trace, impurities = Trace(), Impurities(name_of(f), outside, leaves)
         try:
             self._compile(trace, impurities, f, args, kwargs, donated)
-        except BaseException as error:
-            changed = impurities.put_back()
-            if changed and isinstance(error, OtherCalls):
-                raise JitError(
-                    f"jit: {name_of(f)} changes {changed}, which it reads; return the new value, and give the old one "
-                    "as an argument"
-                ) from None
+        except BaseException:
+            impurities.put_back()
             raise
         finally:
             trace.over = True
@@ -95,22 +90,35 @@ class Compiled:
                 trace.input(leaf, hint)
                 hints.append(hint)
             spans.append(range(before, len(hints)))
-        result, writes, self.rebound = run(f, args, kwargs, trace)
-        found: list[Any] = []
-        tree = nodes_of(trace, found, result)
+
+        def outcome_of(one: Run) -> Any:
+            if one.rebound or impurities.kept:
+                return one.result, one.values, given_themselves(trace, impurities.left())
+            return one.result
+
+        first = run(f, args, kwargs, trace)
         refuse_changed_constants(trace)
         impurities.after_the_first_run()
-        del result  # whose tensors hold what their tapes hold
-        trace.again = iter([node for node in trace.nodes if node.function is not operator.getitem])
-        again, _, rebound = run(f, args, kwargs, trace)
-        self.outside = impurities.after_the_second_run()
-        # By place; the namespaces, so that no other has their ids.
-        self.written = {place_of(space, name): space for space, name, _ in impurities.kept_results()}
-        self.effects = [] if self.outside is None else impurities.effects(self.outside)
-        second: list[Any] = []
-        nodes_of(trace, second, again)
-        if next(trace.again, None) is not None or not same(second, found) or rebound != self.rebound:
-            raise OtherCalls(f"jit: run twice on the same arguments, {name_of(f)} made different calls")
+        self.rebound, writes = first.rebound, first.writes
+        refuse_also_outside(name_of(f), self.rebound, (args, kwargs), impurities.search.objects)
+        found: list[Any] = []
+        tree = nodes_of(trace, found, outcome_of(first))
+        del first  # whose tensors hold what their tapes hold
+
+        def again() -> None:
+            trace.again = iter([node for node in trace.nodes if node.function is not operator.getitem])
+            another = run(f, args, kwargs, trace)
+            second: list[Any] = []
+            nodes_of(trace, second, outcome_of(another))
+            is_same = next(trace.again, None) is None and same(second, found)
+            if not is_same or another.rebound != self.rebound:
+                raise OtherCalls(f"jit: run twice on the same arguments, {name_of(f)} made different calls")
+
+        impurities.compare(again)
+        self.kept = [(each.namespace, each.name) for each in impurities.kept]
+        self.effects, self.written = impurities.effects, impurities.written
+        self.leaves_something = bool(self.kept or self.effects or self.rebound)
+        self.may_be_kept = impurities.are_its_own  # in the cache
         own_constants(trace)
         given = [trace.inputs[i] for position in donated if position < len(args) for i in spans[position]]
         over = {node for node in given if isinstance(node.value, np.ndarray)}
@@ -138,6 +146,18 @@ class Compiled:
             for x in (node, *node.operands):
                 x.value = mapped(forgotten, x.value)
                 x.readers, x.key = [], None  # nodes of before the last rewrites, which have values too
+
+    def leave(self, outcome: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Set what the function sets outside and in its arguments; return its result."""
+        for namespace, name, value in self.effects:
+            put(namespace, name, renewed(value) if place_of(namespace, name) in self.written else value)
+        if not (self.kept or self.rebound):
+            return outcome
+        result, values, left = outcome
+        for (namespace, name), value in zip(self.kept, left, strict=True):
+            put(namespace, name, value)
+        rebind((args, kwargs), self.rebound, values)
+        return result
 
     def tape(self) -> Tape:
         """Return the calls, as a tape that can be printed and drawn."""
@@ -180,20 +200,27 @@ def named_leaves(name: str, x: Any) -> Iterator[tuple[str, Any]]:
         yield name, x
 
 
-def run(
-    f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace
-) -> tuple[Any, dict[Node, Node], list[Entry]]:
-    """Trace a function on stand-ins.
+class Run(NamedTuple):
+    """What a run of a function came to.
 
-    Returns
-    -------
-    outcome
-        The result; if entries of arguments were rebound, ``(result, values)``.
-    writes : dict
+    Attributes
+    ----------
+    result
+        What it returned.
+    writes
         The final value of each modified input.
-    rebound : list
-        The places of these entries.
+    rebound, values
+        The entries of arguments that it set or deleted, and their values.
     """
+
+    result: Any
+    writes: dict[Node, Node]
+    rebound: list[Entry]
+    values: list[Any]
+
+
+def run(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Run:
+    """Trace a function on stand-ins."""
     inputs = iter(trace.inputs)
     made: list[Any] = []
     given, options = map_tree(stand_in, (trace, inputs, made), (args, kwargs))
@@ -208,7 +235,7 @@ def run(
     rebound, values = containers.rebound(name_of(f), (args, kwargs))
     pairs = zip(trace.inputs, made, strict=True)
     writes = {node: x.node for node, x in pairs if type(x) is Traced and x.node is not node}
-    return ((result, values) if rebound else result), writes, rebound
+    return Run(result, writes, rebound, values)
 
 
 def stand_in(shared: Any, leaf: Any) -> Any:
@@ -220,11 +247,24 @@ def stand_in(shared: Any, leaf: Any) -> Any:
     return made[-1]
 
 
+def given_themselves(trace: Trace, tree: Any) -> Any:
+    """Return what a function leaves outside, with `Given` in the place of the stand-ins of arguments."""
+    x = tree.data if type(tree) is Tensor else tree
+    if type(x) is Traced:
+        return Given(x.node) if x.node in trace.inputs else x
+    if isinstance(x, dict):
+        return like(x, {key: given_themselves(trace, each) for key, each in x.items()})
+    return rebuilt(x, [given_themselves(trace, each) for each in x]) if isinstance(x, (list, tuple)) else x
+
+
 def nodes_of(trace: Trace, found: list[Any], tree: Any) -> Any:
     """Return a result with nodes in the places of arrays, and append these to ``found``.
 
     Of a registered container, which may have arrays alone, `Contained` takes the place.
     """
+    if type(tree) is Given:
+        found.append(tree.node)
+        return tree
     if type(tree) in CONTAINERS:
         empty = map_tree(lambda _, leaf: None, None, tree)
         return Contained(empty, nodes_of(trace, found, children_of(tree)))

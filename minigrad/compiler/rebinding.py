@@ -6,7 +6,7 @@ A write into an array is another matter: it is a call in the program.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ..engine.containers import CONTAINERS, children_of, like, rebuilt
@@ -74,6 +74,16 @@ class Containers:
                     found.append(Entry(path, key))
                     values.append(value)
         return found, values
+
+
+def refuse_also_outside(name: str, places: Sequence[Entry], given: Any, outside: Iterable[Any]) -> None:
+    """Refuse to change a dict or a list in the arguments that the function may read from outside as well."""
+    known = set(map(id, outside))
+    if places and any(id(x) in known for _, x in containers_in(given)):
+        raise JitError(
+            f"jit: {name} changes a dict or a list in its arguments that it may read from outside, too; give a copy of "
+            "it, or read the argument alone"
+        )
 
 
 def containers_in(x: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:

@@ -19,8 +19,9 @@ import numpy as np
 from ..engine.arrays import STAND_INS
 from ..engine.containers import CONTAINERS, children_of
 from ..engine.tensor import Tensor
-from .free_variables import KEYS, Search, free_variables, has_attributes, read
+from .free_variables import Search, free_variables, has_attributes, is_foreign
 from .methods import BoundMethod
+from .places import KEYS, LARGE, read
 from .trace import TracedGenerator
 from .traced import Traced
 from .where import JitError
@@ -63,7 +64,9 @@ def flatten(items: Iterable[Any], leaves: list[Any], key: list[Any]) -> None:
 
 
 def own_classes(x: Any) -> Iterator[type]:
-    """Yield the classes of the containers in nested arguments that are not Python's own."""
+    """Yield the classes in nested arguments, and those of containers that are not Python's own."""
+    if isinstance(x, type) and not is_foreign(x):
+        yield x
     inside = children_of(x) if type(x) in CONTAINERS else x
     if not isinstance(inside, (dict, list, tuple)):
         return
@@ -376,10 +379,6 @@ class Outside:
     def now(self, leaves: Iterable[Any]) -> Outside:
         """Return the current values."""
         return Outside(self.function, leaves, self.written, self.classes) if self.changed(leaves) else self
-
-
-LARGE = 1 << 16
-"""The number of entries of an outside array that are compared in every call; of a larger one, evenly spaced ones."""
 
 
 def entries(x: np.ndarray[Any, Any]) -> Any:

@@ -70,6 +70,12 @@ class Contained(NamedTuple):
     children: Any
 
 
+class Given(NamedTuple):
+    """An argument in what a function leaves outside: no copy of it."""
+
+    node: Node
+
+
 class SourceWriter(Scope):
     """Writes a planned program as the source of a function, and compiles it.
 
@@ -340,6 +346,8 @@ class SourceWriter(Scope):
         """Return the source of a result."""
         if type(tree) is Node:
             return self.handed_out(new.get(id(tree), tree), isinstance(tree.value, np.ndarray))
+        if type(tree) is Given:
+            return self.names[tree.node]
         if type(tree) is Contained:
             children = self.literal(tree.children, new)
             return (
