@@ -8,6 +8,7 @@ from functools import cache
 from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -147,11 +148,17 @@ def unwrap(
 NUMBERS = PLAIN - {np.ndarray}
 
 
+filled: WeakValueDictionary[int, Array] = WeakValueDictionary()
+"""By ``id``, the arrays of which parts were written, recorded: others probably will be."""
+
+
 def of_its_own(x: Any) -> Any:
-    """Return a copy of a small part of a large array, which may be written to in place: no call holds it then."""
+    """Return a copy of a small part of a larger array, which may be written to in place: no call holds that then."""
     base = x.base
-    is_part = type(base) is np.ndarray and x.size <= SMALL < base.size
-    return x.copy("K") if is_part and not replaced else x
+    if type(base) is not np.ndarray or replaced:
+        return x
+    is_small = x.size <= SMALL < base.size or (8 * x.size <= base.size and id(base) in filled)
+    return x.copy("K") if is_small else x
 
 
 def by_value(args: list[Any], parents: Sequence[Parent]) -> None:

@@ -13,7 +13,7 @@ from ..rules.elementwise import POSITIVE
 from ..rules.indexing import SETITEM, setitem, with_arrays
 from ..rules.metadata import outline
 from .arrays import STAND_INS, as_array, has_no_items, has_stand_ins, is_number, takes_over
-from .calls import Variable, any_requires_grad, bare, record, unwrap, variable
+from .calls import Variable, any_requires_grad, bare, filled, record, unwrap, variable
 from .containers import plain_sequence
 from .ownership import is_shared, owns_data, views_another
 from .recording import TapeError, recording
@@ -79,6 +79,8 @@ def set_part(self: Any, index: Any, value: Any) -> None:
     if viewed or replaced:
         rewritten(old, new, index, viewed)
     self.data, self._call, self.requires_grad = new, written._call, written.requires_grad
+    if type(new) is np.ndarray and id(new) not in filled:
+        filled[id(new)] = new
 
 
 def become(self: Any, value: Any) -> None:
