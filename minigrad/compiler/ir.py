@@ -21,7 +21,18 @@ class Node:
     value, with None for a result.
     """
 
-    __slots__ = ("args", "function", "key", "kwargs", "name", "operands", "readers", "value")
+    __slots__ = (
+        "args",
+        "function",
+        "key",
+        "kwargs",
+        "name",
+        "operands",
+        "readers",
+        "stand_ins",
+        "value",
+        "views",
+    )
 
     def __init__(
         self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any, name: str = ""
@@ -34,6 +45,7 @@ class Node:
         self.operands: list[Node] = list(found_in((args, tuple(kwargs.values())), Node))
         self.readers: list[Node | None] = []
         self.key: Any = None
+        self.stand_ins = self.views = 0  # in use, while a function is traced; the latter as views of another
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -277,7 +277,8 @@ def scattered_products(node: Node) -> Node | None:
         others = [read(y, index, shape) for y in node.args if y is not x]
         args = (*others[:i], value, *others[i:])
         if len(args) == len(node.args):
-            made = node.function(*(y.value if type(y) is Node else y for y in args))
+            with np.errstate(all="ignore"):
+                made = node.function(*(y.value if type(y) is Node else y for y in args))
             return Node(SCATTER, (Node(node.function, args, {}, made), index, shape), {}, node.value)
     return None
 

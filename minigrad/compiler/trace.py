@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from ..engine.containers import rebuilt
-from .ir import Draws, Node, found_in, mapped
+from ..engine.ownership import views_another
+from ..rules.facts import facts
+from .ir import Draws, Node, found_in, mapped, part
 from .numpy_calls import OPTION, has_traced, shape_error, value_of
 from .traced import Traced, leaked
 from .where import JitError, OtherCalls, assigned_name, user_line
@@ -48,6 +50,10 @@ class TracedGenerator:
         return drawn
 
 
+SMALL = 4096
+"""The size, in bytes, of the largest values that are kept while a function is traced."""
+
+
 class Trace:
     """The nodes of one run, in order.
 
@@ -61,6 +67,7 @@ class Trace:
         self.constants: dict[int, tuple[Node, int]] = {}
         self.again: Iterator[Node] | None = None
         self.over = False
+        self.memory = np.empty(0, np.uint8)  # of dropped values
         self.error = ""  # the last error of a recorded call, with its line
 
     def input(self, value: Any, name: str) -> Node:
@@ -137,6 +144,27 @@ class Trace:
         node.value = unwritable(value)
         self.nodes.append(node)
         return Traced(self, node)
+
+    def release(self, node: Node) -> None:
+        """Free the memory of a large value that no stand-in stands for, or of a larger one of which it is a part.
+
+        An array of its layout takes its place, since the entries are not read again.
+        """
+        value, f = node.value, node.function
+        if type(value) is not np.ndarray or min(value.strides, default=0) < 0 or value.dtype.hasobject:
+            return
+        if f is part and value.base is not None and 8 * value.nbytes <= value.base.nbytes:
+            node.value = unwritable(value.copy("K"))
+        elif (
+            not node.stand_ins
+            and value.nbytes > SMALL
+            and (isinstance(f, np.ufunc) or facts(f).memory in ("new", "out"))
+            and not views_another(value)
+        ):
+            if self.memory.nbytes < value.nbytes:
+                self.memory = np.zeros(value.nbytes, np.uint8)
+            strides = np.empty_like(value).strides
+            node.value = unwritable(np.ndarray(value.shape, value.dtype, self.memory.data, strides=strides))
 
     def _traced(self, node: Node) -> Any:
         if isinstance(node.value, (tuple, list)):

@@ -117,13 +117,33 @@ class Traced(NDArrayOperatorsMixin):
 
     def __init__(self, trace: Any, node: Node, base: Traced | None = None) -> None:
         self.recorder = trace
-        self.node = node
         self.base = base
+        self._stand_for(node)
         self.index: Any = NOT_READ_AGAIN  # where in the base a part is
         self.is_read_only = False
         self.views: list[weakref.ref[Traced]] = []
         if base is not None:
             base.views.append(weakref.ref(self))
+
+    def __del__(self) -> None:
+        self._let_go(self.node)
+
+    def _stand_for(self, node: Node) -> None:
+        self.node = node
+        node.stand_ins += 1
+        node.views += self.base is not None
+
+    def _let_go(self, node: Node) -> None:
+        """Let the trace drop a value that no stand-in stands for, or what it views."""
+        node.stand_ins -= 1
+        node.views -= self.base is not None
+        if not node.views:
+            self.recorder.release(node)
+
+    @property
+    def is_replayed(self) -> bool:
+        """Whether the function runs again, and makes the calls that it has made."""
+        return self.recorder.again is not None
 
     @property
     def owner(self) -> Traced:
@@ -395,11 +415,17 @@ class Traced(NDArrayOperatorsMixin):
         if isinstance(self.node.value, np.ndarray) and not isinstance(value.node.value, np.ndarray):
             value = self.recorder.record(np.copy, value)  # an array of no axes stays one
         whole = value if self.base is None else self.recorder.record(written, owner, self.index, value)
-        owner.node = whole.node
+        owner._become(whole.node)
         for view in views:
-            view.node = self.recorder.record(part, owner, view.index).node
+            view._become(self.recorder.record(part, owner, view.index).node)
         owner.views[:] = map(weakref.ref, views)
         return self
+
+    def _become(self, node: Node) -> None:
+        """Stand for another value."""
+        before = self.node
+        self._stand_for(node)
+        self._let_go(before)
 
     # -- methods that are not a NumPy function's ---------------------------------------------------------------
 

@@ -65,7 +65,7 @@ def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS
     out = op.forward(*args, **options) if options else op.forward(*args)
     if type(args) is list:
         by_value(args, parents)
-    elif args[0].base is not None and type(out) is np.ndarray and out.base is None:
+    elif args[0].base is not None and getattr(out, "base", out) is None:
         args = (of_its_own(args[0]),)
     return record(op, args, parents, options, out)
 
@@ -155,8 +155,10 @@ filled: WeakValueDictionary[int, Array] = WeakValueDictionary()
 def of_its_own(x: Any) -> Any:
     """Return a copy of a small part of a larger array, which may be written to in place: no call holds that then."""
     base = x.base
-    if type(base) is not np.ndarray or replaced:
+    if replaced:  # `check_current` is to see the arrays themselves
         return x
+    if type(base) is not np.ndarray:
+        return copy(x) if type(x) in STAND_INS else x
     is_small = x.size <= SMALL < base.size or (8 * x.size <= base.size and id(base) in filled)
     return x.copy("K") if is_small else x
 

@@ -185,7 +185,7 @@ def check_current(op: Any, operands: Sequence[Any]) -> None:
 
 def is_stale(x: Any) -> bool:
     """Tell whether an array is a view of a tensor that was written to, recorded, since the view was taken."""
-    if getattr(x, "base", None) is None:
+    if getattr(x, "base", None) is None or (type(x) in STAND_INS and x.is_replayed):
         return False
     owner = _owner(x)
     for since, place, writes in replaced.get(id(owner), (None, ()))[1]:
