@@ -766,3 +766,30 @@ def test_rows_that_are_filled_from_the_row_before_keep_no_versions_of_the_array(
     slope = (filled(x + 1e-6 * direction, weights) - filled(x - 1e-6 * direction, weights)) / 2e-6
     np.testing.assert_allclose(np.sum(gradient * direction), slope, rtol=1e-6)
     np.testing.assert_allclose(mg.jit(mg.grad(filled))(x, weights), gradient, rtol=1e-12)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("length", [100, 2000])
+def test_a_loop_over_time_keeps_rows_and_no_versions(length, compiled):
+    """While it is traced, too, and however long a row is."""
+
+    def f(start):
+        u = mg.tensor(np.zeros((101, length)))
+        u[0] = start
+        for i in range(100):
+            u[i + 1] = np.sin(u[i]) + 0.5 * u[i]
+        return np.sum(u[-1] ** 2)
+
+    start = np.linspace(-1, 1, length)
+    gradient = mg.jit(mg.grad(f)) if compiled else mg.grad(f)
+    tracemalloc.start()
+    gradient(start)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3_000_000 + 16 * 101 * start.nbytes
+    x = start
+    factor = np.ones(length)
+    for _ in range(100):
+        factor = factor * (np.cos(x) + 0.5)
+        x = np.sin(x) + 0.5 * x
+    np.testing.assert_allclose(gradient(start), 2 * x * factor, rtol=1e-12, atol=1e-300)

@@ -209,7 +209,7 @@ def without_values(part: Any) -> Any:
     """Return a part of an array; of a large one, its call keeps the shapes alone: no call holds the array then."""
     base = part.data.base
     if (
-        type(base) is not np.ndarray
+        (type(base) is not np.ndarray and type(base) not in STAND_INS)
         or base.size <= SMALL
         or part._call is None
         or recording.get() is not RECORD
