@@ -11,6 +11,7 @@ from ..engine.arrays import STAND_INS
 from ..engine.containers import rebuilt
 from ..rules.facts import facts, state
 from ..rules.indexing import scatter
+from ..rules.sliding import windows_added
 from .where import JitError, user_line
 
 
@@ -264,8 +265,8 @@ def may_fail(nodes: Nodes) -> set[Node]:
             failing.add(node)
         elif node.function in INDEXING:
             index = node.args[1:2], *node.kwargs.values()
-            shape = node.args[2] if node.function is SCATTER else node.args[0].shape
-            key = shape, _key(index)
+            into = node.args[2:] if node.function in (SCATTER, WINDOWS_ADDED) else (node.args[0].shape,)
+            key = into, _key(index)
             if key not in seen and not all(map(is_in_range, found_in(index, Node))):
                 seen.add(key)
                 failing.add(node)
@@ -337,8 +338,8 @@ def cast(a: Any, dtype: Any, casting: Any = "unsafe") -> Any:
 state(part, memory="view")
 state(pick, written, added_at, cast, memory="new")
 
-SCATTER = facts(scatter).whole
-INDEXING = {part, pick, written, added_at, SCATTER, np.take, np.take_along_axis}
+SCATTER, WINDOWS_ADDED = facts(scatter).whole, facts(windows_added).whole
+INDEXING = {part, pick, written, added_at, SCATTER, WINDOWS_ADDED, np.take, np.take_along_axis}
 """The calls whose second argument is an index."""
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from ..rules.choosing import as_row
 from ..rules.facts import facts
 from ..rules.metadata import outline
+from ..rules.sliding import sliding_window_view
 from .ir import (
     SCATTER,
     Node,
@@ -56,8 +57,11 @@ def simplify(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
 
 
 def folded(node: Node) -> Node | None:
-    """Fold constants: evaluate a call whose operands are all constant. Exact."""
-    if not all(map(is_constant, node.operands)):
+    """Fold constants: evaluate a call whose operands are all constant. Exact.
+
+    Sliding windows stay a call: a constant is compared by all of its entries, of which they have many times as many.
+    """
+    if node.function is sliding_window_view or not all(map(is_constant, node.operands)):
         return None
 
     def value(x: Any) -> Any:

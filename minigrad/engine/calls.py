@@ -13,11 +13,12 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from ..rules.metadata import outline
+from ..rules.sliding import WINDOWS_AT
 from .arrays import ARRAYS_AND_NUMBERS as PLAIN
 from .arrays import KNOWN, STAND_INS, TOO_DEEP, held, plain_array, takes_over
 from .containers import plain_sequence, rebuilt
 from .recording import RECORD, Array, Call, Parent, TapeError, next_number, recording
-from .watch import check_current, replaced
+from .watch import check_current, last_write, replaced
 
 READ = SimpleNamespace(name="a tensor that is read")
 NO_OPTIONS: dict[str, Any] = {}
@@ -218,6 +219,19 @@ def without_values(part: Any) -> Any:
     number, op, (whole,), parents, options, out = part._call
     shapes = (outline(whole.shape, whole.dtype),), outline(out.shape, out.dtype)
     part._call = number, op, shapes[0], parents, options, shapes[1]
+    return part
+
+
+def part_of_windows(part: Any) -> Any:
+    """Return a part of sliding windows; its call becomes one on the array that these are windows of.
+
+    The gradient of all windows, which may be many times as large as that of the part, is then never made.
+    """
+    if part._call is None or recording.get() is not RECORD:
+        return part
+    number, _, _, ((since, _, args, parents, options, _),), index, out = part._call
+    if since > last_write():
+        part._call = number, WINDOWS_AT, args, parents, {**index, **options}, out
     return part
 
 

@@ -22,7 +22,8 @@ INSTEAD_OF_AN_ARRAY = f"{JOINED}, or {EXPLICITLY}"
 OTHERWISE = {
     "flat": "; write t.ravel()[i], and t[np.unravel_index(i, t.shape)] = value",
     "zero_grad": "; write t.grad = None",
-    "strides": "; how its entries lie in memory may change",
+    "strides": "; how its entries lie in memory may change; for windows write "
+    + facts(np.lib.stride_tricks.as_strided).instead,
     "unsqueeze": "; write np.expand_dims(t, axis), or t[:, None]",
     "permute": "; write t.transpose(axes)",
     "requires_grad_": "; write mg.tensor(data, requires_grad=True)",

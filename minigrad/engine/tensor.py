@@ -26,10 +26,21 @@ from ..rules.facts import facts
 from ..rules.indexing import GETITEM, with_arrays
 from ..rules.products import MATMUL
 from ..rules.shaping import MATRIX_TRANSPOSE, TRANSPOSE
+from ..rules.sliding import SLIDING
 from ..rules.table import OPS
 from .arguments import names_itself
 from .arrays import STAND_INS, as_array, has_stand_ins, held, is_number, refuse_foreign
-from .calls import Variable, any_requires_grad, apply, bare, binary, results_are, variable, without_values
+from .calls import (
+    Variable,
+    any_requires_grad,
+    apply,
+    bare,
+    binary,
+    part_of_windows,
+    results_are,
+    variable,
+    without_values,
+)
 from .dispatch import Dispatched, call
 from .in_place import as_kept, augmented, set_part
 from .leaving import EXPLICITLY, INSTEAD_OF_AN_ARRAY, OTHERWISE, parts_are_read, who_asks
@@ -332,7 +343,9 @@ class Tensor(Variable, Dispatched):
     # -- writing: recorded, a tensor gets a new value, and whoever read the old one keeps it ----------------
 
     def __getitem__(self, index: Any) -> Tensor:
-        return without_values(apply(GETITEM, (self,), {"index": as_kept(with_arrays(index))}))  # type: ignore[no-any-return]  # a Tensor, as registered
+        part = without_values(apply(GETITEM, (self,), {"index": as_kept(with_arrays(index))}))
+        of_windows = self._call is not None and self._call[1] is SLIDING
+        return part_of_windows(part) if of_windows else part  # type: ignore[no-any-return]  # a Tensor, as registered
 
     __setitem__ = set_part
     __iadd__ = augmented(np.add)

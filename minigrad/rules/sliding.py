@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
 
@@ -10,35 +11,71 @@ import numpy as np
 
 from . import metadata
 from .conjugates import conj
-from .table import Arguments, Draw, declare, whole
+from .indexing import getitem
+from .table import Arguments, Draw, declare, dispatched, whole
 
 sliding_window_view = np.lib.stride_tricks.sliding_window_view
+SHORT = 8
+"""Runs of fewer entries are added one entry of each window at a time: NumPy's innermost loop is then longer."""
 
 
-def _windows(x: Any, window_shape: Any, axis: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the windows' lengths and their normalized axes."""
-    lengths = tuple(window_shape) if np.iterable(window_shape) else (window_shape,)
-    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    return lengths, tuple(each % x.ndim for each in axes)
+@dispatched
+def windows_at(x: Any, index: Any, window_shape: Any, axis: Any = None) -> Any:
+    """Return the sliding windows at an index; a slice with a step takes them with a hop."""
+    return getitem(sliding_window_view(x, window_shape, axis), index)
 
 
 @whole(memory="new")
-def windows_added(dx: Any, shape: tuple[int, ...], window_shape: Any, axis: Any = None) -> Any:
-    """Add windows up where they overlap: each entry of the array of a shape is the sum over those that show it."""
+def windows_added(dx: Any, index: Any, shape: tuple[int, ...], window_shape: Any, axis: Any = None) -> Any:
+    """Add windows up where they overlap: each entry of the array of a shape is the sum over those that show it.
+
+    The windows are those that `windows_at` returns, and no others are made.
+    """
     total = np.zeros(shape, dx.dtype)
-    lengths, axes = _windows(total, window_shape, axis)
-    for place in product(*map(range, lengths)):
-        shown = dx[(..., *place)]
-        starts = [0] * total.ndim
-        for start, each in zip(place, axes, strict=True):
-            starts[each] += start
-        total[tuple([slice(start, start + n) for start, n in zip(starts, shown.shape, strict=True)])] += shown
+    _add_windows(total, dx, index, window_shape, axis)
     return total
 
 
-def _added_inputs(draw: Draw) -> Arguments:
-    (x, *windows), _ = _windows_inputs(draw)
-    return (draw.array(sliding_window_view(x, *windows).shape), x.shape, *windows), {}
+def _add_windows(total: Any, dx: Any, index: Any, window_shape: Any, axis: Any = None) -> None:
+    """Add windows to the array that they are windows of."""
+    windows = sliding_window_view(total, window_shape, axis, writeable=True)
+    shown = windows[index]
+    if np.may_share_memory(shown, total):
+        for part in _apart(shown):
+            shown[part] += dx[part]
+    else:  # no view: the index has arrays, or reads one entry
+        np.add.at(windows, index, dx)
+
+
+def _apart(view: Any) -> Iterator[tuple[slice, ...]]:
+    """Yield parts that make up a view, in each of which no two entries lie at the same place in memory.
+
+    Of windows of n entries with a hop of h, a part has h entries each, ceil(n / h) parts in all; one entry each, if h
+    is short; or, where there are fewer windows than such parts, all entries of one window.
+    """
+    lengths = list(view.shape)  # of a part
+    steps = [abs(step) for step in view.strides]
+    extent = view.itemsize  # in memory, of a part along the axes so far
+    inner: list[tuple[int, int]] = []  # those of these axes that count, and the extent before each
+    for axis in sorted(range(view.ndim), key=lambda axis: (steps[axis], view.shape[axis])):
+        step, n = steps[axis], view.shape[axis]
+        if step < extent and inner:  # shorten the part along the axis before, so that this one steps over it
+            last, before = inner[-1]
+            fits = (step - before) // steps[last] + 1
+            if 0 < fits < SHORT:
+                fits = 1
+            if fits > 0 and math.ceil(view.shape[last] / fits) <= n:
+                lengths[last], extent = fits, before + steps[last] * (fits - 1)
+        if step < extent:
+            lengths[axis] = 1
+        elif n > 1:
+            inner.append((axis, extent))
+            extent += step * (n - 1)
+    pieces = [
+        [slice(i, i + length) for i in range(0, n, max(length, 1))]
+        for n, length in zip(view.shape, lengths, strict=True)
+    ]
+    return product(*pieces)
 
 
 def _windows_inputs(draw: Draw) -> Arguments:
@@ -46,14 +83,44 @@ def _windows_inputs(draw: Draw) -> Arguments:
     return (x, *draw.choice([((2, 1),), (2, 0), (2, -1), ((2, 2), (0, 0) if len(x) > 2 else (0, 1))])), {}
 
 
-declare(
+def _at_inputs(draw: Draw) -> Arguments:
+    (x, *windows), _ = _windows_inputs(draw)
+    every = slice(draw.integer(0, 1), None, draw.integer(1, 3))
+    index = draw.choice(
+        [
+            (),
+            0,
+            every,
+            (every, every),
+            (slice(None), slice(None, None, -2)),
+            (Ellipsis, None, every),
+            (0,) * metadata.ndim(sliding_window_view(x, *windows)),
+            np.array([0, -1, 0]),
+            (every, np.array([0, -1, 0])),
+        ]
+    )
+    return (x, index, *windows), {}
+
+
+def _added_inputs(draw: Draw) -> Arguments:
+    (x, index, *windows), _ = _at_inputs(draw)
+    return (draw.array(metadata.shape(windows_at(x, index, *windows))), index, x.shape, *windows), {}
+
+
+SLIDING = declare(
     sliding_window_view,
-    lambda g, out, x, window_shape, axis=None: windows_added(g, x.shape, window_shape, axis),
+    lambda g, out, x, window_shape, axis=None: windows_added(g, (), x.shape, window_shape, axis),
     inputs=_windows_inputs,
+)
+WINDOWS_AT = declare(
+    windows_at,
+    lambda g, out, x, index, window_shape, axis=None: windows_added(g, index, x.shape, window_shape, axis),
+    add=_add_windows,
+    inputs=_at_inputs,
 )
 declare(
     windows_added,
-    lambda g, out, dx, shape, window_shape, axis=None: sliding_window_view(g, window_shape, axis),
+    lambda g, out, dx, index, shape, window_shape, axis=None: windows_at(g, index, window_shape, axis),
     inputs=_added_inputs,
 )
 

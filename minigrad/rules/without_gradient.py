@@ -116,6 +116,11 @@ state(
     instead="for i in np.ndindex(t.shape), and t[i]",
 )
 state(
+    *named("as_strided", np.lib.stride_tricks),
+    no_gradient="reads memory, however it lies",
+    instead="np.lib.stride_tricks.sliding_window_view(t, n)[::hop]",
+)
+state(
     *named("roots"),
     no_gradient="its roots are complex and have no order",
     instead="one Newton step from each root found: x - np.polyval(p, x) / np.polyval(np.polyder(p), x)",
