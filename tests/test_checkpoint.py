@@ -1,6 +1,7 @@
 """A resumed training goes on bit for bit, and what is no checkpoint of it is refused before anything changes."""
 
 import contextlib
+import copy
 import io
 import math
 import os
@@ -11,6 +12,7 @@ import time
 import zipfile
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ import minigrad
 from minigrad import optim
 from minigrad.training import chain, checkpoint, cosine, flip, shift
 from minigrad.training.identity import described
+from minigrad.training.weights import same
 from models.fully_connected_net import FullyConnectedNet
 
 
@@ -458,3 +461,68 @@ def test_a_generator_goes_on_as_before(tmp_path, kind):
     other = np.random.Generator(getattr(np.random, kind)(4))
     assert checkpoint.restored(other, tree["rng"]) is other
     np.testing.assert_array_equal(other.random(9), rng.random(9))
+
+
+class Pair(NamedTuple):
+    seen: np.ndarray
+    count: int
+
+
+TREES = st.recursive(
+    st.integers(0, 3).map(lambda n: np.full(n, float(n)))
+    | st.integers(0, 9)
+    | st.integers(0, 9).map(np.random.default_rng)
+    | st.integers(0, 9).map(np.random.RandomState),
+    lambda trees: (
+        st.lists(trees, max_size=3)
+        | st.lists(trees, max_size=3).map(tuple)
+        | st.dictionaries(st.sampled_from("ab"), trees, max_size=2)
+        | st.builds(Pair, trees, trees)
+    ),
+    max_leaves=5,
+)
+
+
+def leaves(tree):
+    """Return the arrays and generators in a tree."""
+    if isinstance(tree, dict | list | tuple):
+        return [leaf for each in (tree.values() if isinstance(tree, dict) else tree) for leaf in leaves(each)]
+    return [] if isinstance(tree, int) else [tree]
+
+
+@given(tree=TREES)
+def test_arrays_and_generators_are_restored_in_place_wherever_they_are(tree):
+    saved, inside = copy.deepcopy(tree), leaves(tree)
+    for leaf in inside:
+        if isinstance(leaf, np.ndarray):
+            leaf += 1
+        else:
+            leaf.normal()  # after which a legacy generator keeps another number
+    back = checkpoint.restored(tree, copy.deepcopy(saved))
+    assert type(back) is type(tree)
+    assert same(back, saved)
+    assert all(one is other for one, other in zip(leaves(back), inside, strict=True))
+
+
+class Counting(SoftmaxRegression):
+    """Its state is in tuples."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = np.zeros(1)
+        self.state = {"seen": (self.seen, [Pair(self.seen, 0)])}
+
+    def loss(self, X, y=None):
+        if y is not None:
+            self.seen += 1
+        return super().loss(X, y)
+
+
+def test_an_array_in_a_tuple_stays_the_models_own(tmp_path):
+    make_solver(Counting(), checkpoint=tmp_path / "run.npz", num_epochs=2).train()
+    model = Counting()
+    make_solver(model, checkpoint=tmp_path / "run.npz").resume().train(1)
+    assert model.state["seen"][0] is model.state["seen"][1][0].seen is model.seen
+    model = Counting()
+    make_solver(model, metric=lambda outputs, y: -float(model.seen[0])).train()
+    assert model.seen == 1  # as in the first measurement, the best

@@ -1,4 +1,5 @@
 import contextlib
+import copy
 import io
 import itertools
 import json
@@ -18,6 +19,7 @@ from minigrad.optim import sgd
 from minigrad.solver import Solver
 from minigrad.sweep import sweep
 from minigrad.training import cosine
+from minigrad.training.weights import same, unless_changed
 
 
 class SoftmaxRegression:
@@ -383,6 +385,52 @@ def test_parameters_changed_between_two_calls_are_where_the_second_starts():
     seen.clear()
     solver.train()
     np.testing.assert_array_equal(seen[0], np.ones((4, 3)))
+
+
+def test_state_changed_between_two_calls_stays_so():
+    class Falling(Noisy):
+        def loss(self, X, y=None):
+            seen.append(
+                {"p": self.state.get("p"), "mean": self.state["mean"].copy(), **self.state["history"][0]}
+            )
+            return super().loss(X, y)
+
+    model, seen = Falling(), []
+    model.state |= {"p": 0.5, "layers": [{"q": np.ones(2)}, ({"r": 1},)], "unused": math.nan}
+    solver = make_solver(model, num_epochs=2, metric=lambda outputs, y: -model.state["history"][0]["steps"])
+    solver.train()
+    assert model.state["history"][0]["steps"] == 1  # the best are the first ones
+    last = seen[-1]
+    model.state["p"] = 0.9
+    model.state["added"] = 3
+    model.state["layers"][0]["q"][0] = 7
+    model.state["layers"][1][0]["r"] = 2
+    del model.state["unused"]
+    seen.clear()
+    solver.train(1)
+    assert seen[0]["p"] == 0.9 and seen[0]["steps"] == last["steps"]
+    np.testing.assert_array_equal(seen[0]["mean"], last["mean"])
+    model.state["rng"] = np.random.default_rng(3)
+    solver.train(1)
+    assert model.state["rng"].bit_generator.state != Noisy().state["rng"].bit_generator.state
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.integers(0, 2)
+    | st.sampled_from([0.5, math.nan, "train", "test"])
+    | st.integers(0, 2).map(np.random.default_rng)
+    | st.integers(0, 2).map(lambda n: np.full(n, math.nan)),
+    lambda values: st.lists(values, max_size=2) | st.dictionaries(st.sampled_from("ab"), values),
+    max_leaves=4,
+)
+
+
+@given(now=VALUES, left=VALUES, last=VALUES)
+def test_a_value_is_the_last_unless_it_was_changed(now, left, last):
+    assert same(unless_changed(left, copy.deepcopy(left), last), last)
+    if not isinstance(now, dict | list) and not same(now, left):
+        assert unless_changed(now, left, last) is now
 
 
 @settings(max_examples=20, deadline=None)
