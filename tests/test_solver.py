@@ -440,6 +440,8 @@ def test_training_again_goes_on_from_where_it_stood(epochs, options):
     once.train(sum(epochs))
     for number in epochs:
         again.train(number)
+        if again._stopped():  # by patience, as the other; after that a call would go on
+            break
     assert again.epoch == once.epoch
     assert numbers_of(again) == numbers_of(once)
     assert_same(again.best_params, once.best_params)
@@ -798,14 +800,44 @@ def test_the_minibatch_that_diverged_is_not_used_again():
     assert len({X.tobytes() for X in seen}) == len(seen)
 
 
+@pytest.mark.parametrize("rule", ["sgd_momentum", "adam", momentum])
+@pytest.mark.parametrize("on_divergence", ["stop", "raise"])
+def test_after_divergence_the_rules_state_begins_anew(rule, on_divergence):
+    def made(losses):
+        return make_solver(
+            Scripted(losses),
+            update_rule=rule,
+            on_divergence=on_divergence,
+            optim_config={"learning_rate": 0.5},
+            lr_decay=0.5,
+            num_epochs=2,
+            metric=lambda outputs, y: 0.0,  # the first are the best
+        )
+
+    solver = made([1.0] * 5 + [math.nan] + [1.0] * 9)
+    with pytest.raises(FloatingPointError) if on_divergence == "raise" else contextlib.nullcontext():
+        solver.train()
+    assert solver.diverged == 6
+    fresh = made([1.0])
+    fresh.model.params = copy_of(solver.model.params)
+    batch = solver._batches.draw()
+    fresh._batches.draw = lambda: batch
+    for config in fresh._update.configs.values():
+        config["learning_rate"] = 0.25
+    fresh._step("")
+    solver._weights.begin()
+    solver._step("")
+    assert_same(solver.model.params, fresh.model.params)
+    assert all(config["learning_rate"] == 0.25 for config in solver._update.configs.values())
+
+
 @pytest.mark.parametrize("diverges_at", [5, 9])
 def test_after_divergence_the_best_parameters_are_where_the_next_call_starts(diverges_at):
-    seen = []
+    seen, steps = [], itertools.count(1)
 
     def rule(w, dw, config):
         seen.append(w.copy())
-        config["steps"] = config.get("steps", 0) + 1
-        w[...] = math.nan if config["steps"] == diverges_at else w - 0.1 * dw
+        w[...] = math.nan if next(steps) == 2 * diverges_at else w - 0.1 * dw  # there are two parameters
         return w, config
 
     model = Noisy()
@@ -914,8 +946,32 @@ def test_patience_ends_training():
     solver = make_solver(num_epochs=9, patience=2, metric=lambda outputs, y: 0.0)
     solver.train()
     assert solver.epoch == 2
-    solver.train()
-    assert solver.epoch == 2
+    solver.train(1)
+    assert solver.epoch == 3
+    solver.train(1)
+    assert solver.epoch == 4
+    solver.train()  # a further call waits as long
+    assert solver.epoch == 6
+
+
+@given(scores=st.lists(st.integers(0, 3), min_size=9, max_size=9), patience=st.integers(1, 3))
+def test_calls_that_patience_did_not_end_are_one_call(scores, patience):
+    def trained(*calls):
+        given = iter(scores)
+        one = make_solver(
+            num_train_samples=1, patience=patience, metric=lambda outputs, y: next(given) if len(y) > 1 else 0
+        )
+        for epochs in calls:
+            one.train(epochs)
+        return one
+
+    first, whole = trained(2), trained(5)
+    if whole.epoch > 2:
+        assert numbers_of(trained(2, 3)) == numbers_of(whole)
+    else:
+        assert first.epoch == whole.epoch
+        more = trained(2, 3).epoch - first.epoch
+        assert min(patience, 3) <= more <= 3
 
 
 def test_the_average_of_the_parameters_is_measured_and_kept():
@@ -997,6 +1053,15 @@ def test_the_callback_is_called_after_each_epoch_and_may_end_training():
     assert epochs == [1, 2]
     solver.train(1)
     assert epochs == [1, 2, 3]
+
+
+def test_train_refuses_to_run_within_itself():
+    solver = make_solver(callback=lambda solver: solver.train(1))
+    with pytest.raises(RuntimeError, match="train is running, and was called again"):
+        solver.train()
+    solver.callback = None
+    solver.train()
+    assert solver.epoch == 3
 
 
 def test_the_history_is_json_lines(tmp_path):
@@ -1128,6 +1193,7 @@ def test_a_model_without_params_or_loss_is_refused(model, message):
     ("unfit", "message"),
     [
         (lambda grads: grads.pop("b"), "no gradient for parameter 'b'"),
+        (lambda grads: grads.update(W3=np.zeros(3)), r"gradients for \['W3'\]; expected .* \['W', 'b'\]"),
         (lambda grads: grads.update(b=np.zeros(4)), r"gradient of 'b'.*\(4,\).*\(3,\)"),
         (lambda grads: grads.update(b=np.zeros(3, np.float32)), "gradient of 'b' is float32.*float64"),
     ],

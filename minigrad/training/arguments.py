@@ -230,7 +230,12 @@ def as_number(value: Any, what: str) -> float:
 
 
 def check_gradients(params: Mapping[str, NDArray[Any]], grads: Mapping[str, NDArray[Any]]) -> None:
-    """Refuse gradients that are missing, or unlike their parameters."""
+    """Refuse gradients that are missing, of no parameter, or unlike their parameters."""
+    if unknown := grads.keys() - params.keys():
+        raise ValueError(
+            f"model.loss(X, y) returned gradients for {sorted(map(str, unknown))}; expected one for each of "
+            f"model.params, {sorted(params)}"
+        )
     for name, w in params.items():
         if name not in grads:
             raise ValueError(
