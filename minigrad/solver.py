@@ -136,6 +136,8 @@ class Solver:
     ------
     TypeError, ValueError
         When an argument is not as above.
+    FileNotFoundError
+        When the folder of `checkpoint` or `history` does not exist.
     """
 
     @names_itself

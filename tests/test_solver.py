@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigrad.optim import sgd
+from minigrad.optim.rule import find_rule
 from minigrad.solver import Solver
 from minigrad.sweep import sweep
 from minigrad.training import cosine
@@ -1152,6 +1153,15 @@ def test_unfit_options_are_refused_with_the_value_given(option, value, error):
         make_solver(**{option: value})
 
 
+@pytest.mark.parametrize("option", ["checkpoint", "history"])
+def test_a_file_in_a_folder_that_does_not_exist_is_refused_when_the_solver_is_made(tmp_path, option):
+    with pytest.raises(
+        FileNotFoundError, match=f"{option}: there is no folder '.*nofolder' to write 'S' into"
+    ):
+        make_solver(**{option: tmp_path / "nofolder" / "S"})
+    make_solver(**{option: tmp_path / "S"})
+
+
 def test_a_schedule_and_a_decay_are_refused_together():
     with pytest.raises(ValueError, match=r"lr_schedule and lr_decay=0\.5 are both given"):
         make_solver(lr_schedule=lambda step: 0.1, lr_decay=0.5)
@@ -1294,6 +1304,27 @@ def test_the_best_state_is_that_of_the_best_parameters():
     plain = make_solver()
     plain.train()
     assert plain.best_state == {}
+
+
+@pytest.mark.parametrize("rule", ["sgd_momentum", "nesterov_momentum", "adamw", "rmsprop"])
+def test_settings_may_be_arrays_of_no_axes(rule):
+    found = find_rule(rule).settings
+    given = [found, {name: np.array(value) for name, value in found.items()}]
+    solvers = [make_solver(update_rule=rule, optim_config=config, lr_decay=0.9) for config in given]
+    for solver in solvers:
+        solver.train()
+    assert numbers_of(solvers[0]) == numbers_of(solvers[1])
+
+
+@pytest.mark.parametrize("options", [{}, {"augment": noise}])
+def test_a_copy_of_a_solver_trains_on_as_the_solver_does(options):
+    solver = make_solver(Noisy(), update_rule="adam", **options)
+    solver.train()
+    copied = copy.deepcopy(solver)
+    for each in (solver, copied):
+        each.train(2)
+    assert numbers_of(copied) == numbers_of(solver)
+    assert copied.model.params["W"] is not solver.model.params["W"]
 
 
 def test_a_learning_rate_may_be_an_array_of_no_axes():

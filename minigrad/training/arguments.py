@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -137,6 +138,11 @@ def _check_callable(name: str, value: object) -> None:
 def _check_path(name: str, value: object) -> None:
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         raise TypeError(f"{name} must be a path, got {value!r}")
+    path = Path(value)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"{name}: there is no folder {str(path.parent)!r} to write {path.name!r} into"
+        )
 
 
 def _check_positive(name: str, value: object) -> None:

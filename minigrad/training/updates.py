@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compiler.jit import JitError, Jitted, jit
-from ..engine.scalars import as_real
+from ..engine.scalars import as_real, entry
 from ..optim.rule import CourseRule, UpdateRule
 from ..optim.validation import Config, check_setting
 from .arguments import check_updated
@@ -106,7 +106,8 @@ class AtOnce:
         self._rule = rule
         self._state = rule.init(params)
         self._can_be_compiled = True
-        self.configs: Configs = {"all parameters": rule.settings | config}
+        numbers = {name: entry(value) for name, value in config.items()}  # which can be hashed; arrays cannot
+        self.configs: Configs = {"all parameters": rule.settings | numbers}
 
     def __call__(self, params: Params, grads: Grads) -> None:
         """Update the parameters."""
