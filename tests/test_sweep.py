@@ -486,7 +486,7 @@ def test_a_run_with_a_schedule_is_not_cut(tmp_path):
 
 
 def test_whether_a_run_can_be_cut_is_true_or_false():
-    with pytest.raises(TypeError, match="train returned, .* can_be_cut='no'; it must be True or False"):
+    with pytest.raises(TypeError, match=r"train returned, .* can_be_cut='no'; it must be True or False"):
         sweep(lambda *_: {"val_acc": 0.5, "can_be_cut": "no"}, {"num_epochs": [1, 2]}, DATA)
 
 
