@@ -224,7 +224,7 @@ class Batches:
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
-            if self._next is not None and self._next.exception() is None:
+            if not isinstance(self._next, Batch | None) and self._next.exception() is None:
                 self._next = self._next.result()  # which can be copied
 
     def _start(self) -> Any:
