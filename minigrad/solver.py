@@ -93,7 +93,8 @@ class Solver:
         ``augment(X, rng) -> X``, a change of each training minibatch that keeps shape and dtype, such as those of
         `minigrad.training`. It runs in a thread, one minibatch ahead of the step.
     patience : int, optional
-        Early stopping: `train` ends after this many epochs without a better validation accuracy.
+        Early stopping: `train` ends after this many epochs without a better validation accuracy. A further call then
+        waits for as many more.
     average : float, optional
         Decay of an exponential moving average of the parameters, between 0 and 1, such as 0.999. The average is
         then what is measured and kept as `best_params`.
@@ -135,6 +136,8 @@ class Solver:
     ------
     TypeError, ValueError
         When an argument is not as above.
+    FileNotFoundError
+        When the folder of `checkpoint` or `history` does not exist.
     """
 
     @names_itself
@@ -234,6 +237,7 @@ class Solver:
         # The call of `train` that has not ended: the epoch at which it began, and how many it makes.
         self._call: tuple[int, int | None] | None = None
         self._ended = False  # by the callback
+        self._waits_from = 0  # the epoch from which patience counts
         self._unmeasured: list[int] = []  # epochs whose steps are made; 0 after the very first step
         self._log = Log(verbose, progress)
         minibatches = np.random.default_rng(seed)
@@ -267,6 +271,7 @@ class Solver:
             },
         )
         self._applied = True  # the last gradient
+        self._is_training = False
         if self.checkpoint is not None:
             checkpoints.check(self._state())
 
@@ -280,7 +285,8 @@ class Solver:
         However it ends, by an error or an interrupt too, the model's parameters are then the best ones on
         validation so far. (When it fails before the first accuracy is measured, they are left as they are.)
         The next call puts the last ones back, unless the model's have been changed meanwhile, or it diverged: then
-        it goes on from the model's, and begins the average anew.
+        it goes on from the model's, and begins the average anew; after divergence the update rule's state, such as
+        velocities, too. What was changed in the model's ``state`` meanwhile stays so.
 
         Parameters
         ----------
@@ -294,25 +300,37 @@ class Solver:
             such a loss is not applied.
         KeyboardInterrupt
             After Ctrl-C, at the end of the step, so that nothing is lost; at once, when it is pressed again.
+        RuntimeError
+            When it is called while it runs, as by the callback.
         """
+        if self._is_training:
+            raise RuntimeError(
+                "train is running, and was called again, by the callback or in another thread; to go on longer, call "
+                "it with more epochs when it has returned"
+            )
         if num_epochs is not None:
             num_epochs = as_int("num_epochs", num_epochs, least=1)
         if num_epochs is not None or self._call is None:
             self._call = self.epoch, num_epochs
             self._ended = False
+            if self._stopped():  # by patience
+                self._waits_from = self.epoch
         start, count = self._call
         self.diverged = None
         self._weights.begin()
+        self._is_training = True
         try:
             self._train_to(start + (count or self.num_epochs))
             self._call = None
         except FloatingPointError:
             self.diverged = len(self.loss_history) + (not self._applied)
             self._batches.used()
+            self._update.begin_anew(self.model.params)
             self._call = None
             if self.on_divergence == "raise":
                 raise
         finally:
+            self._is_training = False
             self._batches.close()
             self._weights.end(diverged=self.diverged is not None)
 
@@ -372,6 +390,9 @@ class Solver:
         self, X: NDArray[Any], y: NDArray[Any], num_samples: int | None = None, batch_size: int = 100
     ) -> float:
         """Return the fraction of examples to whose label the model gives the highest score, or the solver's metric.
+
+        It measures the parameters that the model has: with `average`, in a callback, the raw ones, whereas
+        ``val_acc_history`` has the accuracies of their average.
 
         Parameters
         ----------
@@ -503,8 +524,8 @@ class Solver:
         """Tell whether the callback or patience ended training."""
         if self.patience is None or not self.val_acc_history:
             return self._ended
-        epochs_since_best = len(self.val_acc_history) - 1 - self.val_acc_history.index(self.best_val_acc)
-        return self._ended or epochs_since_best >= self.patience
+        since = max(self.val_acc_history.index(self.best_val_acc), self._waits_from)
+        return self._ended or len(self.val_acc_history) - 1 - since >= self.patience
 
     # Checkpoints
 
@@ -540,5 +561,6 @@ _KEPT = (
     "_records",
     "_call",
     "_ended",
+    "_waits_from",
 )
 """The solver's attributes that a checkpoint holds unchanged."""

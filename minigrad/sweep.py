@@ -65,8 +65,9 @@ def sweep(
     train : callable
         ``train(setting, data, seed) -> record``. It gets a copy of the setting, read-only arrays, and an int.
         The record is a dict with ``val_acc`` and, if there are, ``history`` (a dict of lists), ``params``
-        (a dict of arrays) and ``diverged_at_epoch`` (an int, from 1); the last makes ``val_acc`` optional. A
-        FloatingPointError says that the setting diverged. With an executor, it must be picklable.
+        (a dict of arrays), ``diverged_at_epoch`` (an int, from 1), which makes ``val_acc`` optional, and ``can_be_cut``
+        (False where the first epochs depend on how many follow, see Notes). A FloatingPointError says that the
+        setting diverged. With an executor, it must be picklable.
     grid : mapping or list of settings
         The values of each name, a list, for all their combinations; or the settings, as from `choices`.
         Values must be representable in JSON. A setting given twice is trained once.
@@ -115,7 +116,8 @@ def sweep(
     Settings that differ in ``num_epochs`` alone are trained once, with the largest, and the others are read off
     that run, provided that its history has ``val_acc_history``, whose entry k is the accuracy after epoch k,
     from 0 to ``num_epochs``, and its ``val_acc`` is the highest of them. So a `train` whose first epochs depend
-    on how many follow must not name a list so. The accuracy read off is the highest up to that epoch, and lists
+    on how many follow, as those of a learning rate that falls until the last one, must return ``"can_be_cut": False``;
+    `train_model` does with an ``lr_schedule``. The accuracy read off is the highest up to that epoch, and lists
     with an entry for each epoch, or as many for each, are cut there. The best trial always has parameters:
     no shorter run is better than the longest, and one that is as good has the same.
 
@@ -173,9 +175,10 @@ def train_model(model: Model, data: Mapping[str, NDArray[Any]], seed: int, **opt
     Returns
     -------
     dict
-        ``val_acc``, ``history``, ``params`` and, if it diverged, ``diverged_at_epoch``. The parameters are the best
-        ones, which the model has then, too, with its ``state`` at that time; a state that is needed later, such as
-        running means, is added to the record by the caller.
+        ``val_acc``, ``history``, ``params`` and, if it diverged, ``diverged_at_epoch``; with an ``lr_schedule``, which
+        may depend on the number of epochs, ``can_be_cut`` is False. The parameters are the best ones, which the model
+        has then, too, with its ``state`` at that time; a state that is needed later, such as running means, is added to
+        the record by the caller.
 
     Raises
     ------
@@ -188,6 +191,7 @@ def train_model(model: Model, data: Mapping[str, NDArray[Any]], seed: int, **opt
         solver.train()
     names = ("loss_history", "train_acc_history", "val_acc_history")
     record = {
+        "can_be_cut": options.get("lr_schedule") is None,
         "val_acc": solver.best_val_acc,
         "history": {name: getattr(solver, name) for name in names},
         "params": solver.best_params,

@@ -465,7 +465,12 @@ MISTAKES = [
     ("batchnorm", "no 2", lambda g, d, c: (staged(d, c, two=1), *g[1:]), "variance's contribution"),
     ("batchnorm", "no variance", lambda g, d, c: (staged(d, c, two=0), *g[1:]), "variance's contribution"),
     ("batchnorm", "dx without gamma", lambda g, d, c: (g[0] / c[2], *g[1:]), "a factor gamma missing"),
-    ("batchnorm", "dgamma without x", lambda g, d, c: (g[0], d.sum(axis=0), g[2]), "another order"),
+    (
+        "batchnorm",
+        "dgamma without x",
+        lambda g, d, c: (g[0], d.sum(axis=0), g[2]),
+        "it is the gradient of beta, whose own is right",
+    ),
     (
         "batchnorm on paper",
         "no mean",

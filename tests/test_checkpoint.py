@@ -1,6 +1,7 @@
 """A resumed training goes on bit for bit, and what is no checkpoint of it is refused before anything changes."""
 
 import contextlib
+import copy
 import io
 import math
 import os
@@ -11,6 +12,7 @@ import time
 import zipfile
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ import minigrad
 from minigrad import optim
 from minigrad.training import chain, checkpoint, cosine, flip, shift
 from minigrad.training.identity import described
+from minigrad.training.weights import same
 from models.fully_connected_net import FullyConnectedNet
 
 
@@ -289,9 +292,9 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, monkeypatch, content):
             r"data 'X_train': float64 \(30, 4\) .* there, float64 \(30, 4\) .* here",
         ),
         ({"data": make_data(num_train=29)}, r"data 'X_train': .* there, float64 \(29, 4\) .* here"),
-        ({"update_rule": OPTIONS[2]["update_rule"]}, "settings 'update_rule': sgd there, momentum here"),
+        ({"update_rule": OPTIONS[2]["update_rule"]}, "settings 'update_rule': sgd there, momentum"),
         ({"batch_size": 9}, "settings 'batch_size': 10 there, 9 here"),
-        ({"augment": None}, "settings 'augment': noise there, None here"),
+        ({"augment": None}, r"settings 'augment': noise\(its constants=\(0\.1,\)\) there, None here"),
         ({"optim_config": {"learning_rate": 1.0}}, r"settings 'optim_config': \{\} there"),
         ({"average": 0.5}, "settings 'average': None there, 0.5 here"),
     ],
@@ -338,6 +341,50 @@ def inside(model):
     return outer
 
 
+class Falling:
+    """A schedule that is an object, and one by its method; it counts."""
+
+    def __init__(self, rate, every=(2, None)):
+        self.rate, self._every, self.calls = rate, every, 0
+
+    def __call__(self, step):
+        self.calls += 1
+        return self.rate
+
+    def at(self, step):
+        return self(step)
+
+
+def called(schedule):
+    schedule(0)
+    return schedule
+
+
+def of_steps(X):
+    """Return functions of one name, with other constants; the first two have other docstrings alone."""
+    if X == 0:
+
+        def schedule(step):
+            """Return a rate."""
+            return 0.5 if step in {3, 5} else 0.1
+
+        return schedule
+
+    if X == 1:
+
+        def schedule(step):
+            """Return another."""
+            return 0.5 if step in {5, 3} else 0.1
+
+        return schedule
+
+    def schedule(step):
+        """Return another."""
+        return 0.5 if step in {3, 6} else 0.1
+
+    return schedule
+
+
 X = np.arange(3.0)
 NETS = {"hidden_dims": [5], "input_dim": 4, "num_classes": 3, "dtype": np.float64, "seed": 0}
 DIFFERENT = [
@@ -353,6 +400,27 @@ DIFFERENT = [
     ({"metric": partial(max, 1)}, {"metric": partial(max, 2)}, r"partial\(func='max', 0=1\) there"),
     ({"metric": partial(max, key=1)}, {"metric": partial(max, key=2)}, r"key=1\) there"),
     ({"optim_config": {"rate": X}}, {"optim_config": {"rate": X + 1}}, r"'optim_config': \{'rate': 'float64"),
+    (
+        {"lr_schedule": lambda step: 0.1 + step},
+        {"lr_schedule": lambda step: 0.2 + step},
+        r"constants=\(0\.1,\)",
+    ),
+    ({"lr_schedule": lambda step: 1}, {"lr_schedule": lambda step: 2}, r"constants=\(1,\)"),
+    (
+        {"metric": lambda o, y: (lambda z: z[:2].max() * 3)(o)},
+        {"metric": lambda o, y: (lambda z: z[:2].max() * 4)(o)},
+        r"constants=\(.*3.*\) there",
+    ),
+    ({"lr_schedule": of_steps(0)}, {"lr_schedule": of_steps(2)}, r"\(3, 5\).* there"),
+    ({"augment": lambda X, rng: X["a"]}, {"augment": lambda X, rng: X["b"]}, r"constants=\('a',\)"),
+    (
+        {"lr_schedule": Falling(0.1)},
+        {"lr_schedule": Falling(0.2)},
+        r"Falling\(rate=0\.1, _every=\(2, None\)\)",
+    ),
+    ({"lr_schedule": Falling(0.1, 2)}, {"lr_schedule": Falling(0.1, 3)}, "_every=2"),
+    ({"lr_schedule": Falling(0.1).at}, {"lr_schedule": Falling(0.2).at}, "rate=0.1"),
+    ({"lr_schedule": partial(Falling(0.1))}, {"lr_schedule": partial(Falling(0.2))}, "rate=0.1"),
     (
         {"model": Penalized(0.1)},
         {"model": Penalized(0.2)},
@@ -383,6 +451,9 @@ ALIKE = [
     ({"lr_schedule": cosine(0.1, 9)}, {"lr_schedule": cosine(np.float64(0.1), np.int64(9))}),
     ({"augment": chain(flip(), shift(2))}, {"augment": chain(flip(), shift(2))}),
     ({"lr_schedule": scaled(0.1, X)}, {"lr_schedule": scaled(0.1, np.empty(3))}),  # a work array
+    ({"lr_schedule": Falling(0.1)}, {"lr_schedule": called(Falling(np.float64(0.1)))}),
+    ({"lr_schedule": Falling(0.1).at}, {"lr_schedule": called(Falling(0.1)).at}),
+    ({"lr_schedule": of_steps(0)}, {"lr_schedule": of_steps(1)}),
     ({"model": Penalized(0.1)}, {"model": used(Penalized(np.float64(0.1)))}),
     ({"model": Penalized(math.nan)}, {"model": Penalized(math.nan)}),
     (
@@ -421,7 +492,7 @@ def test_a_function_that_reads_itself_is_described():
         return n and countdown(n - 1)
 
     name = countdown.__qualname__
-    assert described(countdown) == f"{name}(countdown={name!r})"
+    assert described(countdown) == f"{name}(countdown={name!r}, its constants=(1,))"
 
 
 def test_a_checkpoint_without_all_its_parts_is_refused(tmp_path, whole):
@@ -458,3 +529,68 @@ def test_a_generator_goes_on_as_before(tmp_path, kind):
     other = np.random.Generator(getattr(np.random, kind)(4))
     assert checkpoint.restored(other, tree["rng"]) is other
     np.testing.assert_array_equal(other.random(9), rng.random(9))
+
+
+class Pair(NamedTuple):
+    seen: np.ndarray
+    count: int
+
+
+TREES = st.recursive(
+    st.integers(0, 3).map(lambda n: np.full(n, float(n)))
+    | st.integers(0, 9)
+    | st.integers(0, 9).map(np.random.default_rng)
+    | st.integers(0, 9).map(np.random.RandomState),
+    lambda trees: (
+        st.lists(trees, max_size=3)
+        | st.lists(trees, max_size=3).map(tuple)
+        | st.dictionaries(st.sampled_from("ab"), trees, max_size=2)
+        | st.builds(Pair, trees, trees)
+    ),
+    max_leaves=5,
+)
+
+
+def leaves(tree):
+    """Return the arrays and generators in a tree."""
+    if isinstance(tree, dict | list | tuple):
+        return [leaf for each in (tree.values() if isinstance(tree, dict) else tree) for leaf in leaves(each)]
+    return [] if isinstance(tree, int) else [tree]
+
+
+@given(tree=TREES)
+def test_arrays_and_generators_are_restored_in_place_wherever_they_are(tree):
+    saved, inside = copy.deepcopy(tree), leaves(tree)
+    for leaf in inside:
+        if isinstance(leaf, np.ndarray):
+            leaf += 1
+        else:
+            leaf.normal()  # after which a legacy generator keeps another number
+    back = checkpoint.restored(tree, copy.deepcopy(saved))
+    assert type(back) is type(tree)
+    assert same(back, saved)
+    assert all(one is other for one, other in zip(leaves(back), inside, strict=True))
+
+
+class Counting(SoftmaxRegression):
+    """Its state is in tuples."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = np.zeros(1)
+        self.state = {"seen": (self.seen, [Pair(self.seen, 0)])}
+
+    def loss(self, X, y=None):
+        if y is not None:
+            self.seen += 1
+        return super().loss(X, y)
+
+
+def test_an_array_in_a_tuple_stays_the_models_own(tmp_path):
+    make_solver(Counting(), checkpoint=tmp_path / "run.npz", num_epochs=2).train()
+    model = Counting()
+    make_solver(model, checkpoint=tmp_path / "run.npz").resume().train(1)
+    assert model.state["seen"][0] is model.state["seen"][1][0].seen is model.seen
+    model = Counting()
+    make_solver(model, metric=lambda outputs, y: -float(model.seen[0])).train()
+    assert model.seen == 1  # as in the first measurement, the best

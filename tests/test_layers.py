@@ -593,3 +593,66 @@ def test_a_compiled_forward_that_writes_into_its_input_is_refused():
     op = mg.layer(writes_into_its_input, lambda dout, x: dout * (x > 0))
     with pytest.raises(ValueError, match="read-only"):
         mg.jit(mg.grad(lambda x: np.sum(op(x * 1) * x)))(np.ones(3))
+
+
+MODE = {"mode": "train"}
+UNFIT_PARAMETERS = [
+    (
+        "conv",
+        {"stride": 2, "padding": 1},
+        r"conv: conv_param has the unknown key 'padding'; .* 'pad', 'stride'; .*'pad'",
+    ),
+    ("conv_relu", MODE, "conv: conv_param has the unknown key 'mode'; expected keys are 'pad', 'stride'$"),
+    (
+        "max_pool",
+        {"pool_h": 2},
+        "max_pool: pool_param has the unknown key 'pool_h'; .*did you mean 'pool_height'",
+    ),
+    ("avg_pool", {"pad": 0}, "avg_pool: pool_param has the unknown key 'pad'"),
+    (
+        "dropout",
+        {"p": 0.5, "mode": "train", "generator": None},
+        "dropout_param has the unknown key 'generator'",
+    ),
+    (
+        "batchnorm",
+        MODE | {"momentun": 0.5},
+        "batchnorm: bn_param has the unknown key .* did you mean 'momentum'",
+    ),
+    ("batchnorm", MODE | {"momentum": 2.0}, r"bn_param\['momentum'\] must be in \[0, 1\], got 2\.0"),
+    ("batchnorm", MODE | {"momentum": "0.9"}, r"bn_param\['momentum'\] must be a number, got '0\.9'"),
+    (
+        "spatial_batchnorm",
+        MODE | {"eps": -1.0},
+        r"batchnorm: bn_param\['eps'\] must be in \[0, inf\), got -1\.0",
+    ),
+    ("layernorm", MODE | {"epsilon": 1e-3}, "layernorm: ln_param has the unknown key 'epsilon'"),
+    ("layernorm", {"eps": math.nan}, r"ln_param\['eps'\] must be in \[0, inf\), got nan"),
+    ("layernorm", {"eps": np.ones(2)}, r"ln_param\['eps'\] must be a number, got"),
+    ("groupnorm", {"running_mean": 0.0}, "groupnorm: gn_param has the unknown key 'running_mean'"),
+    ("spatial_groupnorm", {"eps": None}, r"groupnorm: gn_param\['eps'\] must be a number, got None"),
+]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(("layer", "param", "message"), UNFIT_PARAMETERS, ids=range(len(UNFIT_PARAMETERS)))
+@given(st.data())
+def test_unknown_and_unfit_parameters_are_refused(layer, param, message, compiled, data):
+    layer = LAYERS[layer]
+    inputs, options = data.draw(calls(layer.inputs))
+    name = next(each for each in options if each.endswith("_param"))
+    with pytest.raises((TypeError, ValueError), match=message):
+        (mg.jit(layer.forward) if compiled else layer)(*inputs, **options | {name: param})
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_normalizations_may_share_a_dict_and_numbers_may_be_arrays_of_no_axes(compiled):
+    rng = np.random.default_rng(0)
+    x, gamma, beta = rng.standard_normal((4, 2)), np.ones(2), np.zeros(2)
+    for name in ("layernorm", "groupnorm", "batchnorm"):
+        layer = mg.jit(LAYERS[name].forward) if compiled else LAYERS[name].forward
+        groups = (1,) if name == "groupnorm" else ()
+        expected, _ = LAYERS[name].forward(x, gamma, beta, *groups, {"mode": "train", "eps": 0.25})
+        for eps in (np.float64(0.25), np.array(0.25)):
+            out = layer(x, gamma, beta, *groups, {"mode": "train", "eps": eps})[0]
+            np.testing.assert_allclose(out, expected, rtol=1e-12)

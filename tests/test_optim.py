@@ -511,3 +511,16 @@ def test_a_parameter_of_no_axes_stays_an_array(rule):
     new, state = rule.update(np.array(0.5), rule.init(w), w, learning_rate=np.array(0.1))
     assert type(new) is np.ndarray and new.shape == ()
     assert rule.update(np.array(0.5), state, new)[0] != new
+
+
+@EVERY_RULE
+@pytest.mark.parametrize("state", [None, {"speed": np.zeros(10_000)}, [np.zeros(10_000)]])
+def test_a_state_of_another_rule_is_told_by_its_keys(rule, state):
+    if not rule.state:
+        state = None
+    given = r"a dict of \['speed'\]" if isinstance(state, dict) else type(state).__name__
+    with pytest.raises(
+        TypeError, match=rf"{rule.__name__}: state is {given}; expected what .*\.init returns"
+    ) as told:
+        rule.update(np.ones(2), state, np.ones(2))
+    assert len(str(told.value)) < 200

@@ -1,4 +1,5 @@
 import contextlib
+import copy
 import io
 import itertools
 import json
@@ -15,9 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigrad.optim import sgd
+from minigrad.optim.rule import find_rule
 from minigrad.solver import Solver
 from minigrad.sweep import sweep
 from minigrad.training import cosine
+from minigrad.training.weights import same, unless_changed
 
 
 class SoftmaxRegression:
@@ -385,6 +388,52 @@ def test_parameters_changed_between_two_calls_are_where_the_second_starts():
     np.testing.assert_array_equal(seen[0], np.ones((4, 3)))
 
 
+def test_state_changed_between_two_calls_stays_so():
+    class Falling(Noisy):
+        def loss(self, X, y=None):
+            seen.append(
+                {"p": self.state.get("p"), "mean": self.state["mean"].copy(), **self.state["history"][0]}
+            )
+            return super().loss(X, y)
+
+    model, seen = Falling(), []
+    model.state |= {"p": 0.5, "layers": [{"q": np.ones(2)}, ({"r": 1},)], "unused": math.nan}
+    solver = make_solver(model, num_epochs=2, metric=lambda outputs, y: -model.state["history"][0]["steps"])
+    solver.train()
+    assert model.state["history"][0]["steps"] == 1  # the best are the first ones
+    last = seen[-1]
+    model.state["p"] = 0.9
+    model.state["added"] = 3
+    model.state["layers"][0]["q"][0] = 7
+    model.state["layers"][1][0]["r"] = 2
+    del model.state["unused"]
+    seen.clear()
+    solver.train(1)
+    assert seen[0]["p"] == 0.9 and seen[0]["steps"] == last["steps"]
+    np.testing.assert_array_equal(seen[0]["mean"], last["mean"])
+    model.state["rng"] = np.random.default_rng(3)
+    solver.train(1)
+    assert model.state["rng"].bit_generator.state != Noisy().state["rng"].bit_generator.state
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.integers(0, 2)
+    | st.sampled_from([0.5, math.nan, "train", "test"])
+    | st.integers(0, 2).map(np.random.default_rng)
+    | st.integers(0, 2).map(lambda n: np.full(n, math.nan)),
+    lambda values: st.lists(values, max_size=2) | st.dictionaries(st.sampled_from("ab"), values),
+    max_leaves=4,
+)
+
+
+@given(now=VALUES, left=VALUES, last=VALUES)
+def test_a_value_is_the_last_unless_it_was_changed(now, left, last):
+    assert same(unless_changed(left, copy.deepcopy(left), last), last)
+    if not isinstance(now, dict | list) and not same(now, left):
+        assert unless_changed(now, left, last) is now
+
+
 @settings(max_examples=20, deadline=None)
 @given(epochs=st.lists(st.integers(1, 3), min_size=1, max_size=4), options=st.sampled_from(OPTIONS))
 def test_training_again_goes_on_from_where_it_stood(epochs, options):
@@ -392,6 +441,8 @@ def test_training_again_goes_on_from_where_it_stood(epochs, options):
     once.train(sum(epochs))
     for number in epochs:
         again.train(number)
+        if again._stopped():  # by patience, as the other; after that a call would go on
+            break
     assert again.epoch == once.epoch
     assert numbers_of(again) == numbers_of(once)
     assert_same(again.best_params, once.best_params)
@@ -750,14 +801,44 @@ def test_the_minibatch_that_diverged_is_not_used_again():
     assert len({X.tobytes() for X in seen}) == len(seen)
 
 
+@pytest.mark.parametrize("rule", ["sgd_momentum", "adam", momentum])
+@pytest.mark.parametrize("on_divergence", ["stop", "raise"])
+def test_after_divergence_the_rules_state_begins_anew(rule, on_divergence):
+    def made(losses):
+        return make_solver(
+            Scripted(losses),
+            update_rule=rule,
+            on_divergence=on_divergence,
+            optim_config={"learning_rate": 0.5},
+            lr_decay=0.5,
+            num_epochs=2,
+            metric=lambda outputs, y: 0.0,  # the first are the best
+        )
+
+    solver = made([1.0] * 5 + [math.nan] + [1.0] * 9)
+    with pytest.raises(FloatingPointError) if on_divergence == "raise" else contextlib.nullcontext():
+        solver.train()
+    assert solver.diverged == 6
+    fresh = made([1.0])
+    fresh.model.params = copy_of(solver.model.params)
+    batch = solver._batches.draw()
+    fresh._batches.draw = lambda: batch
+    for config in fresh._update.configs.values():
+        config["learning_rate"] = 0.25
+    fresh._step("")
+    solver._weights.begin()
+    solver._step("")
+    assert_same(solver.model.params, fresh.model.params)
+    assert all(config["learning_rate"] == 0.25 for config in solver._update.configs.values())
+
+
 @pytest.mark.parametrize("diverges_at", [5, 9])
 def test_after_divergence_the_best_parameters_are_where_the_next_call_starts(diverges_at):
-    seen = []
+    seen, steps = [], itertools.count(1)
 
     def rule(w, dw, config):
         seen.append(w.copy())
-        config["steps"] = config.get("steps", 0) + 1
-        w[...] = math.nan if config["steps"] == diverges_at else w - 0.1 * dw
+        w[...] = math.nan if next(steps) == 2 * diverges_at else w - 0.1 * dw  # there are two parameters
         return w, config
 
     model = Noisy()
@@ -866,8 +947,32 @@ def test_patience_ends_training():
     solver = make_solver(num_epochs=9, patience=2, metric=lambda outputs, y: 0.0)
     solver.train()
     assert solver.epoch == 2
-    solver.train()
-    assert solver.epoch == 2
+    solver.train(1)
+    assert solver.epoch == 3
+    solver.train(1)
+    assert solver.epoch == 4
+    solver.train()  # a further call waits as long
+    assert solver.epoch == 6
+
+
+@given(scores=st.lists(st.integers(0, 3), min_size=9, max_size=9), patience=st.integers(1, 3))
+def test_calls_that_patience_did_not_end_are_one_call(scores, patience):
+    def trained(*calls):
+        given = iter(scores)
+        one = make_solver(
+            num_train_samples=1, patience=patience, metric=lambda outputs, y: next(given) if len(y) > 1 else 0
+        )
+        for epochs in calls:
+            one.train(epochs)
+        return one
+
+    first, whole = trained(2), trained(5)
+    if whole.epoch > 2:
+        assert numbers_of(trained(2, 3)) == numbers_of(whole)
+    else:
+        assert first.epoch == whole.epoch
+        more = trained(2, 3).epoch - first.epoch
+        assert min(patience, 3) <= more <= 3
 
 
 def test_the_average_of_the_parameters_is_measured_and_kept():
@@ -949,6 +1054,15 @@ def test_the_callback_is_called_after_each_epoch_and_may_end_training():
     assert epochs == [1, 2]
     solver.train(1)
     assert epochs == [1, 2, 3]
+
+
+def test_train_refuses_to_run_within_itself():
+    solver = make_solver(callback=lambda solver: solver.train(1))
+    with pytest.raises(RuntimeError, match="train is running, and was called again"):
+        solver.train()
+    solver.callback = None
+    solver.train()
+    assert solver.epoch == 3
 
 
 def test_the_history_is_json_lines(tmp_path):
@@ -1039,6 +1153,15 @@ def test_unfit_options_are_refused_with_the_value_given(option, value, error):
         make_solver(**{option: value})
 
 
+@pytest.mark.parametrize("option", ["checkpoint", "history"])
+def test_a_file_in_a_folder_that_does_not_exist_is_refused_when_the_solver_is_made(tmp_path, option):
+    with pytest.raises(
+        FileNotFoundError, match=f"{option}: there is no folder '.*nofolder' to write 'S' into"
+    ):
+        make_solver(**{option: tmp_path / "nofolder" / "S"})
+    make_solver(**{option: tmp_path / "S"})
+
+
 def test_a_schedule_and_a_decay_are_refused_together():
     with pytest.raises(ValueError, match=r"lr_schedule and lr_decay=0\.5 are both given"):
         make_solver(lr_schedule=lambda step: 0.1, lr_decay=0.5)
@@ -1080,6 +1203,7 @@ def test_a_model_without_params_or_loss_is_refused(model, message):
     ("unfit", "message"),
     [
         (lambda grads: grads.pop("b"), "no gradient for parameter 'b'"),
+        (lambda grads: grads.update(W3=np.zeros(3)), r"gradients for \['W3'\]; expected .* \['W', 'b'\]"),
         (lambda grads: grads.update(b=np.zeros(4)), r"gradient of 'b'.*\(4,\).*\(3,\)"),
         (lambda grads: grads.update(b=np.zeros(3, np.float32)), "gradient of 'b' is float32.*float64"),
     ],
@@ -1180,6 +1304,27 @@ def test_the_best_state_is_that_of_the_best_parameters():
     plain = make_solver()
     plain.train()
     assert plain.best_state == {}
+
+
+@pytest.mark.parametrize("rule", ["sgd_momentum", "nesterov_momentum", "adamw", "rmsprop"])
+def test_settings_may_be_arrays_of_no_axes(rule):
+    found = find_rule(rule).settings
+    given = [found, {name: np.array(value) for name, value in found.items()}]
+    solvers = [make_solver(update_rule=rule, optim_config=config, lr_decay=0.9) for config in given]
+    for solver in solvers:
+        solver.train()
+    assert numbers_of(solvers[0]) == numbers_of(solvers[1])
+
+
+@pytest.mark.parametrize("options", [{}, {"augment": noise}])
+def test_a_copy_of_a_solver_trains_on_as_the_solver_does(options):
+    solver = make_solver(Noisy(), update_rule="adam", **options)
+    solver.train()
+    copied = copy.deepcopy(solver)
+    for each in (solver, copied):
+        each.train(2)
+    assert numbers_of(copied) == numbers_of(solver)
+    assert copied.model.params["W"] is not solver.model.params["W"]
 
 
 def test_a_learning_rate_may_be_an_array_of_no_axes():

@@ -26,6 +26,7 @@ from threadpoolctl import threadpool_info
 import minigrad as mg
 from minigrad import files as files_module
 from minigrad.sweep import choices, log_uniform, sweep, train_model, uniform
+from minigrad.training import cosine
 
 # What is trained: at the top of the module, for the workers to find
 
@@ -464,6 +465,31 @@ def test_what_no_history_tells_is_trained(history):
     assert all(trial.read_off is None for trial in result.trials)
 
 
+def train_with_a_schedule(setting, data, seed):
+    steps = setting["num_epochs"] * 3
+    rate = cosine(1.0, steps) if setting["falls"] else None
+    model = SoftmaxRegression(data["X_train"].shape[1], 3, 0.1, seed)
+    return train_model(model, data, seed, batch_size=10, lr_schedule=rate, num_epochs=setting["num_epochs"])
+
+
+def test_a_run_with_a_schedule_is_not_cut(tmp_path):
+    grid = {"falls": [True, False], "num_epochs": [1, 2, 5]}
+    for _ in range(2):  # the second is read from the folder
+        result = sweep(train_with_a_schedule, grid, DATA, out=tmp_path)
+        for trial in result.trials:
+            assert trial.read_off == (
+                None if trial.setting["falls"] or trial.setting["num_epochs"] == 5 else 5
+            )
+            assert trial.can_be_cut != trial.setting["falls"]
+            (alone,) = sweep(train_with_a_schedule, [trial.setting], DATA).trials
+            assert trial.history == alone.history
+
+
+def test_whether_a_run_can_be_cut_is_true_or_false():
+    with pytest.raises(TypeError, match=r"train returned, .* can_be_cut='no'; it must be True or False"):
+        sweep(lambda *_: {"val_acc": 0.5, "can_be_cut": "no"}, {"num_epochs": [1, 2]}, DATA)
+
+
 # The folder
 
 
@@ -623,6 +649,7 @@ def test_damaged_lines_are_set_aside_and_their_settings_trained_again(tmp_path_f
         {"setting": {"a": [[]] * 3, "b": 1}},
         {"read_off": 3},
         {"error": 1},
+        {"can_be_cut": 1},
         {"more": 1},
     ],
     ids=str,

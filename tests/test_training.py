@@ -40,6 +40,10 @@ def test_warmup_raises_linearly_and_then_leaves_the_schedule(rate, num_steps):
         assert falling(step) == pytest.approx(cosine(rate, 50)(step) * part)
 
 
+def of_last_channels(augment, channels):
+    return augment(np.zeros((2, 8, 8, channels)), np.random.default_rng(0))
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -56,6 +60,9 @@ def test_warmup_raises_linearly_and_then_leaves_the_schedule(rate, num_steps):
         (lambda: shift(0), ValueError, "shift: pixels must be an int >= 1, got 0"),
         (lambda: cutout(2.0), TypeError, "cutout: size must be an int >= 1, got 2.0"),
         (lambda: chain(flip(), 3), TypeError, r"chain: expected functions augment\(X, rng\) -> X, got 3"),
+        (lambda: of_last_channels(flip(), 3), ValueError, r"flip: X has shape .* X\.transpose\(0, 3, 1, 2\)"),
+        (lambda: of_last_channels(shift(1), 1), ValueError, r"shift: .*expected images \(N, C, H, W\)"),
+        (lambda: of_last_channels(cutout(1), 3), ValueError, r"cutout: .*as of images \(N, H, W, C\)"),
         (lambda: flip()(np.zeros((3, 4)), np.random.default_rng(0)), ValueError, r"X has shape \(3, 4\)"),
     ],
 )

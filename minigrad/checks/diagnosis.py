@@ -50,7 +50,8 @@ def _sign(e: Evidence) -> str | None:
 def _other_order(e: Evidence) -> str | None:
     for name, other in e.others.items():
         if equal(e.got, other):
-            return f"gradients returned in another order: it is the gradient of {name}"
+            order = "" if name in e.fit else "gradients returned in another order: "
+            return f"{order}it is the gradient of {name}" + (", whose own is right" if name in e.fit else "")
     return None
 
 

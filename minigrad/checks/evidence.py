@@ -26,6 +26,8 @@ class Evidence:
         The input that the gradient belongs to.
     others : dict
         The right gradients of the other inputs, by name.
+    fit : frozenset
+        The names of the inputs whose returned gradients are right.
     arrays : dict
         The array inputs and the outputs, by name.
     numbers : dict
@@ -42,6 +44,7 @@ class Evidence:
     input: Array
     dout: Array
     others: dict[str, Array] = field(default_factory=dict)
+    fit: frozenset[str] = frozenset()
     arrays: dict[str, Array] = field(default_factory=dict)
     numbers: dict[str, float] = field(default_factory=dict)
     terms: Array | None = None

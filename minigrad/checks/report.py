@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,7 +85,12 @@ def verdict(
             f"flat index {lost[0]}: there is no gradient to compare"
         )
         broken = [*broken, (problem, "give inputs at which the result is a number")]
-    for k, wrong in enumerate(compared.wrongs()):
+    wrongs = compared.wrongs()
+    fit = [
+        returned[k] is not None and np.shape(returned[k]) == x.shape and not wrongs[k].any()
+        for k, x in enumerate(compared.arrays)
+    ]
+    for k, wrong in enumerate(wrongs):
         got, shape = returned[k], compared.arrays[k].shape
         if got is None or np.shape(got) != shape:
             what = "no gradient" if got is None else f"a gradient of shape {np.shape(got)}"
@@ -101,7 +107,11 @@ def verdict(
         if compared.together[k]:
             hint = "equal entries each get too much or too little; share the gradient, or give one of them all of it"
         else:
-            hint = "missing, or None" if got is None else diagnose(_evidence(compared, k, got, wrong, known))
+            hint = (
+                "missing, or None"
+                if got is None
+                else diagnose(_evidence(compared, k, got, wrong, known, fit))
+            )
         found.append(f"{compared.names[k]}: {hint}")
     named = [hint for hint in found if not hint.endswith(UNKNOWN)]
     named += dict.fromkeys(hint for _, hint in broken)
@@ -116,7 +126,9 @@ def verdict(
     )
 
 
-def _evidence(compared: Comparison, k: int, got: Any, wrong: Array, known: dict[str, Any]) -> Evidence:
+def _evidence(
+    compared: Comparison, k: int, got: Any, wrong: Array, known: dict[str, Any], fit: list[bool]
+) -> Evidence:
     """Collect the evidence for a diagnosis."""
     x, slopes = compared.arrays[k], compared.slopes[k]
     outs = parts(compared.f(*compared.arrays))
@@ -133,6 +145,7 @@ def _evidence(compared: Comparison, k: int, got: Any, wrong: Array, known: dict[
         input=x,
         dout=compared.dout.reshape(out.shape),
         others={name: compared.right(j) for j, name in enumerate(compared.names) if j != k},
+        fit=frozenset(itertools.compress(compared.names, fit)),
         arrays={**arrays, "the output": out},
         numbers={name: float(x) for name, x in _among(known, _is_number)},
         terms=terms,

@@ -19,8 +19,10 @@ from ..rules.windows import (
     windows_along,
 )
 from .affine import ALL
+from .parameters import check_keys
 
 Param = Mapping[str, Any]
+_KEYS = frozenset({"stride", "pad"})
 
 
 @takes_arrays
@@ -45,7 +47,7 @@ def conv_forward(x: Array, w: Array, b: Array, conv_param: Param) -> tuple[Array
     Raises
     ------
     ValueError
-        If the shapes do not fit, the stride is not positive, or the pad negative.
+        If the shapes do not fit, the stride is not positive, the pad negative, or `conv_param` has other keys.
     """
     kernel, stride, pad = _checked(x, w, b, conv_param)
     out = product_with_windows(_rows(w), x, kernel, stride, pad)
@@ -112,6 +114,7 @@ def check_windows(layer: str, shape: tuple[int, ...], kernel: tuple[int, int], p
 
 
 def _checked(x: Array, w: Array, b: Array, conv_param: Param) -> tuple[tuple[int, int], int, int]:
+    check_keys("conv: conv_param", conv_param, _KEYS)
     stride, pad = checked_steps("conv", conv_param, [("stride", 1, 1), ("pad", 0, 0)])
     if w.ndim != 4:
         raise ValueError(f"conv: w has shape {w.shape}; expected (F, C, kh, kw)")

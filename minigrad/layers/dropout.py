@@ -11,6 +11,9 @@ from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
 from ..rules.table import Arguments, Draw
+from .parameters import check_keys
+
+_KEYS = frozenset({"p", "mode", "rng", "seed"})
 
 
 @takes_arrays
@@ -40,8 +43,9 @@ def dropout_forward(
     Raises
     ------
     ValueError
-        If p is not in (0, 1], or the mode is another.
+        If p is not in (0, 1], the mode is another, or `dropout_param` has other keys.
     """
+    check_keys("dropout: dropout_param", dropout_param, _KEYS)
     p, mode = dropout_param.get("p"), dropout_param.get("mode")
     if not isinstance(p, (float, int, np.floating)) or not 0 < p <= 1:
         raise ValueError(f"dropout: p is {p!r}; expected the probability to keep an entry, in (0, 1]")

@@ -18,10 +18,13 @@ from ..engine.recording import Array, recomputing
 from ..rules.reductions import narrowed, widened
 from ..rules.row_sums import sums, sums_of_products
 from ..rules.table import Arguments, Draw
+from .parameters import check_keys, check_number
 
 Param = dict[str, Any]
 Gradients = tuple[Array, Array, Array]
 EPS = 1e-5
+_BATCH_KEYS = frozenset({"mode", "eps", "momentum", "running_mean", "running_var"})
+_KEYS = frozenset({"eps", "mode"})  # the mode of a dict that is a batch normalization's in another net
 
 
 def moments(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Array, Array, Array]:
@@ -78,8 +81,8 @@ def batchnorm_forward(x: Array, gamma: Array, beta: Array, bn_param: Param) -> t
     Raises
     ------
     ValueError
-        If shapes do not fit, the mode is another, the batch to train on has fewer than two examples, or the running
-        statistics to test with are missing.
+        If shapes do not fit, the mode is another, eps is negative or momentum not in [0, 1], `bn_param` has other keys,
+        the batch to train on has fewer than two examples, or the running statistics to test with are missing.
     """
     axes = _checked_batch("batchnorm", x, gamma, beta, bn_param)
     gamma_x, beta_x = _along_channels(gamma, x), _along_channels(beta, x)
@@ -170,7 +173,7 @@ def layernorm_forward(x: Array, gamma: Array, beta: Array, ln_param: Param) -> t
     x : ndarray of shape (N, D), or (…, D)
     gamma, beta : ndarrays of shape (D,)
     ln_param : dict
-        ``eps``, 1e-5 by default, is added to the variance.
+        ``eps``, 1e-5 by default, is added to the variance. A ``mode``, as batch normalization has, changes nothing.
 
     Returns
     -------
@@ -180,8 +183,9 @@ def layernorm_forward(x: Array, gamma: Array, beta: Array, ln_param: Param) -> t
     Raises
     ------
     ValueError
-        If shapes do not fit.
+        If shapes do not fit, eps is negative, or `ln_param` has other keys.
     """
+    _check_eps("layernorm: ln_param", ln_param)
     _check_parameters("layernorm", x, gamma, beta, axis=-1)
     hat, inverse = normalized(widened(x), (-1,), ln_param.get("eps", EPS))
     return narrowed(_shifted(gamma * hat, beta), x, gamma, beta), (hat, inverse, gamma)
@@ -209,7 +213,7 @@ def groupnorm_forward(x: Array, gamma: Array, beta: Array, G: int, gn_param: Par
     G : int
         The number of groups; it divides C.
     gn_param : dict
-        ``eps``, 1e-5 by default, is added to the variance.
+        ``eps``, 1e-5 by default, is added to the variance. A ``mode``, as batch normalization has, changes nothing.
 
     Returns
     -------
@@ -219,8 +223,9 @@ def groupnorm_forward(x: Array, gamma: Array, beta: Array, G: int, gn_param: Par
     Raises
     ------
     ValueError
-        If shapes do not fit, or G does not divide C.
+        If shapes do not fit, G does not divide C, eps is negative, or `gn_param` has other keys.
     """
+    _check_eps("groupnorm: gn_param", gn_param)
     _check_parameters("groupnorm", x, gamma, beta, axis=1)
     channels = x.shape[1]
     if not isinstance(G, (int, np.integer)) or G < 1 or channels % G:
@@ -332,9 +337,17 @@ def _check_parameters(name: str, x: Array, gamma: Array, beta: Array, axis: int)
             )
 
 
+def _check_eps(name: str, param: Param, known: frozenset[str] = _KEYS) -> None:
+    """Refuse unknown keys, and an eps that is no number >= 0."""
+    check_keys(name, param, known)
+    check_number(name, param, "eps", "[0, inf)")
+
+
 def _checked_batch(name: str, x: Array, gamma: Array, beta: Array, bn_param: Param) -> tuple[int, ...]:
     """Return the axes of the batch; raise ValueError for shapes or a mode that do not fit."""
     _check_parameters(name, x, gamma, beta, axis=1)
+    _check_eps(f"{name}: bn_param", bn_param, _BATCH_KEYS)
+    check_number(f"{name}: bn_param", bn_param, "momentum", "[0, 1]")
     mode = bn_param.get("mode")
     if mode not in ("train", "test"):
         raise ValueError(f"{name}: mode is {mode!r}; expected bn_param['mode'] to be 'train' or 'test'")

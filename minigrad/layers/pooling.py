@@ -13,8 +13,10 @@ from ..engine.recording import Array
 from ..rules.table import Arguments, Draw
 from ..rules.windows import add_windows, windows
 from .convolution import check_windows, checked_steps, draw_images
+from .parameters import check_keys
 
 Param = Mapping[str, Any]
+_KEYS = frozenset({"pool_height", "pool_width", "stride"})
 
 
 @takes_arrays
@@ -36,7 +38,7 @@ def max_pool_forward(x: Array, pool_param: Param) -> tuple[Array, Any]:
     Raises
     ------
     ValueError
-        If the windows do not fit, or a number is not positive.
+        If the windows do not fit, a number is not positive, or `pool_param` has other keys.
     """
     geometry = _checked("max_pool", x, pool_param)
     parts = windows(x, *geometry)
@@ -77,6 +79,7 @@ max_pool_backward_naive = max_pool_backward_fast = max_pool_backward
 
 def _checked(name: str, x: Array, pool_param: Param) -> tuple[tuple[int, int], int]:
     """Return the window and the stride; raise ValueError if they do not fit."""
+    check_keys(f"{name}: pool_param", pool_param, _KEYS)
     names = [("pool_height", 2, 1), ("pool_width", 2, 1), ("stride", 2, 1)]
     height, width, stride = checked_steps(name, pool_param, names)
     check_windows(name, x.shape, (height, width))

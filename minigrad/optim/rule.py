@@ -131,8 +131,12 @@ class UpdateRule(PickledByName):
             check_setting(self.__name__, name, value)
         settings = self.settings | settings
         if not isinstance(state, dict) or any(name not in state for name in self.state):
+            given = (
+                f"a dict of {sorted(map(str, state))}" if isinstance(state, dict) else type(state).__name__
+            )
             raise TypeError(
-                f"{self.__name__}: state is {state!r}; expected what init returns: {{{', '.join(self.state)}}}"
+                f"{self.__name__}: state is {given}; expected what {self.__name__}.init returns, a dict of "
+                f"{sorted(self.state)}"
             )
         weights, slopes = leaves_of(params), leaves_like(params, grads, f"{self.__name__}: grads")
         states = {

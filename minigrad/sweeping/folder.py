@@ -146,7 +146,8 @@ class SweepFolder:
         if not isinstance(trial.setting, dict) or key_of(trial.setting) not in self._keys:
             raise ValueError("the setting is not of the grid")
         derived = (trial.read_off, trial.promoted, trial.params)
-        if derived != (None, None, None) or not isinstance(trial.error, str | None):
+        is_of_types = isinstance(trial.error, str | None) and isinstance(trial.can_be_cut, bool)
+        if derived != (None, None, None) or not is_of_types:
             raise TypeError("a value is of another type")
         epoch = trial.diverged_at_epoch
         if epoch is not None and (type(epoch) is not int or epoch < 1 or trial.status != "diverged"):

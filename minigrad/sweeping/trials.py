@@ -46,6 +46,8 @@ class Trial:
         In a sweep with ``halving``, whether it went on to the next rung; None at the last one, and without halving.
     params : dict of ndarrays or None
         The parameters; only those of the best trial are kept.
+    can_be_cut : bool
+        Whether its first epochs are those of a shorter run, as ``train`` says.
     """
 
     setting: Setting
@@ -57,6 +59,7 @@ class Trial:
     read_off: int | None = None
     promoted: bool | None = None
     params: Arrays | None = None
+    can_be_cut: bool = True
 
 
 class SweepResult:
@@ -162,12 +165,16 @@ def read_record(setting: Setting, record: Any) -> tuple[Trial, Arrays]:
         history = read_history(record.get("history") or {})
     except (TypeError, ValueError) as error:
         raise TypeError(f"{where} a history that is not a dict of lists of numbers: {error}") from error
+    can_be_cut = record.get("can_be_cut", True)
+    if not isinstance(can_be_cut, bool):
+        raise TypeError(f"{where} can_be_cut={can_be_cut!r}; it must be True or False")
+    trial = Trial(setting, "finished", history=history, can_be_cut=can_be_cut)
     epoch = record.get("diverged_at_epoch")
     if epoch is not None:
         epoch = as_int(f"{where} a diverged_at_epoch that", epoch, least=1)
-        return Trial(setting, "diverged", history=history, diverged_at_epoch=epoch), params
+        return replace(trial, status="diverged", diverged_at_epoch=epoch), params
     val_acc = as_real(f"{where} a val_acc that", plain(record["val_acc"]))
-    return Trial(setting, "finished", val_acc, history), params
+    return replace(trial, val_acc=val_acc), params
 
 
 def read_history(history: Any) -> dict[str, list[Any]]:
@@ -187,7 +194,7 @@ def read_history(history: Any) -> dict[str, list[Any]]:
 def read_off(source: Trial, setting: Setting) -> Trial | None:
     """Return the trial of a setting with fewer epochs, if the longer one's history tells it."""
     curve = source.history.get("val_acc_history")
-    if curve is None:
+    if curve is None or not source.can_be_cut:
         return None
     longer, epochs = source.setting["num_epochs"], setting["num_epochs"]
     if source.diverged_at_epoch is not None and source.diverged_at_epoch <= epochs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -137,6 +138,11 @@ def _check_callable(name: str, value: object) -> None:
 def _check_path(name: str, value: object) -> None:
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         raise TypeError(f"{name} must be a path, got {value!r}")
+    path = Path(value)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"{name}: there is no folder {str(path.parent)!r} to write {path.name!r} into"
+        )
 
 
 def _check_positive(name: str, value: object) -> None:
@@ -230,7 +236,12 @@ def as_number(value: Any, what: str) -> float:
 
 
 def check_gradients(params: Mapping[str, NDArray[Any]], grads: Mapping[str, NDArray[Any]]) -> None:
-    """Refuse gradients that are missing, or unlike their parameters."""
+    """Refuse gradients that are missing, of no parameter, or unlike their parameters."""
+    if unknown := grads.keys() - params.keys():
+        raise ValueError(
+            f"model.loss(X, y) returned gradients for {sorted(map(str, unknown))}; expected one for each of "
+            f"model.params, {sorted(params)}"
+        )
     for name, w in params.items():
         if name not in grads:
             raise ValueError(

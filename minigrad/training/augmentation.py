@@ -30,7 +30,9 @@ def flip(p: float = 0.5) -> Augment:
     def augment(X: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         _check_images("flip", X, rng)
         mirrored = rng.random(len(X)) < p
-        return np.where(mirrored[:, None, None, None], X[..., ::-1], X)
+        out = np.array(X)
+        out[mirrored] = out[mirrored][..., ::-1]
+        return out
 
     return augment
 
@@ -113,4 +115,9 @@ def _check_images(name: str, X: Any, rng: Any) -> tuple[int, int, int, int]:
     if X.ndim != 4:
         raise ValueError(f"{name}: X has shape {X.shape}; expected images (N, C, H, W)")
     n, channels, height, width = X.shape
+    if channels == height > 3 and width in (1, 3):  # square ones, of so many channels
+        raise ValueError(
+            f"{name}: X has shape {X.shape}, as of images (N, H, W, C); expected images (N, C, H, W): write "
+            "X.transpose(0, 3, 1, 2)"
+        )
     return n, channels, height, width

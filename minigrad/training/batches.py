@@ -182,7 +182,7 @@ class Batches:
         self._source, self._augment, self._rng = source, augment, rng
         self._pool: Any = None
         self._drawn: Batch | None = None  # until it is used
-        self._next: Any = None  # a future of the next minibatch
+        self._next: Any = None  # the next minibatch, or a future of it
         self._before_next: dict[str, Any] = {}
 
     def draw(self) -> Batch:
@@ -201,7 +201,7 @@ class Batches:
             return self._source.take()
         self._next = self._next or self._start()
         try:
-            batch: Batch = self._next.result()
+            batch: Batch = self._next if isinstance(self._next, Batch) else self._next.result()
         except Exception:
             self._next = None
             raise
@@ -224,6 +224,8 @@ class Batches:
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
+            if not isinstance(self._next, Batch | None) and self._next.exception() is None:
+                self._next = self._next.result()  # which can be copied
 
     def _start(self) -> Any:
         if self._pool is None:

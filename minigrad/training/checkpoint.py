@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,10 @@ def refuse_other(path: Path, saved: dict[str, Any], expected: dict[str, Any]) ->
 
 
 def restored(target: Any, saved: Any) -> Any:
-    """Return a saved value, restored in place into another's arrays, dicts, lists and generators where they match."""
+    """Return a saved value, restored in place into another's arrays, dicts, lists and generators where they match.
+
+    A tuple is the target's own, where all its items are restored in place.
+    """
     if isinstance(target, np.random.Generator) and isinstance(saved, np.random.Generator):
         if type(target.bit_generator) is type(saved.bit_generator):
             target.bit_generator.state = saved.bit_generator.state
@@ -99,6 +103,14 @@ def restored(target: Any, saved: Any) -> Any:
     elif isinstance(target, list) and isinstance(saved, list):
         old = [*target, *[None] * len(saved)]
         target[:] = [restored(old[i], each) for i, each in enumerate(saved)]
+        return target
+    elif isinstance(target, tuple) and isinstance(saved, tuple) and len(target) == len(saved):
+        items = [restored(old, each) for old, each in zip(target, saved, strict=True)]
+        if all(map(operator.is_, items, target)):
+            return target
+        return target._make(items) if hasattr(target, "_make") else tuple(items)
+    elif isinstance(target, np.random.RandomState) and isinstance(saved, np.random.RandomState):
+        target.set_state(saved.get_state())
         return target
     return saved
 

@@ -6,7 +6,7 @@ import contextlib
 import dis
 import inspect
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from types import CodeType, FunctionType, MethodType
 from typing import Any
@@ -51,9 +51,9 @@ class Identity:
 def described(value: Any, within: tuple[Any, ...] = ()) -> Any:
     """Return a value as a checkpoint holds it: the same for equal ones.
 
-    An array is known by its fingerprint, a function by its name, defaults and closure cells, any other object by its
-    class. ``within`` are the functions that this one is a part of, whose arrays, perhaps work arrays, are
-    known by their shapes and dtypes.
+    An array is known by its fingerprint; a function by its name, defaults, closure cells and constants; any other
+    object by its class and what that was called with. ``within`` are the functions that this one is a part of, whose
+    arrays, perhaps work arrays, are known by their shapes and dtypes.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -87,16 +87,17 @@ def _name_of(value: Any) -> str:
 
 
 def _made_of(f: Any) -> dict[str, Any]:
-    """Return what a function has beside its code: defaults and closure cells, or a partial's function and arguments.
+    """Return what a function has beside its name: defaults, closure cells and constants, or a partial's function and
+    arguments; of another object what its class was called with.
 
     Variables that it assigns to, and lists, dicts and sets, change from call to call: they are left out.
     """
     if isinstance(f, partial):
         return {"func": f.func} | {str(i): each for i, each in enumerate(f.args)} | f.keywords
     if isinstance(f, MethodType):
-        f = f.__func__
+        return _called_with(f.__self__) | _made_of(f.__func__)
     if not isinstance(f, FunctionType):
-        return {}
+        return {} if hasattr(f, "__qualname__") else _called_with(f)
     code, defaults, assigned = f.__code__, f.__defaults__ or (), _assigned_in(f.__code__)
     names = code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount]
     found = dict(zip(names, defaults, strict=True)) | (f.__kwdefaults__ or {})
@@ -104,7 +105,29 @@ def _made_of(f: Any) -> dict[str, Any]:
         if name not in assigned:
             with contextlib.suppress(ValueError):  # it is not bound yet
                 found[name] = cell.cell_contents
-    return {name: each for name, each in found.items() if not isinstance(each, list | dict | set)}
+    found = {name: each for name, each in found.items() if not isinstance(each, list | dict | set)}
+    is_ours = (
+        str(f.__module__).partition(".")[0] == __name__.partition(".")[0]
+    )  # which its name and cells tell
+    constants = () if is_ours else tuple(_constants_in(code))
+    return found | {"its constants": constants} if constants else found
+
+
+def _constants_in(code: CodeType) -> Iterator[Any]:
+    """Yield the numbers and strings that code loads, functions in it included; docstrings are not loaded."""
+    for each in dis.get_instructions(code):
+        value = each.argval
+        if isinstance(value, CodeType):
+            yield from _constants_in(value)
+        elif (
+            each.opcode in dis.hasconst or each.opname == "LOAD_SMALL_INT"
+        ):  # Python 3.14 has small ints in the code
+            if isinstance(value, frozenset):  # of ``step in {3, 5}``
+                value = tuple(sorted(value, key=repr))
+            elif isinstance(value, slice):
+                value = value.start, value.stop, value.step
+            if value is not None and _is_plain(value):
+                yield value
 
 
 def _assigned_in(code: CodeType) -> set[Any]:
@@ -116,18 +139,25 @@ def _assigned_in(code: CodeType) -> set[Any]:
 def _settings_of(model: Any, within: tuple[Any, ...] = ()) -> dict[str, Any]:
     """Return a model's class and what it was called with, and those of a model that is its attribute."""
     found = {"class": type(model).__name__}
-    parameters: Collection[str] = ()
-    with contextlib.suppress(ValueError):  # a class made in C
-        parameters = inspect.signature(type(model)).parameters
+    found |= {name: described(value) for name, value in _called_with(model).items()}
     within = (*within, model)
     for name, value in getattr(model, "__dict__", {}).items():
-        if _is_plain(value) and not {name, name.lstrip("_"), name.removesuffix("_name")}.isdisjoint(
-            parameters
-        ):
-            found[name] = described(value)
-        elif isinstance(getattr(value, "params", None), dict) and not any(value is each for each in within):
+        if isinstance(getattr(value, "params", None), dict) and not any(value is each for each in within):
             found |= {f"{name}.{each}": part for each, part in _settings_of(value, within).items()}
     return found
+
+
+def _called_with(x: Any) -> dict[str, Any]:
+    """Return the attributes of an object that are plain, and named as parameters of its class."""
+    parameters: Collection[str] = ()
+    with contextlib.suppress(ValueError):  # a class made in C
+        parameters = inspect.signature(type(x)).parameters
+    return {
+        name: value
+        for name, value in getattr(x, "__dict__", {}).items()
+        if _is_plain(value)
+        and not {name, name.lstrip("_"), name.removesuffix("_name")}.isdisjoint(parameters)
+    }
 
 
 def _is_plain(value: Any) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compiler.jit import JitError, Jitted, jit
-from ..engine.scalars import as_real
+from ..engine.scalars import as_real, entry
 from ..optim.rule import CourseRule, UpdateRule
 from ..optim.validation import Config, check_setting
 from .arguments import check_updated
@@ -45,6 +45,7 @@ class OneByOne:
     def __init__(self, rule: CourseRule, config: Config, params: Params) -> None:
         self._rule = rule
         self._tied = share_memory(params)
+        self._initial = copy.deepcopy(config)
         self.configs: Configs = {name: copy.deepcopy(config) for name in params}
 
     def __call__(self, params: Params, grads: Grads) -> None:
@@ -64,6 +65,12 @@ class OneByOne:
                     params[name][...] = w
                 else:
                     params[name] = w
+
+    def begin_anew(self, params: Params) -> None:
+        """Put the configs back to what they were before the first step, all but the learning rates."""
+        for name, config in self.configs.items():
+            rate = {"learning_rate": config["learning_rate"]} if "learning_rate" in config else {}
+            self.configs[name] = copy.deepcopy(self._initial) | rate
 
     def state(self) -> dict[str, Any]:
         """Return the state for a checkpoint."""
@@ -99,7 +106,8 @@ class AtOnce:
         self._rule = rule
         self._state = rule.init(params)
         self._can_be_compiled = True
-        self.configs: Configs = {"all parameters": rule.settings | config}
+        numbers = {name: entry(value) for name, value in config.items()}  # which can be hashed; arrays cannot
+        self.configs: Configs = {"all parameters": rule.settings | numbers}
 
     def __call__(self, params: Params, grads: Grads) -> None:
         """Update the parameters."""
@@ -125,6 +133,10 @@ class AtOnce:
         rate = others.pop("learning_rate")
         check_setting(self._rule.__name__, "learning_rate", rate)
         return {"learning_rate": np.float64(rate)}, others
+
+    def begin_anew(self, params: Params) -> None:
+        """Put the state back to what it was before the first step; the settings stay."""
+        self._state = self._rule.init(params)
 
     def state(self) -> dict[str, Any]:
         """Return the state for a checkpoint."""

@@ -39,6 +39,7 @@ class Weights:
         self.best: Params = {}
         self.best_state: dict[str, Any] = {}
         self._left: Params | None = None  # the model's, as a training or `restore` left them
+        self._left_state: dict[str, Any] = {}
         self._last: tuple[Params, dict[str, Any]] | None = None  # while the model has the best ones
 
     def updated(self) -> None:
@@ -65,7 +66,10 @@ class Weights:
         self.best, self.best_state = copies(self._model.params), self._copied_state()
 
     def begin(self) -> None:
-        """Put the last parameters back into the model; unless its own are new, then the average begins from them."""
+        """Put the last parameters back into the model; unless its own are new, then the average begins from them.
+
+        Entries of its state that were changed since training left it, are kept.
+        """
         last, self._last = self._last, None
         left = self._left
         if left is None or not all(
@@ -73,12 +77,15 @@ class Weights:
         ):
             self._averages = None if self._decay is None else copies(self._model.params)
         elif last is not None:
-            self._fill(*last)
+            params, last_state = last
+            self._fill(params)
+            state = getattr(self._model, "state", {})
+            restored(state, unless_changed(state, self._left_state, last_state))
 
     def end(self, diverged: bool) -> None:
         """Put the best parameters into the model; keep the last ones, unless they have diverged."""
         last = copies(self._model.params), self._copied_state()
-        self._left = self.best or last[0]
+        self._left, self._left_state = (self.best, self.best_state) if self.best else last
         if self.best:
             self._fill(self.best, self.best_state)
         if diverged:
@@ -116,3 +123,37 @@ class Weights:
 def copies(params: Mapping[str, NDArray[Any]]) -> Params:
     """Return copies of the arrays."""
     return {name: w.copy() for name, w in params.items()}
+
+
+_ABSENT = object()
+
+
+def unless_changed(now: Any, left: Any, last: Any) -> Any:
+    """Return the last value if the present one is what training left, and the present one if it was changed since.
+
+    Containers of one kind are compared entry by entry; keys that were added or deleted since stay so.
+    """
+    each = now, left, last
+    if all(isinstance(x, dict) for x in each):
+        kept = {name: unless_changed(*(x.get(name, _ABSENT) for x in each)) for name in now | last}
+        return {name: x for name, x in kept.items() if x is not _ABSENT}
+    for kind in (list, tuple):
+        if all(isinstance(x, kind) and len(x) == len(now) for x in each):
+            return kind(map(unless_changed, *each))
+    return last if same(now, left) else now
+
+
+def same(a: Any, b: Any) -> bool:
+    """Tell whether two values are equal, NaN to NaN; objects of a class without an equality are taken for equal."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return type(a) is type(b) and len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, np.random.Generator) and isinstance(b, np.random.Generator):
+        return same(a.bit_generator.state, b.bit_generator.state)
+    if isinstance(a, np.random.RandomState) and isinstance(b, np.random.RandomState):
+        return same(a.get_state(), b.get_state())
+    if a is b or (type(a) is type(b) and type(a).__eq__ is object.__eq__):  # type: ignore[comparison-overlap]
+        return True
+    is_alike = (np.shape(a), getattr(a, "dtype", None)) == (np.shape(b), getattr(b, "dtype", None))
+    return is_alike and bool(np.all((a == b) | ((a != a) & (b != b))))
