@@ -769,7 +769,7 @@ def test_rows_that_are_filled_from_the_row_before_keep_no_versions_of_the_array(
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.parametrize("length", [100, 2000])
+@pytest.mark.parametrize("length", [1000, 2000])
 def test_a_loop_over_time_keeps_rows_and_no_versions(length, compiled):
     """While it is traced, too, and however long a row is."""
 
@@ -786,7 +786,7 @@ def test_a_loop_over_time_keeps_rows_and_no_versions(length, compiled):
     gradient(start)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 3_000_000 + 16 * 101 * start.nbytes
+    assert peak < 12_000_000 + 8 * 101 * start.nbytes  # 100 versions are more than ten times that
     x = start
     factor = np.ones(length)
     for _ in range(100):
