@@ -1353,3 +1353,19 @@ def test_what_the_methods_of_an_argument_read_is_followed(kind):
         RATE["rate"] = rate
         np.testing.assert_array_equal(f(kind(X)), X * rate)
     assert f.cache_info().misses == 2
+
+
+def test_a_tensor_of_constants_is_added_to_in_place():
+    """Of values that have no gradient, and compiled."""
+
+    def summed(x, index):
+        a = mg.tensor(np.zeros(4))
+        np.add.at(a, index, x)
+        return np.sum(a**2)
+
+    x, index = np.array([1.0, 2.0, 3.0]), np.array([0, 1, 1])
+    for f in (summed, mg.jit(summed)):
+        assert f(x, index) == 26
+        assert f(x, index * 0) == 36
+    for f in (mg.grad(summed), mg.jit(mg.grad(summed))):
+        np.testing.assert_array_equal(f(x, index), [2, 10, 10])

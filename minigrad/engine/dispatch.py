@@ -12,7 +12,7 @@ from ..rules.facts import facts
 from ..rules.lookup import known, rules_of
 from ..rules.table import OPS, Composite, Op, full_name, overrides
 from ..rules.ufunc_methods import METHODS
-from .arrays import ARRAYS, ForeignError, foreign, is_foreign, refuse_foreign
+from .arrays import ARRAYS, ForeignError, foreign, has_stand_ins, is_foreign, refuse_foreign
 from .calls import any_requires_grad, apart, apply, bare, binary, constants
 from .in_place import NEVER_CHANGE, as_kept, fit_in_place
 from .leaving import EXPLICITLY, held_by_others, written_to
@@ -41,9 +41,12 @@ class Dispatched:
                 if any(hasattr(type(x), "__array_ufunc__") for x in inputs if is_foreign(x)):
                     return NotImplemented  # so that NumPy asks the other
                 raise
-        if recording.get() is not None and any_requires_grad(inputs, kwargs):
-            if method == "at" and ufunc is np.add and isinstance(inputs[0], Dispatched):
+        recorded = recording.get() is not None
+        needed = recorded and any_requires_grad(inputs, kwargs)
+        if method == "at" and ufunc is np.add and isinstance(inputs[0], Dispatched):
+            if needed or (recorded and has_stand_ins(bare(inputs))):
                 return add_at(*inputs)
+        if needed:
             if method == "at" and ufunc is np.add and type(inputs[0]) is np.ndarray:
                 raise written_to(ufunc)
             if method in METHODS and rules_of(ufunc) is not None:

@@ -31,8 +31,11 @@ OTHERWISE = {
 OTHERWISE |= {name: f"; write t[...] = np.{name}(t, …)" for name in ("sort", "partition")}
 OTHERWISE |= {name: f"; write mg.{name}(t)" for name in ("relu", "sigmoid", "gelu", "elu", "leaky_relu")}
 """What to write instead of attributes that arrays, or the tensors of others, have and tensors not."""
-OF_SCIPY = "it with NumPy's functions (np.linalg, np.fft, np.convolve)"
-"""What to write instead of a function of SciPy's of which nothing else is known."""
+OF_SCIPY = {
+    "scipy.stats": "it with scipy.special's functions, which take tensors (ndtr for norm.cdf, gammaln), and NumPy's",
+    "scipy": "it with NumPy's functions (np.linalg, np.fft, np.convolve)",
+}
+"""What to write instead of functions of SciPy's of which nothing else is known, by what their module begins with."""
 LIBRARIES = ("numpy", "scipy", "minigrad")
 
 
@@ -55,7 +58,11 @@ def asked_by(frame: FrameType) -> tuple[FrameType, str, str]:
             function = getattr(np, called, frame.f_globals.get(called))
             known = facts(function).instead if rules_of(function) is None else ""
         frame = frame.f_back
-    return frame, name, known or (OF_SCIPY if name.startswith("scipy.") else "")
+    return (
+        frame,
+        name,
+        known or next((text for of, text in OF_SCIPY.items() if name.startswith(f"{of}.")), ""),
+    )
 
 
 def stacklevel_of_program() -> int:
