@@ -43,9 +43,13 @@ class Dispatched:
                 raise
         recorded = recording.get() is not None
         needed = recorded and any_requires_grad(inputs, kwargs)
-        if method == "at" and ufunc is np.add and isinstance(inputs[0], Dispatched):
-            if needed or (recorded and has_stand_ins(bare(inputs))):
-                return add_at(*inputs)
+        if (
+            method == "at"
+            and ufunc is np.add
+            and isinstance(inputs[0], Dispatched)
+            and (needed or (recorded and has_stand_ins(bare(inputs))))
+        ):
+            return add_at(*inputs)
         if needed:
             if method == "at" and ufunc is np.add and type(inputs[0]) is np.ndarray:
                 raise written_to(ufunc)
