@@ -316,7 +316,8 @@ def _update_running(bn_param: Param, mean: Array, var: Array) -> None:
     momentum = bn_param.get("momentum", 0.9)
     for name, batch in (("running_mean", bare(mean)), ("running_var", bare(var))):
         if name in bn_param:
-            bn_param[name][...] = momentum * bn_param[name] + (1 - momentum) * batch
+            bn_param[name] *= momentum
+            bn_param[name] += (1 - momentum) * batch
         else:
             bn_param[name] = (1 - momentum) * batch
 

@@ -67,16 +67,16 @@ def row_sums_of_products(x: Any, y: Any, axes: Axes) -> Any:
 
 def sums(x: Any, axes: Axes) -> Any:
     """Return `row_sums`; of a small array NumPy's."""
-    return row_sums(x, axes) if x.size >= LARGE else np.add.reduce(x, axis=axes, keepdims=True)
+    if x.size >= LARGE:
+        return row_sums(x, axes)
+    if x.ndim == 2 and axes == (0,):  # in half the time
+        return np.dot(np.ones((1, len(x)), x.dtype), x)
+    return np.add.reduce(x, axis=axes, keepdims=True)
 
 
 def sums_of_products(x: Any, y: Any, axes: Axes) -> Any:
-    """Return `row_sums_of_products`; of small arrays NumPy's."""
-    return (
-        row_sums_of_products(x, y, axes)
-        if x.size >= LARGE
-        else np.add.reduce(x * y, axis=axes, keepdims=True)
-    )
+    """Return `row_sums_of_products`; of small arrays `sums` of the products."""
+    return row_sums_of_products(x, y, axes) if x.size >= LARGE else sums(x * y, axes)
 
 
 def _axes(draw: Draw, ndim: int) -> Axes:
