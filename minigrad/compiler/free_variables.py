@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import dis
 import sys
 import sysconfig
 import weakref
@@ -13,9 +12,8 @@ from collections.abc import Container, Iterable, Iterator
 from functools import cached_property, lru_cache, partial, partialmethod
 from inspect import getattr_static
 from io import IOBase
-from itertools import chain
 from operator import attrgetter, methodcaller
-from types import BuiltinMethodType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
+from types import BuiltinMethodType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
 from weakref import ProxyTypes
 
@@ -25,6 +23,16 @@ from ..engine.arrays import STAND_INS
 from ..engine.containers import CONTAINERS
 from ..engine.layer import Layer
 from ..engine.tensor import Tensor
+from .instructions import (
+    CHANGES,
+    DYNAMIC,
+    READS_GLOBAL,
+    STORES,
+    STORES_ITEMS,
+    attributes_in,
+    chains_in,
+    names_in,
+)
 from .methods import BoundMethod, BoundWeakly
 from .places import KEYS, Attributes, Contents, place_of, read
 from .where import JitError
@@ -385,74 +393,6 @@ def without_arrays(f: Any, *values: Any) -> tuple[Any, ...]:
                 "partial; make it an argument, or a change to it would not be seen"
             )
     return values
-
-
-@lru_cache
-def steps_in(code: CodeType) -> list[list[tuple[str, str]]]:
-    """Return the instructions of a function's code, and of each nested function's: their names and arguments."""
-    own = [(each.opname, str(each.argval)) for each in dis.get_instructions(code)]
-    inner = [steps_in(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
-    return [own, *chain.from_iterable(inner)]
-
-
-@lru_cache
-def attributes_in(code: CodeType, whole: bool = False) -> frozenset[str]:
-    """Return the names of the attributes read or set in a function's code, nested functions included.
-
-    With ``whole``, those of which more is read than `METADATA`: in ``self.X.shape`` it is no more.
-    """
-    found: set[str] = set()
-    for steps in steps_in(code):
-        for (step, name), (following, attribute) in zip(steps, [*steps[1:], ("", "")], strict=True):
-            if step in READS_ATTRIBUTE:
-                is_metadata = following in READS_ATTRIBUTE and attribute in METADATA
-                found |= set() if whole and is_metadata else {name}
-            elif step == "MATCH_CLASS":  # which reads what a pattern names
-                found.add("__dict__")
-            elif step in ("STORE_ATTR", "IMPORT_FROM") and not whole:
-                found.add(name)
-    return frozenset(found)
-
-
-@lru_cache
-def chains_in(code: CodeType) -> frozenset[tuple[str, ...]]:
-    """Return the attributes of globals, and of their attributes, that a function's code reads: a.b.c as a tuple.
-
-    A global of which it does not read an attribute, ``f(a)``, is a tuple of one.
-    """
-    found: set[tuple[str, ...]] = set()
-    for steps in steps_in(code):
-        names: tuple[str, ...] = ()
-        for step, name in steps:
-            if names and step in READS_ATTRIBUTE:
-                names = (*names, name)
-                found.add(names)
-                continue
-            found |= {names} if len(names) == 1 else set()
-            names = (name,) if step in READS_GLOBAL else ()
-    return frozenset(found)
-
-
-STORES = tuple(f"{how}_{what}" for how in ("STORE", "DELETE") for what in ("ATTR", "GLOBAL", "DEREF"))
-"""Instructions that set what has a name."""
-STORES_ITEMS = ("STORE_SUBSCR", "DELETE_SUBSCR")
-CHANGES = {"update", "setdefault", "pop", "popitem", "clear", "__setitem__", "__delitem__"}
-"""Methods that set and delete entries of dicts."""
-METADATA = {"shape", "ndim", "size", "dtype", "itemsize", "nbytes"}
-"""Attributes of an array that do not tell its entries."""
-READS_ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "LOAD_SUPER_METHOD"}
-DYNAMIC = {"getattr", "hasattr", "vars", "dir", "operator", "attrgetter", "methodcaller", "copy", "deepcopy"}
-DYNAMIC |= {"dataclasses", "asdict", "astuple", "fields", "replace", "setattr", "delattr"}
-"""Global names of what reads or sets attributes that the code does not name."""
-
-
-READS_GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME")
-
-
-@lru_cache
-def names_in(code: CodeType, kinds: tuple[str, ...] = READS_GLOBAL) -> list[str]:
-    """Return the names in a function's code, nested functions included, that instructions of these kinds have."""
-    return sorted({name for steps in steps_in(code) for step, name in steps if step in kinds})
 
 
 def imported_in(f: FunctionType) -> list[ModuleType]:

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .free_variables import LIBRARIES, Search, attributes_in, names_in
+from .free_variables import LIBRARIES, Search
+from .instructions import attributes_in, names_in
+from .outside import Outside
 from .places import DELETED, PARTS, Saved, holds_results, is_set, made_of, place_of, put, read
-from .signature import Outside
 from .where import JitError, OtherCalls
 
 

@@ -19,8 +19,9 @@ from ..engine.pickling import global_name
 from ..engine.recording import RUN_LATER, recording
 from ..engine.watch import Anomaly
 from .methods import BoundMethod, BoundWeakly, has_weak_references
+from .outside import Outside
 from .program import Compiled, name_of
-from .signature import Inlined, Outside, differing_number, flatten, numbers, own_classes, refuse_overlap
+from .signature import Inlined, differing_number, flatten, numbers, own_classes, refuse_overlap
 from .where import JitError
 
 __all__ = ["JitError", "Jitted", "jit"]

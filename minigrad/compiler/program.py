@@ -24,10 +24,11 @@ from ..rules.metadata import outline
 from .impure import Impurities
 from .ir import CONSTANT, Node, checks_first, mapped
 from .memory import Plan
+from .outside import Outside
 from .places import place_of, put, renewed
 from .rebinding import Containers, Entry, rebind, refuse_also_outside
 from .rewrites import simplify
-from .signature import Outside, reader
+from .signature import reader
 from .source import Contained, Given, SourceWriter
 from .trace import Trace, TracedGenerator, fingerprint, same
 from .traced import Traced

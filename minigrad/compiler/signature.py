@@ -7,24 +7,17 @@ generates a fast check that a call has the same signature as an earlier one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator
-from dataclasses import fields, is_dataclass
-from functools import lru_cache
-from types import MethodType, NoneType
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 
-from ..engine.arrays import STAND_INS
 from ..engine.containers import CONTAINERS, children_of
 from ..engine.tensor import Tensor
-from .free_variables import Search, free_variables, has_attributes, is_foreign
-from .methods import BoundMethod
-from .places import KEYS, LARGE, read
+from .free_variables import is_foreign
+from .options import cannot_change, option
 from .trace import TracedGenerator
 from .traced import Traced
-from .where import JitError
 
 
 class Inlined(Exception):
@@ -203,197 +196,6 @@ class ReaderSource:
                 self.require(f"type({name}m) is ndarray", f"{name}m.base is None")
                 memories.append(f"id({name}m)")
         self.require(f"len({{{', '.join(memories)}}}) == {len(memories)}")
-
-
-def cannot_change(x: Any) -> bool:
-    """Tell whether an option is immutable: the same object always has the same value."""
-    kind = type(x)
-    if kind in PLAIN:
-        return True
-    return kind is not MethodType and kind.__hash__ is BY_IDENTITY and fixed(x) is not None
-
-
-def option(x: Any) -> Any:
-    """Return a hashable key of an option's value; -0.0 differs from 0.0, and 1 from 1.0."""
-    kind = type(x)
-    if kind not in PLAIN:
-        if kind.__hash__ is BY_IDENTITY or kind is MethodType:
-            return fixed(x) or function_option(x)
-        if kind is slice:  # which has no hash before Python 3.12
-            return kind, *map(option, (x.start, x.stop, x.step))
-        try:
-            hash(x)
-        except TypeError:
-            raise JitError(
-                f"jit: an argument is a {kind.__name__}, neither an array nor an option that can be hashed; "
-                "give arrays in dicts, lists and tuples"
-            ) from None
-        if isinstance(x, frozenset):
-            return kind, frozenset(map(option, x))
-        if isinstance(x, tuple):  # in a frozenset
-            return kind, *map(option, x)
-        if isinstance(x, (complex, np.complexfloating)):
-            return kind, x, str(x)
-        if is_dataclass(kind):
-            return kind, x, *numbers_of(x)  # its == takes 1 for 1.0, and may leave fields out
-    if kind is float and x != x:  # NaN, which equals no other
-        return kind, "nan"
-    return (kind, x) if x else (kind, x, str(x))
-
-
-def numbers_of(x: Any) -> Iterator[Any]:
-    """Yield the keys of the numbers and strings in the fields of a dataclass, nested or not."""
-    for each in fields(x):
-        value = getattr(x, each.name, None)
-        if type(value) in PLAIN:
-            yield option(value)
-        elif is_dataclass(type(value)):
-            yield from numbers_of(value)
-        elif isinstance(value, tuple):
-            yield from (option(part) for part in value if type(part) in PLAIN)
-
-
-PLAIN = frozenset({int, float, bool, str, NoneType})
-BY_IDENTITY: Any = object.__hash__
-
-
-def function_option(f: Any) -> tuple[Any, ...]:
-    """Return the key of a callable option: its identity, and a snapshot of what it reads."""
-    return type(f), f, *[taken(read(*place)) for place in free_variables(f)]
-
-
-@lru_cache
-def fixed(f: Any) -> tuple[Any, ...] | None:
-    """Return the key of a callable that reads no globals or closure variables; None for one that does.
-
-    Raises
-    ------
-    JitError
-        If it is no function.
-    """
-    if f is Ellipsis:
-        return type(f), f
-    if type(f) is MethodType:
-        option(f.__self__)
-    if type(f) is BoundMethod:
-        option(f.instance)
-    if type(f) in STAND_INS:
-        raise JitError(
-            "jit: the function has left an array outside, in an attribute, a list or a dict, which has values only "
-            "while it runs; return it instead"
-        )
-    if not callable(f) or has_attributes(type(f)):
-        raise JitError(
-            f"jit: an argument is a {type(f).__name__}, an object that may change without being another; give the "
-            "arrays and numbers that are needed of it, or, if the function is its method, compile mg.jit(x.method)"
-        )
-    return (type(f), f) if next(free_variables(f), None) is None else None
-
-
-class Same:
-    """Compares an object by identity, and keeps it alive."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is Same and other.value is self.value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-
-class Outside:
-    """A snapshot of the globals, closure cells and mutable objects that a function reads.
-
-    Arrays in them are compared by their entries, but for those that are arguments of the call, too. The places in
-    ``written`` are left out: the function writes them before it reads them. Of the arguments' own classes the methods
-    are followed.
-    """
-
-    __slots__ = ("arguments", "arrays", "classes", "function", "key", "names", "values", "written")
-
-    def __init__(
-        self,
-        f: Callable[..., Any],
-        leaves: Iterable[Any] = (),
-        written: Container[tuple[int, Any]] = (),
-        classes: Iterable[type] = (),
-    ) -> None:
-        self.function, self.written, self.classes = f, written, classes
-        search = Search(f, written, classes)
-        found = [(*place, read(*place)) for place in search]
-        self.values = [place for place in found if place[1] is not KEYS]
-        self.names = [(namespace, names) for namespace, name, names in found if name is KEYS]
-        given = set(map(id, leaves))
-        self.arguments = [x for x in search.arrays if id(x) in given]
-        self.arrays = [(x, entries(x)) for x in search.arrays if id(x) not in given]
-        self.key = (*[taken(value) for _, _, value in found], *[each for _, each in self.arrays])
-
-    def changed(self, leaves: Iterable[Any]) -> bool:
-        """Tell whether the snapshot is out of date, in a call with these arrays."""
-        if self.arguments and not set(map(id, leaves)).issuperset(map(id, self.arguments)):
-            return True
-        for x, before in self.arrays:
-            if entries(x) != before:
-                return True
-        try:
-            for namespace, name, before in self.values:
-                if (namespace.cell_contents if name is None else namespace.get(name)) is not before:
-                    return True
-            for namespace, names in self.names:
-                if tuple(namespace) != names:
-                    return True
-        except ValueError:  # a cell that is empty
-            return True
-        return False
-
-    def changed_value(self) -> str:
-        """Describe the outside value that changed, a number, say; empty if it cannot be named."""
-        if array := self.changed_array():
-            return f"{array}, which it reads"
-        if (place := self.changed_number()) is not None:
-            _, name = place
-            if isinstance(name, str):
-                return f"{name}, which it reads"
-            return f"{'a variable of an enclosing function' if name is None else 'a list'} that it reads"
-        if any(tuple(each) != names for each, names in self.names):
-            return "the keys or attributes of an object that it reads"
-        return ""
-
-    def changed_array(self) -> str:
-        """Return an array of which an entry has another value now; empty, if there is none."""
-        return next((f"an array of shape {x.shape}" for x, kept in self.arrays if entries(x) != kept), "")
-
-    def changed_number(self) -> tuple[Any, Any] | None:
-        """Return the namespace and the name of a number, a string or alike that is another now; None, if none is."""
-        for namespace, name, before in self.values:
-            value = read(namespace, name)
-            plain = [type(x) in PLAIN for x in (before, value)]
-            if value is not before and any(plain) and not (all(plain) and taken(value) == taken(before)):
-                return namespace, name
-        return None
-
-    def now(self, leaves: Iterable[Any]) -> Outside:
-        """Return the current values."""
-        return Outside(self.function, leaves, self.written, self.classes) if self.changed(leaves) else self
-
-
-def entries(x: np.ndarray[Any, Any]) -> Any:
-    """Return the entries of an array from outside, for comparison: bytes, or a checksum of many."""
-    kept = (x if x.size <= LARGE else x.flat[:: -(-x.size // LARGE)]).tobytes()
-    return x.shape, x.dtype, kept if len(kept) <= LARGE else crc32(kept)
-
-
-def taken(x: Any) -> Any:
-    """Return the key of a value read from outside: by value if immutable, else by identity."""
-    if isinstance(x, tuple):
-        return type(x), *map(taken, x)
-    if type(x) in STAND_INS:  # whatever isinstance says
-        return Same(x)
-    return option(x) if isinstance(x, (int, float, complex, str, bytes, np.generic, NoneType)) else Same(x)
 
 
 def refuse_overlap(leaves: list[Any], overwritten: list[int]) -> None:

@@ -1,0 +1,95 @@
+"""A snapshot of what a function reads from outside: globals, closure cells, attributes, arrays in objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+
+from .free_variables import Search
+from .options import PLAIN, taken
+from .places import KEYS, LARGE, read
+
+
+class Outside:
+    """A snapshot of the globals, closure cells and mutable objects that a function reads.
+
+    Arrays in them are compared by their entries, but for those that are arguments of the call, too. The places in
+    ``written`` are left out: the function writes them before it reads them. Of the arguments' own classes the methods
+    are followed.
+    """
+
+    __slots__ = ("arguments", "arrays", "classes", "function", "key", "names", "values", "written")
+
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        leaves: Iterable[Any] = (),
+        written: Container[tuple[int, Any]] = (),
+        classes: Iterable[type] = (),
+    ) -> None:
+        self.function, self.written, self.classes = f, written, classes
+        search = Search(f, written, classes)
+        found = [(*place, read(*place)) for place in search]
+        self.values = [place for place in found if place[1] is not KEYS]
+        self.names = [(namespace, names) for namespace, name, names in found if name is KEYS]
+        given = set(map(id, leaves))
+        self.arguments = [x for x in search.arrays if id(x) in given]
+        self.arrays = [(x, entries(x)) for x in search.arrays if id(x) not in given]
+        self.key = (*[taken(value) for _, _, value in found], *[each for _, each in self.arrays])
+
+    def changed(self, leaves: Iterable[Any]) -> bool:
+        """Tell whether the snapshot is out of date, in a call with these arrays."""
+        if self.arguments and not set(map(id, leaves)).issuperset(map(id, self.arguments)):
+            return True
+        for x, before in self.arrays:
+            if entries(x) != before:
+                return True
+        try:
+            for namespace, name, before in self.values:
+                if (namespace.cell_contents if name is None else namespace.get(name)) is not before:
+                    return True
+            for namespace, names in self.names:
+                if tuple(namespace) != names:
+                    return True
+        except ValueError:  # a cell that is empty
+            return True
+        return False
+
+    def changed_value(self) -> str:
+        """Describe the outside value that changed, a number, say; empty if it cannot be named."""
+        if array := self.changed_array():
+            return f"{array}, which it reads"
+        if (place := self.changed_number()) is not None:
+            _, name = place
+            if isinstance(name, str):
+                return f"{name}, which it reads"
+            return f"{'a variable of an enclosing function' if name is None else 'a list'} that it reads"
+        if any(tuple(each) != names for each, names in self.names):
+            return "the keys or attributes of an object that it reads"
+        return ""
+
+    def changed_array(self) -> str:
+        """Return an array of which an entry has another value now; empty, if there is none."""
+        return next((f"an array of shape {x.shape}" for x, kept in self.arrays if entries(x) != kept), "")
+
+    def changed_number(self) -> tuple[Any, Any] | None:
+        """Return the namespace and the name of a number, a string or alike that is another now; None, if none is."""
+        for namespace, name, before in self.values:
+            value = read(namespace, name)
+            plain = [type(x) in PLAIN for x in (before, value)]
+            if value is not before and any(plain) and not (all(plain) and taken(value) == taken(before)):
+                return namespace, name
+        return None
+
+    def now(self, leaves: Iterable[Any]) -> Outside:
+        """Return the current values."""
+        return Outside(self.function, leaves, self.written, self.classes) if self.changed(leaves) else self
+
+
+def entries(x: np.ndarray[Any, Any]) -> Any:
+    """Return the entries of an array from outside, for comparison: bytes, or a checksum of many."""
+    kept = (x if x.size <= LARGE else x.flat[:: -(-x.size // LARGE)]).tobytes()
+    return x.shape, x.dtype, kept if len(kept) <= LARGE else crc32(kept)
