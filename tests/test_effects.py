@@ -271,6 +271,18 @@ def test_state_that_depends_on_itself_is_refused_and_left_as_it_was(name, warmed
     assert plain(vars(state)) == plain(vars(untouched))
 
 
+def test_an_array_outside_is_not_filled():
+    state = Changes()
+
+    def f(x):
+        state.n[...] = 1.0
+        return x
+
+    with pytest.raises(JitError, match=r"changes an array of shape \(1,\)"):
+        mg.jit(f)(np.ones(3))
+    np.testing.assert_array_equal(state.n, [0])
+
+
 def test_a_counter_is_refused_while_another_thread_runs():
     over, state = threading.Event(), Changes()
     thread = threading.Thread(target=over.wait)

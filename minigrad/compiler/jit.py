@@ -210,7 +210,7 @@ class Jitted:
         outside = self._keep(program, key, leaves, classes)
         self.recent = outside, program
         outcome = self._run(program, leaves, args, kwargs)
-        if program.effects or program.kept:  # after them it is another signature, of the same program
+        if program.fixed or program.kept:  # after them it is another signature, of the same program
             self.recent = self._keep(program, key, leaves, classes), program
         return outcome
 

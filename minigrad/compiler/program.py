@@ -21,7 +21,7 @@ from ..engine.recording import TapeError
 from ..engine.tensor import Tensor
 from ..pictures.tape import Tape
 from ..rules.metadata import outline
-from .impure import Impurities
+from .effects import Effects
 from .ir import CONSTANT, Node, checks_first, mapped
 from .memory import Plan
 from .outside import Outside
@@ -65,11 +65,11 @@ class Compiled:
         outside: Outside,
         leaves: list[Any],
     ) -> None:
-        trace, impurities = Trace(), Impurities(name_of(f), outside, leaves)
+        trace, effects = Trace(), Effects(name_of(f), outside, leaves)
         try:
-            self._compile(trace, impurities, f, args, kwargs, donated)
+            self._compile(trace, effects, f, args, kwargs, donated)
         except BaseException:
-            impurities.put_back()
+            effects.put_back()
             raise
         finally:
             trace.over = True
@@ -77,7 +77,7 @@ class Compiled:
     def _compile(
         self,
         trace: Trace,
-        impurities: Impurities,
+        effects: Effects,
         f: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
@@ -93,15 +93,15 @@ class Compiled:
             spans.append(range(before, len(hints)))
 
         def outcome_of(one: Run) -> Any:
-            if one.rebound or impurities.kept:
-                return one.result, one.values, given_themselves(trace, impurities.left())
+            if one.rebound or effects.kept:
+                return one.result, one.values, given_themselves(trace, effects.left())
             return one.result
 
         first = run(f, args, kwargs, trace)
         refuse_changed_constants(trace)
-        impurities.after_the_first_run()
+        effects.after_the_first_run()
         self.rebound, writes = first.rebound, first.writes
-        refuse_also_outside(name_of(f), self.rebound, (args, kwargs), impurities.search.objects)
+        refuse_also_outside(name_of(f), self.rebound, (args, kwargs), effects.search.objects)
         found: list[Any] = []
         tree = nodes_of(trace, found, outcome_of(first))
         del first  # whose tensors hold what their tapes hold
@@ -115,11 +115,11 @@ class Compiled:
             if not is_same or another.rebound != self.rebound:
                 raise OtherCalls(f"jit: run twice on the same arguments, {name_of(f)} made different calls")
 
-        impurities.compare(again)
-        self.kept = [(each.namespace, each.name) for each in impurities.kept]
-        self.effects, self.written = impurities.effects, impurities.written
-        self.leaves_something = bool(self.kept or self.effects or self.rebound)
-        self.may_be_kept = impurities.are_its_own  # in the cache
+        effects.compare(again)
+        self.kept = [(each.namespace, each.name) for each in effects.kept]
+        self.fixed, self.written = effects.fixed, effects.written
+        self.leaves_something = bool(self.kept or self.fixed or self.rebound)
+        self.may_be_kept = effects.are_its_own  # in the cache
         own_constants(trace)
         given = [trace.inputs[i] for position in donated if position < len(args) for i in spans[position]]
         over = {node for node in given if isinstance(node.value, np.ndarray)}
@@ -150,7 +150,7 @@ class Compiled:
 
     def leave(self, outcome: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Set what the function sets outside and in its arguments; return its result."""
-        for namespace, name, value in self.effects:
+        for namespace, name, value in self.fixed:
             put(namespace, name, renewed(value) if place_of(namespace, name) in self.written else value)
         if not (self.kept or self.rebound):
             return outcome

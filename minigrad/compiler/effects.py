@@ -27,7 +27,7 @@ class Effect(NamedTuple):
     value: Any
 
 
-class Impurities:
+class Effects:
     """Compares what a function reads and sets outside before its first run, between its two runs and after them.
 
     Where another thread runs the program's code, that may have changed what the function does not set.
@@ -36,7 +36,7 @@ class Impurities:
     ----------
     kept : list of Effect
         Where the function leaves what it computes.
-    effects : list of Effect
+    fixed : list of Effect
         What else it sets: numbers, strings, lists of them and alike, the same in each call.
     written : dict
         By place, the namespaces of those of them that it does not read before it sets them.
@@ -50,16 +50,18 @@ class Impurities:
         self.search = Search(outside.function, outside.written, outside.classes)
         self.saved = Saved(list(self.search), self.search.objects, self.search.arrays)
         self.kept: list[Effect] = []
-        self.effects: list[Effect] = []
+        self.fixed: list[Effect] = []
         self.written: dict[tuple[int, Any], Any] = {}
         self.are_its_own = True
 
     def after_the_first_run(self) -> None:
         """Take note of what the function has set in its first run."""
+        if array := self.before.changed_array():
+            raise self.changed(array)
         self.between = self.before.now(self.leaves)
         found = [each for each in changes(self.before, self.between) if self.search.sets(each.name)]
         self.kept = [each for each in found if holds_results(each.value)]
-        self.effects = [each for each in found if not holds_results(each.value)]
+        self.fixed = [each for each in found if not holds_results(each.value)]
 
     def left(self) -> list[Any]:
         """Return what is now where the function leaves what it computes."""
@@ -90,8 +92,8 @@ class Impurities:
             raise
         self.refuse_draws()
         self.refuse_changes()
-        both = [*self.kept, *self.effects]
-        for places in [both, self.kept] if self.kept and self.effects else [both] if both else []:
+        both = [*self.kept, *self.fixed]
+        for places in [both, self.kept] if self.kept and self.fixed else [both] if both else []:
             if not self.reads(again, places):
                 self.written = written_in(places)
                 break
@@ -144,7 +146,7 @@ class Impurities:
             for namespace, name, value in changes(self.before, self.before.now(self.leaves))
             if not holds_results(value)
         }
-        return any(now.get(place_of(*each[:2]), DELETED) != made_of(each.value) for each in self.effects)
+        return any(now.get(place_of(*each[:2]), DELETED) != made_of(each.value) for each in self.fixed)
 
     def put_back(self) -> None:
         """Put everything outside back to what it was."""
