@@ -1,8 +1,10 @@
 """What a compiled function reads and sets outside: the same as if it were not compiled."""
 
 import copy
+import gc
 import sys
 import threading
+import tracemalloc
 import types
 import weakref
 from collections import deque
@@ -10,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from fractions import Fraction
 from functools import partialmethod
+from operator import setitem
 
 import numpy as np
 import pytest
@@ -28,7 +31,15 @@ def plain(x):
         return {key: plain(each) for key, each in x.items()}
     if isinstance(x, (list, tuple, deque)):
         return type(x), [plain(each) for each in x]
-    return plain(vars(x)) if isinstance(x, Base) else x
+    if isinstance(x, (Base, Record, Point, types.SimpleNamespace)):
+        return type(x), plain(vars(x))
+    return x
+
+
+@dataclass(frozen=True)
+class Point:
+    x: object
+    shape: object
 
 
 class Base:
@@ -110,6 +121,48 @@ class Deletes(Base):
         out = self.temporary + 1
         del self.temporary
         return out
+
+
+class Record:
+    def __init__(self, x, size):
+        self.x, self.size, self.mask = x, size, x > 0
+
+
+class HoldsRecords(Base):
+    """Objects of its own classes, made in each call."""
+
+    def f(self, x):
+        self.cache = Record(x * 2, len(x)), types.SimpleNamespace(total=np.sum(x))
+        self.last = Point(x + 1, x.shape)
+        return x
+
+
+class SetsEntries(Base):
+    """By operators and functions, not statements."""
+
+    def f(self, x):
+        self.stats |= {"b": x * 2, "n": len(x)}
+        setitem(self.stats, "c", x + 1)
+        self.__dict__["d"] = x.sum()
+        return x
+
+
+class Empties(Base):
+    def f(self, x):
+        self.stats.clear()
+        self.stats["h"] = x * 2
+        self.stats.pop("old", None)
+        return x
+
+
+class OneBranch(Base):
+    """What the other branch sets changes between the calls."""
+
+    def f(self, x):
+        if len(x) == 3:
+            self.x = x > 0.5
+            return x * self.x
+        return x
 
 
 @pytest.mark.parametrize("kind", Base.__subclasses__())
@@ -269,6 +322,69 @@ def test_state_that_depends_on_itself_is_refused_and_left_as_it_was(name, warmed
     with pytest.raises(JitError, match="changes"):
         mg.jit(getattr(state, name))(np.ones(3))
     assert plain(vars(state)) == plain(vars(untouched))
+
+
+def made_once(net, x):
+    if not hasattr(net, "scale"):
+        net.scale = 3.0
+    return x * net.scale
+
+
+def made_by_an_error(net, x):
+    try:
+        return x * net.scale
+    except AttributeError:
+        net.scale = 3.0
+        return x * net.scale
+
+
+def made_by_default(net, x):
+    return x * vars(net).setdefault("scale", 3.0)
+
+
+def made_if_false(net, x):
+    net.scale = getattr(net, "scale", 0) or 3.0
+    return x * net.scale
+
+
+@pytest.mark.parametrize("f", [made_once, made_by_an_error, made_by_default, made_if_false])
+def test_what_is_made_if_it_is_not_there_may_be_set_by_others(f):
+    net = types.SimpleNamespace()
+    compiled = mg.jit(lambda x: f(net, x))
+    np.testing.assert_array_equal(compiled(np.ones(2)), [3, 3])
+    for net.scale in (7.0, 5.0, 3.0, 7.0):
+        np.testing.assert_array_equal(compiled(np.ones(2)), [net.scale] * 2)
+
+
+def test_a_compiled_function_holds_nothing_that_it_left_outside():
+    net = types.SimpleNamespace()
+
+    def f(x):
+        net.h, net.part = x * 2, x[1:]
+        return x.sum()
+
+    compiled, x = mg.jit(f), np.ones(500_000)
+    tracemalloc.start()
+    for _ in range(3):
+        compiled(x)
+    del net.h, net.part
+    gc.collect()
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < x.nbytes
+
+
+def test_a_large_first_call_leaves_no_values():
+    step = mg.jit(lambda g, state, p: mg.optim.adam.update(g, state, p), donate_argnums=(1, 2))
+    p, g = np.ones((300, 1000)), np.ones((300, 1000))
+    tracemalloc.start()
+    state = mg.optim.adam.init(p)
+    p, state = step(g, state, p)
+    del p, state
+    gc.collect()
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < step.buffers + 1_000_000
 
 
 def test_an_array_outside_is_not_filled():

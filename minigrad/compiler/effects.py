@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .free_variables import LIBRARIES, Search
+from .free_variables import Search
 from .instructions import attributes_in, names_in
+from .origin import LIBRARIES
 from .outside import Outside
-from .places import DELETED, PARTS, Saved, holds_results, is_set, made_of, place_of, put, read
+from .places import DELETED, PARTS, Place, Saved, Unread, is_set, made_of, place_of, put, read, results_in
 from .where import JitError, OtherCalls
 
 
@@ -38,20 +39,23 @@ class Effects:
         Where the function leaves what it computes.
     fixed : list of Effect
         What else it sets: numbers, strings, lists of them and alike, the same in each call.
-    written : dict
-        By place, the namespaces of those of them that it does not read before it sets them.
+    unread : dict
+        By place, the namespaces of what it does not read before it sets it, or at all: of these, and of ``others``.
     are_its_own : bool
         Whether all changes are the function's.
     """
 
-    def __init__(self, name: str, outside: Outside, leaves: Sequence[Any]) -> None:
+    def __init__(self, name: str, outside: Outside, leaves: Sequence[Any], others: dict[Place, Any]) -> None:
         self.name, self.before, self.between, self.leaves = name, outside, outside, leaves
         self.states = _states(outside)
-        self.search = Search(outside.function, outside.written, outside.classes)
-        self.saved = Saved(list(self.search), self.search.objects, self.search.arrays)
+        self.search = Search(outside.function, outside.unread, outside.classes, outside.stores)
+        places = list(self.search)
+        self.saved = Saved(places, self.search.objects, self.search.arrays)
+        self.others = [Effect(*place, None) for place in places if place_of(*place) in others]
+        self.known = set(map(id, self.search.objects))
         self.kept: list[Effect] = []
         self.fixed: list[Effect] = []
-        self.written: dict[tuple[int, Any], Any] = {}
+        self.unread: dict[Place, Any] = {}
         self.are_its_own = True
 
     def after_the_first_run(self) -> None:
@@ -59,15 +63,21 @@ class Effects:
         if array := self.before.changed_array():
             raise self.changed(array)
         self.between = self.before.now(self.leaves)
-        found = [each for each in changes(self.before, self.between) if self.search.sets(each.name)]
-        self.kept = [each for each in found if holds_results(each.value)]
-        self.fixed = [each for each in found if not holds_results(each.value)]
+        found = [each for each in changes(self.before, self.between) if self.may_set(each.name)]
+        self.kept = [each for each in found if self.is_result(each.value)]
+        self.fixed = [each for each in found if not self.is_result(each.value)]
+
+    def is_result(self, value: Any) -> bool:
+        """Tell whether there are arrays in a value that the function computes."""
+        return next(results_in(value, self.known), None) is not None
+
+    def may_set(self, name: Any) -> bool:
+        """Tell whether a change of what is called so is the function's, and not another thread's."""
+        return self.search.sets(name) or not others_run()
 
     def left(self) -> list[Any]:
         """Return what is now where the function leaves what it computes."""
-        return [
-            [*namespace.of()] if name in PARTS else read(namespace, name) for namespace, name, _ in self.kept
-        ]
+        return [current(each) for each in self.kept]
 
     def compare(self, again: Callable[[], None]) -> None:
         """Run the function again, and compare what it sets; everything outside is put back then.
@@ -82,20 +92,21 @@ class Effects:
         JitError
             If it draws random numbers, or changes what it reads.
         """
+        both = [*self.kept, *self.fixed]
         try:
             again()
-        except OtherCalls:
-            self.refuse_changes()
-            for each in self.kept:
-                if self.reads(again, [each]):
-                    raise self.changed(each.name) from None
+        except Exception as error:
+            if both and (isinstance(error, OtherCalls) or not isinstance(error, JitError)):
+                self.refuse_draws()
+                for each in both:
+                    if self.reads(again, [each]):
+                        raise self.changed(each.name) from None
             raise
         self.refuse_draws()
         self.refuse_changes()
-        both = [*self.kept, *self.fixed]
-        for places in [both, self.kept] if self.kept and self.fixed else [both] if both else []:
+        for places in (each for each in ([*both, *self.others], both, self.kept) if each):
             if not self.reads(again, places):
-                self.written = written_in(places)
+                self.unread = places_of(places)
                 break
         else:
             if self.kept:
@@ -114,43 +125,47 @@ class Effects:
 
     def refuse_changes(self) -> None:
         """Refuse a function that has changed again what it changed in its first run."""
-        now, others = self.between.now(self.leaves), others_run()
+        now = self.between.now(self.leaves)
         if array := self.between.changed_array():
             raise self.changed(array, ANEW)
         before = {place_of(namespace, name): value for namespace, name, value in self.between.values}
         for namespace, name, value in changes(self.between, now):
             old = before.get(place_of(namespace, name), DELETED)
-            if holds_results(value) or (name not in PARTS and made_of(old) == made_of(value)):
+            if self.is_result(value) or (name not in PARTS and made_of(old) == made_of(value)):
                 continue
-            if not (others and not self.search.sets(name)):
+            if self.may_set(name):
                 raise self.changed(name, ANEW)
             self.are_its_own = False
 
     def reads(self, again: Callable[[], None], places: Sequence[Effect]) -> bool:
         """Tell whether the function reads these places before it sets them, or may do so.
 
-        It is run with everything else put back to what it was, and something else in them.
+        It is run with everything else put back to what it was: once with `Unread` in them, and once with None, which
+        can be told from anything else by ``is``, where there was something else.
         """
-        self.put_back()
-        for namespace, name, _ in places:
-            if name in PARTS:
-                put(namespace, name, [] if len(namespace.of()) else [object()])
-            elif is_set(namespace, name):
-                put(namespace, name, object() if read(namespace, name) is None else None)
-        try:
-            again()
-        except Exception:
-            return True
-        now = {
-            place_of(namespace, name): made_of(value)
-            for namespace, name, value in changes(self.before, self.before.now(self.leaves))
-            if not holds_results(value)
-        }
-        return any(now.get(place_of(*each[:2]), DELETED) != made_of(each.value) for each in self.fixed)
+        for instead in (Unread(), None):
+            self.put_back()
+            try:
+                for namespace, name, _ in places:
+                    if name in PARTS:
+                        put(namespace, name, [] if len(namespace.of()) or instead is None else [instead])
+                    elif instead is not None or is_set(namespace, name):
+                        put(namespace, name, instead)
+                again()
+            except Exception:
+                return True
+            if any(made_of(current(each)) != made_of(each.value) for each in self.fixed):
+                return True
+        return False
 
     def put_back(self) -> None:
         """Put everything outside back to what it was."""
-        self.saved.put_back(self.search.sets)
+        self.saved.put_back(self.may_set)
+
+    def forget(self) -> None:
+        """Forget all values that were seen outside, stand-ins among them."""
+        self.between = self.before
+        self.kept = self.fixed = []
 
     def changed(self, name: Any, why: str = "") -> JitError:
         """Return the error of a function that changes what it reads."""
@@ -168,13 +183,23 @@ class Effects:
 ANEW = ": each call would be compiled anew"
 
 
-def written_in(places: Iterable[Effect]) -> dict[tuple[int, Any], Any]:
-    """Return places by what identifies them, the entries of lists that are set as a whole, too."""
+def current(place: Effect) -> Any:
+    """Return what is in a place now; of all that is in a list, a set or alike a list."""
+    namespace, name, _ = place
+    if name in PARTS:
+        return [*namespace.of()]
+    return read(namespace, name) if is_set(namespace, name) else DELETED
+
+
+def places_of(effects: Iterable[Effect]) -> dict[Place, Any]:
+    """Return the namespaces of places by what identifies these, the entries of lists that are set as a whole, too."""
     found = {}
-    for namespace, name, value in places:
+    for namespace, name, value in effects:
         found[place_of(namespace, name)] = namespace
         if name in PARTS:
-            found |= {place_of(namespace, i): namespace for i in range(max(len(value), len(namespace.of())))}
+            found |= {
+                place_of(namespace, i): namespace for i in range(max(len(value or ()), len(namespace.of())))
+            }
     return found
 
 

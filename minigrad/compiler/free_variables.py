@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import builtins
 import sys
-import sysconfig
 import weakref
 from array import array
 from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import Container, Iterable, Iterator
-from functools import cached_property, lru_cache, partial, partialmethod
+from functools import cached_property, partial, partialmethod
 from inspect import getattr_static
 from io import IOBase
 from operator import attrgetter, methodcaller
@@ -34,7 +33,8 @@ from .instructions import (
     names_in,
 )
 from .methods import BoundMethod, BoundWeakly
-from .places import KEYS, Attributes, Contents, place_of, read
+from .origin import has_state, is_foreign, is_ours, is_users, slots_of
+from .places import KEYS, Attributes, Contents, Place, place_of, read
 from .where import JitError
 
 
@@ -51,15 +51,19 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
 class Search:
     """The search for free variables: of functions first, then of what their code names in the objects found.
 
-    ``classes`` are those of arguments, whose methods may be called; ``written`` are places, as `place_of` has them,
-    that the function is known to write before it reads them.
+    ``classes`` are those of arguments, whose methods may be called; ``unread`` are places, as `place_of` has them,
+    that the function is known not to read before it sets them; with ``stores`` places are found that are set alone.
     ``arrays`` are those found of which more may be read than the shape and the dtype.
     """
 
     def __init__(
-        self, f: Any, written: Container[tuple[int, Any]] = (), classes: Iterable[type] = ()
+        self,
+        f: Any,
+        unread: Container[Place] = (),
+        classes: Iterable[type] = (),
+        stores: bool = False,
     ) -> None:
-        self.written = written
+        self.unread, self.stores = unread, stores
         self.arrays: list[np.ndarray[Any, Any]] = []
         self.waiting: list[Any] = [f, *classes]
         self.seen: set[Any] = set()
@@ -112,7 +116,7 @@ class Search:
                 return
         self.objects.append(x)
         for namespace, name in contents_of(x):
-            if place_of(namespace, name) in self.written:
+            if place_of(namespace, name) in self.unread:
                 continue
             if name is not KEYS:
                 self.waiting.append(read(namespace, name))
@@ -120,7 +124,7 @@ class Search:
 
     def of_methods(self) -> Iterator[tuple[Any, Any]]:
         """Yield where the methods are that the code names, in the classes of the objects found."""
-        for namespace, name, method in methods_of(self.kinds, self.named):
+        for namespace, name, method in methods_of(self.kinds, self.named | self.stored):
             if id(method) not in self.seen:
                 self.waiting.append(method)
                 yield namespace, name
@@ -131,9 +135,10 @@ class Search:
             every = self.any_name or type(x) in CONTAINERS or isinstance(x, (ChainMap, UserDict, UserList))
             written = set()
             for namespace, name in attributes_of(x):  # an instance's before its class's
-                if place_of(namespace, name) in self.written:
+                if place_of(namespace, name) in self.unread:
                     written.add(name)
-                if name in written or not (every or name in self.named):
+                is_set = self.stores and name in self.stored
+                if name in written or not (every or name in self.named or is_set):
                     continue
                 value = read(namespace, name)
                 if id(value) not in self.seen and (
@@ -187,12 +192,14 @@ class Search:
                 yield Contents(f), "__kwdefaults__"
             found += [
                 (name, f.__globals__, name)
-                for name in names_in(f.__code__, (*READS_GLOBAL, "STORE_GLOBAL"))
+                for name in names_in(
+                    f.__code__, (*READS_GLOBAL, "STORE_GLOBAL") if self.stores else READS_GLOBAL
+                )
                 if name in f.__globals__ or not hasattr(builtins, name)  # or is not bound yet
             ]
         own = names_in(f.__code__, STORES)
         for called, namespace, name in found:
-            if place_of(namespace, name) in self.written:
+            if place_of(namespace, name) in self.unread:
                 continue
             value = read(namespace, name)
             if isinstance(value, ModuleType) and namespace is f.__globals__:
@@ -257,12 +264,6 @@ def class_names(kind: Any) -> Iterator[tuple[Any, Any]]:
             yield Attributes(base), KEYS
 
 
-def is_foreign(kind: Any) -> bool:
-    """Tell whether a class is minigrad's, NumPy's, the standard library's or made in C."""
-    module = kind.__module__
-    return is_ours(module) or module in sys.stdlib_module_names or not kind.__flags__ & HEAP_TYPE
-
-
 def class_attributes(kind: Any) -> list[tuple[Any, str]]:
     """Return the data attributes of a class and its bases: neither methods nor properties."""
     return [
@@ -272,33 +273,6 @@ def class_attributes(kind: Any) -> list[tuple[Any, str]]:
         for name, value in vars(base).items()
         if not name.startswith("__") and not hasattr(type(value), "__get__")
     ]
-
-
-def has_state(x: Any) -> bool:
-    """Tell whether an object of a user's class has mutable attributes."""
-    kind: Any = type(x)
-    if isinstance(x, (type, ModuleType, FunctionType, MethodType, partial, np.ndarray, np.generic)):
-        return False
-    if f"{kind.__module__}.{kind.__name__}" in NAMESPACES:
-        return True
-    return not is_foreign(kind) and (hasattr(x, "__dict__") or bool(slots_of(kind)))
-
-
-NAMESPACES = {"argparse.Namespace", "types.SimpleNamespace", "_thread._local"}
-NAMESPACES |= {f"collections.{name}" for name in ("ChainMap", "UserDict", "UserList")}
-"""Classes of the standard library whose instances are no more than their attributes."""
-HEAP_TYPE = 1 << 9
-"""The type flag of classes defined in Python."""
-
-
-@lru_cache
-def slots_of(kind: Any) -> tuple[str, ...]:
-    """Return the slots of a class and its bases."""
-    found: list[str] = []
-    for base in kind.__mro__:
-        slots = base.__dict__.get("__slots__", ())
-        found += [slots] if isinstance(slots, str) else slots
-    return tuple(name for name in found if not name.startswith("__"))
 
 
 def functions_of(f: Any) -> list[Any]:
@@ -401,22 +375,6 @@ def imported_in(f: FunctionType) -> list[ModuleType]:
     names = names_in(f.__code__, ("IMPORT_NAME",))
     found = [sys.modules.get(name) or sys.modules.get(f"{package}.{name}") for name in names]
     return [module for module in found if module is not None]
-
-
-LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
-"""The folders of installed modules."""
-
-
-def is_users(module: ModuleType) -> bool:
-    """Tell whether a module is of the program's own, whose globals may change: no library."""
-    name = module.__name__.partition(".")[0]
-    file = getattr(module, "__file__", None) or ""
-    return not (is_ours(name) or name in sys.stdlib_module_names or file.startswith(LIBRARIES))
-
-
-def is_ours(module: str) -> bool:
-    """Tell whether a module's globals are taken to be constant."""
-    return module.split(".")[0] in ("minigrad", "numpy")
 
 
 def has_attributes(kind: Any) -> bool:

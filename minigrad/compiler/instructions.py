@@ -18,7 +18,7 @@ def steps_in(code: CodeType) -> list[list[tuple[str, str]]]:
 
 @lru_cache
 def attributes_in(code: CodeType, whole: bool = False) -> frozenset[str]:
-    """Return the names of the attributes read or set in a function's code, nested functions included.
+    """Return the names of the attributes read in a function's code, nested functions included.
 
     With ``whole``, those of which more is read than `METADATA`: in ``self.X.shape`` it is no more.
     """
@@ -30,7 +30,7 @@ def attributes_in(code: CodeType, whole: bool = False) -> frozenset[str]:
                 found |= set() if whole and is_metadata else {name}
             elif step == "MATCH_CLASS":  # which reads what a pattern names
                 found.add("__dict__")
-            elif step in ("STORE_ATTR", "IMPORT_FROM") and not whole:
+            elif step == "IMPORT_FROM" and not whole:
                 found.add(name)
     return frozenset(found)
 

@@ -20,9 +20,10 @@ from ..engine.recording import RUN_LATER, recording
 from ..engine.watch import Anomaly
 from .methods import BoundMethod, BoundWeakly, has_weak_references
 from .outside import Outside
+from .places import Place
 from .program import Compiled, name_of
 from .signature import Inlined, differing_number, flatten, numbers, own_classes, refuse_overlap
-from .where import JitError
+from .where import Caught, JitError
 
 __all__ = ["JitError", "Jitted", "jit"]
 MAXSIZE = 32
@@ -138,8 +139,6 @@ class Jitted:
         self.donated = donated
         self.programs: dict[Any, Compiled] = {}  # the oldest first; list(…) of it is safe in threads
         self.recent: tuple[Outside, Compiled] | None = None
-        # The places outside that all programs write before they read them.
-        self.written: dict[tuple[int, Any], Any] = {}
         self.changes: Counter[Any] = Counter()  # of what is outside, for each of which it was compiled anew
         self.hits = self.misses = 0
         self.methods: dict[int, tuple[weakref.ref[Any], Jitted]] = {}  # by the ``id`` of their instances
@@ -185,30 +184,35 @@ class Jitted:
             return self.function(*args, **kwargs)
         before = self.recent and self.recent[0]
         classes = tuple(dict.fromkeys(own_classes((args, kwargs))))
-        if before is not None and before.classes == classes:
-            outside = before.now(leaves)
-        else:
-            outside = Outside(self.function, leaves, self.written, classes)
-        signature = *key, *outside.key
-        program = self.programs.get(signature)
-        if program is not None:
-            refuse_overlap(leaves, program.overwritten)
-            self.programs[signature] = self.programs.pop(signature, program)  # the latest, now
-            self.hits += 1
-            self.recent = outside, program
-            return self._run(program, leaves, args, kwargs)
-        everything = Outside(self.function, leaves, (), classes) if self.written else outside
-        program = self._compile(args, kwargs, everything, leaves)
+        unread = {frozenset(each.unread): each.unread for each in reversed([*self.programs.values()])} or {
+            frozenset(): {}
+        }
+        for places, of in unread.items():
+            if before is not None and before.classes == classes and before.unread is of:
+                outside = before.now(leaves)
+            else:
+                outside = Outside(self.function, leaves, of, classes)
+            signature = places, *key, *outside.key
+            program = self.programs.get(signature)
+            if program is not None:
+                refuse_overlap(leaves, program.overwritten)
+                self.programs[signature] = self.programs.pop(signature, program)  # the latest, now
+                self.hits += 1
+                self.recent = outside, program
+                return self._run(program, leaves, args, kwargs)
+        everything = Outside(self.function, leaves, (), classes, stores=True)
+        others = {place: namespace for each in unread.values() for place, namespace in each.items()}
+        try:
+            program = self._compile(args, kwargs, everything, leaves, others)
+        except Caught:
+            return self.function(*args, **kwargs)
         self._warn_of_a_number(signature, args, kwargs)
         self._warn_of_a_change(before)
         refuse_overlap(leaves, program.overwritten)
         self.misses += 1
         if not program.may_be_kept:
             return self._run(program, leaves, args, kwargs)
-        known = self.written if self.programs else program.written
-        self.written = {place: x for place, x in program.written.items() if place in known}
-        outside = self._keep(program, key, leaves, classes)
-        self.recent = outside, program
+        self.recent = self._keep(program, key, leaves, classes), program
         outcome = self._run(program, leaves, args, kwargs)
         if program.fixed or program.kept:  # after them it is another signature, of the same program
             self.recent = self._keep(program, key, leaves, classes), program
@@ -218,15 +222,20 @@ class Jitted:
         self, program: Compiled, key: list[Any], leaves: Sequence[Any], classes: tuple[type, ...]
     ) -> Outside:
         """Enter a program into the cache, for what is outside now; return that."""
-        outside = Outside(self.function, leaves, self.written, classes)
-        self.programs[(*key, *outside.key)] = program
+        outside = Outside(self.function, leaves, program.unread, classes)
+        self.programs[(frozenset(program.unread), *key, *outside.key)] = program
         while len(self.programs) > MAXSIZE:
             oldest, *_ = list(self.programs)
             self.programs.pop(oldest, None)
         return outside
 
     def _compile(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], outside: Outside, leaves: list[Any]
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        outside: Outside,
+        leaves: list[Any],
+        others: dict[Place, Any],
     ) -> Compiled:
         """Compile the function for a new signature."""
         if any(position >= len(args) + len(kwargs) for position in self.donated):
@@ -234,7 +243,7 @@ class Jitted:
                 f"jit: donate_argnums is {self.donated}, but {name_of(self.function)} was called with "
                 f"{len(args) + len(kwargs)} arguments"
             )
-        return Compiled(self.function, args, kwargs, self.donated, outside, leaves)
+        return Compiled(self.function, args, kwargs, self.donated, outside, leaves, others)
 
     def _warn_of_a_number(
         self, signature: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any]

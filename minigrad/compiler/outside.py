@@ -10,28 +10,39 @@ import numpy as np
 
 from .free_variables import Search
 from .options import PLAIN, taken
-from .places import KEYS, LARGE, read
+from .places import KEYS, LARGE, Place, read
 
 
 class Outside:
     """A snapshot of the globals, closure cells and mutable objects that a function reads.
 
     Arrays in them are compared by their entries, but for those that are arguments of the call, too. The places in
-    ``written`` are left out: the function writes them before it reads them. Of the arguments' own classes the methods
-    are followed.
+    ``unread`` are left out: the function does not read them, or sets them before. Of the arguments' own classes the
+    methods are followed. With ``stores``, what it sets alone is there, too.
     """
 
-    __slots__ = ("arguments", "arrays", "classes", "function", "key", "names", "values", "written")
+    __slots__ = (
+        "arguments",
+        "arrays",
+        "classes",
+        "function",
+        "key",
+        "names",
+        "stores",
+        "unread",
+        "values",
+    )
 
     def __init__(
         self,
         f: Callable[..., Any],
         leaves: Iterable[Any] = (),
-        written: Container[tuple[int, Any]] = (),
+        unread: Container[Place] = (),
         classes: Iterable[type] = (),
+        stores: bool = False,
     ) -> None:
-        self.function, self.written, self.classes = f, written, classes
-        search = Search(f, written, classes)
+        self.function, self.unread, self.classes, self.stores = f, unread, classes, stores
+        search = Search(f, unread, classes, stores)
         found = [(*place, read(*place)) for place in search]
         self.values = [place for place in found if place[1] is not KEYS]
         self.names = [(namespace, names) for namespace, name, names in found if name is KEYS]
@@ -58,19 +69,6 @@ class Outside:
             return True
         return False
 
-    def changed_value(self) -> str:
-        """Describe the outside value that changed, a number, say; empty if it cannot be named."""
-        if array := self.changed_array():
-            return f"{array}, which it reads"
-        if (place := self.changed_number()) is not None:
-            _, name = place
-            if isinstance(name, str):
-                return f"{name}, which it reads"
-            return f"{'a variable of an enclosing function' if name is None else 'a list'} that it reads"
-        if any(tuple(each) != names for each, names in self.names):
-            return "the keys or attributes of an object that it reads"
-        return ""
-
     def changed_array(self) -> str:
         """Return an array of which an entry has another value now; empty, if there is none."""
         return next((f"an array of shape {x.shape}" for x, kept in self.arrays if entries(x) != kept), "")
@@ -86,7 +84,9 @@ class Outside:
 
     def now(self, leaves: Iterable[Any]) -> Outside:
         """Return the current values."""
-        return Outside(self.function, leaves, self.written, self.classes) if self.changed(leaves) else self
+        if not self.changed(leaves):
+            return self
+        return Outside(self.function, leaves, self.unread, self.classes, self.stores)
 
 
 def entries(x: np.ndarray[Any, Any]) -> Any:

@@ -6,7 +6,7 @@ import sys
 import weakref
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from copy import copy
 from enum import Enum
 from types import (
@@ -25,7 +25,10 @@ from ..engine.arrays import STAND_INS
 from ..engine.containers import like, rebuilt
 from ..engine.tensor import Tensor
 from .methods import has_weak_references
+from .origin import has_state
 
+Place = tuple[int, Any]
+"""What identifies a place: the ``id`` of its namespace, or of the object that this is of, and its name."""
 KEYS: Any = tuple
 """In the place of a name: all the names in a namespace, in order."""
 DELETED: Any = object()
@@ -72,8 +75,8 @@ class Attributes:
         return iter(vars(self.kind))
 
 
-def place_of(namespace: Any, name: Any) -> tuple[int, Any]:
-    """Return what identifies a place: the ``id`` of the namespace, or of the object that it is of, and the name."""
+def place_of(namespace: Any, name: Any) -> Place:
+    """Return what identifies a place."""
     return id(namespace.of() if type(namespace) in (Contents, Attributes) else namespace), name
 
 
@@ -90,19 +93,25 @@ def read(namespace: Any, name: Any) -> Any:
 
 
 def put(namespace: Any, name: Any, value: Any) -> None:
-    """Set a place, or delete what is there."""
-    if value is DELETED:
-        del namespace[name]
-    elif name is None:
+    """Set a place, or delete what is there; an object's own ``__setattr__`` is not called."""
+    if name is None:
         namespace.cell_contents = value
     elif name in PARTS:
         fill(namespace.of(), value)
-    elif type(namespace) not in (Contents, Attributes):
-        namespace[name] = value
-    elif isinstance(name, str):
-        setattr(namespace.of(), name, value)
-    else:
+    elif isinstance(namespace, dict):
+        if value is DELETED:
+            namespace.pop(name, None)
+        else:
+            namespace[name] = value
+    elif isinstance(name, int):
         namespace.of()[name] = value
+    elif not isinstance(namespace, MappingProxyType):  # which cannot be written to
+        of = namespace.of()
+        kind = type if isinstance(of, type) else object
+        if value is not DELETED:
+            kind.__setattr__(of, name, value)
+        elif is_set(namespace, name):
+            kind.__delattr__(of, name)
 
 
 def fill(x: Any, contents: Any) -> None:
@@ -116,9 +125,31 @@ def fill(x: Any, contents: Any) -> None:
 
 def is_set(namespace: Any, name: Any) -> bool:
     """Tell whether there is something in a place."""
-    if isinstance(namespace, dict):
+    if name is None:
+        try:
+            return namespace.cell_contents is not DELETED
+        except ValueError:
+            return False
+    if isinstance(namespace, (dict, MappingProxyType)):
         return name in namespace
-    return not isinstance(name, int) or name < len(namespace.of())
+    if isinstance(name, int):
+        return name < len(namespace.of())
+    return name in namespace if type(namespace) is Attributes else hasattr(namespace.of(), name)
+
+
+class Unread:
+    """Stands in a place that a function is not to read before it sets it: whatever is done with it is an error."""
+
+
+def _refuse(*_: Any, **__: Any) -> Any:
+    raise LookupError("a place was read")
+
+
+_METHODS = """getattribute setattr delattr bool eq ne lt le gt ge hash repr str format len iter next contains
+getitem setitem delitem call enter exit int float complex index neg pos abs invert round array array_ufunc"""
+_OPERATORS = "add sub mul truediv floordiv mod pow matmul and or xor"
+for _name in [*_METHODS.split(), *[side + name for side in ("", "r", "i") for name in _OPERATORS.split()]]:
+    setattr(Unread, f"__{_name}__", _refuse)
 
 
 class Saved:
@@ -172,21 +203,37 @@ def _flat(contents: Any) -> Iterable[Any]:
     return [*contents, *contents.values()] if isinstance(contents, dict) else contents
 
 
-def results_in(x: Any) -> Iterator[Any]:
-    """Yield the stand-ins, and tensors of them, in nested tuples, lists and dicts, which may be in themselves."""
+def results_in(x: Any, known: Container[int] = ()) -> Iterator[Any]:
+    """Yield the stand-ins, and tensors of them, in nested tuples, lists, dicts and objects, which may be in themselves.
+
+    Objects whose ``id`` is known are not looked into.
+    """
     waiting, seen = [x], set()
     while waiting:
         each = waiting.pop()
         if type(each) in STAND_INS or (type(each) is Tensor and type(each.data) in STAND_INS):
             yield each
-        elif isinstance(each, (dict, tuple, list)) and id(each) not in seen:
+        elif type(each) is Unread or id(each) in seen or id(each) in known:
+            continue
+        elif isinstance(each, (dict, tuple, list)):
             seen.add(id(each))
             waiting += each.values() if isinstance(each, dict) else each
+        elif is_record(each):
+            seen.add(id(each))
+            waiting += vars(each).values()
 
 
-def holds_results(x: Any) -> bool:
-    """Tell whether there are stand-ins in a value."""
-    return next(results_in(x), None) is not None
+def is_record(x: Any) -> bool:
+    """Tell whether an object of a user's class has attributes, in a ``__dict__``."""
+    return has_state(x) and hasattr(x, "__dict__")
+
+
+def with_attributes(x: Any, attributes: dict[str, Any]) -> Any:
+    """Return a copy of an object with other attributes."""
+    made = copy(x)
+    for name, value in attributes.items():
+        object.__setattr__(made, name, value)
+    return made
 
 
 def made_of(x: Any, within: tuple[int, ...] = ()) -> Any:
@@ -195,9 +242,16 @@ def made_of(x: Any, within: tuple[int, ...] = ()) -> Any:
     Arrays, lists, tuples, dicts, sets and the attributes of objects are compared by what is in them; functions,
     classes, enumerations and objects that are in themselves by identity.
     """
-    kind = type(x)
-    if id(x) in within:
+    kind: Any = type(x)
+    if id(x) in within or kind in STAND_INS or kind is Unread:
         return kind, id(x)
+    if kind is Tensor:
+        return kind, made_of(x.data)
+    if kind is slice:
+        return kind, made_of((x.start, x.stop, x.step))
+    if kind is FunctionType:
+        cells = [read(cell, None) for cell in x.__closure__ or ()]
+        return kind, x.__code__, made_of((x.__defaults__, x.__kwdefaults__, cells), (*within, id(x)))
     within = (*within, id(x))
     if isinstance(x, np.ndarray):
         return kind, x.shape, x.dtype, x.tobytes()

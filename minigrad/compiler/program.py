@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import operator
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from sys import getrefcount
 from threading import Lock
+from time import sleep
 from types import FunctionType, SimpleNamespace
 from typing import Any, NamedTuple
 from weakref import WeakSet
@@ -25,11 +27,11 @@ from .effects import Effects
 from .ir import CONSTANT, Node, checks_first, mapped
 from .memory import Plan
 from .outside import Outside
-from .places import place_of, put, renewed
+from .places import Place, is_record, place_of, put, renewed, results_in, with_attributes
 from .rebinding import Containers, Entry, rebind, refuse_also_outside
 from .rewrites import simplify
 from .signature import reader
-from .source import Contained, Given, SourceWriter
+from .source import Attributed, Contained, Given, SourceWriter
 from .trace import Trace, TracedGenerator, fingerprint, same
 from .traced import Traced
 from .where import JitError, OtherCalls
@@ -64,10 +66,13 @@ class Compiled:
         donated: tuple[int, ...],
         outside: Outside,
         leaves: list[Any],
+        others: dict[Place, Any],
     ) -> None:
-        trace, effects = Trace(), Effects(name_of(f), outside, leaves)
+        trace, effects = Trace(), Effects(name_of(f), outside, leaves, others)
         try:
             self._compile(trace, effects, f, args, kwargs, donated)
+            effects.forget()
+            refuse_leaks(trace, name_of(f))
         except BaseException:
             effects.put_back()
             raise
@@ -94,7 +99,7 @@ class Compiled:
 
         def outcome_of(one: Run) -> Any:
             if one.rebound or effects.kept:
-                return one.result, one.values, given_themselves(trace, effects.left())
+                return one.result, one.values, left_outside(trace, effects.left(), effects.known)
             return one.result
 
         first = run(f, args, kwargs, trace)
@@ -117,7 +122,7 @@ class Compiled:
 
         effects.compare(again)
         self.kept = [(each.namespace, each.name) for each in effects.kept]
-        self.fixed, self.written = effects.fixed, effects.written
+        self.fixed, self.unread = effects.fixed, effects.unread
         self.leaves_something = bool(self.kept or self.fixed or self.rebound)
         self.may_be_kept = effects.are_its_own  # in the cache
         own_constants(trace)
@@ -143,6 +148,7 @@ class Compiled:
             nodes,
             {id(x): name for x, name in zip(trace.inputs, writer.parameters, strict=True)},
         )
+        trace.over = True
         for node in nodes:
             for x in (node, *node.operands):
                 x.value = mapped(forgotten, x.value)
@@ -151,7 +157,7 @@ class Compiled:
     def leave(self, outcome: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Set what the function sets outside and in its arguments; return its result."""
         for namespace, name, value in self.fixed:
-            put(namespace, name, renewed(value) if place_of(namespace, name) in self.written else value)
+            put(namespace, name, renewed(value) if place_of(namespace, name) in self.unread else value)
         if not (self.kept or self.rebound):
             return outcome
         result, values, left = outcome
@@ -248,14 +254,38 @@ def stand_in(shared: Any, leaf: Any) -> Any:
     return made[-1]
 
 
-def given_themselves(trace: Trace, tree: Any) -> Any:
-    """Return what a function leaves outside, with `Given` in the place of the stand-ins of arguments."""
+def left_outside(trace: Trace, tree: Any, known: set[int]) -> Any:
+    """Return what a function leaves outside: arguments as `Given`, objects that hold arrays as `Attributed`."""
     x = tree.data if type(tree) is Tensor else tree
     if type(x) is Traced:
         return Given(x.node) if x.node in trace.inputs else x
     if isinstance(x, dict):
-        return like(x, {key: given_themselves(trace, each) for key, each in x.items()})
-    return rebuilt(x, [given_themselves(trace, each) for each in x]) if isinstance(x, (list, tuple)) else x
+        return like(x, {key: left_outside(trace, each, known) for key, each in x.items()})
+    if isinstance(x, (list, tuple)):
+        return rebuilt(x, [left_outside(trace, each, known) for each in x])
+    if type(x) not in CONTAINERS and is_record(x) and next(results_in(x, known), None) is not None:
+        held = {
+            name: each for name, each in vars(x).items() if next(results_in(each, known), None) is not None
+        }
+        empty = with_attributes(x, dict.fromkeys(held))
+        return Attributed(empty, left_outside(trace, held, known | {id(x)}))
+    return x
+
+
+def refuse_leaks(trace: Trace, name: str) -> None:
+    """Refuse a function that leaves an array where it is not found, and so is not set in each call."""
+    for wait in (
+        lambda: None,
+        gc.collect,
+        lambda: sleep(0.01),
+    ):  # for tapes in circles; for a profiler in a thread
+        wait()
+        if not any(node.stand_ins for node in trace.nodes):
+            return
+    raise JitError(
+        f"jit: {name} leaves an array that it computes where it is not followed, in a queue, a cache or an attribute "
+        "of a function, say; return it instead"
+    )
 
 
 def nodes_of(trace: Trace, found: list[Any], tree: Any) -> Any:
@@ -266,6 +296,8 @@ def nodes_of(trace: Trace, found: list[Any], tree: Any) -> Any:
     if type(tree) is Given:
         found.append(tree.node)
         return tree
+    if type(tree) is Attributed:
+        return Attributed(tree.empty, nodes_of(trace, found, tree.attributes))
     if type(tree) in CONTAINERS:
         empty = map_tree(lambda _, leaf: None, None, tree)
         return Contained(empty, nodes_of(trace, found, children_of(tree)))

@@ -14,8 +14,8 @@ import numpy as np
 
 from ..engine.containers import CONTAINERS, children_of
 from ..engine.tensor import Tensor
-from .free_variables import is_foreign
 from .options import cannot_change, option
+from .origin import is_foreign
 from .trace import TracedGenerator
 from .traced import Traced
 

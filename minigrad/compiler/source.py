@@ -15,6 +15,7 @@ from ..engine.containers import like, with_children
 from ..rules.facts import facts
 from .ir import Node, added_at, cast, is_constant, is_kept, part, pick, scalar_of, written
 from .memory import Place, Plan, is_broadcast
+from .places import with_attributes
 from .scope import Scope
 
 SIGNS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
@@ -74,6 +75,13 @@ class Given(NamedTuple):
     """An argument in what a function leaves outside: no copy of it."""
 
     node: Node
+
+
+class Attributed(NamedTuple):
+    """An object in what a function leaves outside: one without its arrays, and the attributes that hold these."""
+
+    empty: Any
+    attributes: dict[str, Any]
 
 
 class SourceWriter(Scope):
@@ -348,6 +356,10 @@ class SourceWriter(Scope):
             return self.handed_out(new.get(id(tree), tree), isinstance(tree.value, np.ndarray))
         if type(tree) is Given:
             return self.names[tree.node]
+        if type(tree) is Attributed:
+            attributes = self.literal(tree.attributes, new)
+            made = self.bound(with_attributes, "with_attributes")
+            return f"{made}({self.bound(tree.empty, 'kind')}, {attributes})"
         if type(tree) is Contained:
             children = self.literal(tree.children, new)
             return (

@@ -21,7 +21,7 @@ from ..rules.facts import facts
 from .ir import Draws, Node, found_in, mapped, part
 from .numpy_calls import OPTION, has_traced, shape_error, value_of
 from .traced import Traced, leaked
-from .where import JitError, OtherCalls, assigned_name, user_line
+from .where import Caught, JitError, OtherCalls, assigned_name, user_line
 
 
 class TracedGenerator:
@@ -69,6 +69,7 @@ class Trace:
         self.over = False
         self.memory = np.empty(0, np.uint8)  # of dropped values
         self.error = ""  # the last error of a recorded call, with its line
+        self.is_of_linalg = False
 
     def input(self, value: Any, name: str) -> Node:
         """Make the node of an argument."""
@@ -107,7 +108,7 @@ class Trace:
                         "captured; write it as NumPy's calls on whole arrays (np.where, np.select)"
                     )
                 if self.error:
-                    raise JitError(
+                    raise (Caught if self.is_of_linalg else JitError)(
                         f"{self.error}, which the function caught; a compiled one cannot choose by it"
                     )
                 raise OtherCalls(
@@ -121,6 +122,7 @@ class Trace:
                 *mapped(value_of, args), **{name: mapped(value_of, x) for name, x in kwargs.items()}
             )
         except Exception as error:
+            self.is_of_linalg = isinstance(error, np.linalg.LinAlgError)
             self.error = (
                 f"{user_line()}: {getattr(function, '__name__', function)} raised {type(error).__name__}"
             )
@@ -151,9 +153,11 @@ class Trace:
         An array of its layout takes its place, since the entries are not read again.
         """
         value, f = node.value, node.function
-        if type(value) is not np.ndarray or min(value.strides, default=0) < 0 or value.dtype.hasobject:
+        if self.over or type(value) is not np.ndarray or min(value.strides, default=0) < 0:
             return
-        if f is part and value.base is not None and 8 * value.nbytes <= value.base.nbytes:
+        if value.dtype.hasobject:
+            return
+        if f is part and isinstance(value.base, np.ndarray) and 8 * value.nbytes <= value.base.nbytes:
             node.value = unwritable(value.copy("K"))
         elif (
             not node.stand_ins

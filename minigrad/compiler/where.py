@@ -21,6 +21,10 @@ class OtherCalls(JitError):
     """Raised where a function, run twice on the same arguments, makes different calls."""
 
 
+class Caught(JitError):
+    """Raised where a function has caught an error of `numpy.linalg`: in this call it runs as it is written."""
+
+
 OURS = os.path.dirname(os.path.dirname(__file__))
 NUMPY = os.path.dirname(np.__file__)
 SCIPY = os.path.join(os.path.dirname(NUMPY), "scipy")

@@ -1,0 +1,59 @@
+"""Whose a module or a class is: the program's own, which may change, or a library's."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from functools import lru_cache, partial
+from types import FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+"""The folders of installed modules."""
+
+
+def is_users(module: ModuleType) -> bool:
+    """Tell whether a module is of the program's own, whose globals may change: no library."""
+    name = module.__name__.partition(".")[0]
+    file = getattr(module, "__file__", None) or ""
+    return not (is_ours(name) or name in sys.stdlib_module_names or file.startswith(LIBRARIES))
+
+
+def is_ours(module: str) -> bool:
+    """Tell whether a module's globals are taken to be constant."""
+    return module.split(".")[0] in ("minigrad", "numpy")
+
+
+def is_foreign(kind: Any) -> bool:
+    """Tell whether a class is minigrad's, NumPy's, the standard library's or made in C."""
+    module = kind.__module__
+    return is_ours(module) or module in sys.stdlib_module_names or not kind.__flags__ & HEAP_TYPE
+
+
+def has_state(x: Any) -> bool:
+    """Tell whether an object of a user's class has mutable attributes."""
+    kind: Any = type(x)
+    if isinstance(x, (type, ModuleType, FunctionType, MethodType, partial, np.ndarray, np.generic)):
+        return False
+    if f"{kind.__module__}.{kind.__name__}" in NAMESPACES:
+        return True
+    return not is_foreign(kind) and (hasattr(x, "__dict__") or bool(slots_of(kind)))
+
+
+NAMESPACES = {"argparse.Namespace", "types.SimpleNamespace", "_thread._local"}
+NAMESPACES |= {f"collections.{name}" for name in ("ChainMap", "UserDict", "UserList")}
+"""Classes of the standard library whose instances are no more than their attributes."""
+HEAP_TYPE = 1 << 9
+"""The type flag of classes defined in Python."""
+
+
+@lru_cache
+def slots_of(kind: Any) -> tuple[str, ...]:
+    """Return the slots of a class and its bases."""
+    found: list[str] = []
+    for base in kind.__mro__:
+        slots = base.__dict__.get("__slots__", ())
+        found += [slots] if isinstance(slots, str) else slots
+    return tuple(name for name in found if not name.startswith("__"))
