@@ -129,14 +129,17 @@ def _view(trace: Any, function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _perhaps_a_view(trace: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
-    """Record a call whose results may or may not view an argument; find out from the traced values."""
+    """Record a call whose results may or may not view an argument, as the traced values of the first run show."""
     results = trace.record(function, *args, **kwargs)
     several = isinstance(results, (tuple, list))
     given = list(stand_ins_in((args, tuple(kwargs.values()))))
     found = []
     for result in results if several else [results]:
-        bases = [x for x in given if np.may_share_memory(value_of(x), value_of(result))]
-        found.append(result.viewing(bases[0]) if bases else result)
+        if trace.again is None:
+            shared = (i for i, x in enumerate(given) if np.may_share_memory(value_of(x), value_of(result)))
+            trace.viewed[result.node] = next(shared, None)
+        viewed = trace.viewed[result.node]
+        found.append(result if viewed is None else result.viewing(given[viewed]))
     return rebuilt(results, found) if several else found[0]
 
 

@@ -65,6 +65,9 @@ class Trace:
         self.nodes: list[Node] = []
         self.inputs: list[Node] = []
         self.constants: dict[int, tuple[Node, int]] = {}
+        self.viewed: dict[
+            Node, int | None
+        ] = {}  # which stand-in a result views, where that depends on the layout
         self.again: Iterator[Node] | None = None
         self.over = False
         self.memory = np.empty(0, np.uint8)  # of dropped values

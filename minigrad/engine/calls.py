@@ -18,7 +18,7 @@ from .arrays import ARRAYS_AND_NUMBERS as PLAIN
 from .arrays import KNOWN, STAND_INS, TOO_DEEP, held, plain_array, takes_over
 from .containers import plain_sequence, rebuilt
 from .recording import RECORD, Array, Call, Parent, TapeError, next_number, recording
-from .watch import check_current, last_write, replaced
+from .watch import check_current, last_write, replaced, views_replaced
 
 READ = SimpleNamespace(name="a tensor that is read")
 NO_OPTIONS: dict[str, Any] = {}
@@ -102,8 +102,8 @@ def binary(op: Any) -> Callable[[Any, Any], Any]:
             x = of_its_own(x)
         if y_parent is not None and y.base is not None:
             y = of_its_own(y)
-        if (x_parent is None) != (y_parent is None) and not replaced:  # as `by_value` does
-            if type(x) is type(y) is np.ndarray:
+        if (x_parent is None) != (y_parent is None):  # as `by_value` does
+            if type(x) is type(y) is np.ndarray and not replaced:
                 if y_parent is None:
                     y = y.copy("K") if y.size <= SMALL else y
                 elif x.size <= SMALL:
@@ -156,7 +156,7 @@ filled: WeakValueDictionary[int, Array] = WeakValueDictionary()
 def of_its_own(x: Any) -> Any:
     """Return a copy of a small part of a larger array, which may be written to in place: no call holds that then."""
     base = x.base
-    if replaced:  # `check_current` is to see the arrays themselves
+    if replaced and views_replaced(x):  # `check_current` is to see it
         return x
     if type(base) is not np.ndarray:
         return copy(x) if type(x) in STAND_INS else x
@@ -175,10 +175,10 @@ def by_value(args: list[Any], parents: Sequence[Parent]) -> None:
             break
     else:
         return
-    if replaced:  # `check_current` is to see the arrays themselves
-        return
     for i, parent in enumerate(parents):
         x = args[i]
+        if replaced and getattr(x, "base", None) is not None and views_replaced(x):
+            continue  # `check_current` is to see it
         if parent is not None:
             if x.base is not None:
                 args[i] = of_its_own(x)
@@ -208,17 +208,13 @@ def record(op: Any, args: Sequence[Any], parents: Sequence[Parent], options: dic
 
 def without_values(part: Any) -> Any:
     """Return a part of an array; of a large one, its call keeps the shapes alone: no call holds the array then."""
-    base = part.data.base
-    if (
-        (type(base) is not np.ndarray and type(base) not in STAND_INS)
-        or base.size <= SMALL
-        or part._call is None
-        or recording.get() is not RECORD
-    ):
+    if part._call is None or recording.get() is not RECORD:
         return part
     number, op, (whole,), parents, options, out = part._call
-    shapes = (outline(whole.shape, whole.dtype),), outline(out.shape, out.dtype)
-    part._call = number, op, shapes[0], parents, options, shapes[1]
+    large = whole if part.data.base is None else part.data.base  # of which it is a copy, or a view
+    if (type(large) is np.ndarray or type(large) in STAND_INS) and large.size > SMALL:
+        shapes = (outline(whole.shape, whole.dtype),), outline(out.shape, out.dtype)
+        part._call = number, op, shapes[0], parents, options, shapes[1]
     return part
 
 
