@@ -16,7 +16,8 @@ from .free_variables import Search
 from .instructions import attributes_in, names_in
 from .origin import LIBRARIES
 from .outside import Outside
-from .places import DELETED, PARTS, Place, Saved, Unread, is_set, made_of, place_of, put, read, results_in
+from .places import DELETED, PARTS, Place, Saved, is_set, place_of, put, read
+from .values import Unread, made_of, results_in
 from .where import JitError, OtherCalls
 
 

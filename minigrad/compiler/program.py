@@ -27,13 +27,14 @@ from .effects import Effects
 from .ir import CONSTANT, Node, checks_first, mapped
 from .memory import Plan
 from .outside import Outside
-from .places import Place, is_record, place_of, put, renewed, results_in, with_attributes
+from .places import Place, place_of, put
 from .rebinding import Containers, Entry, rebind, refuse_also_outside
 from .rewrites import simplify
 from .signature import reader
 from .source import Attributed, Contained, Given, SourceWriter
 from .trace import Trace, TracedGenerator, fingerprint, same
 from .traced import Traced
+from .values import is_record, renewed, results_in, with_attributes
 from .where import JitError, OtherCalls
 
 _programs: WeakSet[Compiled] = WeakSet()

@@ -15,8 +15,8 @@ from ..engine.containers import like, with_children
 from ..rules.facts import facts
 from .ir import Node, added_at, cast, is_constant, is_kept, part, pick, scalar_of, written
 from .memory import Place, Plan, is_broadcast
-from .places import with_attributes
 from .scope import Scope
+from .values import with_attributes
 
 SIGNS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
 OPERATORS: dict[Any, str] = {

@@ -1,0 +1,120 @@
+"""Values that a function leaves outside: whether there are arrays in them that it computes, and what else they are."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections import deque
+from collections.abc import Container, Iterator
+from copy import copy
+from enum import Enum
+from types import BuiltinMethodType, FunctionType, MappingProxyType, MethodType, ModuleType, NoneType
+from typing import Any
+
+import numpy as np
+
+from ..engine.arrays import STAND_INS
+from ..engine.containers import like, rebuilt
+from ..engine.tensor import Tensor
+from .origin import has_state
+from .places import read
+
+
+class Unread:
+    """Stands in a place that a function is not to read before it sets it: whatever is done with it is an error."""
+
+
+def _refuse(*_: Any, **__: Any) -> Any:
+    raise LookupError("a place was read")
+
+
+_METHODS = """getattribute setattr delattr bool eq ne lt le gt ge hash repr str format len iter next contains
+getitem setitem delitem call enter exit int float complex index neg pos abs invert round array array_ufunc"""
+_OPERATORS = "add sub mul truediv floordiv mod pow matmul and or xor"
+for _name in [*_METHODS.split(), *[side + name for side in ("", "r", "i") for name in _OPERATORS.split()]]:
+    setattr(Unread, f"__{_name}__", _refuse)
+
+
+def results_in(x: Any, known: Container[int] = ()) -> Iterator[Any]:
+    """Yield the stand-ins, and tensors of them, in nested tuples, lists, dicts and objects, which may be in themselves.
+
+    Objects whose ``id`` is known are not looked into.
+    """
+    waiting, seen = [x], set()
+    while waiting:
+        each = waiting.pop()
+        if type(each) in STAND_INS or (type(each) is Tensor and type(each.data) in STAND_INS):
+            yield each
+        elif type(each) is Unread or id(each) in seen or id(each) in known:
+            continue
+        elif isinstance(each, (dict, tuple, list)):
+            seen.add(id(each))
+            waiting += each.values() if isinstance(each, dict) else each
+        elif is_record(each):
+            seen.add(id(each))
+            waiting += vars(each).values()
+
+
+def is_record(x: Any) -> bool:
+    """Tell whether an object of a user's class has attributes, in a ``__dict__``."""
+    return has_state(x) and hasattr(x, "__dict__")
+
+
+def with_attributes(x: Any, attributes: dict[str, Any]) -> Any:
+    """Return a copy of an object with other attributes."""
+    made = copy(x)
+    for name, value in attributes.items():
+        object.__setattr__(made, name, value)
+    return made
+
+
+def made_of(x: Any, within: tuple[int, ...] = ()) -> Any:
+    """Return a key of what a value is made of, the same for one that is made anew, alike.
+
+    Arrays, lists, tuples, dicts, sets and the attributes of objects are compared by what is in them; functions,
+    classes, enumerations and objects that are in themselves by identity.
+    """
+    kind: Any = type(x)
+    if id(x) in within or kind in STAND_INS or kind is Unread:
+        return kind, id(x)
+    if kind is Tensor:
+        return kind, made_of(x.data)
+    if kind is slice:
+        return kind, made_of((x.start, x.stop, x.step))
+    if kind is FunctionType:
+        cells = [read(cell, None) for cell in x.__closure__ or ()]
+        return kind, x.__code__, made_of((x.__defaults__, x.__kwdefaults__, cells), (*within, id(x)))
+    within = (*within, id(x))
+    if isinstance(x, np.ndarray):
+        return kind, x.shape, x.dtype, x.tobytes()
+    if isinstance(x, (dict, MappingProxyType)):
+        return kind, *[(made_of(key), made_of(each, within)) for key, each in x.items()]
+    if isinstance(x, (list, tuple, deque)):
+        return kind, *[made_of(each, within) for each in x]
+    if isinstance(x, (set, frozenset)):
+        return kind, frozenset(x)
+    if isinstance(x, (str, bytes, bytearray, array, int, float, complex, np.generic, NoneType)):
+        return kind, repr(x)
+    if isinstance(x, (Enum, type, *CALLED)) or not hasattr(x, "__dict__"):
+        return by_value(x)
+    return kind, *[(name, made_of(each, within)) for name, each in vars(x).items()]
+
+
+def by_value(x: Any) -> Any:
+    """Return a value that compares by its own ``==``, a fraction or a date, say; or else its ``id``."""
+    kind: Any = type(x)
+    has_own = kind.__eq__ is not object.__eq__ and kind.__hash__ not in (None, object.__hash__)
+    return (kind, x) if has_own and kind.__module__ in sys.stdlib_module_names else (kind, id(x))
+
+
+CALLED = (FunctionType, MethodType, BuiltinMethodType, ModuleType)
+"""Types of objects with attributes that do not make them what they are."""
+
+
+def renewed(x: Any) -> Any:
+    """Return a copy of arrays, lists, dicts and sets, however nested; anything else as it is."""
+    if isinstance(x, (np.ndarray, set, deque, bytearray, array)):
+        return copy(x)
+    if isinstance(x, (list, tuple)):
+        return rebuilt(x, [renewed(each) for each in x])
+    return like(x, {key: renewed(each) for key, each in x.items()}) if isinstance(x, dict) else x
