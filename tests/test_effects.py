@@ -4,6 +4,7 @@ import copy
 import gc
 import sys
 import threading
+import time
 import tracemalloc
 import types
 import weakref
@@ -322,6 +323,111 @@ def test_state_that_depends_on_itself_is_refused_and_left_as_it_was(name, warmed
     with pytest.raises(JitError, match="changes"):
         mg.jit(getattr(state, name))(np.ones(3))
     assert plain(vars(state)) == plain(vars(untouched))
+
+
+def set_to_what_it_was(net, x):
+    net.mode, net.h = "eval", 2 * x
+
+
+def once(net, x):
+    if not net.built:
+        net.rate, net.built = 0.1, True
+
+
+def a_new_list(net, x):
+    if net.log is None:
+        net.log = []
+
+
+@pytest.mark.parametrize("f", [set_to_what_it_was, once, a_new_list])
+def test_what_is_set_is_set_again_where_others_have_changed_it(f):
+    nets = [types.SimpleNamespace(mode="eval", built=False, rate=None, log=None) for _ in range(2)]
+    one, other = nets
+    compiled = mg.jit(lambda x: f(other, x) or x)
+    for x in CALLS:
+        f(one, x)
+        compiled(x)
+        assert plain(other) == plain(one)
+        for net in nets:
+            net.mode, net.rate = "train", 0.01
+            if net.log is not None:
+                net.log.append(1)
+                net.log = None
+
+
+def test_what_moves_from_call_to_call_is_refused():
+    net = types.SimpleNamespace(before=None, now=None)
+
+    def f(x):
+        net.before, net.now = net.now, 2 * x
+        return x
+
+    with pytest.raises(JitError, match="f changes now, which it reads"):
+        mg.jit(f)(np.ones(2))
+
+
+@pytest.mark.parametrize("key", [tuple, list, None, len, repr, 1.5, frozenset({1})])
+def test_a_dict_may_have_any_keys(key):
+    table = {key: 2.0, "h": 0}
+
+    def read(x):
+        return x * table[key]
+
+    def written(x):
+        table[key], table["h"] = 3.0, 2 * x
+        return x
+
+    compiled = mg.jit(read)
+    for table[key] in (2.0, 5.0):
+        np.testing.assert_array_equal(compiled(np.ones(2)), [table[key]] * 2)
+    mg.jit(written)(np.ones(2))
+    assert plain(table) == plain({key: 3.0, "h": np.array([2.0, 2.0])})
+
+
+def test_an_error_leaves_no_array_outside():
+    def f(x):
+        Changes.last = 2 * x
+        raise ValueError("a bad batch")
+
+    with pytest.raises(ValueError, match="a bad batch"):
+        mg.jit(f)(np.ones(2))
+    assert not hasattr(Changes, "last")
+
+
+class Shared:
+    @mg.jit
+    def forward(self, x):
+        self.h = x * 2
+        return self.h + 1
+
+
+def test_threads_share_a_method_that_leaves_something():
+    shared, errors = Shared(), []
+
+    def work(value):
+        for i in range(60):
+            try:
+                np.testing.assert_array_equal(shared.forward(np.full(3 + i // 4, value)), 2 * value + 1)
+            except Exception as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(float(k),)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+
+
+def test_a_refusal_names_what_is_wrong_and_not_what_is_set():
+    net = Changes()
+
+    def f(x):
+        net.h = x
+        return net.h * time.perf_counter()
+
+    with pytest.raises(JitError, match="different calls here"):
+        mg.jit(f)(np.ones(2))
 
 
 def made_once(net, x):

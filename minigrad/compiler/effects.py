@@ -16,7 +16,7 @@ from .free_variables import Search
 from .instructions import attributes_in, names_in
 from .origin import LIBRARIES
 from .outside import Outside
-from .places import DELETED, PARTS, Place, Saved, is_set, place_of, put, read
+from .places import CELL, DELETED, KEYS, OTHER, PARTS, Contents, Place, Saved, is_set, place_of, put, read
 from .values import Unread, made_of, results_in
 from .where import JitError, OtherCalls
 
@@ -41,7 +41,8 @@ class Effects:
     fixed : list of Effect
         What else it sets: numbers, strings, lists of them and alike, the same in each call.
     unread : dict
-        By place, the namespaces of what it does not read before it sets it, or at all: of these, and of ``others``.
+        By place, the namespaces of what it does not read before it sets it, or at all: of these, and of other places,
+        that other programs set or that it may set.
     are_its_own : bool
         Whether all changes are the function's.
     """
@@ -50,9 +51,19 @@ class Effects:
         self.name, self.before, self.between, self.leaves = name, outside, outside, leaves
         self.states = _states(outside)
         self.search = Search(outside.function, outside.unread, outside.classes, outside.stores)
-        places = list(self.search)
+        places = [*self.search]
         self.saved = Saved(places, self.search.objects, self.search.arrays)
-        self.others = [Effect(*place, None) for place in places if place_of(*place) in others]
+        read_too = {place_of(*place) for place in Search(outside.function, (), outside.classes)}
+        self.others = [
+            Effect(namespace, name, None)
+            for namespace, name in places
+            if name is not KEYS
+            and not (type(namespace) is Contents and not isinstance(name, str))  # an entry of a list, or all
+            and (
+                place_of(namespace, name) in others
+                or (place_of(namespace, name) not in read_too and self.search.sets(name))
+            )
+        ]
         self.known = set(map(id, self.search.objects))
         self.kept: list[Effect] = []
         self.fixed: list[Effect] = []
@@ -78,7 +89,7 @@ class Effects:
 
     def left(self) -> list[Any]:
         """Return what is now where the function leaves what it computes."""
-        return [current(each) for each in self.kept]
+        return [now(each).value for each in self.kept]
 
     def compare(self, again: Callable[[], None]) -> None:
         """Run the function again, and compare what it sets; everything outside is put back then.
@@ -99,15 +110,22 @@ class Effects:
         except Exception as error:
             if both and (isinstance(error, OtherCalls) or not isinstance(error, JitError)):
                 self.refuse_draws()
+                self.put_back()
+                again()  # what fails with nothing changed is not due to what it sets
                 for each in both:
                     if self.reads(again, [each]):
                         raise self.changed(each.name) from None
             raise
         self.refuse_draws()
         self.refuse_changes()
-        for places in (each for each in ([*both, *self.others], both, self.kept) if each):
+        known = places_of(both)
+        others = [each for each in self.others if place_of(*each[:2]) not in known]
+        for places in (each for each in ([*both, *others], both, self.kept) if each):
             if not self.reads(again, places):
                 self.unread = places_of(places)
+                self.fixed += [
+                    each for each in map(now, places[len(both) :]) if type(each.value) is not Unread
+                ]
                 break
         else:
             if self.kept:
@@ -126,11 +144,11 @@ class Effects:
 
     def refuse_changes(self) -> None:
         """Refuse a function that has changed again what it changed in its first run."""
-        now = self.between.now(self.leaves)
+        after = self.between.now(self.leaves)
         if array := self.between.changed_array():
             raise self.changed(array, ANEW)
         before = {place_of(namespace, name): value for namespace, name, value in self.between.values}
-        for namespace, name, value in changes(self.between, now):
+        for namespace, name, value in changes(self.between, after):
             old = before.get(place_of(namespace, name), DELETED)
             if self.is_result(value) or (name not in PARTS and made_of(old) == made_of(value)):
                 continue
@@ -141,22 +159,28 @@ class Effects:
     def reads(self, again: Callable[[], None], places: Sequence[Effect]) -> bool:
         """Tell whether the function reads these places before it sets them, or may do so.
 
-        It is run with everything else put back to what it was: once with `Unread` in them, and once with None, which
-        can be told from anything else by ``is``, where there was something else.
+        It is run with everything else put back to what it was: once with None where there was something else, which
+        can be told from anything by ``is``, and once with `Unread`, which must not be found elsewhere then.
         """
-        for instead in (Unread(), None):
+        for instead in (None, Unread):
             self.put_back()
+            made = {}
             try:
                 for namespace, name, _ in places:
+                    made[place_of(namespace, name)] = value = instead and instead()
                     if name in PARTS:
-                        put(namespace, name, [] if len(namespace.of()) or instead is None else [instead])
+                        put(namespace, name, [] if len(namespace.of()) or instead is None else [value])
                     elif instead is not None or is_set(namespace, name):
-                        put(namespace, name, instead)
+                        put(namespace, name, value)
                 again()
             except Exception:
                 return True
-            if any(made_of(current(each)) != made_of(each.value) for each in self.fixed):
+            if any(made_of(now(each).value) != made_of(each.value) for each in self.fixed):
                 return True
+            for each in (*self.kept, *self.fixed, *self.others):
+                value, place = now(each).value, place_of(*each[:2])
+                if type(value) is Unread and value is not made.get(place):  # moved there
+                    return True
         return False
 
     def put_back(self) -> None:
@@ -172,10 +196,10 @@ class Effects:
         """Return the error of a function that changes what it reads."""
         if isinstance(name, str):
             what = f"{name}, which it reads"
-        elif name is None:
+        elif name is CELL:
             what = "a variable of an enclosing function that it reads"
         else:
-            what = "a set or a deque that it reads" if name is repr else "a list that it reads"
+            what = "a set or a deque that it reads" if name is OTHER else "a list that it reads"
         return JitError(
             f"jit: {self.name} changes {what}{why}; return the new value, and give the old one as an argument"
         )
@@ -184,12 +208,12 @@ class Effects:
 ANEW = ": each call would be compiled anew"
 
 
-def current(place: Effect) -> Any:
+def now(place: Effect) -> Effect:
     """Return what is in a place now; of all that is in a list, a set or alike a list."""
     namespace, name, _ = place
     if name in PARTS:
-        return [*namespace.of()]
-    return read(namespace, name) if is_set(namespace, name) else DELETED
+        return Effect(namespace, name, [*namespace.of()])
+    return Effect(namespace, name, read(namespace, name) if is_set(namespace, name) else DELETED)
 
 
 def places_of(effects: Iterable[Effect]) -> dict[Place, Any]:
@@ -210,7 +234,7 @@ def changes(old: Outside, new: Outside) -> list[Effect]:
     Where the length of a list has changed, or what is in a set or a deque, it is one place.
     """
     before = {place_of(namespace, name): value for namespace, name, value in old.values}
-    names = {place_of(namespace, None)[0]: set(known) for namespace, known in old.names}
+    names = {place_of(namespace, KEYS)[0]: set(known) for namespace, known in old.names}
     known = {place for place, _ in before} | names.keys()
     found: list[Effect] = []
     whole: set[int] = set()
@@ -223,8 +247,8 @@ def changes(old: Outside, new: Outside) -> list[Effect]:
             found.append(Effect(namespace, name, [*namespace.of()]))
         elif place in before or name not in names.get(of, (name,)):
             found.append(Effect(namespace, name, value))
-    for namespace, now in new.names:
-        gone = names.get(place_of(namespace, None)[0], set()) - set(now)
+    for namespace, present in new.names:
+        gone = names.get(place_of(namespace, KEYS)[0], set()) - set(present)
         found += [Effect(namespace, name, DELETED) for name in gone]
     return found
 

@@ -34,7 +34,7 @@ from .instructions import (
 )
 from .methods import BoundMethod, BoundWeakly
 from .origin import has_state, is_foreign, is_ours, is_users, slots_of
-from .places import KEYS, Attributes, Contents, Place, place_of, read
+from .places import CELL, KEYS, LIST, OTHER, Attributes, Contents, Place, place_of, read
 from .where import JitError
 
 
@@ -137,12 +137,14 @@ class Search:
             for namespace, name in attributes_of(x):  # an instance's before its class's
                 if place_of(namespace, name) in self.unread:
                     written.add(name)
-                is_set = self.stores and name in self.stored
-                if name in written or not (every or name in self.named or is_set):
+                is_read = every or name in self.named
+                if name in written or not (is_read or (self.stores and name in self.stored)):
                     continue
                 value = read(namespace, name)
-                if id(value) not in self.seen and (
-                    every or name in self.whole or not isinstance(value, np.ndarray)
+                if (
+                    is_read
+                    and id(value) not in self.seen
+                    and (every or name in self.whole or not isinstance(value, np.ndarray))
                 ):
                     self.waiting.append(value)
                 place = place_of(namespace, name)
@@ -183,7 +185,7 @@ class Search:
         self.stored.update(names_in(f.__code__, STORES))
         self.sets_items |= bool(names_in(f.__code__, STORES_ITEMS)) or not attributes.isdisjoint(CHANGES)
         found: list[tuple[str, Any, Any]] = [
-            (name, cell, None) for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)
+            (name, cell, CELL) for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)
         ]
         if not ours:
             yield from self.of_modules(f)
@@ -233,7 +235,7 @@ def contents_of(x: Any) -> Iterator[tuple[Any, Any]]:
             yield x, KEYS
             yield from ((x, name) for name in x)
             return
-        yield Contents(x), len if isinstance(x, list) else repr
+        yield Contents(x), LIST if isinstance(x, list) else OTHER
         if isinstance(x, list):
             yield from ((Contents(x), i) for i in range(len(x)))
     elif has_state(x):

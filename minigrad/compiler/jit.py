@@ -18,6 +18,7 @@ from ..engine.containers import CONTAINERS
 from ..engine.pickling import global_name
 from ..engine.recording import RUN_LATER, recording
 from ..engine.watch import Anomaly
+from . import locks
 from .methods import BoundMethod, BoundWeakly, has_weak_references
 from .outside import Outside
 from .places import Place
@@ -182,8 +183,30 @@ class Jitted:
             raise ValueError(f"jit: {TOO_DEEP}") from None
         if type(recording.get()) is Anomaly:
             return self.function(*args, **kwargs)
-        before = self.recent and self.recent[0]
         classes = tuple(dict.fromkeys(own_classes((args, kwargs))))
+        with locks.compiling:
+            try:
+                program, is_new = self._found(args, kwargs, leaves, key, classes)
+            except Caught:
+                return self.function(*args, **kwargs)
+        outcome = self._run(program, leaves, args, kwargs)
+        if (
+            is_new and program.leaves_what_it_does_not_read
+        ):  # after it it is another signature, of the same program
+            with locks.compiling:
+                self.recent = self._keep(program, key, leaves, classes), program
+        return outcome
+
+    def _found(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        leaves: list[Any],
+        key: list[Any],
+        classes: tuple[type, ...],
+    ) -> tuple[Compiled, bool]:
+        """Return the program of a signature, and whether it is kept anew; compile it, if there is none."""
+        before = self.recent and self.recent[0]
         unread = {frozenset(each.unread): each.unread for each in reversed([*self.programs.values()])} or {
             frozenset(): {}
         }
@@ -199,24 +222,17 @@ class Jitted:
                 self.programs[signature] = self.programs.pop(signature, program)  # the latest, now
                 self.hits += 1
                 self.recent = outside, program
-                return self._run(program, leaves, args, kwargs)
+                return program, False
         everything = Outside(self.function, leaves, (), classes, stores=True)
         others = {place: namespace for each in unread.values() for place, namespace in each.items()}
-        try:
-            program = self._compile(args, kwargs, everything, leaves, others)
-        except Caught:
-            return self.function(*args, **kwargs)
+        program = self._compile(args, kwargs, everything, leaves, others)
         self._warn_of_a_number(signature, args, kwargs)
         self._warn_of_a_change(before)
         refuse_overlap(leaves, program.overwritten)
         self.misses += 1
-        if not program.may_be_kept:
-            return self._run(program, leaves, args, kwargs)
-        self.recent = self._keep(program, key, leaves, classes), program
-        outcome = self._run(program, leaves, args, kwargs)
-        if program.fixed or program.kept:  # after them it is another signature, of the same program
+        if program.may_be_kept:
             self.recent = self._keep(program, key, leaves, classes), program
-        return outcome
+        return program, program.may_be_kept
 
     def _keep(
         self, program: Compiled, key: list[Any], leaves: Sequence[Any], classes: tuple[type, ...]
@@ -258,7 +274,7 @@ class Jitted:
                 warnings.warn(
                     f"jit: {name_of(self.function)} was compiled {VALUES} times, for as many values of {name}; if it "
                     f"changes often, give np.{dtype}({name}), whose value is no part of the signature",
-                    stacklevel=4,
+                    stacklevel=5,
                 )
 
     def _warn_of_a_change(self, before: Outside | None) -> None:
@@ -274,7 +290,7 @@ class Jitted:
             warnings.warn(
                 f"jit: {name_of(self.function)} was compiled {VALUES} times, for as many values of {what} that it "
                 "reads from outside; make it an argument",
-                stacklevel=4,
+                stacklevel=5,
             )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Jitted:

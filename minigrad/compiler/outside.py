@@ -10,7 +10,7 @@ import numpy as np
 
 from .free_variables import Search
 from .options import PLAIN, taken
-from .places import KEYS, LARGE, Place, read
+from .places import CELL, KEYS, LARGE, Place, read
 
 
 class Outside:
@@ -60,7 +60,7 @@ class Outside:
                 return True
         try:
             for namespace, name, before in self.values:
-                if (namespace.cell_contents if name is None else namespace.get(name)) is not before:
+                if (namespace.cell_contents if name is CELL else namespace.get(name)) is not before:
                     return True
             for namespace, names in self.names:
                 if tuple(namespace) != names:

@@ -7,25 +7,37 @@ import weakref
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from types import (
-    MappingProxyType,
-)
+from enum import Enum
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from .methods import has_weak_references
 
 Place = tuple[int, Any]
 """What identifies a place: the ``id`` of its namespace, or of the object that this is of, and its name."""
-KEYS: Any = tuple
-"""In the place of a name: all the names in a namespace, in order."""
 DELETED: Any = object()
 """In the place of a value: there is none."""
-PARTS = (len, repr)
-"""In the place of a name: all that is in a list, or in a set, a deque or alike."""
+
+
+class Name(Enum):
+    """What stands in the place of a name, which no key of a dict equals.
+
+    All the names in a namespace, in order; what is in a closure cell; all that is in a list; all that is in a set, a
+    deque or alike.
+    """
+
+    KEYS = "keys"
+    CELL = "cell"
+    LIST = "list"
+    OTHER = "other"
+
+
+KEYS, CELL, LIST, OTHER = Name
+PARTS = (LIST, OTHER)
 
 
 class Contents:
-    """A dict-like view of a list's entries, an object's attributes, or its length or repr.
+    """A dict-like view of a list's entries, an object's attributes, or all parts of a list, a set or alike.
 
     An object that has weak references is not kept alive.
     """
@@ -36,10 +48,10 @@ class Contents:
         self.of: Any = weakref.ref(of) if has_weak_references(of) else lambda: of
 
     def get(self, name: Any) -> Any:
-        """Return an entry or attribute, None if there is none; for the keys ``len`` and ``repr`` theirs."""
+        """Return an entry or attribute, None if there is none; of all parts the length of a list, or the repr."""
         of = self.of()
         if name in PARTS:
-            return sys.intern(str(name(of)))
+            return sys.intern(str(len(of)) if name is LIST else repr(of))
         if isinstance(name, str):
             return getattr(of, name, None)
         return of[name] if name < len(of) else None
@@ -71,7 +83,7 @@ def read(namespace: Any, name: Any) -> Any:
     """Read a place: an entry, an attribute, a cell, or the names in a namespace."""
     if name is KEYS:
         return tuple(namespace)
-    if name is not None:
+    if name is not CELL:
         return namespace.get(name)
     try:
         return namespace.cell_contents
@@ -81,7 +93,7 @@ def read(namespace: Any, name: Any) -> Any:
 
 def put(namespace: Any, name: Any, value: Any) -> None:
     """Set a place, or delete what is there; an object's own ``__setattr__`` is not called."""
-    if name is None:
+    if name is CELL:
         namespace.cell_contents = value
     elif name in PARTS:
         fill(namespace.of(), value)
@@ -112,7 +124,7 @@ def fill(x: Any, contents: Any) -> None:
 
 def is_set(namespace: Any, name: Any) -> bool:
     """Tell whether there is something in a place."""
-    if name is None:
+    if name is CELL:
         try:
             return namespace.cell_contents is not DELETED
         except ValueError:
@@ -131,7 +143,8 @@ class Saved:
         self, places: Iterable[tuple[Any, Any]], objects: Iterable[Any], arrays: Iterable[Any]
     ) -> None:
         found = [place for place in places if not (place[1] in PARTS or isinstance(place[1], int))]
-        self.names = [(namespace, tuple(namespace)) for namespace, name in found if name is KEYS]
+        self.names = [(namespace, set(namespace)) for namespace, name in found if name is KEYS]
+        self.names += [(vars(x), {*vars(x)}) for x in objects if isinstance(x, ModuleType)]
         self.values = [
             (namespace, name, read(namespace, name) if is_set(namespace, name) else DELETED)
             for namespace, name in found
@@ -149,9 +162,9 @@ class Saved:
             ):
                 fill(x, before)
         for namespace, names in self.names:
-            for name in set(namespace).difference(names) if isinstance(namespace, dict) else ():
+            for name in set(namespace) - names:
                 if sets(name):
-                    del namespace[name]
+                    put(namespace, name, DELETED)
         for namespace, name, value in self.values:
             now = read(namespace, name) if is_set(namespace, name) else DELETED
             if now is not value and sets(name):

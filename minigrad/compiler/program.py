@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import operator
-import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from sys import getrefcount
@@ -12,7 +11,6 @@ from threading import Lock
 from time import sleep
 from types import FunctionType, SimpleNamespace
 from typing import Any, NamedTuple
-from weakref import WeakSet
 
 import numpy as np
 
@@ -23,6 +21,7 @@ from ..engine.recording import TapeError
 from ..engine.tensor import Tensor
 from ..pictures.tape import Tape
 from ..rules.metadata import outline
+from . import locks
 from .effects import Effects
 from .ir import CONSTANT, Node, checks_first, mapped
 from .memory import Plan
@@ -34,20 +33,8 @@ from .signature import reader
 from .source import Attributed, Contained, Given, SourceWriter
 from .trace import Trace, TracedGenerator, fingerprint, same
 from .traced import Traced
-from .values import is_record, renewed, results_in, with_attributes
+from .values import attributes_of, is_record, renewed, results_in, with_attributes
 from .where import JitError, OtherCalls
-
-_programs: WeakSet[Compiled] = WeakSet()
-
-
-def _renew_locks() -> None:
-    """Replace the locks in a forked child: a thread that held one in the parent does not exist there."""
-    for program in _programs:
-        program.lock = Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_locks)
 
 
 class Compiled:
@@ -125,6 +112,8 @@ class Compiled:
         self.kept = [(each.namespace, each.name) for each in effects.kept]
         self.fixed, self.unread = effects.fixed, effects.unread
         self.leaves_something = bool(self.kept or self.fixed or self.rebound)
+        places = [place_of(*each[:2]) for each in (*effects.kept, *effects.fixed)]
+        self.leaves_what_it_does_not_read = bool(places) and self.unread.keys() >= set(places)
         self.may_be_kept = effects.are_its_own  # in the cache
         own_constants(trace)
         given = [trace.inputs[i] for position in donated if position < len(args) for i in spans[position]]
@@ -138,7 +127,7 @@ class Compiled:
         new = dict(zip(map(id, wanted), results, strict=False))
         self.source, self.run = writer.finish(tree, new, finals)
         self.lock = Lock()
-        _programs.add(self)
+        locks.holders.add(self)
         self.overwritten = [i for i, node in enumerate(trace.inputs) if node in over or node in finals]
         self.changes_arguments = bool(self.overwritten) or any(
             isinstance(node.value, np.random.Generator) for node in trace.inputs
@@ -157,13 +146,14 @@ class Compiled:
 
     def leave(self, outcome: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Set what the function sets outside and in its arguments; return its result."""
-        for namespace, name, value in self.fixed:
-            put(namespace, name, renewed(value) if place_of(namespace, name) in self.unread else value)
-        if not (self.kept or self.rebound):
-            return outcome
-        result, values, left = outcome
-        for (namespace, name), value in zip(self.kept, left, strict=True):
-            put(namespace, name, value)
+        with locks.compiling:
+            for namespace, name, value in self.fixed:
+                put(namespace, name, renewed(value))
+            if not (self.kept or self.rebound):
+                return outcome
+            result, values, left = outcome
+            for (namespace, name), value in zip(self.kept, left, strict=True):
+                put(namespace, name, value)
         rebind((args, kwargs), self.rebound, values)
         return result
 
@@ -266,7 +256,9 @@ def left_outside(trace: Trace, tree: Any, known: set[int]) -> Any:
         return rebuilt(x, [left_outside(trace, each, known) for each in x])
     if type(x) not in CONTAINERS and is_record(x) and next(results_in(x, known), None) is not None:
         held = {
-            name: each for name, each in vars(x).items() if next(results_in(each, known), None) is not None
+            name: each
+            for name, each in attributes_of(x).items()
+            if next(results_in(each, known), None) is not None
         }
         empty = with_attributes(x, dict.fromkeys(held))
         return Attributed(empty, left_outside(trace, held, known | {id(x)}))
@@ -275,11 +267,7 @@ def left_outside(trace: Trace, tree: Any, known: set[int]) -> Any:
 
 def refuse_leaks(trace: Trace, name: str) -> None:
     """Refuse a function that leaves an array where it is not found, and so is not set in each call."""
-    for wait in (
-        lambda: None,
-        gc.collect,
-        lambda: sleep(0.01),
-    ):  # for tapes in circles; for a profiler in a thread
+    for wait in (lambda: None, gc.collect, lambda: sleep(0.01)):  # circles of tapes; a profiler's thread
         wait()
         if not any(node.stand_ins for node in trace.nodes):
             return

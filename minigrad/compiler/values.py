@@ -16,8 +16,8 @@ import numpy as np
 from ..engine.arrays import STAND_INS
 from ..engine.containers import like, rebuilt
 from ..engine.tensor import Tensor
-from .origin import has_state
-from .places import read
+from .origin import has_state, slots_of
+from .places import CELL, read
 
 
 class Unread:
@@ -52,12 +52,19 @@ def results_in(x: Any, known: Container[int] = ()) -> Iterator[Any]:
             waiting += each.values() if isinstance(each, dict) else each
         elif is_record(each):
             seen.add(id(each))
-            waiting += vars(each).values()
+            waiting += attributes_of(each).values()
 
 
 def is_record(x: Any) -> bool:
-    """Tell whether an object of a user's class has attributes, in a ``__dict__``."""
-    return has_state(x) and hasattr(x, "__dict__")
+    """Tell whether an object is of a user's class, and has attributes."""
+    return has_state(x)
+
+
+def attributes_of(x: Any) -> dict[str, Any]:
+    """Return the attributes of an object, those in slots too."""
+    kind: Any = type(x)
+    slots = {name: getattr(x, name) for name in slots_of(kind) if hasattr(x, name)}
+    return getattr(x, "__dict__", {}) | slots
 
 
 def with_attributes(x: Any, attributes: dict[str, Any]) -> Any:
@@ -82,7 +89,7 @@ def made_of(x: Any, within: tuple[int, ...] = ()) -> Any:
     if kind is slice:
         return kind, made_of((x.start, x.stop, x.step))
     if kind is FunctionType:
-        cells = [read(cell, None) for cell in x.__closure__ or ()]
+        cells = [read(cell, CELL) for cell in x.__closure__ or ()]
         return kind, x.__code__, made_of((x.__defaults__, x.__kwdefaults__, cells), (*within, id(x)))
     within = (*within, id(x))
     if isinstance(x, np.ndarray):
@@ -95,9 +102,9 @@ def made_of(x: Any, within: tuple[int, ...] = ()) -> Any:
         return kind, frozenset(x)
     if isinstance(x, (str, bytes, bytearray, array, int, float, complex, np.generic, NoneType)):
         return kind, repr(x)
-    if isinstance(x, (Enum, type, *CALLED)) or not hasattr(x, "__dict__"):
+    if isinstance(x, (Enum, type, *CALLED)) or not is_record(x):
         return by_value(x)
-    return kind, *[(name, made_of(each, within)) for name, each in vars(x).items()]
+    return kind, *[(name, made_of(each, within)) for name, each in attributes_of(x).items()]
 
 
 def by_value(x: Any) -> Any:
