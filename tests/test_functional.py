@@ -1,5 +1,6 @@
 import collections
 import random
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -393,3 +394,67 @@ def test_an_array_that_a_differentiated_function_has_written_to_may_be_used_agai
             np.testing.assert_array_equal(mg.grad(f)(x), 2 * (x + 1))
         view = x[:1]
         np.testing.assert_array_equal(mg.grad(mg.checkpoint(lambda q: np.sum(q * q)))(view), 2 * view)
+
+
+class KeepsAMean:
+    mean = 0.0
+
+    def centered(self, x):
+        batch = x.mean(axis=0)
+        self.mean = 0.9 * self.mean + 0.1 * batch
+        return x - batch
+
+
+class KeepsAState:
+    state = np.zeros((8, 3))
+
+    def stepped(self, x):
+        self.state = np.tanh(x[:8] + 0.5 * self.state)
+        return self.state
+
+
+@pytest.mark.parametrize("keeps", [KeepsAMean().centered, KeepsAState().stepped])
+def test_what_is_left_of_a_complete_gradient_is_a_constant(keeps):
+    """A state that a function keeps holds none of the tapes before."""
+    X, rng = np.ones((50, 3)), np.random.default_rng(0)
+    both = mg.value_and_grad(lambda w: np.sum(keeps(X * w) ** 2))
+    tracemalloc.start()
+    for i in range(220):
+        value, gradient = both(rng.standard_normal(3))
+        assert type(value) is np.float64 and type(gradient) is np.ndarray
+        if i == 20:
+            before, _ = tracemalloc.get_traced_memory()
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < 20 * X.nbytes
+    kept = keeps.__self__
+    left = kept.mean if hasattr(kept, "mean") else kept.state
+    assert np.asarray(left).dtype == float and not (left + 1).requires_grad
+
+
+def test_what_is_left_of_an_inner_gradient_belongs_to_the_outer_one():
+    left = []
+
+    def inner(y, x):
+        left.append(x * y)
+        return np.sum(y**3)
+
+    def outer(x):
+        slope = mg.grad(inner)(x, x)
+        return np.sum(slope * left.pop())  # 3 x^2 (x x)
+
+    x = np.array([1.0, 2.0])
+    np.testing.assert_allclose(mg.grad(outer)(x), 12 * x**3)
+    np.testing.assert_allclose(mg.grad(lambda x: np.sum(mg.grad(outer)(x)))(x), 36 * x**2)
+
+
+def test_a_tensor_of_a_leaf_stays_on_its_tape_whatever_gradients_are_taken():
+    leaf = mg.tensor([1.0, 2.0], requires_grad=True)
+    square = leaf * leaf
+    mg.grad(np.sum)(np.ones(2))
+    mg.grad(lambda x: np.sum(x * 2.0))(np.ones(2))
+    np.sum(square * 3.0).backward()
+    np.testing.assert_array_equal(leaf.grad, [6, 12])
+    _, pull = mg.vjp(lambda x: x**2, np.ones(2))
+    mg.grad(np.sum)(np.ones(2))
+    np.testing.assert_array_equal(pull(np.ones(2))[0], [2, 2])

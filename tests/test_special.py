@@ -311,7 +311,5 @@ def test_compiled_an_integer_beside_an_array_stays_one():
 )
 def test_functions_of_scipys_other_modules_say_what_to_write(call):
     for f in (mg.grad(lambda t: np.sum(np.abs(call(t)))), mg.jit(call)):
-        with pytest.raises(
-            TypeError, match=r"write it with (NumPy's functions|scipy\.special's)"
-        ):
+        with pytest.raises(TypeError, match=r"write it with (NumPy's functions|scipy\.special's)"):
             f(np.eye(2))

@@ -60,7 +60,10 @@ def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS
     parents: Sequence[Parent]
     if len(operands) == 1 and type(operands[0]) is Tensor:  # the loop of `unwrap`, unrolled
         x = operands[0]
-        args, parents = (x.data,), ((x._call or x) if x.requires_grad else None,)
+        parent = x._call or x if x.requires_grad else None
+        if type(parent) is tuple and parent[0] < finished:
+            parent = parent_of(x)
+        args, parents = (x.data,), (parent,)
     else:
         args, parents = unwrap(op, operands)
     out = op.forward(*args, **options) if options else op.forward(*args)
@@ -85,13 +88,21 @@ def binary(op: Any) -> Callable[[Any, Any], Any]:
         x_parent = y_parent = None
         if type(x) is Tensor:
             if x.requires_grad:
-                x_parent = x._call or x
+                x_parent = x._call
+                if x_parent is None:
+                    x_parent = x
+                elif x_parent[0] < finished:
+                    x_parent = parent_of(x)
             x = x.data
         elif type(x) not in PLAIN:
             x = plain_array(x, op.name)
         if type(y) is Tensor:
             if y.requires_grad:
-                y_parent = y._call or y
+                y_parent = y._call
+                if y_parent is None:
+                    y_parent = y
+                elif y_parent[0] < finished:
+                    y_parent = parent_of(y)
             y = y.data
         elif type(y) not in PLAIN:
             if takes_over(y):
@@ -139,11 +150,66 @@ def unwrap(
     for x in operands:
         if type(x) is Tensor:
             args.append(x.data)
-            parents.append((x._call or x) if x.requires_grad else None)
+            parent = x._call or x if x.requires_grad else None
+            if type(parent) is tuple and parent[0] < finished:
+                parent = parent_of(x)
+            parents.append(parent)
         else:
             args.append(x if type(x) in plain else otherwise(x, op.name))
             parents.append(None)
     return args, parents
+
+
+finished = 0
+"""Calls of lower numbers were made before the last gradient was complete, by `grad` and its kin."""
+_alive: set[int] = set()
+"""Numbers of such calls that lead to a leaf, or to an argument of a function that is being differentiated."""
+
+
+def finish() -> None:
+    """Note that no function is being differentiated: tensors that are left of one are constants from now on."""
+    global finished
+    finished = next_number()
+    _alive.clear()
+
+
+def parent_of(x: Any) -> Parent:
+    """Return where a tensor that requires a gradient came from; None for what is left of a finished gradient.
+
+    A state that a function keeps, such as a running mean, would otherwise hold all tapes that there were.
+    """
+    call = x._call
+    if call is None:
+        return x
+    if call[0] < finished and not _is_alive(call):
+        x._call, x.requires_grad = None, False
+        return None
+    return call
+
+
+def _is_alive(call: Call) -> bool:
+    """Tell whether a call leads to a leaf, or to an argument of a function whose gradient is not complete."""
+    if call[0] in _alive:
+        return True
+    waiting, seen = [call], {call[0]}
+    while waiting:
+        _, _, _, parents, options, _ = waiting.pop()
+        is_argument = True
+        for parent in parents:
+            if parent is None:
+                continue
+            is_argument = False
+            if type(parent) is not tuple:
+                break
+            if parent[0] not in seen:
+                seen.add(parent[0])
+                waiting.append(parent)
+        else:
+            if not is_argument or getattr(options, "is_over", False):
+                continue
+        _alive.add(call[0])
+        return True
+    return False
 
 
 NUMBERS = PLAIN - {np.ndarray}

@@ -12,7 +12,7 @@ import numpy as np
 from ..rules.elementwise import POSITIVE
 from .arguments import names_itself
 from .arrays import as_array, held, refuse_foreign
-from .calls import NO_OPTIONS, bare, lift, variable
+from .calls import NO_OPTIONS, bare, finish, lift, parent_of, variable
 from .containers import map_tree
 from .leaving import stacklevel_of_program
 from .recording import RECORD, Call, TapeError, differentiated, next_number, recording
@@ -89,22 +89,28 @@ def value_and_grad(
         if several and len({position % len(args) for position in positions if args}) < len(positions):
             raise ValueError(f"grad: argnums {argnums} names an argument twice")
         targets: dict[int, Call] = {}
+        options = Options()
         try:
-            return differentiated_at(args, kwargs, targets)
+            return differentiated_at(args, kwargs, targets, options)
         finally:
+            options.is_over = True
+            if not differentiated:
+                finish()
             if replaced:
                 for _, _, _, (parent,), _, array in targets.values():
                     if parent is None:
                         forget(array)
 
-    def differentiated_at(args: tuple[Any, ...], kwargs: dict[str, Any], targets: dict[int, Call]) -> Any:
+    def differentiated_at(
+        args: tuple[Any, ...], kwargs: dict[str, Any], targets: dict[int, Call], options: Options
+    ) -> Any:
         inputs = list(args)
         for position in positions:
             if not -len(args) <= position < len(args):
                 raise TypeError(
                     f"grad: argnums has {position}, but f was called with {len(args)} arguments by position"
                 )
-            inputs[position] = map_tree(as_input, targets, args[position])
+            inputs[position] = map_tree(_argument, (targets, options), args[position])
         result = recorded(f, inputs, kwargs, targets)
         aux = None
         if has_aux:
@@ -125,12 +131,24 @@ def value_and_grad(
     return both
 
 
+class Options(dict[str, Any]):
+    """The options of the calls that stand for a function's arguments: none; and whether its gradient is complete."""
+
+    is_over = False
+
+
 def as_input(targets: dict[int, Call], leaf: Any) -> Tensor:
     """Wrap an argument in the result of an identity call: f may write to it, and the walk ends there."""
+    return _argument((targets, NO_OPTIONS), leaf)
+
+
+def _argument(shared: tuple[dict[int, Call], dict[str, Any]], leaf: Any) -> Tensor:
+    """Do as `as_input`, with the options of the call."""
+    targets, options = shared
     parent, given = None, leaf
     if type(leaf) is not np.ndarray:
         if type(leaf) is Tensor:
-            parent = (leaf._call or leaf) if leaf.requires_grad else None
+            parent = parent_of(leaf) if leaf.requires_grad else None
             leaf = leaf.data
         else:
             refuse_foreign(leaf, "grad")
@@ -145,7 +163,7 @@ def as_input(targets: dict[int, Call], leaf: Any) -> Tensor:
             )
         raise TypeError(f"grad: an argument holds {what}, which has no gradient; {instead}")
     number = next_number()
-    targets[number] = target = number, POSITIVE, (leaf,), (parent,), NO_OPTIONS, leaf
+    targets[number] = target = number, POSITIVE, (leaf,), (parent,), options, leaf
     result: Tensor = lift(leaf, target)
     return result
 

@@ -36,6 +36,7 @@ from .calls import (
     apply,
     bare,
     binary,
+    parent_of,
     part_of_windows,
     results_are,
     variable,
@@ -243,7 +244,7 @@ class Tensor(Variable, Dispatched):
     # -- leaving the tape: explicitly, or not at all -------------------------------------------------------
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        if self.requires_grad and recording.get() is not None:
+        if self.requires_grad and recording.get() is not None and parent_of(self) is not None:
             where, instead = who_asks()
             raise TapeError(
                 f"{where}: a tensor that requires a gradient became a plain array, which would cut it off from the "
@@ -253,7 +254,7 @@ class Tensor(Variable, Dispatched):
         return np.array(array, dtype=dtype) if copy or is_number(array) else np.asarray(array, dtype=dtype)
 
     def _number(self, kind: str) -> Any:
-        if self.requires_grad and recording.get() is not None:
+        if self.requires_grad and recording.get() is not None and parent_of(self) is not None:
             if is_stored():
                 raise TapeError(
                     "array[i] = t (or array.fill, np.fromiter) would cut the tensor t, which requires a gradient, off "
