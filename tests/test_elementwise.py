@@ -1,10 +1,10 @@
-"""The Bessel function I0 of small and of large numbers; powers by a number."""
+"""The Bessel function I0 of small and of large numbers; powers by a number; the bounds of clip."""
 
 import math
 
 import numpy as np
 import pytest
-from derivatives import check_rule
+from derivatives import check_call, check_rule
 
 import minigrad as mg
 
@@ -55,3 +55,43 @@ def test_powers_by_a_number_are_numpys(exponent):
     slope = exponent * x ** (exponent - 1.0)
     for made in (mg.grad, lambda f: mg.jit(mg.grad(f))):
         np.testing.assert_allclose(made(lambda x: np.sum(x**exponent))(x), slope, rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "F", "i2", "u1"])
+@pytest.mark.parametrize("exponent", [-1, 0, 0.5, 1, 2, 3])
+def test_powers_by_numpys_numbers_have_numpys_dtype(dtype, exponent):
+    x = np.array([3, 2], dtype)
+    kinds = [np.int64, np.int8] if isinstance(exponent, int) else []
+    for kind in (*kinds, np.float64, np.array):
+        number = kind(exponent)
+        if x.dtype.kind in "iu" and exponent < 0:
+            continue
+        want, got = x**number, mg.tensor(x) ** number
+        assert got.dtype == want.dtype
+        np.testing.assert_array_equal(got.numpy(), want)
+        if kind is not np.array:
+            if x.dtype.kind in "fF":
+                check_call(lambda x, number=number: np.real(x**number), x)
+            compiled = mg.jit(lambda x, number=number: x**number)(x)
+            assert compiled.dtype == want.dtype
+            np.testing.assert_array_equal(compiled, want)
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4", ">f8"])
+@pytest.mark.parametrize(
+    ("bounds", "options"),
+    [
+        *[((), {}), ((None, None), {}), ((0.5,), {}), ((0.5, 1.0), {}), ((None, 1.0), {}), ((0.5, None), {})],
+        *[
+            ((), {"a_max": 1.0}),
+            ((), {"min": 0.5}),
+            ((), {"min": None, "max": 1.0}),
+            ((), {"a_min": 0, "a_max": 1}),
+        ],
+        *[((0.5, 1.0), {"min": 0.75}), ((0.5, 1.0), {"max": None}), ((0.5,), {"max": 1.0})],
+    ],
+)
+def test_bounds_of_clip_are_those_that_numpy_takes(bounds, options, dtype):
+    check_call(lambda x: np.clip(x, *bounds, **options), np.array([0.25, 0.75, 1.5], dtype))
+    if not options and len(bounds) != 1:
+        check_call(lambda x: x.clip(*bounds), np.array([0.25, 0.75, 1.5], dtype))

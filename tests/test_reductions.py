@@ -4,7 +4,7 @@ import inspect
 
 import numpy as np
 import pytest
-from derivatives import check_rule
+from derivatives import check_call, check_rule
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -368,3 +368,17 @@ def test_a_line_without_infinities_beside_one_that_has_some():
 def test_floats_wider_than_float64_stay_what_they_are(f):
     x = np.array([0.5, 1.5], np.longdouble)
     assert f(x).dtype == np.longdouble
+
+
+@pytest.mark.parametrize("function", [np.sum, np.mean, np.max, np.prod, np.var, np.std, np.nanmean])
+@pytest.mark.parametrize("axis", [None, 0, -1, 1, ()])
+def test_axes_of_a_number_are_those_that_numpy_takes(function, axis):
+    check_call(lambda x: function(x, axis=axis), np.array(1.5))
+    call = mg.jit(lambda x: function(x, axis=axis))
+    try:
+        want = function(np.array(1.5), axis=axis)
+    except np.exceptions.AxisError:
+        with pytest.raises(np.exceptions.AxisError):
+            call(np.array(1.5))
+    else:
+        assert call(np.array(1.5)) == want

@@ -309,8 +309,10 @@ class Tensor(Variable, Dispatched):
     _power, __rpow__ = _operators(POWER)
 
     def __pow__(self, other: Any) -> Tensor:
-        ufunc = scalar_power(self.data, other)
-        return self._power(other) if ufunc is None else apply(OPS[ufunc], (self,))
+        function = scalar_power(self.data, other)
+        if function is None:
+            return self._power(other)
+        return apply(OPS[function], (self,)) if function in OPS else function(self)  # type: ignore[no-any-return]  # a Tensor, as registered
 
     def __floordiv__(self, other: Any) -> Any:
         return np.floor_divide(self, other)

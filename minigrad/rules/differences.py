@@ -88,7 +88,8 @@ def _ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     if to_begin is to_end is None:
         return between
     joined = np.concatenate([np.ravel(x) for x in (to_begin, between, to_end) if x is not None])
-    return joined if joined.dtype == between.dtype else joined.astype(between.dtype, casting="same_kind")
+    dtype = metadata.as_operand(ary).dtype
+    return joined if joined.dtype == dtype else joined.astype(dtype, casting="same_kind")
 
 
 def _spacings(f: Any, axes: tuple[int, ...], varargs: tuple[Any, ...]) -> list[Any]:

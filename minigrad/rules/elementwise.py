@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .table import Arguments, Draw, any_true, declare, dispatched, fitted
+from .table import Arguments, Draw, any_true, declare, dispatched, fitted, is_plain
 
 
 def within(*intervals: tuple[float, float]) -> Callable[[Draw], Arguments]:
@@ -74,17 +74,36 @@ ASTYPE = declare(
 )
 
 
-def scalar_power(x: Any, exponent: Any) -> np.ufunc | None:
-    """Return the ufunc by which NumPy computes ``x ** exponent`` of an array; None stands for np.power."""
+def scalar_power(x: Any, exponent: Any) -> Callable[[Any], Any] | None:
+    """Return the function by which NumPy computes ``x ** exponent`` of an array; None stands for np.power."""
     if type(exponent) is int and exponent == 2:
         return np.square
-    if type(exponent) in (int, float) and x.ndim and x.dtype.kind in "fc":
-        return POWERS.get(exponent)
+    if not x.ndim:
+        return None
+    if type(exponent) in (int, float):
+        return POWERS.get(exponent) if x.dtype.kind in "fc" else None
+    if KEEPS_DTYPE and _is_number(exponent, x):
+        if x.dtype.kind in "fc":
+            return {**POWERS, 1.0: np.positive, 0.0: _ones}.get(float(exponent))
+        return np.square if exponent.dtype.kind in "iu" and exponent == 2 else None
     return None
 
 
-POWERS: dict[float, np.ufunc] = {2.0: np.square, 0.5: np.sqrt, -1.0: np.reciprocal}
+POWERS: dict[float, Callable[[Any], Any]] = {2.0: np.square, 0.5: np.sqrt, -1.0: np.reciprocal}
 """What NumPy calls for some exponents."""
+KEEPS_DTYPE = (np.ones(1, np.float32) ** np.float64(2)).dtype == np.float32
+"""Whether with these exponents the dtype is that of x also where they are NumPy's numbers, as in NumPy 2.0."""
+
+
+def _is_number(exponent: Any, x: Any) -> bool:
+    """Tell whether an exponent is a number of NumPy's, or an array of no axes, unless a compiled call reads it anew."""
+    if isinstance(exponent, np.ndarray):
+        return not exponent.ndim and exponent.dtype.kind in "iuf" and is_plain(x)
+    return isinstance(exponent, (np.integer, np.floating))
+
+
+def _ones(x: Any) -> Any:
+    return np.power(x, 0)
 
 
 def _power_base(g: Any, out: Any, x: Any, y: Any) -> Any:

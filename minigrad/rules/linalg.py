@@ -10,8 +10,9 @@ import numpy as np
 
 from .conjugates import conj, real
 from .facts import state
+from .metadata import outline
 from .reductions import FLOAT16, keep, widened
-from .table import Arguments, Draw, compose, declare, whole
+from .table import Arguments, Draw, any_true, compose, declare, whole
 
 
 def transposed(x: Any) -> Any:
@@ -35,12 +36,11 @@ def named(function: Any) -> Any:
     return type(function(np.eye(1)))
 
 
-declare(
-    np.linalg.inv,
-    lambda g, out, a: -transposed(out) @ g @ transposed(out),
-    inputs=_regular_inputs,
-    memory="new",
-)
+def _inv(g: Any, out: Any, a: Any) -> Any:
+    return -transposed(out) @ g @ transposed(out)
+
+
+declare(np.linalg.inv, _inv, inputs=_regular_inputs, memory="new")
 
 
 def _solve_inputs(draw: Draw) -> Arguments:
@@ -249,12 +249,35 @@ def _cond_inputs(draw: Draw) -> Arguments:
     }
 
 
+@whole(memory="new")
+def inverses(a: Any) -> Any:
+    """Return the inverses of matrices, NaN for those that have none."""
+    try:
+        return np.linalg.inv(a)
+    except np.linalg.LinAlgError:
+        return np.full_like(a, np.nan) if a.ndim == 2 else np.stack([inverses(each) for each in a])
+
+
+declare(inverses, _inv, inputs=_regular_inputs)
+
+
 @compose(np.linalg.cond, inputs=_cond_inputs)
 def _cond(x: Any, p: Any = None) -> Any:
-    if p in (None, 2, -2):
-        values = np.linalg.svd(x, compute_uv=False)
-        return values[..., -1] / values[..., 0] if p == -2 else values[..., 0] / values[..., -1]
-    return np.linalg.norm(x, p, (-2, -1)) * np.linalg.norm(np.linalg.inv(x), p, (-2, -1))
+    """Of a matrix that has no inverse inf."""
+    if 0 in x.shape[-2:]:
+        raise np.linalg.LinAlgError(f"numpy.linalg.cond: got an empty matrix, shape {x.shape}")
+    with np.errstate(all="ignore"):
+        if p in (None, 2, -2):
+            values = np.linalg.svd(x, compute_uv=False)
+            out = values[..., -1] / values[..., 0] if p == -2 else values[..., 0] / values[..., -1]
+        else:
+            np.linalg.matrix_power(outline(x.shape), 1)  # raises what NumPy raises
+            out = np.linalg.norm(x, p, (-2, -1)) * np.linalg.norm(inverses(x), p, (-2, -1))
+    without = np.isnan(out)
+    if not any_true(without):
+        return out
+    without = np.logical_and(without, np.logical_not(np.any(np.isnan(x), axis=(-2, -1))))
+    return np.where(without, np.inf, out)[()]
 
 
 # -- tensors as matrices ---------------------------------------------------------------------------------------------

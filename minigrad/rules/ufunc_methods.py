@@ -101,9 +101,11 @@ def reduce(ufunc: Any, array: Any, axis: Any = 0, dtype: Any = None, **options: 
     return accumulation(array, ufunc, axis)[along(axis % array.ndim, last)]
 
 
-def accumulate(ufunc: Any, array: Any, axis: int = 0, dtype: Any = None) -> Any:
+def accumulate(ufunc: Any, array: Any, axis: Any = 0, dtype: Any = None) -> Any:
     """Do as `numpy.ufunc.accumulate`: by the function that it is, or by the ufunc's slopes."""
     array = metadata.as_operand(array)
+    ufunc.accumulate(metadata.outline((1,) * array.ndim, array.dtype), axis=axis)  # raises what NumPy raises
+    axis = 0 if axis is None else axis[0] if isinstance(axis, tuple) else axis
     if ufunc in RUNNING:
         return RUNNING[ufunc](array, axis=axis, dtype=dtype)
     if dtype is not None:
@@ -115,7 +117,8 @@ def accumulate(ufunc: Any, array: Any, axis: int = 0, dtype: Any = None) -> Any:
 
 def outer(ufunc: Any, a: Any, b: Any, **options: Any) -> Any:
     """Do as `numpy.ufunc.outer`: every entry of a with every entry of b."""
-    return ufunc(np.reshape(a, (*metadata.shape(a), *(1,) * metadata.ndim(b))), b, **options)
+    a, b = metadata.as_operand(a), metadata.as_operand(b)
+    return ufunc(np.reshape(a, (*a.shape, *(1,) * b.ndim)), b, **options)
 
 
 def reduceat(ufunc: Any, array: Any, indices: Any, axis: int = 0, dtype: Any = None) -> Any:
