@@ -72,3 +72,10 @@ def test_lists_beside_tensors():
 @pytest.mark.parametrize("ends", [{}, {"to_end": 1.0}, {"to_begin": [0.5, 2.0]}])
 def test_ediff1d_keeps_the_byte_order(ends):
     check_call(lambda x: np.ediff1d(x, **ends), np.arange(3.0).astype(">f8"))
+
+
+@pytest.mark.parametrize("shape", [(0,), (2, 0), (0, 2), (1,)])
+def test_the_trapezoidal_rule_of_no_entries(shape):
+    for axis in range(len(shape)):
+        check_call(lambda y, axis=axis: np.trapezoid(y, axis=axis), np.ones(shape))
+    check_call(lambda y: np.trapezoid(y, x=y), np.ones(shape))

@@ -95,3 +95,20 @@ def test_bounds_of_clip_are_those_that_numpy_takes(bounds, options, dtype):
     check_call(lambda x: np.clip(x, *bounds, **options), np.array([0.25, 0.75, 1.5], dtype))
     if not options and len(bounds) != 1:
         check_call(lambda x: x.clip(*bounds), np.array([0.25, 0.75, 1.5], dtype))
+
+
+HUGE = 10**30
+"""Larger than NumPy's integers."""
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "f",
+    [
+        *[lambda x: HUGE**x, lambda x: x * HUGE, lambda x: np.float_power(HUGE, x), lambda x: x % HUGE],
+        *[lambda x: np.fmax(x, HUGE), lambda x: np.fmin(HUGE, x), lambda x: np.maximum(x, HUGE)],
+        *[lambda x: np.logaddexp(x, HUGE), lambda x: np.logaddexp2(HUGE, x), lambda x: np.arctan2(x, HUGE)],
+    ],
+)
+def test_integers_that_are_too_large_for_numpys(f, dtype):
+    check_call(f, np.array([0.3, 1.1], dtype))

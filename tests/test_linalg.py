@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from derivatives import check_rule
+from derivatives import check_call, check_rule
 
 import minigrad as mg
 
@@ -151,3 +151,12 @@ def test_a_singular_matrix_of_a_stack_leaves_the_others_their_gradient():
     for gradient in (mg.grad(f), mg.jit(mg.grad(f))):
         with np.errstate(all="ignore"):
             np.testing.assert_allclose(gradient(x)[1], mg.grad(lambda x: np.linalg.cond(x, 1))(x[1]))
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 2), (2, 0), (0, 0)])
+@pytest.mark.parametrize("ord", [*OF_VECTORS, "fro", "nuc", -2])
+def test_norms_of_no_entries(ord, shape):
+    check_call(lambda x: np.linalg.norm(x, ord), np.zeros(shape))
+    check_call(lambda x: np.linalg.norm(x, ord, axis=-1, keepdims=True), np.zeros(shape))
+    check_call(lambda x: np.linalg.vector_norm(x, ord=ord), np.zeros(shape, np.float32))
+    check_call(lambda x: np.linalg.matrix_norm(x, ord=ord, keepdims=True), np.zeros((3, *shape)))

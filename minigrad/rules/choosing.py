@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .elementwise import ANY, within
+from .elementwise import ANY, as_floats, within
 from .facts import state
 from .table import Arguments, Draw, any_true, compose, declare, whole
 
@@ -96,14 +96,14 @@ declare(
 
 declare(
     np.fmax,
-    lambda g, out, x, y: _share(g, np.greater(x, y) | np.isnan(y), np.equal(x, y)),
-    lambda g, out, x, y: _share(g, np.greater(y, x) | np.isnan(x), np.equal(x, y)),
+    lambda g, out, x, y: _share(g, np.greater(x, y) | np.isnan(as_floats(y)), np.equal(x, y)),
+    lambda g, out, x, y: _share(g, np.greater(y, x) | np.isnan(as_floats(x)), np.equal(x, y)),
     inputs=within(ANY, ANY),
 )
 declare(
     np.fmin,
-    lambda g, out, x, y: _share(g, np.less(x, y) | np.isnan(y), np.equal(x, y)),
-    lambda g, out, x, y: _share(g, np.less(y, x) | np.isnan(x), np.equal(x, y)),
+    lambda g, out, x, y: _share(g, np.less(x, y) | np.isnan(as_floats(y)), np.equal(x, y)),
+    lambda g, out, x, y: _share(g, np.less(y, x) | np.isnan(as_floats(x)), np.equal(x, y)),
     inputs=within(ANY, ANY),
 )
 declare(

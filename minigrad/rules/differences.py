@@ -193,6 +193,8 @@ def _pairs(y: Any, axis: int) -> Any:
 def _trapezoid_y(g: Any, out: Any, y: Any, h: Any, axis: int) -> Any:
     """Half a distance for both ends of it."""
     place = axis % y.ndim
+    if not y.shape[place]:
+        return np.zeros_like(y)
     shape = (*y.shape[:place], y.shape[place] - 1, *y.shape[place + 1 :])
     of_pairs = fitted(np.expand_dims(g, axis) * h / 2, shape)
     return _pairs(_between_zeros(of_pairs, place), place)

@@ -28,7 +28,9 @@ ABOVE_ZERO = (0.2, 3.0)
 
 
 def as_floats(x: Any) -> Any:
-    """Return an integer array as float64, since narrow and unsigned integers wrap; anything else unchanged."""
+    """Return integers as float64, since narrow and unsigned ones wrap, and Python's may be too large for NumPy's."""
+    if type(x) is int:
+        return float(x)
     return x.astype(np.float64) if getattr(x, "dtype", FLOAT).kind in "iub" else x
 
 
@@ -84,7 +86,7 @@ def scalar_power(x: Any, exponent: Any) -> Callable[[Any], Any] | None:
         return POWERS.get(exponent) if x.dtype.kind in "fc" else None
     if KEEPS_DTYPE and _is_number(exponent, x):
         if x.dtype.kind in "fc":
-            return {**POWERS, 1.0: np.positive, 0.0: _ones}.get(float(exponent))
+            return POWERS_OF_ARRAYS.get(float(exponent))
         return np.square if exponent.dtype.kind in "iu" and exponent == 2 else None
     return None
 
@@ -104,6 +106,10 @@ def _is_number(exponent: Any, x: Any) -> bool:
 
 def _ones(x: Any) -> Any:
     return np.power(x, 0)
+
+
+POWERS_OF_ARRAYS: dict[float, Callable[[Any], Any]] = {**POWERS, 1.0: np.positive, 0.0: _ones}
+"""The same, with those that make no difference to numbers of Python's."""
 
 
 def _power_base(g: Any, out: Any, x: Any, y: Any) -> Any:
@@ -157,6 +163,7 @@ declare(np.log1p, lambda g, out, x: g / (1 + x), inputs=within((-0.8, 2.0)))
 
 def _weight(x: Any, y: Any, scale: float = 1.0) -> Any:
     """Return exp(x) / (exp(x) + exp(y)) of x and y times a scale; where both are inf 1/2, where both are -inf 0."""
+    x, y = as_floats(x), as_floats(y)
     ties = np.isinf(x) & np.equal(x, y)
     if not any_true(ties):
         return sigmoid(scale * (x - y))

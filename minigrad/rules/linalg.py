@@ -196,6 +196,8 @@ def _of_matrices(x: Any, ord: Any, rows: int, columns: int) -> Any:
 
 @compose(np.linalg.norm, inputs=_norm_inputs)
 def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    if not x.size:
+        return np.linalg.norm(outline(x.shape, x.dtype), ord, axis, keepdims) + np.sum(np.abs(x))
     if axis is None:
         if ord is None or x.ndim == 1:
             return _of_vectors(x, ord, None, keepdims)
@@ -218,6 +220,9 @@ def _vector_norm_inputs(draw: Draw) -> Arguments:
 
 @compose(np.linalg.vector_norm, inputs=_vector_norm_inputs)
 def _vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
+    if not x.size:
+        value = np.linalg.vector_norm(outline(x.shape, x.dtype), axis=axis, keepdims=keepdims, ord=ord)
+        return value + np.sum(np.abs(x))
     if axis is None and ord == 2:
         return length(x, keepdims=keepdims)
     if axis is None:

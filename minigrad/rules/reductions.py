@@ -32,7 +32,7 @@ def axes_of(a: Any, axis: Any) -> tuple[int, ...]:
     """Return the normalized axes of a reduction; none for a 0-d array."""
     if axis is None:
         return tuple(range(a.ndim))
-    axes = axis if isinstance(axis, tuple) else (axis,)
+    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
     return tuple(int(i) % a.ndim for i in axes) if a.ndim else ()
 
 
@@ -402,6 +402,8 @@ declare(
 
 def _weights(g: Any, out: Any, x: Any, axis: Any = -1, keepdims: bool = False) -> Any:
     """softmax(x), in the limit: entries of inf share equally, and where all are -inf the gradient is 0."""
+    if not x.size:
+        return np.zeros_like(x)
     exps, total, _ = _exponentials(widened(x), axis)
     infinite = np.isinf(keep(out, axis, keepdims))
     if not any_true(infinite):
