@@ -112,3 +112,20 @@ HUGE = 10**30
 )
 def test_integers_that_are_too_large_for_numpys(f, dtype):
     check_call(f, np.array([0.3, 1.1], dtype))
+
+
+def test_options_of_ufuncs_that_have_no_effect():
+    x = np.array([0.25, 1.5])
+    for options in (
+        {"dtype": np.float64},
+        {"subok": False},
+        {"casting": "same_kind"},
+        {"order": "K"},
+        {"where": True},
+    ):
+        check_call(lambda x, options=options: np.exp(x, **options), x)
+        check_call(lambda x, options=options: np.multiply(x, 2, **options), x)
+    t = mg.tensor(x, requires_grad=True)
+    for options in ({"dtype": np.float32}, {"casting": "safe"}, {"order": "F"}):
+        with pytest.raises(TypeError, match=f"numpy.exp: no backward rule with '{next(iter(options))}'"):
+            np.exp(t, **options)

@@ -160,3 +160,10 @@ def test_norms_of_no_entries(ord, shape):
     check_call(lambda x: np.linalg.norm(x, ord, axis=-1, keepdims=True), np.zeros(shape))
     check_call(lambda x: np.linalg.vector_norm(x, ord=ord), np.zeros(shape, np.float32))
     check_call(lambda x: np.linalg.matrix_norm(x, ord=ord, keepdims=True), np.zeros((3, *shape)))
+
+
+@pytest.mark.parametrize("axis", [(0, 1), (0, 1, 2), (0, 0), 5, (), (-3, 0), (1,)])
+def test_axes_of_norms_are_those_that_numpy_takes(axis):
+    for x in (MATRIX, MATRIX[0]):
+        check_call(lambda x: np.linalg.norm(x, axis=axis), x)
+        check_call(np.linalg.matrix_norm, x)

@@ -96,7 +96,7 @@ def _cumulative(ufunc: np.ufunc, running: Any, first: int) -> Any:
                     f"numpy.{running.__name__}: x has {metadata.ndim(x)} axes; give the axis along which to go"
                 )
             axis = 0
-        if not include_initial:
+        if isinstance(axis, tuple) and not include_initial:
             axis = one_axis(ufunc, metadata.as_operand(x), axis)
         y = running(x, axis=axis, dtype=dtype)
         if not include_initial:

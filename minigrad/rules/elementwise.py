@@ -57,7 +57,7 @@ REMAINDER = declare(
     np.remainder, lambda g, out, x, y: g, lambda g, out, x, y: -g * (x // y), inputs=within(ANY, (2.5, 3.0))
 )
 SQUARE = declare(np.square, lambda g, out, x: (g + g) * x, inputs=within(ANY))
-declare(np.copy, lambda g, out, a: g, inputs=within(ANY), memory="new")
+declare(np.copy, lambda g, out, a, order="K": g, inputs=within(ANY), memory="new")
 
 
 @dispatched

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from .conjugates import conj, real
 from .facts import state
@@ -204,11 +205,13 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
         if x.ndim != 2:
             raise ValueError("Improper number of dimensions to norm.")
         axis = (0, 1)
-    axes = axis if isinstance(axis, tuple) else (axis,)
+    axes = axis if isinstance(axis, tuple) else (int(axis),)
+    if not 0 < len(axes) < 3:
+        raise ValueError(f"numpy.linalg.norm: axis is {axis}; expected one axis or two")
+    axes = normalize_axis_tuple(axes, x.ndim)
     if len(axes) == 1:
         return _of_vectors(x, ord, axes[0], keepdims)
-    rows, columns = axes
-    out = _of_matrices(x, ord, rows % x.ndim, columns % x.ndim)
+    out = _of_matrices(x, ord, *axes)
     return np.expand_dims(out, axes) if keepdims else out
 
 
