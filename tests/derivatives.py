@@ -66,5 +66,6 @@ def check_call(f, *arrays):
             parts(f(*[mg.tensor(x, requires_grad=True) for x in arrays])), parts(numpys), strict=True
         ):
             assert (ours.shape, ours.dtype) == (np.shape(other), other.dtype)
+            assert ours.requires_grad
             np.testing.assert_allclose(mg.stop_gradient(ours), other, rtol=1e-6)
         np.testing.assert_allclose(step(*arrays)[0], weighted(f)(*arrays), rtol=1e-6)

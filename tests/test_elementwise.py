@@ -1,4 +1,4 @@
-"""The Bessel function I0 of small and of large numbers; powers by a number; the bounds of clip."""
+"""The Bessel function I0 of small and of large numbers; powers by a number."""
 
 import math
 
@@ -75,26 +75,6 @@ def test_powers_by_numpys_numbers_have_numpys_dtype(dtype, exponent):
             compiled = mg.jit(lambda x, number=number: x**number)(x)
             assert compiled.dtype == want.dtype
             np.testing.assert_array_equal(compiled, want)
-
-
-@pytest.mark.parametrize("dtype", ["f8", "f4", ">f8"])
-@pytest.mark.parametrize(
-    ("bounds", "options"),
-    [
-        *[((), {}), ((None, None), {}), ((0.5,), {}), ((0.5, 1.0), {}), ((None, 1.0), {}), ((0.5, None), {})],
-        *[
-            ((), {"a_max": 1.0}),
-            ((), {"min": 0.5}),
-            ((), {"min": None, "max": 1.0}),
-            ((), {"a_min": 0, "a_max": 1}),
-        ],
-        *[((0.5, 1.0), {"min": 0.75}), ((0.5, 1.0), {"max": None}), ((0.5,), {"max": 1.0})],
-    ],
-)
-def test_bounds_of_clip_are_those_that_numpy_takes(bounds, options, dtype):
-    check_call(lambda x: np.clip(x, *bounds, **options), np.array([0.25, 0.75, 1.5], dtype))
-    if not options and len(bounds) != 1:
-        check_call(lambda x: x.clip(*bounds), np.array([0.25, 0.75, 1.5], dtype))
 
 
 HUGE = 10**30

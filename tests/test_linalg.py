@@ -123,7 +123,7 @@ SINGULAR = np.array([[1.0, 2.0], [2.0, 4.0]])
         SINGULAR.astype(np.float32),
         np.stack([SINGULAR, np.eye(2), np.zeros((2, 2))]),
         np.stack([SINGULAR, [[1.0, np.nan], [0.0, 1.0]]]),
-        np.zeros((0, 0)),
+        *map(np.zeros, [(0, 0), (0, 2), (2, 0)]),
         np.ones(3),
         np.ones((2, 3)),
     ],
@@ -164,6 +164,6 @@ def test_norms_of_no_entries(ord, shape):
 
 @pytest.mark.parametrize("axis", [(0, 1), (0, 1, 2), (0, 0), 5, (), (-3, 0), (1,)])
 def test_axes_of_norms_are_those_that_numpy_takes(axis):
-    for x in (MATRIX, MATRIX[0]):
+    for x in (MATRIX, MATRIX[0], CUBE):
         check_call(lambda x: np.linalg.norm(x, axis=axis), x)
         check_call(np.linalg.matrix_norm, x)

@@ -80,12 +80,6 @@ declare(np.cumsum, cumsum, inputs=along, memory="out")
 declare(np.cumprod, cumprod, inputs=along, memory="out")
 
 
-def one_axis(ufunc: np.ufunc, x: Any, axis: Any) -> int:
-    """Return the axis of an accumulation, which NumPy takes as a tuple of one, too, or as None of one axis."""
-    ufunc.accumulate(metadata.outline((1,) * x.ndim, x.dtype), axis=axis)  # raises what NumPy raises
-    return 0 if axis is None else axis[0] if isinstance(axis, tuple) else axis
-
-
 def _cumulative(ufunc: np.ufunc, running: Any, first: int) -> Any:
     """Express an array API function by NumPy's cumsum or cumprod; ``include_initial`` prepends the neutral element."""
 
@@ -97,7 +91,7 @@ def _cumulative(ufunc: np.ufunc, running: Any, first: int) -> Any:
                 )
             axis = 0
         if isinstance(axis, tuple) and not include_initial:
-            axis = one_axis(ufunc, metadata.as_operand(x), axis)
+            axis = metadata.one_axis(ufunc, metadata.as_operand(x), axis)
         y = running(x, axis=axis, dtype=dtype)
         if not include_initial:
             return y

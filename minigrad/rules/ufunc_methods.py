@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import metadata
-from .cumulative import one_axis, recurrence_b
+from .cumulative import recurrence_b
 from .indexing import along
 from .lookup import rules_of
 from .reductions import axes_of, logaddexp2_reduce, logaddexp_reduce
@@ -117,7 +117,7 @@ def reduce(
 def accumulate(ufunc: Any, array: Any, axis: Any = 0, dtype: Any = None) -> Any:
     """Do as `numpy.ufunc.accumulate`: by the function that it is, or by the ufunc's slopes."""
     array = metadata.as_operand(array)
-    axis = one_axis(ufunc, array, axis)
+    axis = metadata.one_axis(ufunc, array, axis)
     if ufunc in RUNNING:
         return RUNNING[ufunc](array, axis=axis, dtype=dtype)
     if dtype is not None:
