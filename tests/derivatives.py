@@ -1,6 +1,7 @@
 """What the proofs of rules and of layers have in common: a function's derivatives, to be compared."""
 
 import numpy as np
+import pytest
 
 import minigrad as mg
 from minigrad.gradient_check import check_grads
@@ -47,3 +48,24 @@ def check_rule(f, *arrays):
         assert (ours.shape, ours.dtype) == (np.shape(numpys), numpys.dtype)
         np.testing.assert_allclose(mg.stop_gradient(ours), numpys, rtol=1e-14, atol=1e-14)
     check_grads(f, *arrays, order=2)
+
+
+def check_call(f, *arrays):
+    """Compare a call on tensors, and compiled with its gradient, with that on arrays: value and dtype, or the error."""
+    step = mg.jit(mg.value_and_grad(weighted(f), tuple(range(len(arrays)))))
+    with np.errstate(all="ignore"):
+        try:
+            numpys = f(*arrays)
+        except Exception as error:
+            with pytest.raises(type(error)):
+                f(*[mg.tensor(x, requires_grad=True) for x in arrays])
+            with pytest.raises(type(error)):
+                step(*arrays)
+            return
+        for ours, other in zip(
+            parts(f(*[mg.tensor(x, requires_grad=True) for x in arrays])), parts(numpys), strict=True
+        ):
+            assert (ours.shape, ours.dtype) == (np.shape(other), other.dtype)
+            assert ours.requires_grad
+            np.testing.assert_allclose(mg.stop_gradient(ours), other, rtol=1e-6)
+        np.testing.assert_allclose(step(*arrays)[0], weighted(f)(*arrays), rtol=1e-6)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from derivatives import check_rule
+from derivatives import check_call, check_rule
 
 import minigrad as mg
 
@@ -67,3 +67,15 @@ def test_lists_beside_tensors():
     values = [1.0, 2.0, 4.0]
     check_rule(lambda h: np.gradient(values, h), np.array(0.5))
     check_rule(lambda x: np.trapezoid(values, x), np.array([0.0, 1.0, 3.0]))
+
+
+@pytest.mark.parametrize("ends", [{}, {"to_end": 1.0}, {"to_begin": [0.5, 2.0]}])
+def test_ediff1d_keeps_the_byte_order(ends):
+    check_call(lambda x: np.ediff1d(x, **ends), np.arange(3.0).astype(">f8"))
+
+
+@pytest.mark.parametrize("shape", [(0,), (2, 0), (0, 2), (1,)])
+def test_the_trapezoidal_rule_of_no_entries(shape):
+    for axis in range(len(shape)):
+        check_call(lambda y, axis=axis: np.trapezoid(y, axis=axis), np.ones(shape))
+    check_call(lambda y: np.trapezoid(y, x=y), np.ones(shape))

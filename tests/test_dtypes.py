@@ -233,9 +233,6 @@ def test_dtype_given_to_a_reduction(name, own, dtype):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda t: np.stack([t, t], dtype=np.float32),
-        lambda t: np.concatenate([t, t], dtype=np.float32),
-        lambda t: np.concatenate([t, t], casting="unsafe"),
         lambda t: np.trace(np.outer(t, t), dtype=np.float32),
         lambda t: np.add(t, t, dtype=np.float32),
         lambda t: np.einsum("i->", t, dtype=np.float32),

@@ -115,3 +115,10 @@ def test_the_radius_of_a_recurrent_net_is_made_smaller():
     for _ in range(100):
         a = a - 0.02 * mg.grad(loss)(a)
     assert loss(a) < loss(start) - 0.1
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (2, 0, 0)])
+def test_of_matrices_without_entries(shape):
+    x = np.zeros(shape)
+    for f in (lambda x: np.linalg.eig(x)[0], lambda x: np.linalg.eig(x)[1], np.linalg.eigvals):
+        assert mg.grad(lambda x, f=f: np.sum(np.real(f(x))))(x).shape == shape

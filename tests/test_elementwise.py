@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from derivatives import check_rule
+from derivatives import check_call, check_rule
 
 import minigrad as mg
 
@@ -55,3 +55,57 @@ def test_powers_by_a_number_are_numpys(exponent):
     slope = exponent * x ** (exponent - 1.0)
     for made in (mg.grad, lambda f: mg.jit(mg.grad(f))):
         np.testing.assert_allclose(made(lambda x: np.sum(x**exponent))(x), slope, rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "F", "i2", "u1"])
+@pytest.mark.parametrize("exponent", [-1, 0, 0.5, 1, 2, 3])
+def test_powers_by_numpys_numbers_have_numpys_dtype(dtype, exponent):
+    x = np.array([3, 2], dtype)
+    kinds = [np.int64, np.int8] if isinstance(exponent, int) else []
+    for kind in (*kinds, np.float64, np.array):
+        number = kind(exponent)
+        if x.dtype.kind in "iu" and exponent < 0:
+            continue
+        want, got = x**number, mg.tensor(x) ** number
+        assert got.dtype == want.dtype
+        np.testing.assert_array_equal(got.numpy(), want)
+        if kind is not np.array:
+            if x.dtype.kind in "fF":
+                check_call(lambda x, number=number: np.real(x**number), x)
+            compiled = mg.jit(lambda x, number=number: x**number)(x)
+            assert compiled.dtype == want.dtype
+            np.testing.assert_array_equal(compiled, want)
+
+
+HUGE = 10**30
+"""Larger than NumPy's integers."""
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "f",
+    [
+        *[lambda x: HUGE**x, lambda x: x * HUGE, lambda x: np.float_power(HUGE, x), lambda x: x % HUGE],
+        *[lambda x: np.fmax(x, HUGE), lambda x: np.fmin(HUGE, x), lambda x: np.maximum(x, HUGE)],
+        *[lambda x: np.logaddexp(x, HUGE), lambda x: np.logaddexp2(HUGE, x), lambda x: np.arctan2(x, HUGE)],
+    ],
+)
+def test_integers_that_are_too_large_for_numpys(f, dtype):
+    check_call(f, np.array([0.3, 1.1], dtype))
+
+
+def test_options_of_ufuncs_that_have_no_effect():
+    x = np.array([0.25, 1.5])
+    for options in (
+        {"dtype": np.float64},
+        {"subok": False},
+        {"casting": "same_kind"},
+        {"order": "K"},
+        {"where": True},
+    ):
+        check_call(lambda x, options=options: np.exp(x, **options), x)
+        check_call(lambda x, options=options: np.multiply(x, 2, **options), x)
+    t = mg.tensor(x, requires_grad=True)
+    for options in ({"dtype": np.float32}, {"casting": "safe"}, {"order": "F"}):
+        with pytest.raises(TypeError, match=f"numpy.exp: no backward rule with '{next(iter(options))}'"):
+            np.exp(t, **options)

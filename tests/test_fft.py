@@ -81,3 +81,10 @@ def test_lengths_without_axes_are_those_of_the_last():
     for s in ((2,), (6,)):
         check_grads(lambda x, s=s: np.abs(np.fft.fftn(x, s)), x)
         check_grads(lambda x, s=s: np.abs(np.fft.rfftn(x, s)), x)
+
+
+@pytest.mark.parametrize("transform", [np.fft.fftn, np.fft.ifftn, np.fft.rfftn, np.fft.irfftn])
+@pytest.mark.filterwarnings("ignore:`axes` should not be `None`:DeprecationWarning")
+def test_lengths_for_more_axes_than_there_are(transform):
+    with pytest.raises(np.exceptions.AxisError):
+        transform(mg.tensor(np.ones(3), requires_grad=True), s=(2, 3))

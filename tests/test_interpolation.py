@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from derivatives import check_rule
+from derivatives import check_call, check_rule
 
 import minigrad as mg
 from minigrad.gradient_check import check_grads
@@ -37,3 +37,10 @@ def test_at_the_first_and_at_the_last_node_the_value_is_theirs():
     check_rule(lambda fp: np.interp(x, xp, fp, -5.0, 9.0), fp)
     np.testing.assert_array_equal(mg.grad(lambda x: np.sum(np.interp(x, xp, fp, -5.0, 9.0)))(x[:1]), [2])
     np.testing.assert_array_equal(mg.grad(lambda x: np.sum(np.interp(x, xp, fp)))(x[:1]), [2])
+
+
+@pytest.mark.parametrize("period", [0, 0.0, 5.0, -2.5])
+def test_periods_and_nodes_are_those_that_numpy_takes(period):
+    x, xp = np.array([0.25, 1.5]), np.array([0.0, 1.0, 1.75])
+    for nodes, values in ((xp, xp**2), (xp[None], xp), (xp, xp[:2])):
+        check_call(lambda x, xp, fp: np.interp(x, xp, fp, period=period), x, nodes, values)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from derivatives import check_rule
+from derivatives import check_call, check_rule
 
 import minigrad as mg
 
@@ -109,3 +109,61 @@ def test_norms_of_three_rows(ord):
     check_rule(
         lambda x: np.linalg.norm(x, ord), np.random.default_rng(2).permutation(12).reshape(3, 4) / 4 - 1.3
     )
+
+
+SINGULAR = np.array([[1.0, 2.0], [2.0, 4.0]])
+
+
+@pytest.mark.parametrize("p", [None, 2, -2, 1, -1, np.inf, -np.inf, "fro"])
+@pytest.mark.parametrize(
+    "x",
+    [
+        SINGULAR,
+        np.zeros((2, 2)),
+        SINGULAR.astype(np.float32),
+        np.stack([SINGULAR, np.eye(2), np.zeros((2, 2))]),
+        np.stack([SINGULAR, [[1.0, np.nan], [0.0, 1.0]]]),
+        *map(np.zeros, [(0, 0), (0, 2), (2, 0)]),
+        np.ones(3),
+        np.ones((2, 3)),
+    ],
+    ids=lambda x: str(x.shape),
+)
+def test_the_condition_of_matrices_without_an_inverse(p, x):
+    with np.errstate(all="ignore"):
+        try:
+            want = np.linalg.cond(x, p)
+        except np.linalg.LinAlgError:
+            with pytest.raises(np.linalg.LinAlgError):
+                np.linalg.cond(mg.tensor(x, requires_grad=True), p)
+            return
+        got = np.linalg.cond(mg.tensor(x, requires_grad=True), p)
+        assert (got.dtype, got.shape) == (want.dtype, want.shape)
+        large = want > 1e6  # by rounding alone
+        np.testing.assert_array_equal(got.numpy()[large] > 1e6, True)
+        np.testing.assert_allclose(got.numpy()[~large], want[~large], rtol=1e-6, atol=1e-6)
+        assert np.array_equal(np.isinf(got.numpy()), np.isinf(want))
+
+
+def test_a_singular_matrix_of_a_stack_leaves_the_others_their_gradient():
+    f = lambda x: np.sum(np.linalg.cond(x, 1) * [0.0, 1.0])  # noqa: E731
+    x = np.stack([SINGULAR, [[2.0, 0.5], [0.25, 1.0]]])
+    for gradient in (mg.grad(f), mg.jit(mg.grad(f))):
+        with np.errstate(all="ignore"):
+            np.testing.assert_allclose(gradient(x)[1], mg.grad(lambda x: np.linalg.cond(x, 1))(x[1]))
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 2), (2, 0), (0, 0)])
+@pytest.mark.parametrize("ord", [*OF_VECTORS, "fro", "nuc", -2])
+def test_norms_of_no_entries(ord, shape):
+    check_call(lambda x: np.linalg.norm(x, ord), np.zeros(shape))
+    check_call(lambda x: np.linalg.norm(x, ord, axis=-1, keepdims=True), np.zeros(shape))
+    check_call(lambda x: np.linalg.vector_norm(x, ord=ord), np.zeros(shape, np.float32))
+    check_call(lambda x: np.linalg.matrix_norm(x, ord=ord, keepdims=True), np.zeros((3, *shape)))
+
+
+@pytest.mark.parametrize("axis", [(0, 1), (0, 1, 2), (0, 0), 5, (), (-3, 0), (1,)])
+def test_axes_of_norms_are_those_that_numpy_takes(axis):
+    for x in (MATRIX, MATRIX[0], CUBE):
+        check_call(lambda x: np.linalg.norm(x, axis=axis), x)
+        check_call(np.linalg.matrix_norm, x)

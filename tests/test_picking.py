@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from derivatives import check_rule
+from derivatives import check_call, check_rule
 
 import minigrad as mg
 
@@ -70,3 +70,9 @@ def test_weights_and_places_that_numpy_refuses():
 @pytest.mark.parametrize("axis", [None, 0, -1])
 def test_a_number_is_taken_along_an_axis_that_it_does_not_have(axis):
     check_rule(lambda x: np.take(x, [0, 0], axis=axis), np.array(2.0))
+
+
+@pytest.mark.parametrize("mode", ["bogus", "raise", "wrap", "clip"])
+def test_modes_are_those_that_numpy_takes(mode):
+    check_call(lambda x: np.take(x, [0, 2], mode=mode), X)
+    check_call(lambda x: np.choose([0, 1, 1], x, mode=mode), X)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from derivatives import check_rule
+from derivatives import check_call, check_rule
 
 import minigrad as mg
 
@@ -56,3 +56,10 @@ def test_orders_and_constants_that_do_not_fit_are_refused():
             f(p, -1)
     with pytest.raises(ValueError, match="k has 2 entries; expected one, or 3"):
         np.polyint(p, 3, [1.0, 2.0])
+
+
+@pytest.mark.parametrize("function", [np.polyder, np.polyint])
+@pytest.mark.parametrize("m", [0, 1, 2, 1.5])
+def test_shapes_are_those_that_numpy_takes(function, m):
+    for p in (P, P[0], P[:1], np.eye(3)):
+        check_call(lambda p: function(p, m), np.array(p))

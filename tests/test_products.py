@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from derivatives import check_rule
+from derivatives import check_call, check_rule
 
 import minigrad as mg
 
@@ -82,3 +82,20 @@ def test_operands_that_do_not_fit_are_refused():
         np.cross(x, np.ones(2))
     with pytest.raises(ValueError, match="got 1 array; expected at least two"):
         np.linalg.multi_dot([x])
+
+
+@pytest.mark.parametrize("n", [0.5, 2.0, 2.5, "2", np.int64(2), True, 0, 1, 2, -1])
+@pytest.mark.parametrize("shape", [(2, 2), (2, 3), (3,), (), (2, 2, 3)])
+def test_the_powers_of_matrices_that_numpy_refuses(shape, n):
+    check_call(
+        lambda x: np.linalg.matrix_power(x, n),
+        drawn(shape)[0] + np.eye(*shape) if len(shape) == 2 else drawn(shape)[0],
+    )
+
+
+def test_a_matrix_to_the_zeroth_power_keeps_the_byte_order():
+    x = np.eye(2).astype(">f8")
+    assert (
+        np.linalg.matrix_power(mg.tensor(x, requires_grad=True), 0).dtype
+        == np.linalg.matrix_power(x, 0).dtype
+    )

@@ -4,7 +4,7 @@ import inspect
 
 import numpy as np
 import pytest
-from derivatives import check_rule
+from derivatives import check_call, check_rule
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -368,3 +368,60 @@ def test_a_line_without_infinities_beside_one_that_has_some():
 def test_floats_wider_than_float64_stay_what_they_are(f):
     x = np.array([0.5, 1.5], np.longdouble)
     assert f(x).dtype == np.longdouble
+
+
+@pytest.mark.parametrize("function", [np.sum, np.mean, np.max, np.prod, np.var, np.std, np.nanmean])
+@pytest.mark.parametrize("axis", [None, 0, -1, 1, ()])
+def test_axes_of_a_number_are_those_that_numpy_takes(function, axis):
+    check_call(lambda x: function(x, axis=axis), np.array(1.5))
+    call = mg.jit(lambda x: function(x, axis=axis))
+    try:
+        want = function(np.array(1.5), axis=axis)
+    except np.exceptions.AxisError:
+        with pytest.raises(np.exceptions.AxisError):
+            call(np.array(1.5))
+    else:
+        assert call(np.array(1.5)) == want
+
+
+@pytest.mark.parametrize("function", [np.var, np.std])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *[
+            {},
+            {"axis": 0},
+            {"axis": 1, "ddof": 1},
+            {"axis": (0, 1), "keepdims": True},
+            {"axis": 0, "correction": 1},
+        ],
+        *[{"axis": 1, "where": [[True, False, True, True]]}, {"where": [[True], [False], [True]], "ddof": 1}],
+        {"axis": 0, "where": [[True], [False], [True]], "keepdims": True, "dtype": np.float64},
+    ],
+)
+def test_a_mean_that_is_a_tensor_has_a_gradient(function, options):
+    x = np.cos(np.arange(12.0)).reshape(3, 4)
+    of_mean = {name: each for name, each in options.items() if name in ("axis", "where")}
+
+    def about_its_own(x):
+        return function(x, mean=np.mean(x, keepdims=True, **of_mean), **options)
+
+    check_rule(about_its_own, x)
+    check_rule(lambda x, m: function(x, mean=m, **options), x, np.mean(x, keepdims=True, **of_mean) + 0.25)
+    check_rule(lambda m: function(x, mean=m, **options), np.mean(x, keepdims=True, **of_mean) + 0.25)
+    for made in (mg.grad, lambda f: mg.jit(mg.grad(f))):
+        got = made(lambda x: np.sum(about_its_own(x)))(x)
+        np.testing.assert_allclose(got, mg.grad(lambda x: np.sum(function(x, **options)))(x), atol=1e-14)
+
+
+@pytest.mark.parametrize("function", [np.var, np.std])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "F"])
+def test_a_mean_that_is_a_tensor_of_another_dtype(function, dtype):
+    x = np.array([[1.5, 2.0, -0.5], [0.25, 1.0, 4.0]], dtype)
+    check_call(lambda x, m: function(x, axis=0, mean=m), x, np.mean(x, axis=0, keepdims=True))
+
+
+def test_a_deviation_of_zero_about_a_mean_has_the_subgradient_zero():
+    f = lambda x: np.std(x, mean=np.mean(x, keepdims=True))  # noqa: E731
+    for made in (mg.grad, lambda f: mg.jit(mg.grad(f))):
+        np.testing.assert_array_equal(made(f)(np.full(3, 2.0)), np.zeros(3))

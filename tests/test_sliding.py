@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from derivatives import check_rule
+from derivatives import check_call, check_rule
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -184,3 +184,9 @@ def test_matrices_are_refused(f):
 
 def test_numbers_are_lines():
     check_rule(np.convolve, np.array(1.5), np.array([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("function", [np.correlate, np.convolve])
+def test_numbers_in_the_place_of_lines(function):
+    for one, other in (((), (2,)), ((2,), ()), ((), ())):
+        check_call(function, np.full(one, 0.5), np.full(other, 1.5))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from derivatives import check_rule
+from derivatives import check_call, check_rule
 
 import minigrad as mg
 
@@ -40,3 +40,9 @@ def test_nan_has_no_part():
     expected = mg.grad(lambda x: np.sum(np.quantile(x, 0.3, axis=1)))(X)
     expected[0, :, 0] = [0, *mg.grad(lambda x: np.quantile(x, 0.3))(X[0, 1:, 0])]
     np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
+def test_axes_in_a_list():
+    for f in (np.median, np.nanmedian, lambda x, axis: np.quantile(x, 0.3, axis=axis)):
+        for axis in ([0, 1], [2], [0, -1]):
+            check_call(lambda x, f=f, axis=tuple(axis): f(x, axis=list(axis)), X)

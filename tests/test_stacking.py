@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from derivatives import check_rule
+from derivatives import check_call, check_rule
 
 import minigrad as mg
 
@@ -115,3 +115,13 @@ def test_a_number_is_a_block_and_no_pieces_are_refused():
     for f in (np.split, np.array_split):
         with pytest.raises(ValueError, match="to be cut into 0 equal"):
             f(mg.tensor(LINE, requires_grad=True), 0)
+
+
+@pytest.mark.parametrize("join", [np.concatenate, np.stack, np.vstack, np.hstack])
+@pytest.mark.parametrize("dtype", [None, np.float64, np.float32])
+@pytest.mark.parametrize("casting", ["same_kind", "unsafe", "safe"])
+def test_joined_in_a_dtype(join, dtype, casting):
+    x, y = np.arange(6.0).reshape(2, 3) / 4, np.arange(6.0).reshape(2, 3)
+    check_call(lambda x, y: join([x, y], dtype=dtype, casting=casting), x, y)
+    made = join([mg.tensor(x, requires_grad=True), y], dtype=int, casting="unsafe")
+    np.testing.assert_array_equal(made.data, join([x, y], dtype=int, casting="unsafe"))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from derivatives import check_rule
+from derivatives import check_call, check_rule
 
 import minigrad as mg
 
@@ -141,3 +141,11 @@ def test_correlations_are_clipped_as_numpys(dtype):
         found = np.corrcoef(mg.tensor(rows, requires_grad=True)).data
         np.testing.assert_allclose(found, np.corrcoef(rows), rtol=1e-14, atol=1e-15)
         assert max(np.abs(found.real).max(), np.abs(found.imag).max()) <= 1
+
+
+@pytest.mark.parametrize(
+    "weights", [[[1.0, 1.0], [0.0, 0.0]], [[1.0, -1.0], [2.0, 3.0]], [[0.5, 1.0], [1.0, 2.0]]]
+)
+def test_weights_that_sum_to_zero_are_refused(weights):
+    check_call(lambda x: np.average(x, axis=1, weights=weights), X[:2, :2])
+    check_call(lambda x, w: np.average(x, axis=1, weights=w), X[:2, :2], np.array(weights))

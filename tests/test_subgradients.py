@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from derivatives import check_call
 
 import minigrad as mg
 from minigrad import logsumexp, multiclass_hinge, relu, softmax, softmax_cross_entropy
@@ -177,3 +178,23 @@ def test_an_infinite_gradient_of_what_is_not_chosen():
 def test_a_nan_beside_an_infinite_gradient_stays_one():
     shares, hits = np.array([[np.inf], [np.nan]]), np.array([[True, False], [False, True]])
     np.testing.assert_array_equal(to_ties(shares, hits), [[np.inf, 0], [np.nan, np.nan]])
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4", ">f8"])
+@pytest.mark.parametrize(
+    ("bounds", "options"),
+    [
+        *[((), {}), ((None, None), {}), ((0.5,), {}), ((0.5, 1.0), {}), ((None, 1.0), {}), ((0.5, None), {})],
+        *[
+            ((), {"a_max": 1.0}),
+            ((), {"min": 0.5}),
+            ((), {"min": None, "max": 1.0}),
+            ((), {"a_min": 0, "a_max": 1}),
+        ],
+        *[((0.5, 1.0), {"min": 0.75}), ((0.5, 1.0), {"max": None}), ((0.5,), {"max": 1.0})],
+    ],
+)
+def test_bounds_of_clip_are_those_that_numpy_takes(bounds, options, dtype):
+    check_call(lambda x: np.clip(x, *bounds, **options), np.array([0.25, 0.75, 1.5], dtype))
+    if not options and len(bounds) != 1:
+        check_call(lambda x: x.clip(*bounds), np.array([0.25, 0.75, 1.5], dtype))

@@ -378,7 +378,6 @@ def test_a_tensor_as_an_option_is_an_error():
         lambda: np.add.at(np.zeros(2), [0, 0], t),
         lambda: mg.relu(x=t),
         lambda: np.frompyfunc(float, 1, 1)(t),
-        lambda: np.concatenate([t, t], dtype=np.float32),
         lambda: np.pad(t, {0: (1, 1)}),
     ):
         with pytest.raises(TypeError):
@@ -697,6 +696,12 @@ def test_other_kinds_of_arrays_are_refused_by_name(x):
 
 def test_the_refusal_names_the_kind():
     t = leaf([1.0, 2.0])
+    own = np.ones(2).view(Own)
+    for f in (lambda: own * t, lambda: np.multiply(t, own), lambda: np.multiply(own, t), lambda: own**t):
+        with pytest.raises(TypeError, match=r"an operand is a .*Own, which does not compute as arrays do"):
+            f()
+    with pytest.raises(TypeError, match=r"multiply: an operand is a numpy\.ma.*MaskedArray.*x\.filled"):
+        np.multiply(t, np.ma.array([1.0, 2.0]))
     with pytest.raises(TypeError, match=r"multiply: an operand is a numpy\.ma.*MaskedArray.*x\.filled"):
         t * np.ma.array([1.0, 2.0])
     with pytest.raises(TypeError, match=r"relu: an operand is a .*matrix"):
@@ -816,3 +821,36 @@ def test_threads_add_to_one_leaf_and_no_gradient_is_lost():
     for thread in threads:
         thread.join()
     np.testing.assert_array_equal(leaf.grad, np.full(2000, 4800.0))
+
+
+X32 = np.array([[0.5, 1.25, 2.5], [1.0, 0.75, 0.25]])
+TENSOR_OPTIONS = {
+    "sum": lambda a, o: np.sum(a, initial=o),
+    "max": lambda a, o: np.max(a, initial=o),
+    "prod": lambda a, o: np.prod(a, axis=0, initial=o),
+    "pad": lambda a, o: np.pad(a, 1, constant_values=o),
+    "var": lambda a, o: np.var(a, ddof=o),
+    "std": lambda a, o: np.std(a, correction=o),
+    "pinv": lambda a, o: np.linalg.pinv(a, rcond=o),
+    "interp": lambda a, o: np.interp(a, [0.0, 1.0], [0.0, 1.0], period=o),
+    "roll": lambda a, o: np.roll(a, o),
+    "nan_to_num": lambda a, o: np.nan_to_num(a, nan=o),
+    "quantile": lambda a, o: np.quantile(a, o),
+    "cov": lambda a, o: np.cov(a, aweights=np.arange(3.0) + o),
+}
+
+
+@pytest.mark.parametrize("name", TENSOR_OPTIONS)
+def test_a_tensor_as_an_option_is_refused_by_name(name):
+    """Of a tensor, and of an array, inside grad and outside."""
+    call = TENSOR_OPTIONS[name]
+    for refused in (
+        lambda: call(leaf(X32), leaf(0.5)),
+        lambda: call(X32, leaf(0.5)),
+        lambda: mg.grad(lambda o: np.sum(call(X32, o)))(0.5),
+        lambda: mg.grad(lambda a, o: np.sum(call(a, o)), argnums=(0, 1))(X32, 0.5),
+    ):
+        with pytest.raises((TypeError, ValueError)) as error:
+            refused()
+        told = f"{error.value} {error.value.__cause__}"  # NumPy may raise its own error from this one
+        assert f"{name}: no backward rule for a tensor as an option; detach it" in told

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from derivatives import flat
+from derivatives import check_call, flat
 
 import minigrad as mg
 from minigrad.gradient_check import check_grads
@@ -110,9 +110,40 @@ def test_what_is_not_covered_is_refused_by_name():
     t = mg.tensor(X, requires_grad=True)
     with pytest.raises(TypeError, match=r"numpy\.hypot\.reduce: no backward rule but for one axis"):
         np.hypot.reduce(t, axis=(0, 1))
-    with pytest.raises(TypeError, match=r"logaddexp_reduce: no backward rule with 'where'"):
+    with pytest.raises(TypeError, match=r"numpy\.logaddexp\.reduce: no backward rule with where"):
         np.logaddexp.reduce(t, where=X > 1)
     with pytest.raises(TypeError, match=r"numpy\.subtract\.accumulate: no backward rule with dtype"):
         np.subtract.accumulate(t, dtype=np.float32)
     with pytest.raises(mg.TapeError, match=r"subtract\.at"):
         np.subtract.at(t, [0], 1.0)
+
+
+@pytest.mark.parametrize("ufunc", [np.multiply, np.add, np.subtract, np.power, np.maximum])
+@pytest.mark.parametrize("other", [2.0, 2, True, np.float32(2), np.float64(2), np.int8(2), [1, 2]])
+def test_outer_makes_an_array_of_a_number(ufunc, other):
+    x = np.array([0.5, 1.5], np.float32)
+    check_call(lambda x: ufunc.outer(x, other), x)
+    check_call(lambda x: ufunc.outer(other, x), x)
+
+
+@pytest.mark.parametrize("ufunc", [np.add, np.multiply, np.subtract, np.hypot])
+@pytest.mark.parametrize("axis", [None, 0, -1, 1, 2, (0,), (0, 1), 1.0])
+def test_axes_of_accumulate_are_those_that_numpy_takes(ufunc, axis):
+    for x in (X, X[0], X[0, 0]):
+        check_call(lambda x: ufunc.accumulate(x, axis=axis), np.array(x))
+
+
+@pytest.mark.parametrize(
+    "ufunc", [np.add, np.maximum, np.subtract, np.divide, np.hypot, np.logaddexp, np.logaddexp2]
+)
+@pytest.mark.parametrize("axis", [0, -1, 1, 2, (0,), (), None])
+def test_reductions_of_no_entries_and_of_numbers(ufunc, axis):
+    for shape in ((), (0, 2), (2, 0), (1,)):
+        for keepdims in (False, True):
+            x = np.full(shape, 0.5)
+            check_call(lambda x, keepdims=keepdims: ufunc.reduce(x, axis=axis, keepdims=keepdims), x)
+
+
+def test_a_dtype_that_an_array_has_makes_no_difference():
+    for ufunc in (np.maximum, np.fmax, np.subtract, np.logaddexp):
+        check_call(lambda x, ufunc=ufunc: ufunc.reduce(x, dtype="f8"), X)

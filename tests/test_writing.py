@@ -105,7 +105,8 @@ def test_what_does_not_fit_changes_nothing():
         lambda: np.add.at(y, [5], t[0]),
         lambda: np.copyto(y, np.ones(3) * t[0]),
         lambda: np.fill_diagonal(y, t[0]),
-        lambda: np.modf(t, out=(y, None)),
+        lambda: np.modf(t, out=(y, mg.tensor(np.zeros(3)))),
+        lambda: np.modf(t, out=(y, np.zeros(2))),
     ):
         with pytest.raises((TypeError, ValueError, RuntimeError, IndexError)):
             write()
@@ -190,3 +191,38 @@ def test_where_masks_operands_of_no_axes_and_keeps_their_dtype(compiled):
 
     x = np.arange(3.0)
     np.testing.assert_array_equal(compiled(inverted)(x), inverted(x))
+
+
+@pytest.mark.parametrize(
+    ("call", "shape"),
+    [
+        (lambda x, out: np.add.reduce(x, axis=1, out=out), (2,)),
+        (lambda x, out: np.maximum.reduce(x, out=(out,)), (3,)),
+        (lambda x, out: np.add.accumulate(x, axis=1, out=out), (2, 3)),
+        (lambda x, out: np.multiply.reduceat(x, [0, 1], axis=1, out=out), (2, 2)),
+        (lambda x, out: np.multiply.outer(x, x[0], out=out), (2, 3, 3)),
+        (lambda x, out: np.modf(x, out=(out, None))[0], (2, 3)),
+        (lambda x, out: np.divmod(x, 2.0, out=(None, out))[1], (2, 3)),
+    ],
+)
+def test_methods_of_ufuncs_and_ufuncs_of_several_results_write_into_tensors(call, shape):
+    x = np.array([[0.25, 1.5, -0.75], [2.25, 0.5, 1.25]])
+
+    def into(x):
+        out = mg.tensor(np.zeros(shape))
+        assert call(x, out) is out
+        return np.sum(out * np.cos(np.arange(out.size)).reshape(shape))
+
+    want = np.sum(call(x, np.zeros(shape)) * np.cos(np.arange(np.prod(shape))).reshape(shape))
+    np.testing.assert_allclose(into(mg.tensor(x, requires_grad=True)).item(), want)
+    check_grads(into, x)
+
+
+def test_a_tensor_into_which_results_do_not_fit_keeps_its_value():
+    t = mg.tensor(np.ones((2, 3)), requires_grad=True)
+    fraction, whole = mg.tensor(np.full((2, 3), 5.0)), mg.tensor(np.zeros(4))
+    with pytest.raises(ValueError, match="does not fit into shape"):
+        np.modf(t, out=(fraction, whole))
+    np.testing.assert_array_equal(fraction.data, np.full((2, 3), 5.0))
+    with pytest.raises(TypeError, match=r"numpy\.add\.reduce: out= would cut .* np\.add\.reduce"):
+        np.add.reduce(t, out=np.zeros(3))

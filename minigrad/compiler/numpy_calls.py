@@ -169,7 +169,7 @@ def _first_axis_kept(trace: Any, x: Any) -> Any:
 
 def _mean(trace: Any, a: Any, axis: Any = None, *more: Any, **others: Any) -> Any:
     """Record a mean as a sum and a division, which is what NumPy does."""
-    if more or others.keys() - {"keepdims"} or a.dtype.kind != "f" or a.dtype.itemsize < 4:
+    if more or others.keys() - {"keepdims"} or a.dtype.kind != "f" or a.dtype.itemsize < 4 or not a.ndim:
         return trace.record(np.mean, a, axis, *more, **others)
     axis, keepdims = _alone(axis), bool(others.get("keepdims", False))
     if keepdims and axis == 0 and a.ndim:

@@ -15,7 +15,7 @@ from ..rules.ufunc_methods import METHODS
 from .arrays import ARRAYS, ForeignError, foreign, has_stand_ins, is_foreign, refuse_foreign
 from .calls import any_requires_grad, apart, apply, bare, binary, constants
 from .in_place import NEVER_CHANGE, as_kept, fit_in_place
-from .leaving import EXPLICITLY, held_by_others, written_to
+from .leaving import AS_AN_OPTION, EXPLICITLY, held_by_others, written_to
 from .recording import TapeError, recording
 from .statements import rebinds
 from .watch import wrote
@@ -38,7 +38,7 @@ class Dispatched:
                 out = binary(op)(*inputs) if len(inputs) == 2 else NotImplemented
                 return apply(op, inputs) if out is NotImplemented else out
             except ForeignError:
-                if any(hasattr(type(x), "__array_ufunc__") for x in inputs if is_foreign(x)):
+                if any(map(_overrides_ufuncs, inputs)):
                     return NotImplemented  # so that NumPy asks the other
                 raise
         recorded = recording.get() is not None
@@ -69,6 +69,12 @@ class Dispatched:
         return call(function, args, kwargs)
 
 
+def _overrides_ufuncs(x: Any) -> bool:
+    """Tell whether an operand computes ufuncs in its own way, as no subclass of arrays that inherits theirs does."""
+    inherited = np.ndarray.__array_ufunc__
+    return is_foreign(x) and getattr(type(x), "__array_ufunc__", inherited) is not inherited
+
+
 def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call any NumPy function, some of whose arguments are tensors."""
     if recording.get() is None or not any_requires_grad(*args, kwargs):
@@ -86,6 +92,9 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if options.get("dtype") is not None and _gives_integers(op, operands, options["dtype"]):
                 return _call_on_constants(function, args, kwargs)
             if not all(map(_has_no_tensors, options.values())):
+                tensors = [name for name, value in options.items() if any_requires_grad(value)]
+                if len(tensors) == 1 and tensors[0] in op.of_tensors:
+                    return op.of_tensors[tensors[0]](*operands, **options)
                 options = _off_tape(op, options)
             options = {name: as_kept(value) for name, value in options.items()}
         return apply(op, operands, options)
@@ -130,7 +139,7 @@ def _off_tape(op: Op, options: dict[str, Any]) -> dict[str, Any]:
     for each in options.values():
         refuse_foreign(each, op.name)
     if any_requires_grad(options):
-        raise TapeError(f"{op.name}: no backward rule for a tensor as an option; detach it")
+        raise TapeError(f"{op.name}: {AS_AN_OPTION}")
     return {name: bare(value) for name, value in options.items()}
 
 
@@ -170,10 +179,24 @@ def _call_into(
     if method == "__call__" and len(out) == 1 and isinstance(out[0], Dispatched):
         where = bare(kwargs.pop("where", True))
         return write_into(out[0], called_where(ufunc, inputs, out[0], where, **kwargs))
+    plainly = method != "__call__" or kwargs.get("where", True) is True
+    if plainly and all(each is None or isinstance(each, Dispatched) for each in out):
+        return _written(out, getattr(ufunc, method)(*inputs, **kwargs))
+    method = "" if method == "__call__" else f".{method}"
     raise TapeError(
-        f"{full_name(ufunc)}: out= would cut the result off from the tape; write t = np.{ufunc.__name__}(...)"
-        + (", with out=np.zeros_like(t)" if "where" in kwargs else "")
+        f"{full_name(ufunc)}{method}: out= would cut the result off from the tape; write "
+        f"t = np.{ufunc.__name__}{method}(...)" + (", with out=np.zeros_like(t)" if "where" in kwargs else "")
     )
+
+
+def _written(out: tuple[Any, ...], results: Any) -> Any:
+    """Write results into the tensors of ``out``; return what the call returns, the results themselves for None."""
+    pairs = list(zip(out, results if len(out) > 1 else (results,), strict=True))
+    for each, value in pairs:
+        if each is not None:
+            fit_in_place(value, each)  # raises, before anything is changed
+    written = [value if each is None else write_into(each, value) for each, value in pairs]
+    return written[0] if len(out) == 1 else tuple(written)
 
 
 def _no_rule(function: Any, method: str = "") -> TapeError:

@@ -13,6 +13,7 @@ from ..rules.lookup import rules_of
 from ..rules.table import full_name
 from .recording import TapeError
 
+AS_AN_OPTION = "no backward rule for a tensor as an option; detach it"
 EXPLICITLY = "leave the tape explicitly: t.numpy(), t.detach(), t.item()"
 JOINED = (
     "fill a tensor instead of an array (a = mg.tensor(a); a[i] = t), join tensors by np.stack or np.concatenate, "
@@ -44,6 +45,30 @@ def who_asks() -> tuple[str, str]:
     frame, name, known = asked_by(sys._getframe(2))
     instead = f"write {known}, or {EXPLICITLY}" if known else INSTEAD_OF_AN_ARRAY
     return f"{name}at {frame.f_code.co_filename}:{frame.f_lineno}", instead
+
+
+def refuse_option(tensor: Any = None) -> None:
+    """Refuse a tensor that is an option of the library function that asks for its values, or what was computed of one.
+
+    Raises
+    ------
+    TapeError
+        If NumPy's function has rules: operands that are tensors never reach it.
+    """
+    frame, name = sys._getframe(2), ""
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in LIBRARIES:
+        called, known = frame.f_code.co_name, frame.f_locals
+        if frame.f_globals["__name__"] == "minigrad.engine.dispatch":
+            function: Any = known.get("function")
+            options = [x for x in (*known.get("args", ()), *known.get("kwargs", {}).values()) if x is tensor]
+        else:
+            function = frame.f_globals.get(called, getattr(np, called, None))
+            options = [x for x in known.values() if getattr(x, "requires_grad", False) is True]
+        if options and rules_of(function) is not None:
+            name = function.__name__
+        frame = frame.f_back
+    if name:
+        raise TapeError(f"{name}: {AS_AN_OPTION}")
 
 
 def asked_by(frame: FrameType) -> tuple[FrameType, str, str]:
@@ -91,6 +116,7 @@ def held_by_others(ufunc: Any) -> TapeError:
 
 def written_to(function: Any) -> TapeError:
     """Say that a function cannot write a tensor into a plain array, which it, or another that calls it, was given."""
+    refuse_option()
     write = "np.add.at(a, index, t)" if function is np.add else "a[index] = t"
     known = asked_by(sys._getframe(1))[2] or f"{write}, with a tensor of the array, a = mg.tensor(a)"
     return TapeError(

@@ -44,7 +44,7 @@ from .calls import (
 )
 from .dispatch import Dispatched, call
 from .in_place import as_kept, augmented, set_part
-from .leaving import EXPLICITLY, INSTEAD_OF_AN_ARRAY, OTHERWISE, parts_are_read, who_asks
+from .leaving import EXPLICITLY, INSTEAD_OF_AN_ARRAY, OTHERWISE, parts_are_read, refuse_option, who_asks
 from .recording import Array, TapeError, differentiated, recording
 from .sharing import shared
 from .statements import is_stored
@@ -174,9 +174,9 @@ class Tensor(Variable, Dispatched):
     def imag(self, part: Any) -> None:
         raise parts_are_read()
 
-    def item(self) -> Any:
-        """Return the one entry as a Python number, off the tape."""
-        return bare(self).item()
+    def item(self, *index: Any) -> Any:
+        """Return the one entry, or that at an index, as a Python number, off the tape."""
+        return bare(self).item(*index)
 
     def numpy(self) -> Array:
         """Return the values as an array, off the tape: ``data`` itself."""
@@ -245,6 +245,7 @@ class Tensor(Variable, Dispatched):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if self.requires_grad and recording.get() is not None and parent_of(self) is not None:
+            refuse_option(self)
             where, instead = who_asks()
             raise TapeError(
                 f"{where}: a tensor that requires a gradient became a plain array, which would cut it off from the "
@@ -255,6 +256,7 @@ class Tensor(Variable, Dispatched):
 
     def _number(self, kind: str) -> Any:
         if self.requires_grad and recording.get() is not None and parent_of(self) is not None:
+            refuse_option(self)
             if is_stored():
                 raise TapeError(
                     "array[i] = t (or array.fill, np.fromiter) would cut the tensor t, which requires a gradient, off "
@@ -310,8 +312,10 @@ class Tensor(Variable, Dispatched):
     _power, __rpow__ = _operators(POWER)
 
     def __pow__(self, other: Any) -> Tensor:
-        ufunc = scalar_power(self.data, other)
-        return self._power(other) if ufunc is None else apply(OPS[ufunc], (self,))
+        function = scalar_power(self.data, other)
+        if function is None:
+            return self._power(other)
+        return apply(OPS[function], (self,)) if function in OPS else function(self)  # type: ignore[no-any-return]  # a Tensor, as registered
 
     def __floordiv__(self, other: Any) -> Any:
         return np.floor_divide(self, other)
@@ -358,9 +362,11 @@ class Tensor(Variable, Dispatched):
     __ipow__ = augmented(np.power)
     __imatmul__ = augmented(np.matmul)
 
-    def copy(self) -> Tensor:
+    def copy(self, order: Any = "C") -> Tensor:
         """`numpy.ndarray.copy`; of a number a number."""
-        made: Tensor = self[()] if is_number(self.data) else self._copy()
+        if is_number(self.data):
+            return self[()]
+        made: Tensor = self._copy() if order == "C" else self._copy(order)
         return made
 
     def fill(self, value: Any) -> None:
@@ -415,8 +421,15 @@ class Tensor(Variable, Dispatched):
         """Return a copy with one axis."""
         return self.copy().ravel(order)
 
-    def astype(self, dtype: Any, casting: Any = "unsafe", copy: bool = True) -> Any:
-        """`numpy.ndarray.astype`; a constant, where the dtype is of integers or booleans."""
+    def astype(
+        self, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True
+    ) -> Any:
+        """`numpy.ndarray.astype`; a constant, where the dtype is of integers or booleans.
+
+        How the entries lie in memory, ``order``, is not the caller's to choose; there are no subclasses, ``subok``.
+        """
+        if order not in ("C", "F", "A", "K"):
+            raise ValueError(f"astype: order is {order!r}; expected 'C', 'F', 'A' or 'K'")
         if not copy and self.dtype == dtype:
             return self
         dtype = np.dtype(dtype)

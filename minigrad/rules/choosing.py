@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .elementwise import ANY, within
+from .elementwise import ANY, as_floats, within
 from .facts import state
 from .table import Arguments, Draw, any_true, compose, declare, whole
 
@@ -53,6 +53,9 @@ declare(
 )
 
 
+NOT_GIVEN = np._NoValue
+
+
 def _clip_inputs(draw: Draw) -> Arguments:
     x, low, high = (draw.array(shape) for shape in draw.broadcastable(3))
     low, high = draw.choice([(low, high + 3), (low, None), (None, 0.4), (-0.3, 0.4)])
@@ -62,8 +65,16 @@ def _clip_inputs(draw: Draw) -> Arguments:
 
 
 @compose(np.clip, inputs=_clip_inputs, memory="out")
-def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
-    low, high = (a_min if min is None else min), (a_max if max is None else max)
+def _clip(
+    a: Any, a_min: Any = NOT_GIVEN, a_max: Any = NOT_GIVEN, *, min: Any = NOT_GIVEN, max: Any = NOT_GIVEN
+) -> Any:
+    bounds = {"a_min": a_min, "a_max": a_max, "min": min, "max": max}
+    given = {name: bound for name, bound in bounds.items() if bound is not NOT_GIVEN}
+    if given.keys() != {"a_min", "a_max"} or a_min is a_max is None:
+        np.clip(0.0, **{name: None if bound is None else 0.0 for name, bound in given.items()})  # type: ignore[call-overload]  # raises what this NumPy raises
+    low, high = given.get("a_min", given.get("min")), given.get("a_max", given.get("max"))
+    if low is high is None:
+        return np.positive(a)
     above = a if low is None else np.maximum(a, low)
     return above if high is None else np.minimum(above, high)
 
@@ -85,14 +96,14 @@ declare(
 
 declare(
     np.fmax,
-    lambda g, out, x, y: _share(g, np.greater(x, y) | np.isnan(y), np.equal(x, y)),
-    lambda g, out, x, y: _share(g, np.greater(y, x) | np.isnan(x), np.equal(x, y)),
+    lambda g, out, x, y: _share(g, np.greater(x, y) | np.isnan(as_floats(y)), np.equal(x, y)),
+    lambda g, out, x, y: _share(g, np.greater(y, x) | np.isnan(as_floats(x)), np.equal(x, y)),
     inputs=within(ANY, ANY),
 )
 declare(
     np.fmin,
-    lambda g, out, x, y: _share(g, np.less(x, y) | np.isnan(y), np.equal(x, y)),
-    lambda g, out, x, y: _share(g, np.less(y, x) | np.isnan(x), np.equal(x, y)),
+    lambda g, out, x, y: _share(g, np.less(x, y) | np.isnan(as_floats(y)), np.equal(x, y)),
+    lambda g, out, x, y: _share(g, np.less(y, x) | np.isnan(as_floats(x)), np.equal(x, y)),
     inputs=within(ANY, ANY),
 )
 declare(

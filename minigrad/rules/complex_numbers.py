@@ -19,7 +19,7 @@ from .elementwise import astype
 from .facts import named, state
 from .indexing import getitem, scatter, setitem
 from .least_squares import least_squares
-from .linalg import length, sign_and_log
+from .linalg import inverses, length, sign_and_log
 from .reductions import products_of_others
 from .sliding import windows_added, windows_at
 
@@ -48,7 +48,7 @@ state(
     *named("inv solve det pinv cholesky eigvalsh", np.linalg),
     *named("fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 irfft2 fftn ifftn rfftn irfftn", np.fft),
     *(recurrence, astype, getitem, setitem, scatter, products_of_others, on_diagonal),
-    *(sign_and_log, least_squares, length, windows_at, windows_added),
+    *(sign_and_log, inverses, least_squares, length, windows_at, windows_added),
     *(general_eigenpairs, general_eigenvalues),
     *(eigenpairs, singular_triples, singular_values, orthogonal_triangular),
     complex_numbers=True,

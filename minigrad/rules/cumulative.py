@@ -80,7 +80,7 @@ declare(np.cumsum, cumsum, inputs=along, memory="out")
 declare(np.cumprod, cumprod, inputs=along, memory="out")
 
 
-def _cumulative(running: Any, first: int) -> Any:
+def _cumulative(ufunc: np.ufunc, running: Any, first: int) -> Any:
     """Express an array API function by NumPy's cumsum or cumprod; ``include_initial`` prepends the neutral element."""
 
     def call(x: Any, /, *, axis: Any = None, dtype: Any = None, include_initial: bool = False) -> Any:
@@ -90,6 +90,8 @@ def _cumulative(running: Any, first: int) -> Any:
                     f"numpy.{running.__name__}: x has {metadata.ndim(x)} axes; give the axis along which to go"
                 )
             axis = 0
+        if isinstance(axis, tuple) and not include_initial:
+            axis = metadata.one_axis(ufunc, metadata.as_operand(x), axis)
         y = running(x, axis=axis, dtype=dtype)
         if not include_initial:
             return y
@@ -108,5 +110,5 @@ def _cumulative_inputs(draw: Draw) -> Arguments:
 
 
 if hasattr(np, "cumulative_sum"):  # NumPy 2.1
-    compose(np.cumulative_sum, inputs=_cumulative_inputs)(_cumulative(np.cumsum, 0))
-    compose(np.cumulative_prod, inputs=_cumulative_inputs)(_cumulative(np.cumprod, 1))
+    compose(np.cumulative_sum, inputs=_cumulative_inputs)(_cumulative(np.add, np.cumsum, 0))
+    compose(np.cumulative_prod, inputs=_cumulative_inputs)(_cumulative(np.multiply, np.cumprod, 1))

@@ -88,7 +88,8 @@ def _ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     if to_begin is to_end is None:
         return between
     joined = np.concatenate([np.ravel(x) for x in (to_begin, between, to_end) if x is not None])
-    return joined if joined.dtype == between.dtype else joined.astype(between.dtype, casting="same_kind")
+    dtype = metadata.as_operand(ary).dtype
+    return joined if joined.dtype == dtype else joined.astype(dtype, casting="same_kind")
 
 
 def _spacings(f: Any, axes: tuple[int, ...], varargs: tuple[Any, ...]) -> list[Any]:
@@ -192,6 +193,8 @@ def _pairs(y: Any, axis: int) -> Any:
 def _trapezoid_y(g: Any, out: Any, y: Any, h: Any, axis: int) -> Any:
     """Half a distance for both ends of it."""
     place = axis % y.ndim
+    if not y.shape[place]:
+        return np.zeros_like(y)
     shape = (*y.shape[:place], y.shape[place] - 1, *y.shape[place + 1 :])
     of_pairs = fitted(np.expand_dims(g, axis) * h / 2, shape)
     return _pairs(_between_zeros(of_pairs, place), place)

@@ -62,6 +62,8 @@ def _general_eigenpairs(g: Any, out: Any, a: Any) -> Any:
     vector's gradient is infinite, with NumPy's warning; where there is no basis of eigenvectors the gradient grows
     without bounds, or solve raises LinAlgError.
     """
+    if not a.size:
+        return np.zeros_like(a)
     w, v, dw, dv = out[..., 0, :], out[..., 1:, :], conj(g[..., 0, :]), conj(g[..., 1:, :])
     along = np.sum(conj(v) * dv, axis=-2, keepdims=True)
     fixed = made_real(v)

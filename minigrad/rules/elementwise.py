@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .table import Arguments, Draw, any_true, declare, dispatched, fitted
+from .table import Arguments, Draw, any_true, declare, dispatched, fitted, is_plain
 
 
 def within(*intervals: tuple[float, float]) -> Callable[[Draw], Arguments]:
@@ -28,7 +28,9 @@ ABOVE_ZERO = (0.2, 3.0)
 
 
 def as_floats(x: Any) -> Any:
-    """Return an integer array as float64, since narrow and unsigned integers wrap; anything else unchanged."""
+    """Return integers as float64, since narrow and unsigned ones wrap, and Python's may be too large for NumPy's."""
+    if type(x) is int:
+        return float(x)
     return x.astype(np.float64) if getattr(x, "dtype", FLOAT).kind in "iub" else x
 
 
@@ -55,7 +57,7 @@ REMAINDER = declare(
     np.remainder, lambda g, out, x, y: g, lambda g, out, x, y: -g * (x // y), inputs=within(ANY, (2.5, 3.0))
 )
 SQUARE = declare(np.square, lambda g, out, x: (g + g) * x, inputs=within(ANY))
-declare(np.copy, lambda g, out, a: g, inputs=within(ANY), memory="new")
+declare(np.copy, lambda g, out, a, order="K": g, inputs=within(ANY), memory="new")
 
 
 @dispatched
@@ -74,17 +76,40 @@ ASTYPE = declare(
 )
 
 
-def scalar_power(x: Any, exponent: Any) -> np.ufunc | None:
-    """Return the ufunc by which NumPy computes ``x ** exponent`` of an array; None stands for np.power."""
+def scalar_power(x: Any, exponent: Any) -> Callable[[Any], Any] | None:
+    """Return the function by which NumPy computes ``x ** exponent`` of an array; None stands for np.power."""
     if type(exponent) is int and exponent == 2:
         return np.square
-    if type(exponent) in (int, float) and x.ndim and x.dtype.kind in "fc":
-        return POWERS.get(exponent)
+    if not x.ndim:
+        return None
+    if type(exponent) in (int, float):
+        return POWERS.get(exponent) if x.dtype.kind in "fc" else None
+    if KEEPS_DTYPE and _is_number(exponent, x):
+        if x.dtype.kind in "fc":
+            return POWERS_OF_ARRAYS.get(float(exponent))
+        return np.square if exponent.dtype.kind in "iu" and exponent == 2 else None
     return None
 
 
-POWERS: dict[float, np.ufunc] = {2.0: np.square, 0.5: np.sqrt, -1.0: np.reciprocal}
+POWERS: dict[float, Callable[[Any], Any]] = {2.0: np.square, 0.5: np.sqrt, -1.0: np.reciprocal}
 """What NumPy calls for some exponents."""
+KEEPS_DTYPE = (np.ones(1, np.float32) ** np.float64(2)).dtype == np.float32
+"""Whether with these exponents the dtype is that of x also where they are NumPy's numbers, as in NumPy 2.0."""
+
+
+def _is_number(exponent: Any, x: Any) -> bool:
+    """Tell whether an exponent is a number of NumPy's, or an array of no axes, unless a compiled call reads it anew."""
+    if isinstance(exponent, np.ndarray):
+        return not exponent.ndim and exponent.dtype.kind in "iuf" and is_plain(x)
+    return isinstance(exponent, (np.integer, np.floating))
+
+
+def _ones(x: Any) -> Any:
+    return np.power(x, 0)
+
+
+POWERS_OF_ARRAYS: dict[float, Callable[[Any], Any]] = {**POWERS, 1.0: np.positive, 0.0: _ones}
+"""The same, with those that make no difference to numbers of Python's."""
 
 
 def _power_base(g: Any, out: Any, x: Any, y: Any) -> Any:
@@ -138,6 +163,7 @@ declare(np.log1p, lambda g, out, x: g / (1 + x), inputs=within((-0.8, 2.0)))
 
 def _weight(x: Any, y: Any, scale: float = 1.0) -> Any:
     """Return exp(x) / (exp(x) + exp(y)) of x and y times a scale; where both are inf 1/2, where both are -inf 0."""
+    x, y = as_floats(x), as_floats(y)
     ties = np.isinf(x) & np.equal(x, y)
     if not any_true(ties):
         return sigmoid(scale * (x - y))

@@ -123,13 +123,14 @@ def _each_once(function: Any, default: Any) -> Callable[..., Any]:
     """Make the forward of a transform along several axes; a repeated axis is refused."""
 
     def forward(a: Any, s: Any = None, axes: Any = default, norm: Any = None) -> Any:
+        out = function(a, s, axes, norm)
         counted = _axes(a, s, axes)
         if len(set(counted)) < len(counted):
             raise TypeError(
                 f"numpy.fft.{function.__name__}: no backward rule with an axis twice, axes={tuple(axes)}; write a call "
                 "for each"
             )
-        return function(a, s, axes, norm)
+        return out
 
     return forward
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .indexing import getitem, scatter
-from .metadata import as_operand
+from .metadata import as_operand, outline
 from .table import Arguments, Draw, declare
 
 
@@ -37,6 +37,7 @@ def _interp_call(
     if period is None:
         return (x, xp, fp), {"left": left, "right": right}
     x, xp, fp = _doubles(x, xp, fp)
+    np.interp(0.0, outline(xp.shape), outline(fp.shape), period=period)  # raises what NumPy raises
     period = abs(float(period))
     x, xp = x % period, xp % period
     order = np.argsort(xp)

@@ -7,11 +7,13 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from .conjugates import conj, real
 from .facts import state
+from .metadata import outline
 from .reductions import FLOAT16, keep, widened
-from .table import Arguments, Draw, compose, declare, whole
+from .table import Arguments, Draw, any_true, compose, declare, whole
 
 
 def transposed(x: Any) -> Any:
@@ -35,12 +37,11 @@ def named(function: Any) -> Any:
     return type(function(np.eye(1)))
 
 
-declare(
-    np.linalg.inv,
-    lambda g, out, a: -transposed(out) @ g @ transposed(out),
-    inputs=_regular_inputs,
-    memory="new",
-)
+def _inv(g: Any, out: Any, a: Any) -> Any:
+    return -transposed(out) @ g @ transposed(out)
+
+
+declare(np.linalg.inv, _inv, inputs=_regular_inputs, memory="new")
 
 
 def _solve_inputs(draw: Draw) -> Arguments:
@@ -196,17 +197,21 @@ def _of_matrices(x: Any, ord: Any, rows: int, columns: int) -> Any:
 
 @compose(np.linalg.norm, inputs=_norm_inputs)
 def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    if not x.size:
+        return np.linalg.norm(outline(x.shape, x.dtype), ord, axis, keepdims) + np.sum(np.abs(x))
     if axis is None:
         if ord is None or x.ndim == 1:
             return _of_vectors(x, ord, None, keepdims)
         if x.ndim != 2:
             raise ValueError("Improper number of dimensions to norm.")
         axis = (0, 1)
-    axes = axis if isinstance(axis, tuple) else (axis,)
+    axes = axis if isinstance(axis, tuple) else (int(axis),)
+    if not 0 < len(axes) < 3:
+        raise ValueError(f"numpy.linalg.norm: axis is {axis}; expected one axis or two")
+    axes = normalize_axis_tuple(axes, x.ndim)
     if len(axes) == 1:
         return _of_vectors(x, ord, axes[0], keepdims)
-    rows, columns = axes
-    out = _of_matrices(x, ord, rows % x.ndim, columns % x.ndim)
+    out = _of_matrices(x, ord, *axes)
     return np.expand_dims(out, axes) if keepdims else out
 
 
@@ -218,6 +223,9 @@ def _vector_norm_inputs(draw: Draw) -> Arguments:
 
 @compose(np.linalg.vector_norm, inputs=_vector_norm_inputs)
 def _vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
+    if not x.size:
+        value = np.linalg.vector_norm(outline(x.shape, x.dtype), axis=axis, keepdims=keepdims, ord=ord)
+        return value + np.sum(np.abs(x))
     if axis is None and ord == 2:
         return length(x, keepdims=keepdims)
     if axis is None:
@@ -249,12 +257,35 @@ def _cond_inputs(draw: Draw) -> Arguments:
     }
 
 
+@whole(memory="new")
+def inverses(a: Any) -> Any:
+    """Return the inverses of matrices, NaN for those that have none."""
+    try:
+        return np.linalg.inv(a)
+    except np.linalg.LinAlgError:
+        return np.full_like(a, np.nan) if a.ndim == 2 else np.stack([inverses(each) for each in a])
+
+
+declare(inverses, _inv, inputs=_regular_inputs)
+
+
 @compose(np.linalg.cond, inputs=_cond_inputs)
 def _cond(x: Any, p: Any = None) -> Any:
-    if p in (None, 2, -2):
-        values = np.linalg.svd(x, compute_uv=False)
-        return values[..., -1] / values[..., 0] if p == -2 else values[..., 0] / values[..., -1]
-    return np.linalg.norm(x, p, (-2, -1)) * np.linalg.norm(np.linalg.inv(x), p, (-2, -1))
+    """Of a matrix that has no inverse inf."""
+    if 0 in x.shape[-2:]:
+        raise np.linalg.LinAlgError(f"numpy.linalg.cond: got an empty matrix, shape {x.shape}")
+    with np.errstate(all="ignore"):
+        if p in (None, 2, -2):
+            values = np.linalg.svd(x, compute_uv=False)
+            out = values[..., -1] / values[..., 0] if p == -2 else values[..., 0] / values[..., -1]
+        else:
+            np.linalg.matrix_power(outline(x.shape), 1)  # raises what NumPy raises
+            out = np.linalg.norm(x, p, (-2, -1)) * np.linalg.norm(inverses(x), p, (-2, -1))
+    without = np.isnan(out)
+    if not any_true(without):
+        return out
+    without = np.logical_and(without, np.logical_not(np.any(np.isnan(x), axis=(-2, -1))))
+    return np.where(without, np.inf, out)[()]
 
 
 # -- tensors as matrices ---------------------------------------------------------------------------------------------

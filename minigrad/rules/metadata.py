@@ -43,6 +43,12 @@ def is_outline(x: Any) -> bool:
     return type(getattr(x, "base", None)) is bytes
 
 
+def one_axis(ufunc: np.ufunc, x: Any, axis: Any) -> int:
+    """Return the axis of an accumulation, which NumPy takes as a tuple of one, too, or as None of one axis."""
+    ufunc.accumulate(outline((1,) * x.ndim, x.dtype), axis=axis)  # raises what NumPy raises
+    return 0 if axis is None else axis[0] if isinstance(axis, tuple) else axis
+
+
 def read_only(x: Any) -> Any:
     """Return a view of an array that cannot be written to, or a stand-in for such; anything else as it is."""
     if type(x) is np.ndarray:

@@ -20,6 +20,8 @@ def _positions(indices: Any, n: int, mode: str) -> Any:
     positions = indices if hasattr(indices, "dtype") else np.asarray(indices, dtype=None if indices else int)
     if positions.dtype.kind == "b":
         positions = positions.astype(int)
+    if mode not in ("raise", "wrap", "clip"):
+        raise ValueError(f"numpy.take: mode is {mode!r}; expected 'raise', 'wrap' or 'clip'")
     if mode == "wrap":
         return np.remainder(positions, n)
     return np.clip(positions, 0, n - 1) if mode == "clip" else positions

@@ -20,6 +20,23 @@ def _as_line(p: Any) -> Any:
     return p if p.ndim else np.reshape(p, (1,))
 
 
+def _line_of(p: Any, name: str) -> Any:
+    """Return coefficients as an array; refuse a number, as NumPy does, and several axes."""
+    p = metadata.as_operand(p)
+    if p.ndim != 1:
+        raise (ValueError if p.ndim else TypeError)(
+            f"numpy.{name}: p has shape {p.shape}; expected one axis, of coefficients"
+        )
+    return p
+
+
+def _times(name: str, m: Any) -> int:
+    """Return how many times to differentiate or integrate."""
+    if m < 0:
+        raise ValueError(f"numpy.{name}: m is {m}; expected 0 or more")
+    return int(m)
+
+
 def _polyval_inputs(draw: Draw) -> Arguments:
     return (draw.array((draw.integer(1, 4),)), draw.array()), {}
 
@@ -82,10 +99,9 @@ def _times_inputs(draw: Draw) -> Arguments:
 
 
 @compose(np.polyder, inputs=_times_inputs)
-def _polyder(p: Any, m: int = 1) -> Any:
-    if m < 0:
-        raise ValueError(f"numpy.polyder: m is {m}; expected 0 or more")
-    p = _as_line(p)
+def _polyder(p: Any, m: Any = 1) -> Any:
+    m = _times("polyder", m)
+    p = _line_of(p, "polyder")
     for _ in range(m):
         p = p[:-1] * np.arange(len(p) - 1, 0, -1)
     return p
@@ -97,10 +113,11 @@ def _polyint_inputs(draw: Draw) -> Arguments:
 
 
 @compose(np.polyint, inputs=_polyint_inputs)
-def _polyint(p: Any, m: int = 1, k: Any = None) -> Any:
-    if m < 0:
-        raise ValueError(f"numpy.polyint: m is {m}; expected 0 or more")
-    p = _as_line(p)
+def _polyint(p: Any, m: Any = 1, k: Any = None) -> Any:
+    m = _times("polyint", m)
+    if m == 0:
+        return metadata.as_operand(p)
+    p = _line_of(p, "polyint")
     constants = [0] * m if k is None else [k] * m if metadata.ndim(k) == 0 else list(k)
     if len(constants) == 1:
         constants = constants * m

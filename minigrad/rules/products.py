@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -254,10 +255,15 @@ def _power_inputs(draw: Draw) -> Arguments:
 
 
 @compose(np.linalg.matrix_power, inputs=_power_inputs)
-def _matrix_power(a: Any, n: int) -> Any:
+def _matrix_power(a: Any, n: Any) -> Any:
     """By repeated squaring."""
+    np.linalg.matrix_power(
+        metadata.outline(a.shape), 1 if hasattr(n, "__index__") else n
+    )  # raises what NumPy raises
+    n = index(n)
     if n == 0:
-        return np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape) + 0 * a
+        ones = np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape) + 0 * a
+        return ones if ones.dtype == a.dtype else ones.astype(a.dtype)
     square, power = (np.linalg.inv(a) if n < 0 else a), None
     n = abs(n)
     while True:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import metadata
-from .conjugates import conj
+from .conjugates import conj, real
 from .table import OPS, Arguments, Draw, any_true, compose, declare, dispatched, whole
 
 
@@ -32,7 +32,7 @@ def axes_of(a: Any, axis: Any) -> tuple[int, ...]:
     """Return the normalized axes of a reduction; none for a 0-d array."""
     if axis is None:
         return tuple(range(a.ndim))
-    axes = axis if isinstance(axis, tuple) else (axis,)
+    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
     return tuple(int(i) % a.ndim for i in axes) if a.ndim else ()
 
 
@@ -148,7 +148,7 @@ _sum = reduces(np.add, np.sum)
 
 def _mean_forward(a: Any, axis: Any = None, keepdims: bool = False, **others: Any) -> Any:
     """Divide the sum by the count, exact in float32, as `numpy.mean` does: in half its time for a small array."""
-    if others or a.dtype.char not in "fd" or not 0 < a.size < 2**24:
+    if others or a.dtype.char not in "fd" or not (a.ndim and 0 < a.size < 2**24):
         return a.mean(axis=axis, keepdims=keepdims, **others)
     sums = _sum(a, axis=axis, keepdims=keepdims)
     return sums / (a.size // sums.size)
@@ -213,8 +213,38 @@ def std(
     return _chosen(_per(keep(g, axis, keepdims), freedom) / spread * conj(deviation), where)
 
 
-declare(np.var, var, inputs=spread_inputs, memory="new")
-declare(np.std, std, inputs=spread_inputs, memory="new")
+def _about(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    ddof: Any = 0,
+    keepdims: bool = False,
+    where: Any = True,
+    *,
+    mean: Any,
+    correction: Any = None,
+) -> Any:
+    """Return the variance about a mean that is a tensor, as NumPy computes it."""
+    a = metadata.as_operand(a)
+    deviation = _deviation(a, axis, where, mean)
+    squares = widened(real(deviation * conj(deviation)))
+    total = np.sum(squares, axis=axis, dtype=dtype, keepdims=keepdims, where=where)
+    freedom = _freedom(a, axis, where, ddof, correction)
+    out = total / (freedom if where is True else np.reshape(freedom, total.shape))
+    return narrowed(out, a) if dtype is None else out
+
+
+def _root_about(a: Any, axis: Any = None, **options: Any) -> Any:
+    """Return the root of `_about`; where it is 0, so is the gradient."""
+    variance = _about(a, axis, **options)
+    zero = np.equal(variance, 0)
+    if not any_true(zero):
+        return np.sqrt(variance)
+    return np.where(zero, 0, np.sqrt(np.where(zero, 1, variance)))[()]
+
+
+declare(np.var, var, of_tensors={"mean": _about}, inputs=spread_inputs, memory="new")
+declare(np.std, std, of_tensors={"mean": _root_about}, inputs=spread_inputs, memory="new")
 
 
 @whole(memory="new")
@@ -402,6 +432,8 @@ declare(
 
 def _weights(g: Any, out: Any, x: Any, axis: Any = -1, keepdims: bool = False) -> Any:
     """softmax(x), in the limit: entries of inf share equally, and where all are -inf the gradient is 0."""
+    if not x.size:
+        return np.zeros_like(x)
     exps, total, _ = _exponentials(widened(x), axis)
     infinite = np.isinf(keep(out, axis, keepdims))
     if not any_true(infinite):

@@ -17,31 +17,39 @@ def _reshape_inputs(draw: Draw) -> Arguments:
 
 
 def _reshape(a: Any, shape: Any, order: Any = "C") -> Any:
-    _check_order("reshape", order)
+    order = _order("reshape", order, a)
     return a.reshape(shape, order=order)  # NumPy 2.0 has another name for shape
 
 
 def _ravel(a: Any, order: Any = "C") -> Any:
-    _check_order("ravel", order)
-    return np.ravel(a, order)
+    return np.ravel(a, _order("ravel", order, a))
 
 
-def _check_order(name: str, order: Any) -> None:
-    """Refuse an order of entries that depends on how the array lies in memory, as the gradient does not lie."""
-    if order not in ("C", "F"):
-        raise TypeError(f"numpy.{name}: no backward rule with order={order!r}; give 'C' or 'F'")
+def _order(name: str, order: Any, a: Any) -> Any:
+    """Return an order of entries, C's where the array lies so in memory; refuse others that depend on how it lies."""
+    if (
+        order in ("C", "F") or type(a) is not np.ndarray
+    ):  # of what stands in for an array, its method refuses the others
+        return order
+    if order in ("A", "K") and a.flags.c_contiguous:
+        return "C"
+    raise TypeError(f"numpy.{name}: no backward rule with order={order!r}; give 'C' or 'F'")
+
+
+def _shaped_back(g: Any, a: Any, order: Any) -> Any:
+    return np.reshape(g, a.shape, order="F" if order == "F" else "C")
 
 
 declare(
     np.reshape,
-    lambda g, out, a, shape, order="C": np.reshape(g, a.shape, order=order),
+    lambda g, out, a, shape, order="C": _shaped_back(g, a, order),
     forward=_reshape,
     inputs=_reshape_inputs,
     memory="view",
 )
 declare(
     np.ravel,
-    lambda g, out, a, order="C": np.reshape(g, a.shape, order=order),
+    lambda g, out, a, order="C": _shaped_back(g, a, order),
     forward=_ravel,
     inputs=lambda draw: ((draw.array(),), draw.choice([{}, {"order": "F"}])),
 )

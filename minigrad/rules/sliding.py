@@ -126,8 +126,8 @@ declare(
 
 
 def _line(x: Any, name: str) -> Any:
-    """Return a 1-d array; a scalar becomes one entry."""
-    if metadata.ndim(x) > 1 or not metadata.size(x):
+    """Return a 1-d array; a scalar becomes one entry, in np.convolve."""
+    if metadata.ndim(x) > 1 or not metadata.size(x) or (name == "correlate" and not metadata.ndim(x)):
         raise ValueError(
             f"numpy.{name}: an operand has shape {metadata.shape(x)}; expected one axis, not empty"
         )

@@ -45,6 +45,11 @@ def _pieces_of(needs: Sequence[Any], g: Any, arrays: Sequence[Any], axis: Any) -
     return pieces
 
 
+def _cast(dtype: Any, casting: str) -> dict[str, Any]:
+    """Return the options of what joins arrays that are not their defaults."""
+    return {"dtype": dtype, "casting": casting} if dtype is not None or casting != "same_kind" else {}
+
+
 def _append_inputs(draw: Draw) -> Arguments:
     shape = draw.shape(min_ndim=1)
     return (draw.array(shape), draw.array(shape)), {"axis": draw.choice([None, 0, -1])}
@@ -52,9 +57,12 @@ def _append_inputs(draw: Draw) -> Arguments:
 
 declare(
     np.concatenate,
-    together=lambda needs, g, out, *arrays, axis: _pieces_of(needs, g, arrays, axis),
-    bind=lambda arrays, axis=0: (tuple(arrays), {"axis": axis}),
-    forward=lambda *arrays, axis: np.concatenate(arrays, axis),
+    together=lambda needs, g, out, *arrays, axis, **cast: _pieces_of(needs, g, arrays, axis),
+    bind=lambda arrays, axis=0, *, dtype=None, casting="same_kind": (
+        tuple(arrays),
+        {"axis": axis, **_cast(dtype, casting)},
+    ),
+    forward=lambda *arrays, axis, **cast: np.concatenate(arrays, axis, **cast),
     inputs=_joined_inputs,
     memory="out",
 )
@@ -72,7 +80,7 @@ def _stack_inputs(draw: Draw) -> Arguments:
     return ([draw.array(shape) for _ in range(draw.integer(1, 3))],), {"axis": draw.integer(-1, len(shape))}
 
 
-def _stack(needs: Sequence[Any], g: Any, out: Any, *arrays: Any, axis: int) -> list[Any]:
+def _stack(needs: Sequence[Any], g: Any, out: Any, *arrays: Any, axis: int, **cast: Any) -> list[Any]:
     """Take each operand's slice of g."""
     return [g[along(axis % g.ndim, i)] if need else None for i, need in enumerate(needs)]
 
@@ -80,8 +88,11 @@ def _stack(needs: Sequence[Any], g: Any, out: Any, *arrays: Any, axis: int) -> l
 declare(
     np.stack,
     together=_stack,
-    bind=lambda arrays, axis=0: (tuple(arrays), {"axis": axis}),
-    forward=lambda *arrays, axis: np.stack(arrays, axis),
+    bind=lambda arrays, axis=0, *, dtype=None, casting="same_kind": (
+        tuple(arrays),
+        {"axis": axis, **_cast(dtype, casting)},
+    ),
+    forward=lambda *arrays, axis, **cast: np.stack(arrays, axis, **cast),
     inputs=_stack_inputs,
     memory="out",
 )
@@ -123,23 +134,31 @@ def _columns(draw: Draw) -> Arguments:
 def _join(axis: int, fit: Any) -> dict[str, Any]:
     """Return what joins arrays, made to fit, along this axis, or the last, if it has fewer; and its rule."""
 
-    def forward(*arrays: Any) -> Any:
+    def forward(*arrays: Any, **cast: Any) -> Any:
         arrays = tuple([fit(a) for a in arrays])
-        return np.concatenate(arrays, min(axis, arrays[0].ndim - 1))
+        return np.concatenate(arrays, min(axis, arrays[0].ndim - 1), **cast)
 
-    def rule(needs: Sequence[Any], g: Any, out: Any, *arrays: Any) -> list[Any]:
+    def rule(needs: Sequence[Any], g: Any, out: Any, *arrays: Any, **cast: Any) -> list[Any]:
         return _pieces_of(needs, g, arrays, min(axis, g.ndim - 1))
 
     return {"forward": forward, "together": rule}
 
 
-for _joins, _drawn, _axis, _fit in (
-    (np.vstack, _alike, 0, lambda a: _with_axes(a, 2)),
-    (np.hstack, _alike, 1, lambda a: _with_axes(a, 1)),
-    (np.dstack, _alike, 2, lambda a: _with_axes(a, 3)),
-    (np.column_stack, _columns, 1, lambda a: a if metadata.ndim(a) > 1 else np.reshape(a, (-1, 1))),
+def _alone(tup: Any) -> Arguments:
+    return tuple(tup), {}
+
+
+def _with_dtype(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Arguments:
+    return tuple(tup), _cast(dtype, casting)
+
+
+for _joins, _drawn, _bind, _axis, _fit in (
+    (np.vstack, _alike, _with_dtype, 0, lambda a: _with_axes(a, 2)),
+    (np.hstack, _alike, _with_dtype, 1, lambda a: _with_axes(a, 1)),
+    (np.dstack, _alike, _alone, 2, lambda a: _with_axes(a, 3)),
+    (np.column_stack, _columns, _alone, 1, lambda a: a if metadata.ndim(a) > 1 else np.reshape(a, (-1, 1))),
 ):
-    declare(_joins, bind=lambda tup: (tuple(tup), {}), inputs=_drawn, memory="new", **_join(_axis, _fit))
+    declare(_joins, bind=_bind, inputs=_drawn, memory="new", **_join(_axis, _fit))
 
 
 @compose(np.block, inputs=_alike)

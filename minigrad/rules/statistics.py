@@ -9,7 +9,7 @@ import numpy as np
 from . import metadata
 from .conjugates import adjoint, conj, real
 from .reductions import axes_of
-from .table import Arguments, Draw, compose, declare
+from .table import Arguments, Draw, compose, declare, whole
 
 
 def _average_inputs(draw: Draw) -> Arguments:
@@ -18,6 +18,14 @@ def _average_inputs(draw: Draw) -> Arguments:
     shapes = [x.shape] if axis is None else [x.shape, (x.shape[axis],)]
     weights = draw.choice([None, draw.array(draw.choice(shapes), 0.5, 2.0)])
     return (x, axis, weights), {"keepdims": draw.choice([False, True])}
+
+
+@whole(checks=True)
+def none_is_zero(scale: Any) -> np.bool_:
+    """Refuse weights that sum to zero, as NumPy does."""
+    if np.any(np.equal(scale, 0)):
+        raise ZeroDivisionError("numpy.average: weights sum to zero; expected sums that are not 0")
+    return np.bool_(True)
 
 
 @compose(np.average, inputs=_average_inputs)
@@ -43,6 +51,7 @@ def _average(
     integer = [np.dtype(float)] if a.dtype.kind in "biu" else []
     weights = weights.astype(np.result_type(a.dtype, weights.dtype, *integer))  # as NumPy
     scale = np.sum(weights, axis=axis, keepdims=keepdims)
+    none_is_zero(scale)
     mean = np.sum(a * weights, axis=axis, keepdims=keepdims) / scale
     return (mean, scale) if returned else mean
 

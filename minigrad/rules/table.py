@@ -63,6 +63,9 @@ class Op:
         With ``together``, if the number of operands varies: ``bind(*args, **kwargs) -> (operands, options)``.
     forward
         Computes the recorded call; by default ``function(*operands, **options)``.
+    of_tensors
+        By the name of an option what makes the call, with operands and options, where that is a tensor that requires
+        a gradient; otherwise such a call is refused.
     inputs
         Draws ``(operands, options)`` for the property tests.
     """
@@ -79,6 +82,7 @@ class Op:
         arity: int | None = None,
         bind: Callable[..., Arguments] | None = None,
         forward: Callable[..., Any] | None = None,
+        of_tensors: dict[str, Callable[..., Any]] | None = None,
     ) -> None:
         self.function = function
         self.name: str = function.__name__
@@ -90,6 +94,7 @@ class Op:
         self.add = add
         self.arity = len(rules) if arity is None else arity
         self.own_bind = bind
+        self.of_tensors = of_tensors or {}
 
     def gradients(
         self, g: Any, out: Any, operands: Sequence[Any], options: dict[str, Any], needs: Sequence[Any]
@@ -200,13 +205,30 @@ class Op:
                         f"np.{self.name}({', '.join(operands)}), other), with np.where(where, {operands[-1]}, 1) for "
                         f"{operands[-1]} where it has no value"
                     )
-                if value is not None and value is not self.defaults.get(name):
+                if (
+                    value is not None
+                    and value is not self.defaults.get(name)
+                    and not self._has_no_effect(name, value, given)
+                ):
                     raise refused(self.function, f"with {name!r}", self.known)
                 del given[name]
         missing = [name for name in self.known[: self.arity] if name not in given]
         if missing or len(args) > len(self.defaults):
             raise refused(self.function, "for this call", self.known)
         return tuple([given.pop(name) for name in self.known[: self.arity]]), given
+
+    def _has_no_effect(self, name: str, value: Any, given: dict[str, Any]) -> bool:
+        """Tell whether an option of a ufunc leaves the call as it is: a default, or a dtype that the operands have."""
+        if not isinstance(self.function, np.ufunc):
+            return False
+        if name == "dtype":
+            dtypes = [
+                given[operand].dtype
+                for operand in self.known[: self.arity]
+                if hasattr(given.get(operand), "dtype")
+            ]
+            return all(dtype == np.dtype(value) for dtype in dtypes)
+        return name == "subok" or (name, value) in (("casting", "same_kind"), ("order", "K"), ("where", True))
 
     def __repr__(self) -> str:
         return f"Op({self.name})"
@@ -320,6 +342,7 @@ def declare(
     arity: int | None = None,
     bind: Callable[..., Arguments] | None = None,
     forward: Callable[..., Any] | None = None,
+    of_tensors: dict[str, Callable[..., Any]] | None = None,
     **known: Any,
 ) -> Op:
     """Enter a function and its rules into the table.
@@ -336,6 +359,7 @@ def declare(
         arity=arity,
         bind=bind,
         forward=forward,
+        of_tensors=of_tensors,
     )
     state(function, **known)
     return op

@@ -12,7 +12,7 @@ from . import metadata
 from .cumulative import recurrence_b
 from .indexing import along
 from .lookup import rules_of
-from .reductions import logaddexp2_reduce, logaddexp_reduce
+from .reductions import axes_of, logaddexp2_reduce, logaddexp_reduce
 from .table import Arguments, Draw, declare, whole
 
 REDUCTIONS: dict[Any, Callable[..., Any]] = {
@@ -82,28 +82,42 @@ def _sums_of_parts_inputs(draw: Draw) -> Arguments:
 declare(sums_of_parts, _sums_of_parts, inputs=_sums_of_parts_inputs, complex_numbers=True)
 
 
-def reduce(ufunc: Any, array: Any, axis: Any = 0, dtype: Any = None, **options: Any) -> Any:
+def reduce(
+    ufunc: Any, array: Any, axis: Any = 0, dtype: Any = None, keepdims: bool = False, **options: Any
+) -> Any:
     """Do as `numpy.ufunc.reduce`: by the function that it is, or as the last entry of the accumulation."""
     array = metadata.as_operand(array)
-    if ufunc in REDUCTIONS:
-        if dtype is not None:
-            options["dtype"] = dtype
-        return REDUCTIONS[ufunc](array, axis=axis, **options)
-    keepdims = options.pop("keepdims", False)
-    if options or dtype is not None or not isinstance(axis, int):
+    if dtype is not None and np.dtype(dtype) != array.dtype:
+        options["dtype"] = dtype
+    options = {name: x for name, x in options.items() if x is not (True if name == "where" else np._NoValue)}
+    function: Any = REDUCTIONS.get(ufunc)
+    op: Any = rules_of(function)
+    if unknown := options.keys() - (op.options if op else ()):
         raise TypeError(
-            f"numpy.{ufunc.__name__}.reduce: no backward rule but for one axis, without initial, where and dtype; "
-            "write it with the ufunc itself, entry by entry"
+            f"numpy.{ufunc.__name__}.reduce: no backward rule with {', '.join(sorted(unknown))}; write it with the "
+            "ufunc itself, entry by entry"
         )
-    if not array.shape[axis]:
-        raise ValueError(f"numpy.{ufunc.__name__}.reduce: no entries along axis {axis}; expected one or more")
+    if function:
+        return function(array, axis=axis, keepdims=keepdims, **options)
+    ufunc.reduce(metadata.outline((1,) * array.ndim, array.dtype), axis=axis)  # raises what NumPy raises
+    if not array.size:
+        empty = metadata.outline(array.shape, array.dtype)
+        return ufunc.reduce(empty, axis=axis, keepdims=keepdims) + np.sum(array)
+    axes = axes_of(array, axis)
+    if len(axes) > 1:
+        raise TypeError(
+            f"numpy.{ufunc.__name__}.reduce: no backward rule but for one axis; got {axis}: reduce one after the other"
+        )
+    if not axes:
+        return np.copy(array)[()]
     last = slice(-1, None) if keepdims else -1
-    return accumulation(array, ufunc, axis)[along(axis % array.ndim, last)]
+    return accumulation(array, ufunc, axes[0])[along(axes[0], last)]
 
 
-def accumulate(ufunc: Any, array: Any, axis: int = 0, dtype: Any = None) -> Any:
+def accumulate(ufunc: Any, array: Any, axis: Any = 0, dtype: Any = None) -> Any:
     """Do as `numpy.ufunc.accumulate`: by the function that it is, or by the ufunc's slopes."""
     array = metadata.as_operand(array)
+    axis = metadata.one_axis(ufunc, array, axis)
     if ufunc in RUNNING:
         return RUNNING[ufunc](array, axis=axis, dtype=dtype)
     if dtype is not None:
@@ -115,7 +129,8 @@ def accumulate(ufunc: Any, array: Any, axis: int = 0, dtype: Any = None) -> Any:
 
 def outer(ufunc: Any, a: Any, b: Any, **options: Any) -> Any:
     """Do as `numpy.ufunc.outer`: every entry of a with every entry of b."""
-    return ufunc(np.reshape(a, (*metadata.shape(a), *(1,) * metadata.ndim(b))), b, **options)
+    a, b = metadata.as_operand(a), metadata.as_operand(b)
+    return ufunc(np.reshape(a, (*a.shape, *(1,) * b.ndim)), b, **options)
 
 
 def reduceat(ufunc: Any, array: Any, indices: Any, axis: int = 0, dtype: Any = None) -> Any:
