@@ -1,4 +1,4 @@
-"""Effects: what a traced function draws, and what it sets outside, which each call of the compiled one sets, too."""
+"""Side effects of a traced function: state that it sets outside, set in every call, and random draws, refused."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .free_variables import Search
 from .instructions import attributes_in, names_in
 from .origin import LIBRARIES
 from .outside import Outside
-from .places import CELL, DELETED, KEYS, OTHER, PARTS, Contents, Place, Saved, is_set, place_of, put, read
-from .values import Unread, made_of, results_in
+from .places import CELL, DELETED, KEYS, OTHER, WHOLE, Contents, Place, Saved, is_set, place_of, put, read
+from .values import Unread, results_in, structural_key
 from .where import JitError, OtherCalls
 
 
 class Effect(NamedTuple):
-    """A place outside that the function sets, and its value: what it computed, or what is the same in each call."""
+    """A write to outside state: the place, and the value, which holds arrays of the call or is a constant."""
 
     namespace: Any
     name: Any
@@ -32,19 +32,18 @@ class Effect(NamedTuple):
 class Effects:
     """Compares what a function reads and sets outside before its first run, between its two runs and after them.
 
-    Where another thread runs the program's code, that may have changed what the function does not set.
+    While another thread runs user code, changes to names that this function never sets are attributed to that thread.
 
     Attributes
     ----------
     kept : list of Effect
-        Where the function leaves what it computes.
+        The places that receive arrays computed in the call.
     fixed : list of Effect
-        What else it sets: numbers, strings, lists of them and alike, the same in each call.
+        The places that receive constants: numbers, strings, lists of them.
     unread : dict
-        By place, the namespaces of what it does not read before it sets it, or at all: of these, and of other places,
-        that other programs set or that it may set.
+        The namespace of each place that snapshots may leave out: it is set before it is read, or never read.
     are_its_own : bool
-        Whether all changes are the function's.
+        Whether every change seen is this function's; if not, the program is not cached.
     """
 
     def __init__(self, name: str, outside: Outside, leaves: Sequence[Any], others: dict[Place, Any]) -> None:
@@ -72,7 +71,7 @@ class Effects:
 
     def after_the_first_run(self) -> None:
         """Take note of what the function has set in its first run."""
-        if array := self.before.changed_array():
+        if array := self.saved.changed_array():
             raise self.changed(array)
         self.between = self.before.now(self.leaves)
         found = [each for each in changes(self.before, self.between) if self.may_set(each.name)]
@@ -84,7 +83,7 @@ class Effects:
         return next(results_in(value, self.known), None) is not None
 
     def may_set(self, name: Any) -> bool:
-        """Tell whether a change of what is called so is the function's, and not another thread's."""
+        """Tell whether a change to this name can be the function's own rather than another thread's."""
         return self.search.sets(name) or not others_run()
 
     def left(self) -> list[Any]:
@@ -129,8 +128,8 @@ class Effects:
                 break
         else:
             if self.kept:
-                read = [each for each in self.kept if self.reads(again, [each])]
-                raise self.changed((read or self.kept)[0].name)
+                culprits = [each for each in self.kept if self.reads(again, [each])]
+                raise self.changed((culprits or self.kept)[0].name)
         self.put_back()
 
     def refuse_draws(self) -> None:
@@ -145,12 +144,10 @@ class Effects:
     def refuse_changes(self) -> None:
         """Refuse a function that has changed again what it changed in its first run."""
         after = self.between.now(self.leaves)
-        if array := self.between.changed_array():
-            raise self.changed(array, ANEW)
         before = {place_of(namespace, name): value for namespace, name, value in self.between.values}
         for namespace, name, value in changes(self.between, after):
             old = before.get(place_of(namespace, name), DELETED)
-            if self.is_result(value) or (name not in PARTS and made_of(old) == made_of(value)):
+            if self.is_result(value) or (name not in WHOLE and structural_key(old) == structural_key(value)):
                 continue
             if self.may_set(name):
                 raise self.changed(name, ANEW)
@@ -159,8 +156,8 @@ class Effects:
     def reads(self, again: Callable[[], None], places: Sequence[Effect]) -> bool:
         """Tell whether the function reads these places before it sets them, or may do so.
 
-        It is run with everything else put back to what it was: once with None where there was something else, which
-        can be told from anything by ``is``, and once with `Unread`, which must not be found elsewhere then.
+        Run it with sentinels in these places, and the rest as it was. None exposes tests such as ``x is None``;
+        `Unread` raises whenever it is used, and must not have been copied to another place.
         """
         for instead in (None, Unread):
             self.put_back()
@@ -168,14 +165,14 @@ class Effects:
             try:
                 for namespace, name, _ in places:
                     made[place_of(namespace, name)] = value = instead and instead()
-                    if name in PARTS:
+                    if name in WHOLE:
                         put(namespace, name, [] if len(namespace.of()) or instead is None else [value])
                     elif instead is not None or is_set(namespace, name):
                         put(namespace, name, value)
                 again()
             except Exception:
                 return True
-            if any(made_of(now(each).value) != made_of(each.value) for each in self.fixed):
+            if any(structural_key(now(each).value) != structural_key(each.value) for each in self.fixed):
                 return True
             for each in (*self.kept, *self.fixed, *self.others):
                 value, place = now(each).value, place_of(*each[:2])
@@ -188,7 +185,7 @@ class Effects:
         self.saved.put_back(self.may_set)
 
     def forget(self) -> None:
-        """Forget all values that were seen outside, stand-ins among them."""
+        """Release all values that were seen outside, stand-ins among them."""
         self.between = self.before
         self.kept = self.fixed = []
 
@@ -205,23 +202,23 @@ class Effects:
         )
 
 
-ANEW = ": each call would be compiled anew"
+ANEW = ": every call would be compiled anew"
 
 
 def now(place: Effect) -> Effect:
-    """Return what is in a place now; of all that is in a list, a set or alike a list."""
+    """Return the current value of a place; a list of the items where the place is a whole container."""
     namespace, name, _ = place
-    if name in PARTS:
+    if name in WHOLE:
         return Effect(namespace, name, [*namespace.of()])
     return Effect(namespace, name, read(namespace, name) if is_set(namespace, name) else DELETED)
 
 
 def places_of(effects: Iterable[Effect]) -> dict[Place, Any]:
-    """Return the namespaces of places by what identifies these, the entries of lists that are set as a whole, too."""
+    """Map each place to its namespace; a list that is replaced as a whole contributes all its entries."""
     found = {}
     for namespace, name, value in effects:
         found[place_of(namespace, name)] = namespace
-        if name in PARTS:
+        if name in WHOLE:
             found |= {
                 place_of(namespace, i): namespace for i in range(max(len(value or ()), len(namespace.of())))
             }
@@ -229,9 +226,9 @@ def places_of(effects: Iterable[Effect]) -> dict[Place, Any]:
 
 
 def changes(old: Outside, new: Outside) -> list[Effect]:
-    """Return the places that have another value in a new snapshot, in what was there in the old one.
+    """Return the places that differ between two snapshots, in namespaces that both have.
 
-    Where the length of a list has changed, or what is in a set or a deque, it is one place.
+    A list whose length changed, and a set or deque that changed, count as one place.
     """
     before = {place_of(namespace, name): value for namespace, name, value in old.values}
     names = {place_of(namespace, KEYS)[0]: set(known) for namespace, known in old.names}
@@ -242,7 +239,7 @@ def changes(old: Outside, new: Outside) -> list[Effect]:
         of, _ = place = place_of(namespace, name)
         if of not in known or of in whole or before.get(place, DELETED) is value:
             continue
-        if name in PARTS:
+        if name in WHOLE:
             whole.add(of)
             found.append(Effect(namespace, name, [*namespace.of()]))
         elif place in before or name not in names.get(of, (name,)):
@@ -254,7 +251,7 @@ def changes(old: Outside, new: Outside) -> list[Effect]:
 
 
 def others_run() -> bool:
-    """Tell whether another thread is in the program's own code: no library's, as a notebook's threads are."""
+    """Tell whether another thread runs user code; idle threads of libraries, such as a notebook's, do not count."""
     frames = sys._current_frames()
     del frames[get_ident()]  # of this function, which would hold itself
     for innermost in frames.values():

@@ -53,7 +53,7 @@ class Search:
 
     ``classes`` are those of arguments, whose methods may be called; ``unread`` are places, as `place_of` has them,
     that the function is known not to read before it sets them; with ``stores`` places are found that are set alone.
-    ``arrays`` are those found of which more may be read than the shape and the dtype.
+    ``arrays`` are the arrays found whose entries may be read, not only their shape and dtype.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Search:
         self.kinds: dict[Any, bool] = {}
         self.objects: list[Any] = []
         self.named: set[str] = set()
-        self.whole: set[str] = set()  # of these, the names of which more is read than `METADATA`
+        self.whole: set[str] = set()  # the names whose value is read, beyond its `METADATA`
         self.any_name = False  # whether attributes are read that the code does not name
         self.stored: set[str] = set()  # the names that the code sets
         self.sets_items = False  # whether it may set items of dicts and lists, which have no names

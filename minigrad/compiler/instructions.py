@@ -20,7 +20,7 @@ def steps_in(code: CodeType) -> list[list[tuple[str, str]]]:
 def attributes_in(code: CodeType, whole: bool = False) -> frozenset[str]:
     """Return the names of the attributes read in a function's code, nested functions included.
 
-    With ``whole``, those of which more is read than `METADATA`: in ``self.X.shape`` it is no more.
+    With ``whole``, leave out names of which only `METADATA` is read, such as ``X`` in ``self.X.shape``.
     """
     found: set[str] = set()
     for steps in steps_in(code):

@@ -55,7 +55,7 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
     Parameters
     ----------
     f
-        A pure function of arrays, numbers, random generators, and nested dicts, lists and tuples of them, which
+        A function of arrays, numbers, random generators, and nested dicts, lists and tuples of them, which
         returns arrays, however nested. Writing into an argument is allowed: the caller's array is modified, and the
         entries of dicts and lists are set, added and deleted as f does.
         Numbers, strings and functions are static: a new value is a new signature. So are the globals and closure
@@ -166,7 +166,7 @@ class Jitted:
             if program.changes_arguments:
                 raise
             return self.function(*args, **kwargs)
-        return program.leave(outcome, args, kwargs) if program.leaves_something else outcome
+        return program.apply_effects(outcome, args, kwargs) if program.has_effects else outcome
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Slow path: look the signature up; compile if it is new."""
@@ -190,9 +190,7 @@ class Jitted:
             except Caught:
                 return self.function(*args, **kwargs)
         outcome = self._run(program, leaves, args, kwargs)
-        if (
-            is_new and program.leaves_what_it_does_not_read
-        ):  # after it it is another signature, of the same program
+        if is_new and program.sets_only_unread:  # the call changed outside state: another key
             with locks.compiling:
                 self.recent = self._keep(program, key, leaves, classes), program
         return outcome
@@ -205,7 +203,7 @@ class Jitted:
         key: list[Any],
         classes: tuple[type, ...],
     ) -> tuple[Compiled, bool]:
-        """Return the program of a signature, and whether it is kept anew; compile it, if there is none."""
+        """Return the program of a signature, and whether it is new in the cache; compile on a miss."""
         before = self.recent and self.recent[0]
         unread = {frozenset(each.unread): each.unread for each in reversed([*self.programs.values()])} or {
             frozenset(): {}
@@ -237,7 +235,7 @@ class Jitted:
     def _keep(
         self, program: Compiled, key: list[Any], leaves: Sequence[Any], classes: tuple[type, ...]
     ) -> Outside:
-        """Enter a program into the cache, for what is outside now; return that."""
+        """Cache a program under a fresh snapshot, evicting the oldest entries; return the snapshot."""
         outside = Outside(self.function, leaves, program.unread, classes)
         self.programs[(frozenset(program.unread), *key, *outside.key)] = program
         while len(self.programs) > MAXSIZE:

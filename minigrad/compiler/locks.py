@@ -8,7 +8,7 @@ from typing import Any
 from weakref import WeakSet
 
 compiling = RLock()
-"""Held while a function is traced, or a program sets what is outside: other threads would see it half-way."""
+"""Serializes tracing and writes to outside state, so that no thread sees either half done."""
 holders: WeakSet[Any] = WeakSet()
 """The programs; each has a ``lock``, which is held while it runs."""
 

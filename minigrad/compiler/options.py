@@ -1,4 +1,4 @@
-"""Keys of static values, options and what is read from outside: equal for values that a program may take as one."""
+"""Cache keys of static arguments and of outside values: equal where one compiled program serves both."""
 
 from __future__ import annotations
 

@@ -16,9 +16,8 @@ from .places import CELL, KEYS, LARGE, Place, read
 class Outside:
     """A snapshot of the globals, closure cells and mutable objects that a function reads.
 
-    Arrays in them are compared by their entries, but for those that are arguments of the call, too. The places in
-    ``unread`` are left out: the function does not read them, or sets them before. Of the arguments' own classes the
-    methods are followed. With ``stores``, what it sets alone is there, too.
+    Arrays are compared by their entries, unless they are also arguments. ``unread`` lists places to leave out. Methods
+    of ``classes``, those of the arguments, are searched too. With ``stores``, places only written to are included.
     """
 
     __slots__ = (
@@ -70,11 +69,11 @@ class Outside:
         return False
 
     def changed_array(self) -> str:
-        """Return an array of which an entry has another value now; empty, if there is none."""
+        """Describe the first array whose entries differ from the snapshot; an empty string if none does."""
         return next((f"an array of shape {x.shape}" for x, kept in self.arrays if entries(x) != kept), "")
 
     def changed_number(self) -> tuple[Any, Any] | None:
-        """Return the namespace and the name of a number, a string or alike that is another now; None, if none is."""
+        """Return the place (namespace, name) of a number or string that differs from the snapshot, or None."""
         for namespace, name, before in self.values:
             value = read(namespace, name)
             plain = [type(x) in PLAIN for x in (before, value)]

@@ -14,16 +14,15 @@ from typing import Any
 from .methods import has_weak_references
 
 Place = tuple[int, Any]
-"""What identifies a place: the ``id`` of its namespace, or of the object that this is of, and its name."""
+"""A place's key: the ``id`` of its namespace, or of the object that this is of, and the name in it."""
 DELETED: Any = object()
-"""In the place of a value: there is none."""
+"""Sentinel: the place holds no value."""
 
 
 class Name(Enum):
-    """What stands in the place of a name, which no key of a dict equals.
+    """Special names of places, distinct from every key of a dict.
 
-    All the names in a namespace, in order; what is in a closure cell; all that is in a list; all that is in a set, a
-    deque or alike.
+    A namespace's names, in order; the value of a closure cell; a list as a whole; a set, a deque or alike as a whole.
     """
 
     KEYS = "keys"
@@ -33,7 +32,7 @@ class Name(Enum):
 
 
 KEYS, CELL, LIST, OTHER = Name
-PARTS = (LIST, OTHER)
+WHOLE = (LIST, OTHER)
 
 
 class Contents:
@@ -50,7 +49,7 @@ class Contents:
     def get(self, name: Any) -> Any:
         """Return an entry or attribute, None if there is none; of all parts the length of a list, or the repr."""
         of = self.of()
-        if name in PARTS:
+        if name in WHOLE:
             return sys.intern(str(len(of)) if name is LIST else repr(of))
         if isinstance(name, str):
             return getattr(of, name, None)
@@ -95,7 +94,7 @@ def put(namespace: Any, name: Any, value: Any) -> None:
     """Set a place, or delete what is there; an object's own ``__setattr__`` is not called."""
     if name is CELL:
         namespace.cell_contents = value
-    elif name in PARTS:
+    elif name in WHOLE:
         fill(namespace.of(), value)
     elif isinstance(namespace, dict):
         if value is DELETED:
@@ -142,7 +141,7 @@ class Saved:
     def __init__(
         self, places: Iterable[tuple[Any, Any]], objects: Iterable[Any], arrays: Iterable[Any]
     ) -> None:
-        found = [place for place in places if not (place[1] in PARTS or isinstance(place[1], int))]
+        found = [place for place in places if not (place[1] in WHOLE or isinstance(place[1], int))]
         self.names = [(namespace, set(namespace)) for namespace, name in found if name is KEYS]
         self.names += [(vars(x), {*vars(x)}) for x in objects if isinstance(x, ModuleType)]
         self.values = [
@@ -151,10 +150,10 @@ class Saved:
             if name is not KEYS
         ]
         self.contents = [(x, _contents(x)) for x in objects if isinstance(x, MUTABLE)]
-        self.arrays = [(x, x.copy()) for x in arrays if x.flags.writeable and x.size <= LARGE]
+        self.arrays = [(x, x.copy()) for x in arrays if x.flags.writeable and x.nbytes <= MOST_BYTES]
 
     def put_back(self, sets: Callable[[Any], bool]) -> None:
-        """Put back what a function has changed that sets what is called so."""
+        """Restore saved contents and arrays, and those names for which ``sets(name)`` is true."""
         for x, before in self.contents:
             now = _contents(x)
             if len(now) != len(before) or any(
@@ -170,10 +169,21 @@ class Saved:
             if now is not value and sets(name):
                 put(namespace, name, value)
         for x, entries in self.arrays:
-            if x.tobytes() != entries.tobytes():
+            if differs(x, entries):
                 x[...] = entries
 
+    def changed_array(self) -> str:
+        """Describe the first array whose entries have changed; an empty string if none has."""
+        return next((f"an array of shape {x.shape}" for x, kept in self.arrays if differs(x, kept)), "")
 
+
+def differs(x: Any, other: Any) -> bool:
+    """Tell whether two arrays of one shape and dtype differ in a bit."""
+    return bool(x.tobytes() != other.tobytes())
+
+
+MOST_BYTES = 1 << 28
+"""The size, in bytes, of the largest outside array that is saved while a function is traced."""
 MUTABLE = (list, dict, set, deque, bytearray, array)
 """Types of objects whose contents change."""
 LARGE = 1 << 16

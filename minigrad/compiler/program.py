@@ -25,15 +25,16 @@ from . import locks
 from .effects import Effects
 from .ir import CONSTANT, Node, checks_first, mapped
 from .memory import Plan
+from .origin import has_state
 from .outside import Outside
 from .places import Place, place_of, put
 from .rebinding import Containers, Entry, rebind, refuse_also_outside
 from .rewrites import simplify
 from .signature import reader
-from .source import Attributed, Contained, Given, SourceWriter
+from .source import Contained, ObjectWithArrays, PassedThrough, SourceWriter
 from .trace import Trace, TracedGenerator, fingerprint, same
 from .traced import Traced
-from .values import attributes_of, is_record, renewed, results_in, with_attributes
+from .values import attributes_of, renewed, results_in, with_attributes
 from .where import JitError, OtherCalls
 
 
@@ -111,9 +112,9 @@ class Compiled:
         effects.compare(again)
         self.kept = [(each.namespace, each.name) for each in effects.kept]
         self.fixed, self.unread = effects.fixed, effects.unread
-        self.leaves_something = bool(self.kept or self.fixed or self.rebound)
+        self.has_effects = bool(self.kept or self.fixed or self.rebound)
         places = [place_of(*each[:2]) for each in (*effects.kept, *effects.fixed)]
-        self.leaves_what_it_does_not_read = bool(places) and self.unread.keys() >= set(places)
+        self.sets_only_unread = bool(places) and self.unread.keys() >= set(places)
         self.may_be_kept = effects.are_its_own  # in the cache
         own_constants(trace)
         given = [trace.inputs[i] for position in donated if position < len(args) for i in spans[position]]
@@ -142,9 +143,9 @@ class Compiled:
         for node in nodes:
             for x in (node, *node.operands):
                 x.value = mapped(forgotten, x.value)
-                x.readers, x.key = [], None  # nodes of before the last rewrites, which have values too
+                x.readers, x.key = [], None  # which lead to nodes that rewriting discarded, with values
 
-    def leave(self, outcome: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def apply_effects(self, outcome: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Set what the function sets outside and in its arguments; return its result."""
         with locks.compiling:
             for namespace, name, value in self.fixed:
@@ -199,7 +200,7 @@ def named_leaves(name: str, x: Any) -> Iterator[tuple[str, Any]]:
 
 
 class Run(NamedTuple):
-    """What a run of a function came to.
+    """The outcome of one traced run.
 
     Attributes
     ----------
@@ -246,22 +247,22 @@ def stand_in(shared: Any, leaf: Any) -> Any:
 
 
 def left_outside(trace: Trace, tree: Any, known: set[int]) -> Any:
-    """Return what a function leaves outside: arguments as `Given`, objects that hold arrays as `Attributed`."""
+    """Return what a function leaves outside, with arguments and objects that hold arrays in wrappers of their own."""
     x = tree.data if type(tree) is Tensor else tree
     if type(x) is Traced:
-        return Given(x.node) if x.node in trace.inputs else x
+        return PassedThrough(x.node) if x.node in trace.inputs else x
     if isinstance(x, dict):
         return like(x, {key: left_outside(trace, each, known) for key, each in x.items()})
     if isinstance(x, (list, tuple)):
         return rebuilt(x, [left_outside(trace, each, known) for each in x])
-    if type(x) not in CONTAINERS and is_record(x) and next(results_in(x, known), None) is not None:
+    if type(x) not in CONTAINERS and has_state(x) and next(results_in(x, known), None) is not None:
         held = {
             name: each
             for name, each in attributes_of(x).items()
             if next(results_in(each, known), None) is not None
         }
         empty = with_attributes(x, dict.fromkeys(held))
-        return Attributed(empty, left_outside(trace, held, known | {id(x)}))
+        return ObjectWithArrays(empty, left_outside(trace, held, known | {id(x)}))
     return x
 
 
@@ -282,11 +283,11 @@ def nodes_of(trace: Trace, found: list[Any], tree: Any) -> Any:
 
     Of a registered container, which may have arrays alone, `Contained` takes the place.
     """
-    if type(tree) is Given:
+    if type(tree) is PassedThrough:
         found.append(tree.node)
         return tree
-    if type(tree) is Attributed:
-        return Attributed(tree.empty, nodes_of(trace, found, tree.attributes))
+    if type(tree) is ObjectWithArrays:
+        return ObjectWithArrays(tree.empty, nodes_of(trace, found, tree.attributes))
     if type(tree) in CONTAINERS:
         empty = map_tree(lambda _, leaf: None, None, tree)
         return Contained(empty, nodes_of(trace, found, children_of(tree)))

@@ -71,13 +71,13 @@ class Contained(NamedTuple):
     children: Any
 
 
-class Given(NamedTuple):
+class PassedThrough(NamedTuple):
     """An argument in what a function leaves outside: no copy of it."""
 
     node: Node
 
 
-class Attributed(NamedTuple):
+class ObjectWithArrays(NamedTuple):
     """An object in what a function leaves outside: one without its arrays, and the attributes that hold these."""
 
     empty: Any
@@ -354,9 +354,9 @@ class SourceWriter(Scope):
         """Return the source of a result."""
         if type(tree) is Node:
             return self.handed_out(new.get(id(tree), tree), isinstance(tree.value, np.ndarray))
-        if type(tree) is Given:
+        if type(tree) is PassedThrough:
             return self.names[tree.node]
-        if type(tree) is Attributed:
+        if type(tree) is ObjectWithArrays:
             attributes = self.literal(tree.attributes, new)
             made = self.bound(with_attributes, "with_attributes")
             return f"{made}({self.bound(tree.empty, 'kind')}, {attributes})"

@@ -151,9 +151,9 @@ class Trace:
         return Traced(self, node)
 
     def release(self, node: Node) -> None:
-        """Free the memory of a large value that no stand-in stands for, or of a larger one of which it is a part.
+        """Free a large value that no stand-in refers to; copy a small slice, so that its large base can be freed.
 
-        An array of its layout takes its place, since the entries are not read again.
+        A placeholder of the same layout, in shared memory, takes its place: the entries are not read again.
         """
         value, f = node.value, node.function
         if self.over or type(value) is not np.ndarray or min(value.strides, default=0) < 0:

@@ -36,7 +36,7 @@ for _name in [*_METHODS.split(), *[side + name for side in ("", "r", "i") for na
 
 
 def results_in(x: Any, known: Container[int] = ()) -> Iterator[Any]:
-    """Yield the stand-ins, and tensors of them, in nested tuples, lists, dicts and objects, which may be in themselves.
+    """Yield the stand-ins, and tensors of them, in nested containers and objects; cycles are followed once.
 
     Objects whose ``id`` is known are not looked into.
     """
@@ -50,14 +50,9 @@ def results_in(x: Any, known: Container[int] = ()) -> Iterator[Any]:
         elif isinstance(each, (dict, tuple, list)):
             seen.add(id(each))
             waiting += each.values() if isinstance(each, dict) else each
-        elif is_record(each):
+        elif has_state(each):
             seen.add(id(each))
             waiting += attributes_of(each).values()
-
-
-def is_record(x: Any) -> bool:
-    """Tell whether an object is of a user's class, and has attributes."""
-    return has_state(x)
 
 
 def attributes_of(x: Any) -> dict[str, Any]:
@@ -75,8 +70,8 @@ def with_attributes(x: Any, attributes: dict[str, Any]) -> Any:
     return made
 
 
-def made_of(x: Any, within: tuple[int, ...] = ()) -> Any:
-    """Return a key of what a value is made of, the same for one that is made anew, alike.
+def structural_key(x: Any, within: tuple[int, ...] = ()) -> Any:
+    """Return a structural key: equal for two values built alike, even if they are different objects.
 
     Arrays, lists, tuples, dicts, sets and the attributes of objects are compared by what is in them; functions,
     classes, enumerations and objects that are in themselves by identity.
@@ -85,37 +80,37 @@ def made_of(x: Any, within: tuple[int, ...] = ()) -> Any:
     if id(x) in within or kind in STAND_INS or kind is Unread:
         return kind, id(x)
     if kind is Tensor:
-        return kind, made_of(x.data)
+        return kind, structural_key(x.data)
     if kind is slice:
-        return kind, made_of((x.start, x.stop, x.step))
+        return kind, structural_key((x.start, x.stop, x.step))
     if kind is FunctionType:
         cells = [read(cell, CELL) for cell in x.__closure__ or ()]
-        return kind, x.__code__, made_of((x.__defaults__, x.__kwdefaults__, cells), (*within, id(x)))
+        return kind, x.__code__, structural_key((x.__defaults__, x.__kwdefaults__, cells), (*within, id(x)))
     within = (*within, id(x))
     if isinstance(x, np.ndarray):
         return kind, x.shape, x.dtype, x.tobytes()
     if isinstance(x, (dict, MappingProxyType)):
-        return kind, *[(made_of(key), made_of(each, within)) for key, each in x.items()]
+        return kind, *[(structural_key(key), structural_key(each, within)) for key, each in x.items()]
     if isinstance(x, (list, tuple, deque)):
-        return kind, *[made_of(each, within) for each in x]
+        return kind, *[structural_key(each, within) for each in x]
     if isinstance(x, (set, frozenset)):
         return kind, frozenset(x)
     if isinstance(x, (str, bytes, bytearray, array, int, float, complex, np.generic, NoneType)):
         return kind, repr(x)
-    if isinstance(x, (Enum, type, *CALLED)) or not is_record(x):
-        return by_value(x)
-    return kind, *[(name, made_of(each, within)) for name, each in attributes_of(x).items()]
+    if isinstance(x, (Enum, type, *WITH_IDENTITY)) or not has_state(x):
+        return equality_key(x)
+    return kind, *[(name, structural_key(each, within)) for name, each in attributes_of(x).items()]
 
 
-def by_value(x: Any) -> Any:
+def equality_key(x: Any) -> Any:
     """Return a value that compares by its own ``==``, a fraction or a date, say; or else its ``id``."""
     kind: Any = type(x)
     has_own = kind.__eq__ is not object.__eq__ and kind.__hash__ not in (None, object.__hash__)
     return (kind, x) if has_own and kind.__module__ in sys.stdlib_module_names else (kind, id(x))
 
 
-CALLED = (FunctionType, MethodType, BuiltinMethodType, ModuleType)
-"""Types of objects with attributes that do not make them what they are."""
+WITH_IDENTITY = (FunctionType, MethodType, BuiltinMethodType, ModuleType)
+"""Types compared by identity, although they have attributes."""
 
 
 def renewed(x: Any) -> Any:

@@ -161,9 +161,9 @@ def unwrap(
 
 
 finished = 0
-"""Calls of lower numbers were made before the last gradient was complete, by `grad` and its kin."""
+"""Calls numbered below this were recorded before the last outermost `grad` finished."""
 _alive: set[int] = set()
-"""Numbers of such calls that lead to a leaf, or to an argument of a function that is being differentiated."""
+"""Cache: the numbers of such calls that still lead to a leaf, or to an argument of a running `grad`."""
 
 
 def finish() -> None:
@@ -174,9 +174,9 @@ def finish() -> None:
 
 
 def parent_of(x: Any) -> Parent:
-    """Return where a tensor that requires a gradient came from; None for what is left of a finished gradient.
+    """Return the call or leaf a tensor came from; None, and cut its tape, if only finished gradients lead to it.
 
-    A state that a function keeps, such as a running mean, would otherwise hold all tapes that there were.
+    Otherwise state kept between calls, such as a running mean, would keep every earlier tape alive.
     """
     call = x._call
     if call is None:
@@ -220,7 +220,7 @@ filled: WeakValueDictionary[int, Array] = WeakValueDictionary()
 
 
 def of_its_own(x: Any) -> Any:
-    """Return a copy of a small part of a larger array, which may be written to in place: no call holds that then."""
+    """Copy a small view of a larger array, so that the tape does not keep that array alive and unwritable."""
     base = x.base
     if replaced and views_replaced(x):  # `check_current` is to see it
         return x
@@ -285,7 +285,7 @@ def without_values(part: Any) -> Any:
 
 
 def part_of_windows(part: Any) -> Any:
-    """Return a part of sliding windows; its call becomes one on the array that these are windows of.
+    """Fuse an index into `sliding_window_view`: the recorded call takes the original array, and the index.
 
     The gradient of all windows, which may be many times as large as that of the part, is then never made.
     """

@@ -132,7 +132,7 @@ def value_and_grad(
 
 
 class Options(dict[str, Any]):
-    """The options of the calls that stand for a function's arguments: none; and whether its gradient is complete."""
+    """An empty dict of options that also tells whether the `grad` of these arguments has finished."""
 
     is_over = False
 

@@ -276,7 +276,13 @@ def _cond(x: Any, p: Any = None) -> Any:
         raise np.linalg.LinAlgError(f"numpy.linalg.cond: got an empty matrix, shape {x.shape}")
     with np.errstate(all="ignore"):
         if p in (None, 2, -2):
-            values = np.linalg.svd(x, compute_uv=False)
+            try:
+                values = np.linalg.svd(x, compute_uv=False)
+            except np.linalg.LinAlgError:
+                if x.ndim < 2:
+                    raise
+                # NumPy 2.5 raises where there is NaN, too.
+                return np.stack([_cond(each, p) for each in x]) if x.ndim > 2 else np.sum(np.abs(x)) * np.nan
             out = values[..., -1] / values[..., 0] if p == -2 else values[..., 0] / values[..., -1]
         else:
             np.linalg.matrix_power(outline(x.shape), 1)  # raises what NumPy raises

@@ -27,7 +27,7 @@ def windows_at(x: Any, index: Any, window_shape: Any, axis: Any = None) -> Any:
 
 @whole(memory="new")
 def windows_added(dx: Any, index: Any, shape: tuple[int, ...], window_shape: Any, axis: Any = None) -> Any:
-    """Add windows up where they overlap: each entry of the array of a shape is the sum over those that show it.
+    """Overlap-add, the adjoint of `windows_at`: each entry is the sum over the windows that contain it.
 
     The windows are those that `windows_at` returns, and no others are made.
     """

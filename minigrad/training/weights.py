@@ -129,7 +129,7 @@ _ABSENT = object()
 
 
 def unless_changed(now: Any, left: Any, last: Any) -> Any:
-    """Return the last value if the present one is what training left, and the present one if it was changed since.
+    """Return ``last`` where ``now`` still equals ``left``, the value after training; else ``now``, a user's edit.
 
     Containers of one kind are compared entry by entry; keys that were added or deleted since stay so.
     """
