@@ -391,7 +391,7 @@ class Solver:
     ) -> float:
         """Return the fraction of examples to whose label the model gives the highest score, or the solver's metric.
 
-        It measures the parameters that the model has: with `average`, in a callback, the raw ones, whereas
+        It measures the parameters that the model has: with ``average``, in a callback, the raw ones, whereas
         ``val_acc_history`` has the accuracies of their average.
 
         Parameters

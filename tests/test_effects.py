@@ -430,6 +430,20 @@ def test_a_refusal_names_what_is_wrong_and_not_what_is_set():
         mg.jit(f)(np.ones(2))
 
 
+@pytest.mark.parametrize("size", [3, 200_001])
+def test_one_entry_of_a_large_array_outside_is_not_changed(size):
+    net = types.SimpleNamespace(work=np.zeros(size))
+
+    def f(x):
+        net.work[1] += 1
+        return x
+
+    for _ in range(2):
+        with pytest.raises(JitError, match="changes an array of shape"):
+            mg.jit(f)(np.ones(2))
+        assert not net.work.any()
+
+
 def made_once(net, x):
     if not hasattr(net, "scale"):
         net.scale = 3.0

@@ -67,7 +67,7 @@ def full_name(name: str, module: str | None) -> str:
         found, path = scope, name.removeprefix("minigrad.").split(".")
         while path and (found is scope or inspect.ismodule(found)):
             found = getattr(found, path.pop(0), None)
-        if getattr(found, "__module__", None) in MODULES:
+        if getattr(found, "__module__", None) in MODULES and hasattr(found, "__name__"):
             return ".".join([found.__module__, found.__name__, *path])
     return f"{module}.{name}" if hasattr(MODULES.get(module), name) else name
 

@@ -42,7 +42,7 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
     """Yield the free variables of a function and of those it calls by name: globals (namespace, name), and cells.
 
     A mutable object is a namespace of its own: a dict, a list, an object, of which the attributes are read that a
-    function names, or all where it may read them without naming them, by ``getattr``. The name `KEYS` stands for the
+    function names, or all where it may read them without naming them, by ``getattr``. The name ``KEYS`` stands for the
     names in a namespace, of which one may be added or go.
     """
     return iter(Search(f))
@@ -260,7 +260,7 @@ def attributes_of(x: Any) -> Iterator[tuple[Any, str]]:
 
 
 def class_names(kind: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield the namespaces of a class and its bases, each with `KEYS`."""
+    """Yield the namespaces of a class and its bases, each with ``KEYS``."""
     for base in kind.__mro__:
         if not is_foreign(base):
             yield Attributes(base), KEYS

@@ -285,7 +285,7 @@ def without_values(part: Any) -> Any:
 
 
 def part_of_windows(part: Any) -> Any:
-    """Fuse an index into `sliding_window_view`: the recorded call takes the original array, and the index.
+    """Fuse an index into ``sliding_window_view``: the recorded call takes the original array, and the index.
 
     The gradient of all windows, which may be many times as large as that of the part, is then never made.
     """

@@ -47,7 +47,7 @@ def conv_forward(x: Array, w: Array, b: Array, conv_param: Param) -> tuple[Array
     Raises
     ------
     ValueError
-        If the shapes do not fit, the stride is not positive, the pad negative, or `conv_param` has other keys.
+        If the shapes do not fit, the stride is not positive, the pad negative, or ``conv_param`` has other keys.
     """
     kernel, stride, pad = _checked(x, w, b, conv_param)
     out = product_with_windows(_rows(w), x, kernel, stride, pad)

@@ -43,7 +43,7 @@ def dropout_forward(
     Raises
     ------
     ValueError
-        If p is not in (0, 1], the mode is another, or `dropout_param` has other keys.
+        If p is not in (0, 1], the mode is another, or ``dropout_param`` has other keys.
     """
     check_keys("dropout: dropout_param", dropout_param, _KEYS)
     p, mode = dropout_param.get("p"), dropout_param.get("mode")

@@ -81,7 +81,7 @@ def batchnorm_forward(x: Array, gamma: Array, beta: Array, bn_param: Param) -> t
     Raises
     ------
     ValueError
-        If shapes do not fit, the mode is another, eps is negative or momentum not in [0, 1], `bn_param` has other keys,
+        If shapes do not fit, the mode is another, eps is negative or momentum not in [0, 1], ``bn_param`` has other keys,
         the batch to train on has fewer than two examples, or the running statistics to test with are missing.
     """
     axes = _checked_batch("batchnorm", x, gamma, beta, bn_param)
@@ -183,7 +183,7 @@ def layernorm_forward(x: Array, gamma: Array, beta: Array, ln_param: Param) -> t
     Raises
     ------
     ValueError
-        If shapes do not fit, eps is negative, or `ln_param` has other keys.
+        If shapes do not fit, eps is negative, or ``ln_param`` has other keys.
     """
     _check_eps("layernorm: ln_param", ln_param)
     _check_parameters("layernorm", x, gamma, beta, axis=-1)
@@ -223,7 +223,7 @@ def groupnorm_forward(x: Array, gamma: Array, beta: Array, G: int, gn_param: Par
     Raises
     ------
     ValueError
-        If shapes do not fit, G does not divide C, eps is negative, or `gn_param` has other keys.
+        If shapes do not fit, G does not divide C, eps is negative, or ``gn_param`` has other keys.
     """
     _check_eps("groupnorm: gn_param", gn_param)
     _check_parameters("groupnorm", x, gamma, beta, axis=1)

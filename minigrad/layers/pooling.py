@@ -38,7 +38,7 @@ def max_pool_forward(x: Array, pool_param: Param) -> tuple[Array, Any]:
     Raises
     ------
     ValueError
-        If the windows do not fit, a number is not positive, or `pool_param` has other keys.
+        If the windows do not fit, a number is not positive, or ``pool_param`` has other keys.
     """
     geometry = _checked("max_pool", x, pool_param)
     parts = windows(x, *geometry)
