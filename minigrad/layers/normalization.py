@@ -81,8 +81,8 @@ def batchnorm_forward(x: Array, gamma: Array, beta: Array, bn_param: Param) -> t
     Raises
     ------
     ValueError
-        If shapes do not fit, the mode is another, eps is negative or momentum not in [0, 1], ``bn_param`` has other keys,
-        the batch to train on has fewer than two examples, or the running statistics to test with are missing.
+        If shapes do not fit, the mode is another, eps is negative, momentum is not in [0, 1], ``bn_param`` has other
+        keys, the batch to train on has fewer than two examples, or the running statistics to test with are missing.
     """
     axes = _checked_batch("batchnorm", x, gamma, beta, bn_param)
     gamma_x, beta_x = _along_channels(gamma, x), _along_channels(beta, x)
