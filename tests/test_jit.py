@@ -752,7 +752,7 @@ IMPURE = {
     "generator": (lambda x: x if GENERATOR.random() < 2 else -x, "draws from the random generator GENERATOR"),
     "old": (lambda x: x if OLD_GENERATOR.rand() < 2 else -x, "draws from the random generator OLD_GENERATOR"),
     "attribute": (Layered().dropped, "draws from the random generator rng"),
-    "counter": (counted, "changes calls, which it reads: each call would be compiled anew"),
+    "counter": (counted, "changes calls, which it reads: every call would be compiled anew"),
     "counter in self": (Layered().counted, "changes calls, which it reads"),
     "cell": (counting(), "changes a variable of an enclosing function that it reads"),
     "log": (lambda x: LOG.append(1.0) or x * 2, "changes a list that it reads"),
