@@ -99,6 +99,8 @@ KEEPS_DTYPE = (np.ones(1, np.float32) ** np.float64(2)).dtype == np.float32
 
 def _is_number(exponent: Any, x: Any) -> bool:
     """Tell whether an exponent is a number of NumPy's, or an array of no axes, unless a compiled call reads it anew."""
+    if not is_plain(exponent):
+        return False
     if isinstance(exponent, np.ndarray):
         return not exponent.ndim and exponent.dtype.kind in "iuf" and is_plain(x)
     return isinstance(exponent, (np.integer, np.floating))

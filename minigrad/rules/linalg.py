@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -269,6 +269,16 @@ def inverses(a: Any) -> Any:
 declare(inverses, _inv, inputs=_regular_inputs)
 
 
+@cache
+def cond_takes_nan() -> bool:
+    """Tell whether this NumPy's cond of NaN is NaN, as in 2.5, whose svd raises LinAlgError."""
+    try:
+        np.linalg.cond(np.full((1, 1), np.nan))
+    except np.linalg.LinAlgError:
+        return False
+    return True
+
+
 @compose(np.linalg.cond, inputs=_cond_inputs)
 def _cond(x: Any, p: Any = None) -> Any:
     """Of a matrix that has no inverse inf."""
@@ -279,9 +289,8 @@ def _cond(x: Any, p: Any = None) -> Any:
             try:
                 values = np.linalg.svd(x, compute_uv=False)
             except np.linalg.LinAlgError:
-                if x.ndim < 2:
+                if x.ndim < 2 or not cond_takes_nan():
                     raise
-                # NumPy 2.5 raises where there is NaN, too.
                 return np.stack([_cond(each, p) for each in x]) if x.ndim > 2 else np.sum(np.abs(x)) * np.nan
             out = values[..., -1] / values[..., 0] if p == -2 else values[..., 0] / values[..., -1]
         else:
