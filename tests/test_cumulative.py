@@ -22,9 +22,9 @@ def test_of_several_axes_one_is_to_be_given():
             getattr(np, name)(mg.tensor(np.ones((2, 2)), requires_grad=True))
 
 
-@pytest.mark.skipif(not hasattr(np, "cumulative_sum"), reason="NumPy 2.1")
 @pytest.mark.parametrize("axis", [0, (0,), (1,), (0, 1), 2, None])
 def test_axes_are_those_that_numpy_takes(axis):
-    for running in (np.cumulative_sum, np.cumulative_prod):
+    for name in {"cumulative_sum", "cumulative_prod"} & set(dir(np)):  # since NumPy 2.1
+        running = getattr(np, name)
         for x in (np.arange(1.0, 7.0).reshape(2, 3), np.arange(1.0, 4.0)):
             check_call(lambda x, running=running: running(x, axis=axis), x)
