@@ -16,8 +16,8 @@ from .free_variables import Search
 from .instructions import attributes_in, names_in
 from .origin import LIBRARIES
 from .outside import Outside
-from .places import CELL, DELETED, KEYS, OTHER, WHOLE, Contents, Place, Saved, is_set, place_of, put, read
-from .values import Unread, results_in, structural_key
+from .places import CELL, DELETED, KEYS, OTHER, WHOLE, Contents, Place, Saved, is_set, place_of, put, value_of
+from .values import Unread, has_results, structural_key
 from .where import JitError, OtherCalls
 
 
@@ -27,6 +27,11 @@ class Effect(NamedTuple):
     namespace: Any
     name: Any
     value: Any
+
+    @property
+    def place(self) -> Place:
+        """The place's key."""
+        return place_of(self.namespace, self.name)
 
 
 class Effects:
@@ -80,7 +85,7 @@ class Effects:
 
     def is_result(self, value: Any) -> bool:
         """Tell whether there are arrays in a value that the function computes."""
-        return next(results_in(value, self.known), None) is not None
+        return has_results(value, self.known)
 
     def may_set(self, name: Any) -> bool:
         """Tell whether a change to this name can be the function's own rather than another thread's."""
@@ -118,7 +123,7 @@ class Effects:
         self.refuse_draws()
         self.refuse_changes()
         known = places_of(both)
-        others = [each for each in self.others if place_of(*each[:2]) not in known]
+        others = [each for each in self.others if each.place not in known]
         for places in (each for each in ([*both, *others], both, self.kept) if each):
             if not self.reads(again, places):
                 self.unread = places_of(places)
@@ -175,8 +180,8 @@ class Effects:
             if any(structural_key(now(each).value) != structural_key(each.value) for each in self.fixed):
                 return True
             for each in (*self.kept, *self.fixed, *self.others):
-                value, place = now(each).value, place_of(*each[:2])
-                if type(value) is Unread and value is not made.get(place):  # moved there
+                value = now(each).value
+                if type(value) is Unread and value is not made.get(each.place):  # moved there
                     return True
         return False
 
@@ -210,7 +215,7 @@ def now(place: Effect) -> Effect:
     namespace, name, _ = place
     if name in WHOLE:
         return Effect(namespace, name, [*namespace.of()])
-    return Effect(namespace, name, read(namespace, name) if is_set(namespace, name) else DELETED)
+    return Effect(namespace, name, value_of(namespace, name))
 
 
 def places_of(effects: Iterable[Effect]) -> dict[Place, Any]:

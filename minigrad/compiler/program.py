@@ -27,14 +27,14 @@ from .ir import CONSTANT, Node, checks_first, mapped
 from .memory import Plan
 from .origin import has_state
 from .outside import Outside
-from .places import Place, place_of, put
+from .places import Place, put
 from .rebinding import Containers, Entry, rebind, refuse_also_outside
 from .rewrites import simplify
 from .signature import reader
 from .source import Contained, ObjectWithArrays, PassedThrough, SourceWriter
 from .trace import Trace, TracedGenerator, fingerprint, same
 from .traced import Traced
-from .values import attributes_of, renewed, results_in, with_attributes
+from .values import attributes_of, has_results, renewed, with_attributes
 from .where import JitError, OtherCalls
 
 
@@ -113,7 +113,7 @@ class Compiled:
         self.kept = [(each.namespace, each.name) for each in effects.kept]
         self.fixed, self.unread = effects.fixed, effects.unread
         self.has_effects = bool(self.kept or self.fixed or self.rebound)
-        places = [place_of(*each[:2]) for each in (*effects.kept, *effects.fixed)]
+        places = [each.place for each in (*effects.kept, *effects.fixed)]
         self.sets_only_unread = bool(places) and self.unread.keys() >= set(places)
         self.may_be_kept = effects.are_its_own  # in the cache
         own_constants(trace)
@@ -139,7 +139,7 @@ class Compiled:
             nodes,
             {id(x): name for x, name in zip(trace.inputs, writer.parameters, strict=True)},
         )
-        trace.over = True
+        trace.over = True  # the last stand-ins release nothing of what is forgotten here
         for node in nodes:
             for x in (node, *node.operands):
                 x.value = mapped(forgotten, x.value)
@@ -255,12 +255,8 @@ def left_outside(trace: Trace, tree: Any, known: set[int]) -> Any:
         return like(x, {key: left_outside(trace, each, known) for key, each in x.items()})
     if isinstance(x, (list, tuple)):
         return rebuilt(x, [left_outside(trace, each, known) for each in x])
-    if type(x) not in CONTAINERS and has_state(x) and next(results_in(x, known), None) is not None:
-        held = {
-            name: each
-            for name, each in attributes_of(x).items()
-            if next(results_in(each, known), None) is not None
-        }
+    if type(x) not in CONTAINERS and has_state(x) and has_results(x, known):
+        held = {name: each for name, each in attributes_of(x).items() if has_results(each, known)}
         empty = with_attributes(x, dict.fromkeys(held))
         return ObjectWithArrays(empty, left_outside(trace, held, known | {id(x)}))
     return x

@@ -55,6 +55,11 @@ def results_in(x: Any, known: Container[int] = ()) -> Iterator[Any]:
             waiting += attributes_of(each).values()
 
 
+def has_results(x: Any, known: Container[int] = ()) -> bool:
+    """Tell whether `results_in` finds any."""
+    return next(results_in(x, known), None) is not None
+
+
 def attributes_of(x: Any) -> dict[str, Any]:
     """Return the attributes of an object, those in slots too."""
     kind: Any = type(x)
@@ -73,8 +78,8 @@ def with_attributes(x: Any, attributes: dict[str, Any]) -> Any:
 def structural_key(x: Any, within: tuple[int, ...] = ()) -> Any:
     """Return a structural key: equal for two values built alike, even if they are different objects.
 
-    Arrays, lists, tuples, dicts, sets and the attributes of objects are compared by what is in them; functions,
-    classes, enumerations and objects that are in themselves by identity.
+    Arrays, lists, tuples, dicts, sets and the attributes of objects are compared by what is in them, functions by their
+    code, defaults and cells; methods, classes, enumerations and objects that are in themselves by identity.
     """
     kind: Any = type(x)
     if id(x) in within or kind in STAND_INS or kind is Unread:
@@ -109,7 +114,7 @@ def equality_key(x: Any) -> Any:
     return (kind, x) if has_own and kind.__module__ in sys.stdlib_module_names else (kind, id(x))
 
 
-WITH_IDENTITY = (FunctionType, MethodType, BuiltinMethodType, ModuleType)
+WITH_IDENTITY = (MethodType, BuiltinMethodType, ModuleType)
 """Types compared by identity, although they have attributes."""
 
 
