@@ -18,6 +18,7 @@ import numpy as np
 from ..engine.containers import rebuilt
 from ..engine.ownership import views_another
 from ..rules.facts import facts
+from ..rules.metadata import is_constant
 from .ir import Draws, Node, found_in, mapped, part
 from .numpy_calls import OPTION, has_traced, shape_error, value_of
 from .traced import Traced, leaked
@@ -211,7 +212,7 @@ def same(x: Any, recorded: Any) -> bool:
         value = recorded.value if type(recorded) is Node else None
         if type(value) is not np.ndarray:
             return False
-        if np.may_share_memory(x, value):  # what the function makes itself, it made anew
+        if np.may_share_memory(x, value) and not is_constant(x):  # what the function makes itself, it made anew
             raise JitError(
                 f"{user_line()}: an array of shape {x.shape} comes from outside of the function; make it an argument, "
                 "or a change to it would not be seen"

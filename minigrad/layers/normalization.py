@@ -305,10 +305,9 @@ def _parameter_gradients(dout: Array, hat: Array, axes: tuple[int, ...]) -> tupl
     return sums_of_products(hat, dout, axes).reshape(-1), sums(dout, axes).reshape(-1)
 
 
-def _narrowed(dout: Array, *gradients: Array) -> Gradients:
+def _narrowed(dout: Array, dx: Array, dgamma: Array, dbeta: Array) -> Gradients:
     """Return gradients computed of the `widened` dout in its own dtype."""
-    dx, dgamma, dbeta = (narrowed(each, dout) for each in gradients)
-    return dx, dgamma, dbeta
+    return narrowed(dx, dout), narrowed(dgamma, dout), narrowed(dbeta, dout)
 
 
 def _update_running(bn_param: Param, mean: Array, var: Array) -> None:

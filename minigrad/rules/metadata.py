@@ -38,9 +38,22 @@ def outline(shape: tuple[int, ...], dtype: np.dtype[Any] = BYTES) -> Any:
     return np.ndarray(shape, dtype, bytes(dtype.itemsize), 0, (0,) * len(shape))
 
 
+@lru_cache(maxsize=64)
+def ones(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    """Return ones in memory that nobody can write to, for a small operand: made anew they take as long as the call."""
+    return np.ndarray(shape, dtype, np.ones(shape, dtype).tobytes())
+
+
+def is_constant(x: np.ndarray[Any, Any]) -> bool:
+    """Tell whether nobody can write to an array's memory."""
+    while isinstance(x.base, np.ndarray):
+        x = x.base
+    return type(x.base) is bytes
+
+
 def is_outline(x: Any) -> bool:
     """Tell whether an array is such an outline."""
-    return type(getattr(x, "base", None)) is bytes
+    return type(getattr(x, "base", None)) is bytes and not any(x.strides)
 
 
 def one_axis(ufunc: np.ufunc, x: Any, axis: Any) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .metadata import ones
 from .reductions import axes_of
 from .table import Arguments, Draw, declare, whole
 
@@ -46,9 +47,9 @@ def row_sums(x: Any, axes: Axes) -> Any:
     order, start, stop = _run(x, axes)
     x = x.transpose(order)
     before, after = x.shape[:start], x.shape[stop:]
-    ones = np.ones(math.prod(x.shape[start:stop]), x.dtype)
-    runs = x.reshape(*before, len(ones), math.prod(after))
-    partial = ones @ runs if after else runs[..., 0] @ ones
+    row = np.ones(math.prod(x.shape[start:stop]), x.dtype)
+    runs = x.reshape(*before, len(row), math.prod(after))
+    partial = row @ runs if after else runs[..., 0] @ row
     return _added(partial.reshape((*before, *[1] * (stop - start), *after)), order, axes)
 
 
@@ -70,7 +71,7 @@ def sums(x: Any, axes: Axes) -> Any:
     if x.size >= LARGE:
         return row_sums(x, axes)
     if x.ndim == 2 and axes == (0,):  # in half the time
-        return np.dot(np.ones((1, len(x)), x.dtype), x)
+        return np.dot(ones((1, len(x)), x.dtype), x)
     return np.add.reduce(x, axis=axes, keepdims=True)
 
 
