@@ -5,7 +5,7 @@ import dataclasses
 import gc
 import math
 import weakref
-from functools import partial
+from functools import lru_cache, partial
 from queue import Queue
 from typing import NamedTuple
 
@@ -730,6 +730,13 @@ def test_a_part_of_an_array_from_outside_is_refused_with_the_line(f):
     line = f.__code__.co_firstlineno + 1
     with pytest.raises(mg.JitError, match=rf"test_capture\.py:{line}: .* comes from outside"):
         mg.jit(f)(X)
+
+
+def test_an_array_from_outside_whose_memory_nobody_can_write_to_is_a_constant():
+    table = lru_cache(lambda n: np.frombuffer(bytes(range(n)), np.uint8))
+    step = mg.jit(lambda x: x * table(len(x)))
+    for x in (np.ones(3), np.full(3, 2.0), np.ones(4)):
+        np.testing.assert_array_equal(step(x), x * np.arange(len(x)))
 
 
 def test_windows_of_an_argument_are_the_callers_own_from_the_first_call_on():

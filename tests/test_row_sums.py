@@ -5,6 +5,7 @@ from itertools import combinations, permutations
 import numpy as np
 import pytest
 
+from minigrad.rules.metadata import is_constant, is_outline, ones, outline
 from minigrad.rules.row_sums import LARGE, row_sums, row_sums_of_products, sums, sums_of_products
 
 SHAPES = [(), (7,), (0,), (0, 3), (3, 0), (300, 2), (2, 300), (3, 2, 150), (2, 15, 3, 9)]
@@ -53,3 +54,15 @@ def test_of_few_numbers_and_of_many_it_is_the_same(n):
 def test_the_axes_of_small_arrays_are_kept_too():
     x = np.ones((2, 3))
     assert sums(x, (0,)).shape == sums_of_products(x, x, (0,)).shape == (1, 3)
+
+
+def test_ones_that_are_kept_cannot_be_written_to():
+    kept = ones((2, 3), np.dtype(np.float32))
+    assert kept.dtype == np.float32
+    np.testing.assert_array_equal(kept, np.ones((2, 3)))
+    for array in (kept, kept.T, kept[1:]):
+        assert is_constant(array)
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            array.flags.writeable = True
+    assert not is_constant(np.ones(2))
+    assert is_outline(outline((2, 3))) and not is_outline(kept)
