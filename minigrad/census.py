@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .engine.tensor import Tensor
+from .engine.writing import ADDED_AT, WRITERS, Writable
 from .rules.facts import Facts, facts
 from .rules.table import OPS, Composite
 from .rules.ufunc_methods import METHODS
@@ -27,6 +28,9 @@ KINDS = {
     "unknown": "not in the table",
 }
 """What a function may be."""
+COMPOSED = ("T", "mT", "flatten", "astype", "compress")
+"""Attributes and methods of tensors that are recorded as calls with other names."""
+RECORDED = "writes into its first argument, which is to be a tensor"
 
 
 class Row(NamedTuple):
@@ -42,6 +46,8 @@ def row(name: str, function: Any, known: Facts) -> Row:
     """Classify a function by its rule, or else by what is known of it."""
     if function is not None and function in OPS:
         return Row(name, "composed" if isinstance(OPS[function], Composite) else "rule")
+    if function in WRITERS:
+        return Row(name, "composed", RECORDED)
     if known.in_place:
         return Row(name, "in place", "writes into its first argument", known.instead)
     if known.constant or known.discrete:
@@ -63,7 +69,9 @@ def ufunc_rows(name: str, ufunc: np.ufunc) -> Iterator[Row]:
     """Classify the methods that a ufunc has."""
     itself = row(name, ufunc, facts(ufunc))
     for method in UFUNC_METHODS:
-        if method == "at":
+        if method == "at" and ufunc in ADDED_AT:
+            yield Row(f"{name}.at", "composed", RECORDED)
+        elif method == "at":
             yield Row(f"{name}.at", "in place", "writes into its first argument", "t[index] += value")
         elif ufunc.nin == 2 and ufunc.nout == 1 and ufunc.signature is None:
             if itself.kind in ("rule", "composed") and method in METHODS:
@@ -89,7 +97,7 @@ def array_rows() -> Iterator[Row]:
                 if known != Facts()
                 else known._replace(discrete="leaves the tape, or reads shape and dtype")
             )
-        if name in ("T", "mT", "flatten", "astype", "compress", "fill"):
+        if name in COMPOSED or hasattr(Writable, name):
             yield Row(full, "composed")
         else:
             yield row(full, function, known)

@@ -728,16 +728,12 @@ def test_an_attribute_that_there_is_not_says_what_to_write():
         AttributeError, match=r"^a tensor has no 'view'; the array, off the tape, has it: t\.numpy"
     ):
         t.view(-1)
-    with pytest.raises(AttributeError, match=r"^a tensor has no 'flat'; write t\.ravel"):
-        sum(t.flat)
     with pytest.raises(AttributeError, match=r"^a tensor has no 'relu'; write mg\.relu\(t\)$"):
         t.relu()
     with pytest.raises(AttributeError, match=r"^a tensor has no 'zero_grad'; write t\.grad = None$"):
         t.zero_grad()
-    with pytest.raises(AttributeError, match=r"has no 'flat'; write t\.ravel"):
-        mg.jit(lambda x: sum(x.flat))(np.ones(2))
-    with pytest.raises(AttributeError, match=r"^a tensor has no 'put'; write t\[index\] = value$"):
-        t.put([0], 1.0)
+    with pytest.raises(AttributeError, match=r"^a tensor has no 'strides'; how its entries lie in memory"):
+        print(t.strides)
     with pytest.raises(AttributeError, match=r"^a tensor has no 'unknown'$"):
         t.unknown(0)
     assert not hasattr(t, "__array_interface__")
@@ -748,8 +744,12 @@ def test_messages_of_adding_at_an_index_and_of_a_mask_say_what_to_write():
     t = leaf([1.0, 2.0])
     with pytest.raises(mg.TapeError, match=r"write np\.add\.at\(a, index, t\), with a tensor of the array"):
         np.add.at(np.zeros(2), [0, 0], t)
-    with pytest.raises(mg.TapeError, match=r"subtract\.at has no backward rule"):
+    with pytest.raises(
+        mg.TapeError, match=r"write np\.subtract\.at\(a, index, t\), with a tensor of the array"
+    ):
         np.subtract.at(np.zeros(2), [0, 0], t)
+    with pytest.raises(mg.TapeError, match=r"multiply\.at has no backward rule"):
+        np.multiply.at(np.zeros(2), [0, 0], t)
     with pytest.raises(TypeError, match=r"^numpy\.log: no backward rule with 'where'; write np\.where"):
         np.log(t, where=t.numpy() > 1)
     with pytest.raises(

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from test_ownership import DIFFERENTIATIONS, X, differences
 
 import minigrad as mg
@@ -226,3 +228,84 @@ def test_a_tensor_into_which_results_do_not_fit_keeps_its_value():
     np.testing.assert_array_equal(fraction.data, np.full((2, 3), 5.0))
     with pytest.raises(TypeError, match=r"numpy\.add\.reduce: out= would cut .* np\.add\.reduce"):
         np.add.reduce(t, out=np.zeros(3))
+
+
+def put(a, v, draw):
+    places = draw(st.lists(st.integers(-a.size, a.size - 1), max_size=5)) if a.size else []
+    mode = draw(st.sampled_from(["raise", "wrap", "clip"]))
+    places = [3 * i for i in places] if mode != "raise" else places
+    writes = [lambda b, v: np.put(b, places, v, mode), lambda b, v: b.put(places, v, mode)]
+    return draw(st.sampled_from(writes)), ()
+
+
+def masked(a, v, draw):
+    mask = np.array(draw(st.lists(st.booleans(), min_size=a.size, max_size=a.size)), bool).reshape(a.shape)
+    writes = [np.putmask, lambda b, mask, v: np.copyto(b, np.sum(v), where=mask), np.place]
+    write = draw(st.sampled_from(writes if v.size else writes[:2]))
+    return lambda b, v, mask: write(b, mask, v), (mask,)
+
+
+def along_an_axis(a, v, draw):
+    axis = draw(st.sampled_from([None, *range(-a.ndim, a.ndim)]))
+    length = a.size if axis is None else a.shape[axis]
+    shape = [3] if axis is None else [2 if i == axis % a.ndim else n for i, n in enumerate(a.shape)]
+    places = np.arange(np.prod(shape, dtype=int)).reshape(shape) % max(length, 1)
+    return lambda b, v, places: np.put_along_axis(b, places, np.sum(v), axis), (places,)
+
+
+def flat(a, v, draw):
+    index = draw(st.sampled_from([0, -1, slice(None, None, 2), slice(1, None), [0, -1]]))
+
+    def write(b, v):
+        b.flat[index] = v
+
+    def write_all(b, v):
+        b.flat = v
+
+    return draw(st.sampled_from([write, write_all])), ()
+
+
+def in_order(a, v, draw):
+    axis = draw(st.integers(-a.ndim, a.ndim - 1)) if a.ndim else -1
+    writes = [lambda b, v: b.sort(axis), lambda b, v: b.partition(0, axis), lambda b, v: b.fill(2)]
+    return draw(st.sampled_from(writes)), ()
+
+
+def at(a, v, draw):
+    ufunc = draw(st.sampled_from([np.add, np.subtract]))
+    return lambda b, v: ufunc.at(b, [0, -1, 0], np.sum(v)), ()
+
+
+WRITTEN = st.sampled_from([put, masked, along_an_axis, flat, in_order, at])
+SHAPES = st.sampled_from([(), (1,), (4,), (0,), (2, 3), (3, 1, 2), (2, 0)])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+@given(WRITTEN, SHAPES, st.sampled_from([(), (1,), (2,), (5,), (0,), (2, 2)]), st.data())
+def test_whatever_writes_does_as_numpys(dtype, kind, shape, of_values, data):
+    a = (np.arange(np.prod(shape, dtype=int)) * 7 % 11 / 3).astype(dtype).reshape(shape)
+    v = (np.arange(np.prod(of_values, dtype=int)) + 20.5).astype(dtype).reshape(of_values)
+    write, others = kind(a, v, data.draw)
+
+    def written(a, v, *others):
+        b = np.copy(a)
+        write(b, v, *others)
+        return b
+
+    try:
+        want = written(a, v, *others)
+    except (IndexError, ValueError, TypeError, ZeroDivisionError) as error:
+        for compiled in (lambda f: f, mg.jit):
+            with pytest.raises((type(error), mg.JitError, TypeError, ValueError)):
+                compiled(lambda *args: np.sum(written(*args)))(mg.tensor(a, requires_grad=True), v, *others)
+        return
+    leaf = mg.tensor(a, requires_grad=True)
+    for got in (written(leaf, mg.tensor(v, requires_grad=True), *others), mg.jit(written)(a, v, *others)):
+        assert got.dtype == want.dtype and got.shape == want.shape
+        np.testing.assert_allclose(
+            got.data if isinstance(got, mg.Tensor) else got, want, rtol=4 * np.finfo(dtype).eps
+        )
+    np.testing.assert_array_equal(leaf.data, a)
+    if dtype is np.float64:
+        weights = np.cos(np.arange(a.size)).reshape(shape)
+        check_grads(lambda a, v: np.sum(written(a, v, *others) * weights) + np.sum(v), a, v)

@@ -25,7 +25,7 @@ from ..engine.statements import (
     refuse_shuffle,
 )
 from ..engine.tensor import Tensor
-from ..engine.writing import called_where
+from ..engine.writing import ADDED_AT, Writable, called_where
 from ..rules.elementwise import scalar_power
 from ..rules.facts import METHODS, facts
 from ..rules.indexing import with_arrays
@@ -110,7 +110,7 @@ FORMATTED = "return the number, and format it outside"
 
 
 @stands_in
-class Traced(NDArrayOperatorsMixin):
+class Traced(NDArrayOperatorsMixin, Writable):
     """The stand-in for an array while a function is traced: NumPy calls on it are recorded."""
 
     __slots__ = ("__weakref__", "base", "index", "is_read_only", "node", "recorder", "views")
@@ -322,16 +322,18 @@ class Traced(NDArrayOperatorsMixin):
         if lists and any(isinstance(value_of(x), np.integer) for x in inputs):
             raise shape_error("a list repeated", OPTION)
         if method == "at":
-            if ufunc is not np.add:
+            if ufunc not in ADDED_AT:
                 raise JitError(
-                    f"{user_line()}: np.{ufunc.__name__}.at is not captured, np.add.at alone; call it outside"
+                    f"{user_line()}: np.{ufunc.__name__}.at is not captured, np.add.at and np.subtract.at alone; call "
+                    "it outside"
                 )
-            if type(inputs[0]) is not Traced:
+            into, index, value = inputs
+            if type(into) is not Traced:
                 raise JitError(
-                    f"{user_line()}: np.add.at is captured into an array made of the arguments: start from "
-                    "np.zeros_like(x), or np.zeros(shape) + 0 * x[0]"
+                    f"{user_line()}: np.{ufunc.__name__}.at is captured into an array made of the arguments: start "
+                    "from np.zeros_like(x), or np.zeros(shape) + 0 * x[0]"
                 )
-            return inputs[0].become(trace.record(added_at, *inputs))
+            return into.become(trace.record(added_at, into, index, ADDED_AT[ufunc](value)))
         if out is not None and len(inputs) == 2 and out[0] is inputs[0] and type(out[0]) is np.ndarray:
             if method == "__call__" and rebinds(out, 2):
                 value = trace.record(ufunc, *inputs, **kwargs)
@@ -464,10 +466,6 @@ class Traced(NDArrayOperatorsMixin):
         if ndigits is None or not isinstance(self.node.value, np.generic):
             return self.__int__()
         return np.round(self, ndigits)
-
-    def fill(self, value: Any) -> None:
-        """Write a value into every entry."""
-        self[...] = value
 
     def __getattr__(self, name: str) -> Any:
         """Find the method that is a NumPy function of the array."""

@@ -21,7 +21,6 @@ JOINED = (
 )
 INSTEAD_OF_AN_ARRAY = f"{JOINED}, or {EXPLICITLY}"
 OTHERWISE = {
-    "flat": "; write t.ravel()[i], and t[np.unravel_index(i, t.shape)] = value",
     "zero_grad": "; write t.grad = None",
     "strides": "; how its entries lie in memory may change; for windows write "
     + facts(np.lib.stride_tricks.as_strided).instead,
@@ -29,7 +28,6 @@ OTHERWISE = {
     "permute": "; write t.transpose(axes)",
     "requires_grad_": "; write mg.tensor(data, requires_grad=True)",
 }
-OTHERWISE |= {name: f"; write t[...] = np.{name}(t, …)" for name in ("sort", "partition")}
 OTHERWISE |= {name: f"; write mg.{name}(t)" for name in ("relu", "sigmoid", "gelu", "elu", "leaky_relu")}
 """What to write instead of attributes that arrays, or the tensors of others, have and tensors not."""
 OF_SCIPY = {
@@ -117,7 +115,7 @@ def held_by_others(ufunc: Any) -> TapeError:
 def written_to(function: Any) -> TapeError:
     """Say that a function cannot write a tensor into a plain array, which it, or another that calls it, was given."""
     refuse_option()
-    write = "np.add.at(a, index, t)" if function is np.add else "a[index] = t"
+    write = f"np.{function.__name__}.at(a, index, t)" if isinstance(function, np.ufunc) else "a[index] = t"
     known = asked_by(sys._getframe(1))[2] or f"{write}, with a tensor of the array, a = mg.tensor(a)"
     return TapeError(
         f"{full_name(function)}: a tensor that requires a gradient cannot be written into a plain array, which others "

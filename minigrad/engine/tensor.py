@@ -49,6 +49,7 @@ from .recording import Array, TapeError, differentiated, recording
 from .sharing import shared
 from .statements import is_stored
 from .walk import depends_on, walk_back
+from .writing import Writable
 
 
 def _operators(op: Any) -> tuple[Callable[[Any, Any], Tensor], Callable[[Any, Any], Tensor]]:
@@ -73,7 +74,7 @@ def _method(function: Callable[..., Any]) -> Callable[..., Tensor]:
 
 
 @results_are
-class Tensor(Variable, Dispatched):
+class Tensor(Variable, Dispatched, Writable):
     """An ndarray with a gradient, and the call that made it. Make one with `tensor`.
 
     NumPy's functions and Python's operators work on tensors as on arrays, with NumPy's shapes, broadcasting,
@@ -368,10 +369,6 @@ class Tensor(Variable, Dispatched):
             return self[()]
         made: Tensor = self._copy() if order == "C" else self._copy(order)
         return made
-
-    def fill(self, value: Any) -> None:
-        """Write a value into every entry."""
-        self[...] = value
 
     # -- methods that are NumPy's functions -----------------------------------------------------------------
 

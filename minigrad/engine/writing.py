@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any
 
 import numpy as np
 
-from ..rules.indexing import getitem, scatter
+from ..rules.indexing import getitem, line_by_line, scatter
+from ..rules.table import any_true
 from .calls import bare
 from .in_place import become, refuse_view
 
@@ -33,6 +34,10 @@ def called_where(ufunc: Any, inputs: tuple[Any, ...], out: Any, where: Any, **ot
     return np.where(where, ufunc(*chosen, **others), out)
 
 
+ADDED_AT: dict[Any, Callable[[Any], Any]] = {np.add: np.positive, np.subtract: np.negative}
+"""The ufuncs whose ``at`` is recorded: what of the value `add_at` adds."""
+
+
 def add_at(a: Any, index: Any, value: Any) -> None:
     """`numpy.add.at`: where the index repeats, all is added."""
     index = deepcopy(bare(index))  # which may change before the backward pass
@@ -55,4 +60,135 @@ def _fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
     a[(places,) * a.ndim] = val if np.ndim(val) == 0 else np.resize(val, len(places))
 
 
-WRITERS: dict[Any, Callable[..., None]] = {np.copyto: _copyto, np.fill_diagonal: _fill_diagonal}
+def _cycled(values: Any, a: Any, shape: tuple[int, ...]) -> Any:
+    """Return values in a's dtype, repeated or cut to a shape."""
+    values = values if hasattr(values, "dtype") else np.asarray(values)
+    return np.resize(values.astype(a.dtype), shape)
+
+
+def _put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
+    if mode not in ("raise", "wrap", "clip"):
+        raise ValueError(f"put: mode is {mode!r}; expected 'raise', 'wrap' or 'clip'")
+    if np.size(v) == 0 or np.size(ind) == 0:
+        return
+    ind = np.ravel(ind)
+    if mode != "raise":
+        ind = ind % a.size if mode == "wrap" else np.clip(ind, 0, a.size - 1)
+    line = np.copy(np.ravel(a))
+    line[ind] = _cycled(v, a, ind.shape)
+    a[...] = np.reshape(line, a.shape)
+
+
+def _putmask(a: Any, mask: Any, values: Any) -> None:
+    if np.size(mask) != a.size:
+        raise ValueError(f"putmask: mask has {np.size(mask)} entries; expected one for each of the {a.size}")
+    if np.size(values):
+        a[...] = np.where(np.reshape(mask, a.shape), _cycled(values, a, a.shape), a)
+
+
+def _place(arr: Any, mask: Any, vals: Any) -> None:
+    if np.size(mask) != arr.size:
+        raise ValueError(f"place: mask has {np.size(mask)} entries; expected one for each of the {arr.size}")
+    mask = np.not_equal(np.reshape(mask, arr.shape), 0)
+    if not np.size(vals):
+        if any_true(mask):
+            raise ValueError("place: vals is empty; expected one value or more")
+        return
+    which = np.reshape(np.cumsum(mask) - 1, arr.shape) % np.size(vals)  # of the values, for each true entry
+    arr[...] = np.where(mask, np.take(_cycled(vals, arr, (np.size(vals),)), which), arr)
+
+
+def _put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
+    if axis is None:
+        _put(arr, indices, np.broadcast_to(values, np.shape(indices)))
+        return
+    indices = indices if hasattr(indices, "dtype") else np.asarray(indices)
+    if arr.ndim != indices.ndim:
+        raise ValueError(
+            f"put_along_axis: arr has {arr.ndim} axes and indices {indices.ndim}; expected as many"
+        )
+    if not -arr.ndim <= axis < arr.ndim:
+        raise np.exceptions.AxisError(axis, arr.ndim)
+    arr[line_by_line(indices, arr.shape, axis % arr.ndim)] = values
+
+
+WRITERS: dict[Any, Callable[..., None]] = {
+    np.copyto: _copyto,
+    np.fill_diagonal: _fill_diagonal,
+    np.place: _place,
+    np.put: _put,
+    np.put_along_axis: _put_along_axis,
+    np.putmask: _putmask,
+}
+
+
+class Flat:
+    """The entries of a tensor in one line, as `numpy.ndarray.flat`; what is written into it is written into the tensor.
+
+    Parameters
+    ----------
+    base
+        The tensor, or what stands in for an array.
+    """
+
+    __slots__ = ("base",)
+
+    def __init__(self, base: Any) -> None:
+        self.base = base
+
+    def __len__(self) -> int:
+        return int(self.base.size)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(np.ravel(self.base))
+
+    def __getitem__(self, index: Any) -> Any:
+        part = np.ravel(self.base)[index]
+        return np.copy(part) if part.ndim else part
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        line = np.copy(np.ravel(self.base))
+        places = line[index].shape
+        if np.ndim(value) and not places:
+            raise ValueError(f"flat: got a value of shape {np.shape(value)} for one entry; expected a number")
+        if np.size(value):  # of none, as NumPy has it, nothing is written
+            line[index] = _cycled(value, self.base, places)
+            self.base[...] = np.reshape(line, self.base.shape)
+
+    def copy(self) -> Any:
+        """Return the entries as an array of their own."""
+        return np.copy(np.ravel(self.base))
+
+
+class Writable:
+    """The methods of an array that write into it; they are recorded as what is assigned to all of it."""
+
+    __slots__ = ()
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise NotImplementedError
+
+    @property
+    def flat(self) -> Flat:
+        """`numpy.ndarray.flat`: the entries in one line."""
+        return Flat(self)
+
+    @flat.setter
+    def flat(self, value: Any) -> None:
+        Flat(self)[...] = value
+
+    def fill(self, value: Any) -> None:
+        """Write a value into every entry."""
+        self[...] = value
+
+    def sort(self, axis: Any = -1, kind: Any = None) -> None:
+        """Sort in place; see `numpy.sort`."""
+        self[...] = np.sort(self, axis=axis, kind=kind)  # type: ignore[call-overload]  # it dispatches
+
+    def partition(self, kth: Any, axis: Any = -1, kind: Any = "introselect") -> None:
+        """Partition in place; see `numpy.partition`."""
+        self[...] = np.partition(self, kth, axis=axis, kind=kind)  # type: ignore[call-overload]  # it dispatches
+
+    def put(self, indices: Any, values: Any, mode: str = "raise") -> None:
+        """Write values at indices of the flattened array; see `numpy.put`."""
+        _put(self, indices, values, mode)

@@ -173,13 +173,12 @@ ARRAYS_ALONE: dict[str, Facts] = {
         Facts(no_gradient="reads bytes as other numbers", instead="t.astype"),
     ),
     **dict.fromkeys(
-        ["itemset", "partition", "put", "resize", "setflags", "sort"],
+        ["itemset", "resize", "setflags"],
         Facts(
             in_place=True,
             instead="t[index] = value, or the function of that name, which returns a new tensor",
         ),
     ),
-    "flat": Facts(no_gradient="an iterator that writes, too", instead="t.ravel()"),
     "choose": Facts(discrete="chooses by an array of integers", instead="np.choose(indices, tensors)"),
     "ptp": Facts(no_gradient="gone since NumPy 2", instead="np.ptp(t)"),
 }
