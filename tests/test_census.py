@@ -64,8 +64,8 @@ def test_the_error_names_the_function_in_full_and_what_to_write():
     t = mg.tensor([1.0, 2.0], requires_grad=True)
     with pytest.raises(TypeError, match=r"numpy\.unique has no backward rule.*t\[indices\]"):
         np.unique(t)
-    with pytest.raises(TypeError, match=r"numpy\.apply_along_axis has no backward rule"):
-        np.apply_along_axis(np.sum, 0, t)
+    with pytest.raises(TypeError, match=r"numpy\.histogram has no backward rule"):
+        np.histogram(t)
 
 
 def test_it_is_printed():

@@ -14,6 +14,7 @@ from ..engine.arrays import STAND_INS
 from ..engine.containers import rebuilt
 from ..engine.leaving import asked_by
 from ..engine.writing import WRITERS
+from ..rules.by_parts import apply_along_axis, apply_over_axes, piecewise
 from ..rules.contractions import contracted, contraction_path, einsum_call, einsum_labels, is_product
 from ..rules.eig import eig, eigvals
 from ..rules.elementwise import astype
@@ -293,6 +294,13 @@ def _bincount(trace: Any, x: Any, weights: Any = None, minlength: Any = 0) -> An
     return bincount(x, weights, minlength)
 
 
+def _piecewise(trace: Any, x: Any, condlist: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call functions where conditions that are known hold."""
+    if has_traced(condlist):
+        raise shape_error("piecewise, computed", "write np.where(condition, a, b), or np.select")
+    return piecewise(x, condlist, *args, **kwargs)
+
+
 def _filled(value: int) -> Callable[..., Any]:
     return lambda trace, a, *args, **kwargs: _full_like(trace, a, value, *args, **kwargs)
 
@@ -333,9 +341,12 @@ CALLS: dict[Any, Callable[..., Any]] = {
     np.einsum: _einsum,
     np.broadcast_to: lambda trace, array, shape: _view(trace, np.broadcast_to, array, shape),
     np.copy: lambda trace, a, order="K": trace.record(np.copy, a),
+    np.apply_along_axis: lambda trace, *args, **kwargs: apply_along_axis(*args, **kwargs),
+    np.apply_over_axes: lambda trace, *args, **kwargs: apply_over_axes(*args, **kwargs),
     np.compress: lambda trace, *args, **kwargs: compress(*args, **kwargs),
     np.extract: lambda trace, *args, **kwargs: extract(*args, **kwargs),
     np.bincount: _bincount,
+    np.piecewise: _piecewise,
     np.linalg.eig: lambda trace, a: eig(a),  # of a dtype that does not depend on values
     np.linalg.eigvals: lambda trace, a: eigvals(a),
     np.flip: lambda trace, m, axis=None: _view(trace, np.flip, m, axis),

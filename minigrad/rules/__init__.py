@@ -6,6 +6,7 @@ it through the table.
 """
 
 from . import (
+    by_parts,
     choosing,
     complex_numbers,
     conjugates,
@@ -26,6 +27,7 @@ from . import (
     picking,
     polynomials,
     products,
+    ranges,
     reductions,
     row_sums,
     shaping,
@@ -47,6 +49,7 @@ __all__ = [
     "Composite",
     "Facts",
     "Op",
+    "by_parts",
     "choosing",
     "complex_numbers",
     "conjugates",
@@ -68,6 +71,7 @@ __all__ = [
     "picking",
     "polynomials",
     "products",
+    "ranges",
     "reductions",
     "row_sums",
     "shaping",

@@ -88,9 +88,9 @@ state(
 state(*named("full_like"), no_gradient="its value is an option", instead="np.zeros_like(t) + value")
 state(*named("full"), no_gradient="makes a plain array", instead="np.broadcast_to(t, shape)")
 state(
-    *named("linspace logspace geomspace"),
-    no_gradient="its ends are options",
-    instead="start + (stop - start) * np.linspace(0, 1, n), and np.exp of that",
+    np.geomspace,
+    no_gradient="its ends may be complex, but not 0",
+    instead="np.exp(np.linspace(np.log(start), np.log(stop), n))",
 )
 state(
     *named(
@@ -106,7 +106,7 @@ state(
     instead="a sum of smooth kernels about the bins' centers, or, for the weights, np.bincount(places, weights)",
 )
 state(
-    *named("apply_along_axis apply_over_axes piecewise fromfunction frompyfunc vectorize"),
+    *named("fromfunction frompyfunc vectorize"),
     no_gradient="calls a Python function for each of many parts",
     instead="NumPy's functions with axis=, np.where and np.select, or mg.rule",
 )
