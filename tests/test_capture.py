@@ -434,10 +434,6 @@ def test_what_numpy_refuses_is_refused(f, error):
         lambda x: np.ravel(x, order="K"),
         lambda x: np.sum(x, axis=0, out=np.zeros_like(x[0], np.float32)),
         lambda x: np.copy(x, "C", True),
-        lambda x: np.put(x, [0], 1),
-        lambda x: np.putmask(x, x > 0, 1),
-        lambda x: np.place(x, x > 0, [1.0]),
-        lambda x: np.put_along_axis(x, np.zeros((2, 1), int), 1.0, 1),
         lambda x: np.nan_to_num(x, copy=False),
         lambda x: round(x.sum()),
     ],
@@ -567,8 +563,7 @@ def test_a_name_that_is_bound_later_is_seen():
             np.testing.assert_array_equal(step(X, False), X)
     names["weights"] = np.ones(2)
     exec("def helper(x): return x * (weights * 2)", names)
-    with pytest.raises(mg.JitError, match="reads the array weights"):
-        step(X, True)
+    np.testing.assert_array_equal(step(X, True), X * 2)
 
 
 def test_a_name_that_a_new_function_reads_is_seen():
@@ -620,28 +615,17 @@ def test_arrays_and_attributes_read_by_a_function_given_as_an_option_are_refused
             return x * self.by
 
     step = mg.jit(lambda x, u: u(x))
-    with pytest.raises(mg.JitError, match="reads the array weights"):
+    with pytest.raises(mg.JitError, match="comes from outside of the function"):
         step(X, lambda x: x * weights)
     for given in (Scaled(), Scaled().method):
         with pytest.raises(mg.JitError, match="a Scaled, an object that may change"):
             step(X, given)
 
 
-def twice(x, w=X):
-    return x @ (w * 2)
-
-
-@pytest.mark.parametrize(
-    "f", [twice, lambda x: twice(x), partial(lambda x, w: x * w.sum(), w=X), partial(np.multiply, X)]
-)
-def test_arrays_that_are_defaults_or_bound_by_partial_are_refused(f):
-    with pytest.raises(mg.JitError, match=r"has an array of shape \(2, 2\) from outside"):
-        mg.jit(f)(X)
-
-
-def test_a_number_of_a_function_that_is_compiled_is_refused_in_another():
-    with pytest.raises(mg.JitError, match=r"reads the array s, of shape \(\), from outside"):
-        mg.jit(lambda s: mg.jit(lambda y: y * s)(np.ones(2)))(np.float64(2))
+def test_a_function_that_is_compiled_in_another_reads_its_arrays():
+    step = mg.jit(lambda s: mg.jit(lambda y: y * s)(np.ones(2)))
+    for s in (2.0, 3.0):
+        np.testing.assert_array_equal(step(np.float64(s)), [s, s])
 
 
 def test_generators_inside_a_compiled_function_called_by_another():
@@ -717,18 +701,23 @@ def test_arrays_made_inside_are_results():
 OUTSIDE = {"w": np.ones(2)}
 
 
+LARGE_OUTSIDE = {"w": np.ones(200_000)}
+
+
 def the_outsides_part(x):
-    return x * OUTSIDE["w"][::-1]
+    w = LARGE_OUTSIDE["w"]
+    return x * w[-2:] if float(w[0]) else x
 
 
 def the_outside_in_another_shape(x):
-    return x * OUTSIDE["w"].reshape(2, 1)
+    w = LARGE_OUTSIDE["w"]
+    return x * w.reshape(-1, 2)[:2] if float(w[0]) else x
 
 
 @pytest.mark.parametrize("f", [the_outsides_part, the_outside_in_another_shape])
-def test_a_part_of_an_array_from_outside_is_refused_with_the_line(f):
-    line = f.__code__.co_firstlineno + 1
-    with pytest.raises(mg.JitError, match=rf"test_capture\.py:{line}: .* comes from outside"):
+def test_a_part_of_a_large_array_whose_values_are_read_is_refused_with_the_line(f):
+    line = f.__code__.co_firstlineno + 2
+    with pytest.raises(mg.JitError, match=rf"test_capture\.py:{line}: float\(\) needs the values"):
         mg.jit(f)(X)
 
 
@@ -812,16 +801,11 @@ def test_a_constant_that_is_changed_after_its_use_is_refused():
 @pytest.mark.parametrize(
     ("f", "message"),
     [
-        (lambda x, rng: (x, OUTSIDE["w"]), "from outside"),
         (lambda x, rng: (x + rng.normal(size=2), rng), "a random generator is returned"),
         (lambda x, rng: x + copy.deepcopy(rng).normal(size=2), r"test_capture\.py.*deepcopy of a random"),
         (
             lambda x, rng: np.piecewise(x, [x < 0, x >= 0], [lambda x: -x, lambda x: x]),
             r"test_capture\.py.*piecewise",
-        ),
-        (
-            lambda x, rng: np.apply_along_axis(lambda row: row * 2, 0, x),
-            r"test_capture\.py.*apply_along_axis",
         ),
     ],
 )
@@ -1066,23 +1050,12 @@ def test_arrays_of_an_object_that_are_arguments_or_asked_for_their_shape_may_cha
 
 def test_it_warns_of_an_array_outside_that_changes_often():
     kept = {"w": np.ones(2)}
-    f = mg.jit(lambda x: x * kept["w"].sum())
+    f = mg.jit(lambda x: x * float(kept["w"].sum()))
     for _ in range(4):
         f(X)
         kept["w"] += 1
     with pytest.warns(UserWarning, match=r"for as many values of an array of shape \(2,\) that it reads"):
         f(X)
-
-
-def test_a_counter_in_an_array_outside_is_refused():
-    count = {"n": np.zeros(1)}
-
-    def counting(x):
-        count["n"] += 1
-        return x + 1
-
-    with pytest.raises(mg.JitError, match=r"counting changes an array of shape \(1,\), which it reads"):
-        mg.jit(counting)(X)
 
 
 def test_globals_of_the_programs_modules_are_followed(tmp_path, monkeypatch):
@@ -1102,13 +1075,14 @@ def test_globals_of_the_programs_modules_are_followed(tmp_path, monkeypatch):
 
 
 class Normalized:
-    """A running mean that is read and rebound."""
+    """A running mean that is read and rebound, and counted."""
 
     def __init__(self):
-        self.mean = np.zeros(2)
+        self.mean, self.count = np.zeros(2), 0
 
     def loss(self, w, x):
         self.mean = 0.9 * self.mean + 0.1 * x.mean(axis=0)
+        self.count += 1
         return np.sum((x - w) ** 2)
 
 
@@ -1116,9 +1090,10 @@ def test_what_is_refused_leaves_attributes_as_they_were():
     net = Normalized()
     args = np.ones(2), np.ones((3, 2))
     net.loss(*args)
-    with pytest.raises(mg.JitError, match="loss changes mean, which it reads; return the new value"):
+    with pytest.raises(mg.JitError, match="loss changes count, which it reads"):
         mg.jit(net.loss)(*args)
     np.testing.assert_allclose(net.mean, 0.1)
+    assert net.count == 1
 
 
 def test_what_is_refused_leaves_lists_and_dicts_as_they_were():

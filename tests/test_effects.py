@@ -245,14 +245,6 @@ class Changes:
         self.seen = self.seen + len(x)
         return x
 
-    def array(self, x):
-        self.decay = self.decay * 0.5
-        return x
-
-    def array_in_place(self, x):
-        self.n += 1
-        return x
-
     def sequence(self, x):
         self.shapes += (x.shape,)
         return x
@@ -299,10 +291,6 @@ class Changes:
 
     def in_a_deque(self, x):
         self.recent.append(x.sum())
-        return x
-
-    def average(self, x):
-        self.decay = 0.9 * self.decay + 0.1 * x[:2]
         return x
 
     def none_before(self, x):
@@ -431,12 +419,12 @@ def test_a_refusal_names_what_is_wrong_and_not_what_is_set():
 
 
 @pytest.mark.parametrize("size", [3, 200_001])
-def test_one_entry_of_a_large_array_outside_is_not_changed(size):
+def test_one_entry_of_a_large_array_whose_values_are_read_is_not_changed(size):
     net = types.SimpleNamespace(work=np.zeros(size))
 
     def f(x):
         net.work[1] += 1
-        return x
+        return x * float(net.work[0])
 
     for _ in range(2):
         with pytest.raises(JitError, match="changes an array of shape"):
@@ -505,18 +493,6 @@ def test_a_large_first_call_leaves_no_values():
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held < step.buffers + 1_000_000
-
-
-def test_an_array_outside_is_not_filled():
-    state = Changes()
-
-    def f(x):
-        state.n[...] = 1.0
-        return x
-
-    with pytest.raises(JitError, match=r"changes an array of shape \(1,\)"):
-        mg.jit(f)(np.ones(3))
-    np.testing.assert_array_equal(state.n, [0])
 
 
 def test_a_counter_is_refused_while_another_thread_runs():

@@ -671,8 +671,6 @@ def test_it_has_the_functions_name_and_is_a_decorator_a_call_and_a_method():
 
 # What is refused
 
-CLOSED = np.ones(3)
-INSIDE = {"w": np.ones(3)}
 KEPT = Queue()  # whose changes the compiler does not follow
 REFUSED = {
     "if": lambda x: x if x.sum() > 3 else -x,
@@ -698,12 +696,6 @@ def test_refused_with_the_line(name):
     for _ in range(2):
         with pytest.raises(JitError, match=rf"test_jit\.py:{line}: "):
             step(np.ones(3))
-
-
-@pytest.mark.parametrize("f", [lambda x: x * CLOSED, lambda x: x * INSIDE["w"], lambda x, w=CLOSED: x * w])
-def test_arrays_from_outside_are_refused(f):
-    with pytest.raises(JitError, match="from outside"):
-        mg.jit(f)(np.ones(3))
 
 
 def test_an_argument_that_is_no_option_is_refused():
@@ -1562,8 +1554,7 @@ def test_an_attribute_is_not_taken_for_the_array_of_its_name():
     Params = namedtuple("Params", ["w"])
     np.testing.assert_array_equal(mg.jit(namespace["f"])(Params(np.ones(3))), [2, 2, 2])
     exec("def g(x):\n    return x * w", namespace)
-    with pytest.raises(JitError, match="reads the array w"):
-        mg.jit(namespace["g"])(np.ones(2))
+    np.testing.assert_array_equal(mg.jit(namespace["g"])(np.ones(2)), [1, 1])
 
 
 def test_tensors_made_of_what_is_traced():

@@ -174,7 +174,7 @@ class Search:
         for name in f.__dict__.keys() - {"__wrapped__"}:
             self.waiting.append(f.__dict__[name])
             yield f.__dict__, name
-        self.waiting += without_arrays(f, *(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values())
+        self.waiting += [*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()]
         ours = is_ours(f.__globals__.get("__name__", ""))
         attributes = attributes_in(f.__code__)
         self.named |= attributes
@@ -184,23 +184,21 @@ class Search:
         )
         self.stored.update(names_in(f.__code__, STORES))
         self.sets_items |= bool(names_in(f.__code__, STORES_ITEMS)) or not attributes.isdisjoint(CHANGES)
-        found: list[tuple[str, Any, Any]] = [
-            (name, cell, CELL) for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)
-        ]
+        found: list[tuple[Any, Any]] = [(cell, CELL) for cell in f.__closure__ or ()]
         if not ours:
             yield from self.of_modules(f)
             if f.__defaults__ or f.__kwdefaults__:
                 yield Contents(f), "__defaults__"
                 yield Contents(f), "__kwdefaults__"
+                yield from ((f.__kwdefaults__, name) for name in f.__kwdefaults__ or ())
             found += [
-                (name, f.__globals__, name)
+                (f.__globals__, name)
                 for name in names_in(
                     f.__code__, (*READS_GLOBAL, "STORE_GLOBAL") if self.stores else READS_GLOBAL
                 )
                 if name in f.__globals__ or not hasattr(builtins, name)  # or is not bound yet
             ]
-        own = names_in(f.__code__, STORES)
-        for called, namespace, name in found:
+        for namespace, name in found:
             if place_of(namespace, name) in self.unread:
                 continue
             value = read(namespace, name)
@@ -210,11 +208,6 @@ class Search:
             if ours or isinstance(value, ModuleType) or (id(namespace), name) in self.seen:
                 continue
             self.seen.add((id(namespace), name))
-            if (isinstance(value, np.ndarray) or type(value) in STAND_INS) and called not in own:
-                raise JitError(
-                    f"jit: {f.__name__} reads the array {called}, of shape {value.shape}, from outside; make it an "
-                    "argument, or a change to it would not be seen"
-                )
             yield namespace, name
 
 
@@ -297,7 +290,7 @@ def functions_of(f: Any) -> list[Any]:
     if isinstance(f, MethodType):
         return [f.__func__, f.__self__]
     if isinstance(f, partial):
-        return [f.func, *without_arrays(f.func, *f.args, *f.keywords.values())]
+        return [f.func, *f.args, *f.keywords.values()]
     kind: Any = type(f)
     return [kind.__call__] if has_attributes(kind) else []
 
@@ -358,17 +351,6 @@ NO_OPERATORS = {
 }
 NO_OPERATORS |= {"__del__", "__init_subclass__"}
 """Methods that an operator or a statement does not call by itself."""
-
-
-def without_arrays(f: Any, *values: Any) -> tuple[Any, ...]:
-    """Return values that a function has as defaults or by ``functools.partial``; refuse arrays among them."""
-    for x in values:
-        if isinstance(x, np.ndarray):
-            raise JitError(
-                f"jit: {getattr(f, '__name__', f)} has an array of shape {x.shape} from outside, as a default or by "
-                "partial; make it an argument, or a change to it would not be seen"
-            )
-    return values
 
 
 def imported_in(f: FunctionType) -> list[ModuleType]:

@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine.arguments import argument_names, names_itself
-from ..engine.arrays import TOO_DEEP
+from ..engine.arrays import STAND_INS, TOO_DEEP
 from ..engine.containers import CONTAINERS
 from ..engine.pickling import global_name
 from ..engine.recording import RUN_LATER, recording
 from ..engine.watch import Anomaly
 from . import locks
+from .effects import others_run
+from .fetched import NONE, Fetched, fetched_of, has_floats, is_array
 from .methods import BoundMethod, BoundWeakly, has_weak_references
 from .outside import Outside
 from .places import Place
@@ -186,13 +188,13 @@ class Jitted:
         classes = tuple(dict.fromkeys(own_classes((args, kwargs))))
         with locks.compiling:
             try:
-                program, is_new = self._found(args, kwargs, leaves, key, classes)
-            except Caught:
+                program, given, is_new = self._found(args, kwargs, leaves, key, classes)
+            except (Caught, Inlined):
                 return self.function(*args, **kwargs)
-        outcome = self._run(program, leaves, args, kwargs)
+        outcome = self._run(program, given, args, kwargs)
         if is_new and program.sets_only_unread:  # the call changed outside state: another key
             with locks.compiling:
-                self.recent = self._keep(program, key, leaves, classes), program
+                self._keep(program, *self._snapshot(program, leaves, key, classes)[1:])
         return outcome
 
     def _found(
@@ -202,46 +204,60 @@ class Jitted:
         leaves: list[Any],
         key: list[Any],
         classes: tuple[type, ...],
-    ) -> tuple[Compiled, bool]:
-        """Return the program of a signature, and whether it is new in the cache; compile on a miss."""
+    ) -> tuple[Compiled, list[Any], bool]:
+        """Return the program of a signature, its inputs, and whether it is new in the cache; compile on a miss."""
         before = self.recent and self.recent[0]
-        unread = {frozenset(each.unread): each.unread for each in reversed([*self.programs.values()])} or {
-            frozenset(): {}
-        }
-        for places, of in unread.items():
-            if before is not None and before.classes == classes and before.unread is of:
-                outside = before.now(leaves)
+        programs = [*self.programs.values()]
+        ways = {frozenset(each.left_out): each for each in reversed(programs)}
+        for places, way in ways.items():
+            arrays = way.fetched.arrays()
+            if arrays is None:
+                continue
+            given, whole = [*leaves], [*key]
+            flatten((arrays,), given, whole)
+            if before is not None and before.classes == classes and before.unread == places:
+                outside = before.now(given)
             else:
-                outside = Outside(self.function, leaves, of, classes)
-            signature = places, *key, *outside.key
+                outside = Outside(self.function, given, places, classes)
+            signature = places, *whole, *outside.key
             program = self.programs.get(signature)
             if program is not None:
-                refuse_overlap(leaves, program.overwritten)
+                refuse_overlap(given, program.overwritten)
                 self.programs[signature] = self.programs.pop(signature, program)  # the latest, now
                 self.hits += 1
                 self.recent = outside, program
-                return program, False
+                return program, given, False
         everything = Outside(self.function, leaves, (), classes, stores=True)
-        others = {place: namespace for each in unread.values() for place, namespace in each.items()}
+        if any(type(value) in STAND_INS for _, _, value in everything.values):
+            raise Inlined
+        others = {place: namespace for each in programs for place, namespace in each.unread.items()}
         program = self._compile(args, kwargs, everything, leaves, others)
+        given, signature, fresh = self._snapshot(program, leaves, key, classes)
         self._warn_of_a_number(signature, args, kwargs)
         self._warn_of_a_change(before)
-        refuse_overlap(leaves, program.overwritten)
+        refuse_overlap(given, program.overwritten)
         self.misses += 1
         if program.may_be_kept:
-            self.recent = self._keep(program, key, leaves, classes), program
-        return program, program.may_be_kept
+            self._keep(program, signature, fresh)
+        return program, given, program.may_be_kept
 
-    def _keep(
-        self, program: Compiled, key: list[Any], leaves: Sequence[Any], classes: tuple[type, ...]
-    ) -> Outside:
-        """Cache a program under a fresh snapshot, evicting the oldest entries; return the snapshot."""
-        outside = Outside(self.function, leaves, program.unread, classes)
-        self.programs[(frozenset(program.unread), *key, *outside.key)] = program
+    def _snapshot(
+        self, program: Compiled, leaves: Sequence[Any], key: Sequence[Any], classes: tuple[type, ...]
+    ) -> tuple[list[Any], tuple[Any, ...], Outside]:
+        """Return a program's inputs, the signature that it is kept under, and what is outside, all of now."""
+        given, whole = [*leaves], [*key]
+        flatten((program.fetched.arrays() or {},), given, whole)
+        places = frozenset(program.left_out)
+        outside = Outside(self.function, given, places, classes)
+        return given, (places, *whole, *outside.key), outside
+
+    def _keep(self, program: Compiled, signature: tuple[Any, ...], outside: Outside) -> None:
+        """Cache a program under a signature, the latest one, evicting the oldest entries."""
+        self.recent = outside, program
+        self.programs[signature] = program
         while len(self.programs) > MAXSIZE:
             oldest, *_ = list(self.programs)
             self.programs.pop(oldest, None)
-        return outside
 
     def _compile(
         self,
@@ -251,13 +267,32 @@ class Jitted:
         leaves: list[Any],
         others: dict[Place, Any],
     ) -> Compiled:
-        """Compile the function for a new signature."""
+        """Compile the function for a new signature; fetch the arrays outside in each call, if that can be."""
         if any(position >= len(args) + len(kwargs) for position in self.donated):
             raise TypeError(
                 f"jit: donate_argnums is {self.donated}, but {name_of(self.function)} was called with "
                 f"{len(args) + len(kwargs)} arguments"
             )
-        return Compiled(self.function, args, kwargs, self.donated, outside, leaves, others)
+
+        def compiled(fetched: Fetched) -> Compiled:
+            return Compiled(self.function, args, kwargs, self.donated, outside, leaves, others, fetched)
+
+        errors: list[Exception] = []
+        for is_one in () if others_run() else (is_array, has_floats):
+            fetched = fetched_of(outside.values, is_one)
+            if not fetched.places:
+                break
+            try:
+                program = compiled(fetched)
+                return compiled(fetched.without(program.not_read)) if program.not_read else program
+            except (TypeError, AttributeError) as error:  # a JitError, too: it may need their values, as of indices
+                errors.append(error)
+        try:
+            return compiled(NONE)
+        except JitError:
+            if errors:
+                raise errors[0] from None
+            raise
 
     def _warn_of_a_number(
         self, signature: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -23,16 +23,17 @@ from ..pictures.tape import Tape
 from ..rules.metadata import outline
 from . import locks
 from .effects import Effects
+from .fetched import Fetched
 from .ir import CONSTANT, Node, checks_first, mapped
 from .memory import Plan
 from .origin import has_state
 from .outside import Outside
-from .places import Place, put
+from .places import LARGE, Place, put
 from .rebinding import Containers, Entry, rebind, refuse_also_outside
 from .rewrites import simplify
 from .signature import reader
 from .source import Contained, ObjectWithArrays, PassedThrough, SourceWriter
-from .trace import Trace, TracedGenerator, fingerprint, same
+from .trace import Trace, TracedGenerator, fingerprint
 from .traced import Traced
 from .values import attributes_of, has_results, renewed, with_attributes
 from .where import JitError, OtherCalls
@@ -56,10 +57,16 @@ class Compiled:
         outside: Outside,
         leaves: list[Any],
         others: dict[Place, Any],
+        fetched: Fetched,
     ) -> None:
-        trace, effects = Trace(), Effects(name_of(f), outside, leaves, others)
+        self.fetched = fetched
+        arrays = fetched.arrays() or {}
+        inside = [leaf for _, leaf in named_leaves("", arrays)]
+        trace = Trace()
+        trace.compared = {id(x) for x, _ in outside.arrays if x.size <= LARGE}
+        effects = Effects(name_of(f), outside, [*leaves, *inside], others)
         try:
-            self._compile(trace, effects, f, args, kwargs, donated)
+            self._compile(trace, effects, f, (*args, arrays), kwargs, donated)
             effects.forget()
             refuse_leaks(trace, name_of(f))
         except BaseException:
@@ -79,9 +86,11 @@ class Compiled:
     ) -> None:
         hints: list[str] = []
         spans: list[range] = []  # of each argument, which inputs are in it
-        for name, x in zip([*argument_names(f, len(args)), *kwargs], [*args, *kwargs.values()], strict=True):
+        names = [*argument_names(f, len(args) - 1), "outside", *kwargs]
+        called, name = self.fetched.around(f), name_of(f)
+        for argument, x in zip(names, [*args, *kwargs.values()], strict=True):
             before = len(hints)
-            for hint, leaf in named_leaves(name, x):
+            for hint, leaf in named_leaves(argument, x):
                 trace.input(leaf, hint)
                 hints.append(hint)
             spans.append(range(before, len(hints)))
@@ -91,23 +100,23 @@ class Compiled:
                 return one.result, one.values, left_outside(trace, effects.left(), effects.known)
             return one.result
 
-        first = run(f, args, kwargs, trace)
+        first = run(called, name, args, kwargs, trace)
         refuse_changed_constants(trace)
         effects.after_the_first_run()
         self.rebound, writes = first.rebound, first.writes
-        refuse_also_outside(name_of(f), self.rebound, (args, kwargs), effects.search.objects)
+        refuse_also_outside(name, self.rebound, (args, kwargs), effects.search.objects)
         found: list[Any] = []
         tree = nodes_of(trace, found, outcome_of(first))
         del first  # whose tensors hold what their tapes hold
 
         def again() -> None:
             trace.again = iter([node for node in trace.nodes if node.function is not operator.getitem])
-            another = run(f, args, kwargs, trace)
+            another = run(called, name, args, kwargs, trace)
             second: list[Any] = []
             nodes_of(trace, second, outcome_of(another))
-            is_same = next(trace.again, None) is None and same(second, found)
+            is_same = next(trace.again, None) is None and trace.same(second, found)
             if not is_same or another.rebound != self.rebound:
-                raise OtherCalls(f"jit: run twice on the same arguments, {name_of(f)} made different calls")
+                raise OtherCalls(f"jit: run twice on the same arguments, {name} made different calls")
 
         effects.compare(again)
         self.kept = [(each.namespace, each.name) for each in effects.kept]
@@ -117,14 +126,19 @@ class Compiled:
         self.sets_only_unread = bool(places) and self.unread.keys() >= set(places)
         self.may_be_kept = effects.are_its_own  # in the cache
         own_constants(trace)
-        given = [trace.inputs[i] for position in donated if position < len(args) for i in spans[position]]
+        given = [trace.inputs[i] for position in donated if position < len(args) - 1 for i in spans[position]]
         over = {node for node in given if isinstance(node.value, np.ndarray)}
         wanted = [node for node in found if type(node) is Node]
         nodes, results = simplify(trace.nodes, [*wanted, *writes.values()])
         nodes = checks_first(nodes, bool(over))
         finals = dict(zip(writes, results[len(wanted) :], strict=True))
+        used = {id(x) for node in nodes for x in node.operands} | set(map(id, [*results, *finals]))
+        outer = iter([id(trace.inputs[i]) in used for i in spans[len(args) - 1]])
+        self.not_read = [
+            each for each, x in args[-1].items() if True not in [next(outer) for _ in named_leaves("", x)]
+        ]
         plan = Plan(trace.inputs, nodes, results, over, finals)
-        writer = SourceWriter(plan, list(zip(trace.inputs, hints, strict=True)), name_of(f))
+        writer = SourceWriter(plan, list(zip(trace.inputs, hints, strict=True)), name)
         new = dict(zip(map(id, wanted), results, strict=False))
         self.source, self.run = writer.finish(tree, new, finals)
         self.lock = Lock()
@@ -133,7 +147,9 @@ class Compiled:
         self.changes_arguments = bool(self.overwritten) or any(
             isinstance(node.value, np.random.Generator) for node in trace.inputs
         )
-        self.leaves_of = reader(args, kwargs, self.overwritten)
+        self.leaves_of = self.fetched.reading(
+            reader(args if self.fetched.places else args[:-1], kwargs, self.overwritten)
+        )
         self.buffers = sum(block.nbytes for block in plan.blocks)
         self.nodes, self.names = (
             nodes,
@@ -144,6 +160,11 @@ class Compiled:
             for x in (node, *node.operands):
                 x.value = mapped(forgotten, x.value)
                 x.readers, x.key = [], None  # which lead to nodes that rewriting discarded, with values
+
+    @property
+    def left_out(self) -> dict[Place, Any]:
+        """The places outside that a snapshot leaves out, which the function does not read or fetches."""
+        return self.unread | self.fetched.left_out
 
     def apply_effects(self, outcome: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Set what the function sets outside and in its arguments; return its result."""
@@ -218,8 +239,8 @@ class Run(NamedTuple):
     values: list[Any]
 
 
-def run(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Run:
-    """Trace a function on stand-ins."""
+def run(f: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Run:
+    """Trace a function, which errors call by a name, on stand-ins."""
     inputs = iter(trace.inputs)
     made: list[Any] = []
     given, options = map_tree(stand_in, (trace, inputs, made), (args, kwargs))
@@ -231,7 +252,7 @@ def run(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], tr
         if isinstance(cause, (JitError, TapeError)):
             raise cause from None
         raise
-    rebound, values = containers.rebound(name_of(f), (args, kwargs))
+    rebound, values = containers.rebound(name, (args, kwargs))
     pairs = zip(trace.inputs, made, strict=True)
     writes = {node: x.node for node, x in pairs if type(x) is Traced and x.node is not node}
     return Run(result, writes, rebound, values)

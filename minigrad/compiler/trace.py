@@ -18,7 +18,6 @@ import numpy as np
 from ..engine.containers import rebuilt
 from ..engine.ownership import views_another
 from ..rules.facts import facts
-from ..rules.metadata import is_constant
 from .ir import Draws, Node, found_in, mapped, part
 from .numpy_calls import OPTION, has_traced, shape_error, value_of
 from .traced import Traced, leaked
@@ -72,6 +71,9 @@ class Trace:
         self.again: Iterator[Node] | None = None
         self.over = False
         self.memory = np.empty(0, np.uint8)  # of dropped values
+        self.compared: set[int] = (
+            set()
+        )  # the outside arrays whose entries are compared in each call, by ``id``
         self.error = ""  # the last error of a recorded call, with its line
         self.is_of_linalg = False
 
@@ -104,7 +106,7 @@ class Trace:
             if (
                 node is None
                 or node.function != function
-                or not same((nodes, options), (node.args, node.kwargs))
+                or not self.same((nodes, options), (node.args, node.kwargs))
             ):
                 if next(found_in((nodes, tuple(options.values())), FunctionType), None) is not None:
                     raise JitError(
@@ -191,40 +193,47 @@ class Trace:
             self.constants[id(x)] = Node(None, (), {}, x), fingerprint(x)
         return self.constants[id(x)][0]
 
+    def same(self, x: Any, recorded: Any) -> bool:
+        """Tell whether an argument equals the recorded one.
 
-def same(x: Any, recorded: Any) -> bool:
-    """Tell whether an argument equals the recorded one.
-
-    Raises
-    ------
-    JitError
-        If it is an outside array, not made in this run.
-    """
-    if isinstance(x, (tuple, list)):
-        return type(recorded) is type(x) and len(x) == len(recorded) and all(map(same, x, recorded))
-    if isinstance(x, dict):
-        return x.keys() == recorded.keys() and all(same(x[name], recorded[name]) for name in x)
-    if isinstance(x, slice):
-        return isinstance(recorded, slice) and same(
-            (x.start, x.stop, x.step), (recorded.start, recorded.stop, recorded.step)
-        )
-    if isinstance(x, np.ndarray):
-        value = recorded.value if type(recorded) is Node else None
-        if type(value) is not np.ndarray:
-            return False
-        if np.may_share_memory(x, value) and not is_constant(
-            x
-        ):  # what the function makes itself, it made anew
-            raise JitError(
-                f"{user_line()}: an array of shape {x.shape} comes from outside of the function; make it an argument, "
-                "or a change to it would not be seen"
+        Raises
+        ------
+        JitError
+            If it is an outside array, not made in this run, that is not compared in each call.
+        """
+        if isinstance(x, (tuple, list)):
+            return type(recorded) is type(x) and len(x) == len(recorded) and all(map(self.same, x, recorded))
+        if isinstance(x, dict):
+            return x.keys() == recorded.keys() and all(self.same(x[name], recorded[name]) for name in x)
+        if isinstance(x, slice):
+            return isinstance(recorded, slice) and self.same(
+                (x.start, x.stop, x.step), (recorded.start, recorded.stop, recorded.step)
             )
-        if (value.shape, value.dtype) != (x.shape, x.dtype):
-            return False
-        if x.dtype.char in "gG":  # whose bytes are not all of the number
-            return np.array_equal(x, value, equal_nan=True)
-        return bool(value.tobytes() == x.tobytes())
-    return x is recorded or (type(x) is type(recorded) and bool(x == recorded or x != x))
+        if isinstance(x, np.ndarray):
+            value = recorded.value if type(recorded) is Node else None
+            if type(value) is not np.ndarray:
+                return False
+            if np.may_share_memory(x, value) and not self.is_known(
+                x
+            ):  # what the function makes, it made anew
+                raise JitError(
+                    f"{user_line()}: an array of shape {x.shape} comes from outside of the function; make it an "
+                    "argument, or a change to it would not be seen"
+                )
+            if (value.shape, value.dtype) != (x.shape, x.dtype):
+                return False
+            if x.dtype.char in "gG":  # whose bytes are not all of the number
+                return np.array_equal(x, value, equal_nan=True)
+            return bool(value.tobytes() == x.tobytes())
+        return x is recorded or (type(x) is type(recorded) and bool(x == recorded or x != x))
+
+    def is_known(self, x: Any) -> bool:
+        """Tell whether a change to an array from outside is seen: it is compared in each call, or never changes."""
+        while isinstance(x, np.ndarray):
+            if id(x) in self.compared:
+                return True
+            x = x.base
+        return type(x) is bytes
 
 
 def unwritable(value: Any) -> Any:

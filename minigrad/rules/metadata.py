@@ -44,13 +44,6 @@ def ones(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
     return np.ndarray(shape, dtype, np.ones(shape, dtype).tobytes())
 
 
-def is_constant(x: Any) -> bool:
-    """Tell whether nobody can write to an array's memory."""
-    while isinstance(x, np.ndarray):
-        x = x.base
-    return type(x) is bytes
-
-
 def is_outline(x: Any) -> bool:
     """Tell whether an array is an `outline`."""
     return type(getattr(x, "base", None)) is bytes and not any(x.strides)

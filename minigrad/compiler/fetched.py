@@ -1,0 +1,113 @@
+"""Arrays and random generators that a function reads from outside: a compiled one fetches them in each call.
+
+They are arguments that nobody passes. While the function is traced, stand-ins are in their places, as in those of its
+arguments; so what is written into them is written in each call, and another array in a place is the one that is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from .options import PLAIN
+from .places import Place, place_of, put, read, value_of
+
+Places = list[tuple[Any, Any]]
+
+
+class Fetched:
+    """The places of arrays outside, by the name of each array; several, where they have the same one.
+
+    Attributes
+    ----------
+    left_out : dict
+        The namespace of each place, by what identifies it: a snapshot of what is outside leaves them out.
+    """
+
+    __slots__ = ("left_out", "places")
+
+    def __init__(self, places: dict[str, Places]) -> None:
+        self.places = places
+        self.left_out: dict[Place, Any] = {
+            place_of(namespace, name): namespace for each in places.values() for namespace, name in each
+        }
+
+    def arrays(self) -> dict[str, Any] | None:
+        """Return what is in the places now; None, if those that had the same array do not have the same any more."""
+        found = {}
+        for name, (first, *others) in self.places.items():
+            found[name] = x = read(*first)
+            for other in others:
+                if read(*other) is not x:
+                    return None
+        return found
+
+    def without(self, names: Iterable[str]) -> Fetched:
+        """Return the others."""
+        return Fetched({name: each for name, each in self.places.items() if name not in names})
+
+    def around(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function that takes the arrays as its last argument by position, and calls f with these outside."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self.holding(args[-1]):
+                return f(*args[:-1], **kwargs)
+
+        return call
+
+    def reading(self, leaves_of: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function of a call's arguments that does as ``leaves_of`` does of them and the arrays."""
+        if not self.places:
+            return leaves_of
+
+        def read_all(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            arrays = self.arrays()
+            return None if arrays is None else leaves_of((*args, arrays), kwargs)
+
+        return read_all
+
+    @contextmanager
+    def holding(self, arrays: dict[str, Any]) -> Iterator[None]:
+        """Put arrays into the places, and back what was there, unless something else is there by then."""
+        put_in = [(place, arrays[name]) for name, places in self.places.items() for place in places]
+        before = [value_of(*place) for place, _ in put_in]
+        try:
+            for place, x in put_in:
+                put(*place, x)
+            yield
+        finally:
+            for (place, x), value in zip(put_in, before, strict=True):
+                if read(*place) is x:
+                    put(*place, value)
+
+
+NONE = Fetched({})
+
+
+def fetched_of(values: Iterable[tuple[Any, Any, Any]], is_one: Callable[[Any], bool]) -> Fetched:
+    """Return the places, of places with their values, that have arrays, or what else ``is_one`` is true of."""
+    names: dict[int, str] = {}
+    places: dict[str, Places] = {}
+    for namespace, name, value in values:
+        if not is_one(value):
+            continue
+        if id(value) not in names:
+            called = name if isinstance(name, str) and name.isidentifier() else "outside"
+            names[id(value)] = called if called not in places else f"{called}_{len(places)}"
+        places.setdefault(names[id(value)], []).append((namespace, name))
+    return Fetched(places)
+
+
+def is_array(x: Any) -> bool:
+    """Tell whether x is an array or a random generator, or a tuple of arrays, numbers and strings."""
+    if type(x) is tuple:
+        return any(map(is_array, x)) and all(type(each) in PLAIN or is_array(each) for each in x)
+    return type(x) in (np.ndarray, np.random.Generator)
+
+
+def has_floats(x: Any) -> bool:
+    """Tell whether x is an array of floats: those of integers and booleans may stand for indices and masks."""
+    return type(x) is np.ndarray and x.dtype.kind in "fc"
