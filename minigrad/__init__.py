@@ -23,7 +23,7 @@ from .engine.transformations import (
 from .engine.watch import detect_anomaly
 from .rules.custom import rule
 from .rules.elementwise import sigmoid
-from .rules.reductions import log_softmax, logsumexp, softmax
+from .rules.softmax import log_softmax, logsumexp, softmax
 
 if TYPE_CHECKING:
     from .compiler.jit import jit
