@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import STAND_INS
-from .free_variables import free_variables, has_attributes
+from .free_variables import free_variables
+from .members import has_attributes
 from .methods import BoundMethod
 from .places import read
 from .where import JitError
