@@ -34,7 +34,7 @@ from .signature import reader
 from .source import Contained, ObjectWithArrays, PassedThrough, SourceWriter
 from .trace import Trace, TracedGenerator, fingerprint, same
 from .traced import Traced
-from .values import attributes_of, has_results, renewed, with_attributes
+from .values import attribute_values, has_results, renewed, with_attributes
 from .where import JitError, OtherCalls
 
 
@@ -256,7 +256,7 @@ def left_outside(trace: Trace, tree: Any, known: set[int]) -> Any:
     if isinstance(x, (list, tuple)):
         return rebuilt(x, [left_outside(trace, each, known) for each in x])
     if type(x) not in CONTAINERS and has_state(x) and has_results(x, known):
-        held = {name: each for name, each in attributes_of(x).items() if has_results(each, known)}
+        held = {name: each for name, each in attribute_values(x).items() if has_results(each, known)}
         empty = with_attributes(x, dict.fromkeys(held))
         return ObjectWithArrays(empty, left_outside(trace, held, known | {id(x)}))
     return x

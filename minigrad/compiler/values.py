@@ -52,7 +52,7 @@ def results_in(x: Any, known: Container[int] = ()) -> Iterator[Any]:
             waiting += each.values() if isinstance(each, dict) else each
         elif has_state(each):
             seen.add(id(each))
-            waiting += attributes_of(each).values()
+            waiting += attribute_values(each).values()
 
 
 def has_results(x: Any, known: Container[int] = ()) -> bool:
@@ -60,8 +60,8 @@ def has_results(x: Any, known: Container[int] = ()) -> bool:
     return next(results_in(x, known), None) is not None
 
 
-def attributes_of(x: Any) -> dict[str, Any]:
-    """Return the attributes of an object, those in slots too."""
+def attribute_values(x: Any) -> dict[str, Any]:
+    """Return the attributes of an object by name, those in slots too."""
     kind: Any = type(x)
     slots = {name: getattr(x, name) for name in slots_of(kind) if hasattr(x, name)}
     return getattr(x, "__dict__", {}) | slots
@@ -104,7 +104,7 @@ def structural_key(x: Any, within: tuple[int, ...] = ()) -> Any:
         return kind, repr(x)
     if isinstance(x, (Enum, type, *WITH_IDENTITY)) or not has_state(x):
         return equality_key(x)
-    return kind, *[(name, structural_key(each, within)) for name, each in attributes_of(x).items()]
+    return kind, *[(name, structural_key(each, within)) for name, each in attribute_values(x).items()]
 
 
 def equality_key(x: Any) -> Any:
