@@ -16,7 +16,20 @@ from .free_variables import Search
 from .instructions import attributes_in, names_in
 from .origin import LIBRARIES
 from .outside import Outside
-from .places import CELL, DELETED, KEYS, OTHER, WHOLE, Contents, Place, Saved, is_set, place_of, put, value_of
+from .places import (
+    CELL,
+    DELETED,
+    KEYS,
+    OTHER,
+    WHOLE,
+    Contents,
+    PlaceKey,
+    Saved,
+    is_set,
+    place_of,
+    put,
+    value_of,
+)
 from .values import Unread, has_results, structural_key
 from .where import JitError, OtherCalls
 
@@ -29,7 +42,7 @@ class Effect(NamedTuple):
     value: Any
 
     @property
-    def place(self) -> Place:
+    def place(self) -> PlaceKey:
         """The place's key."""
         return place_of(self.namespace, self.name)
 
@@ -51,7 +64,9 @@ class Effects:
         Whether every change seen is this function's; if not, the program is not cached.
     """
 
-    def __init__(self, name: str, outside: Outside, leaves: Sequence[Any], others: dict[Place, Any]) -> None:
+    def __init__(
+        self, name: str, outside: Outside, leaves: Sequence[Any], others: dict[PlaceKey, Any]
+    ) -> None:
         self.name, self.before, self.between, self.leaves = name, outside, outside, leaves
         self.states = _states(outside)
         self.search = Search(outside.function, outside.unread, outside.classes, outside.stores)
@@ -71,7 +86,7 @@ class Effects:
         self.known = set(map(id, self.search.objects))
         self.kept: list[Effect] = []
         self.fixed: list[Effect] = []
-        self.unread: dict[Place, Any] = {}
+        self.unread: dict[PlaceKey, Any] = {}
         self.are_its_own = True
 
     def after_the_first_run(self) -> None:
@@ -218,7 +233,7 @@ def now(place: Effect) -> Effect:
     return Effect(namespace, name, value_of(namespace, name))
 
 
-def places_of(effects: Iterable[Effect]) -> dict[Place, Any]:
+def places_of(effects: Iterable[Effect]) -> dict[PlaceKey, Any]:
     """Map each place to its namespace; a list that is replaced as a whole contributes all its entries."""
     found = {}
     for namespace, name, value in effects:

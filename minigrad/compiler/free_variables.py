@@ -28,8 +28,8 @@ from .instructions import (
     names_in,
 )
 from .members import attributes_of, contents_of, functions_of, methods_of, without_arrays
-from .origin import is_foreign, is_ours, is_users
-from .places import CELL, KEYS, Contents, Place, place_of, read
+from .origin import is_library_class, is_ours, is_users
+from .places import CELL, KEYS, Contents, PlaceKey, place_of, read
 from .where import JitError
 
 
@@ -54,7 +54,7 @@ class Search:
     def __init__(
         self,
         f: Any,
-        unread: Container[Place] = (),
+        unread: Container[PlaceKey] = (),
         classes: Iterable[type] = (),
         stores: bool = False,
     ) -> None:
@@ -96,7 +96,7 @@ class Search:
         if isinstance(x, ModuleType):
             self.objects += [x] if is_users(x) else []
             return
-        if isinstance(x, Iterator) and is_foreign(type(x)) and not isinstance(x, (IOBase, *ProxyTypes)):
+        if isinstance(x, Iterator) and is_library_class(type(x)) and not isinstance(x, (IOBase, *ProxyTypes)):
             raise JitError(
                 f"jit: a {type(x).__name__} is read from outside, which each call would advance; give what it yields "
                 "as an argument"

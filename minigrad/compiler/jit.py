@@ -21,7 +21,7 @@ from ..engine.watch import Anomaly
 from . import locks
 from .methods import BoundMethod, BoundWeakly, has_weak_references
 from .outside import Outside
-from .places import Place
+from .places import PlaceKey
 from .program import Compiled, name_of
 from .signature import Inlined, differing_number, flatten, numbers, own_classes, refuse_overlap
 from .where import Caught, JitError
@@ -249,7 +249,7 @@ class Jitted:
         kwargs: dict[str, Any],
         outside: Outside,
         leaves: list[Any],
-        others: dict[Place, Any],
+        others: dict[PlaceKey, Any],
     ) -> Compiled:
         """Compile the function for a new signature."""
         if any(position >= len(args) + len(kwargs) for position in self.donated):

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..engine.layer import Layer
 from .methods import BoundMethod, BoundWeakly
-from .origin import has_state, is_foreign, is_ours, slots_of
+from .origin import has_state, is_library_class, is_ours, slots_of
 from .places import KEYS, LIST, OTHER, Attributes, Contents
 from .where import JitError
 
@@ -44,7 +44,7 @@ def contents_of(x: Any) -> Iterator[tuple[Any, Any]]:
         if hasattr(x, "__dict__"):
             yield x.__dict__, KEYS
         yield from class_names(kind)
-    elif isinstance(x, type) and not is_foreign(x):
+    elif isinstance(x, type) and not is_library_class(x):
         yield from class_names(x)
 
 
@@ -57,14 +57,14 @@ def attributes_of(x: Any) -> Iterator[tuple[Any, str]]:
         yield from ((x.__dict__, name) for name in getattr(x, "__dict__", ()))
         yield from ((Contents(x), name) for name in slots_of(kind))
         yield from class_attributes(kind)
-    elif isinstance(x, type) and not is_foreign(x):
+    elif isinstance(x, type) and not is_library_class(x):
         yield from class_attributes(x)
 
 
 def class_names(kind: Any) -> Iterator[tuple[Any, Any]]:
     """Yield the namespaces of a class and its bases, each with ``KEYS``."""
     for base in kind.__mro__:
-        if not is_foreign(base):
+        if not is_library_class(base):
             yield Attributes(base), KEYS
 
 
@@ -73,7 +73,7 @@ def class_attributes(kind: Any) -> list[tuple[Any, str]]:
     return [
         (Attributes(base), name)
         for base in kind.__mro__
-        if not is_foreign(base)
+        if not is_library_class(base)
         for name, value in vars(base).items()
         if not name.startswith("__") and not hasattr(type(value), "__get__")
     ]
@@ -111,7 +111,7 @@ def methods_of(kinds: dict[Any, bool], names: set[str]) -> Iterator[tuple[Any, s
     """
     for kind, may_be_called in kinds.items():
         for base in kind.__mro__:
-            if is_foreign(base):
+            if is_library_class(base):
                 continue
             operators = {name for name in vars(base) if name.startswith("__")} - NO_OPERATORS
             operators -= set() if may_be_called else CONSTRUCTORS

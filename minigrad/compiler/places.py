@@ -13,7 +13,7 @@ from typing import Any
 
 from .methods import has_weak_references
 
-Place = tuple[int, Any]
+PlaceKey = tuple[int, Any]
 """A place's key: the ``id`` of its namespace, or of the object that this is of, and the name in it."""
 DELETED: Any = object()
 """Sentinel: the place holds no value."""
@@ -73,7 +73,7 @@ class Attributes:
         return iter(vars(self.kind))
 
 
-def place_of(namespace: Any, name: Any) -> Place:
+def place_of(namespace: Any, name: Any) -> PlaceKey:
     """Return what identifies a place."""
     return id(namespace.of() if type(namespace) in (Contents, Attributes) else namespace), name
 

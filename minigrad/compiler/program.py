@@ -27,14 +27,14 @@ from .ir import CONSTANT, Node, checks_first, mapped
 from .memory import Plan
 from .origin import has_state
 from .outside import Outside
-from .places import Place, put
+from .places import PlaceKey, put
 from .rebinding import Containers, Entry, rebind, refuse_also_outside
 from .rewrites import simplify
 from .signature import reader
 from .source import Contained, ObjectWithArrays, PassedThrough, SourceWriter
 from .trace import Trace, TracedGenerator, fingerprint, same
 from .traced import Traced
-from .values import attribute_values, has_results, renewed, with_attributes
+from .values import attribute_values, fresh_copy, has_results, with_attributes
 from .where import JitError, OtherCalls
 
 
@@ -55,7 +55,7 @@ class Compiled:
         donated: tuple[int, ...],
         outside: Outside,
         leaves: list[Any],
-        others: dict[Place, Any],
+        others: dict[PlaceKey, Any],
     ) -> None:
         trace, effects = Trace(), Effects(name_of(f), outside, leaves, others)
         try:
@@ -149,7 +149,7 @@ class Compiled:
         """Set what the function sets outside and in its arguments; return its result."""
         with locks.compiling:
             for namespace, name, value in self.fixed:
-                put(namespace, name, renewed(value))
+                put(namespace, name, fresh_copy(value))
             if not (self.kept or self.rebound):
                 return outcome
             result, values, left = outcome

@@ -15,7 +15,7 @@ import numpy as np
 from ..engine.containers import CONTAINERS, children_of
 from ..engine.tensor import Tensor
 from .options import cannot_change, option
-from .origin import is_foreign
+from .origin import is_library_class
 from .trace import TracedGenerator
 from .traced import Traced
 
@@ -58,7 +58,7 @@ def flatten(items: Iterable[Any], leaves: list[Any], key: list[Any]) -> None:
 
 def own_classes(x: Any) -> Iterator[type]:
     """Yield the classes in nested arguments, and those of containers that are not Python's own."""
-    if isinstance(x, type) and not is_foreign(x):
+    if isinstance(x, type) and not is_library_class(x):
         yield x
     inside = children_of(x) if type(x) in CONTAINERS else x
     if not isinstance(inside, (dict, list, tuple)):

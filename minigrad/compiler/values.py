@@ -118,10 +118,10 @@ WITH_IDENTITY = (MethodType, BuiltinMethodType, ModuleType)
 """Types compared by identity, although they have attributes."""
 
 
-def renewed(x: Any) -> Any:
+def fresh_copy(x: Any) -> Any:
     """Return a copy of arrays, lists, dicts and sets, however nested; anything else as it is."""
     if isinstance(x, (np.ndarray, set, deque, bytearray, array)):
         return copy(x)
     if isinstance(x, (list, tuple)):
-        return rebuilt(x, [renewed(each) for each in x])
-    return like(x, {key: renewed(each) for key, each in x.items()}) if isinstance(x, dict) else x
+        return rebuilt(x, [fresh_copy(each) for each in x])
+    return like(x, {key: fresh_copy(each) for key, each in x.items()}) if isinstance(x, dict) else x
