@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import random
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from inspect import getattr_static
 from threading import get_ident
-from types import BuiltinMethodType, FrameType, FunctionType, MethodType
+from types import FrameType
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from .draws import generator_states
 from .free_variables import Search
-from .instructions import attributes_in, names_in
 from .origin import LIBRARIES
 from .outside import Outside
 from .places import (
@@ -68,7 +64,7 @@ class Effects:
         self, name: str, outside: Outside, leaves: Sequence[Any], others: dict[PlaceKey, Any]
     ) -> None:
         self.name, self.before, self.between, self.leaves = name, outside, outside, leaves
-        self.states = _states(outside)
+        self.states = generator_states(outside)
         self.search = Search(outside.function, outside.unread, outside.classes, outside.stores)
         places = [*self.search]
         self.saved = Saved(places, self.search.objects, self.search.arrays)
@@ -154,7 +150,7 @@ class Effects:
 
     def refuse_draws(self) -> None:
         """Refuse a function that has drawn random numbers."""
-        for which, state in _states(self.between.now(self.leaves)).items():
+        for which, state in generator_states(self.between.now(self.leaves)).items():
             if self.states.get(which, state) != state and not others_run():
                 raise JitError(
                     f"jit: {self.name} draws from {which}, which is no argument: a compiled function would draw once "
@@ -282,36 +278,3 @@ def others_run() -> bool:
                 return True
             frame = frame.f_back
     return False
-
-
-def _states(outside: Outside) -> dict[str, Any]:
-    """Return the states of the random generators that a function may draw from, by what they are called."""
-    found: dict[str, Any] = {}
-    for _, name, value in outside.values:
-        if isinstance(value, np.random.Generator):
-            found[f"the random generator {name}"] = str(value.bit_generator.state)
-        elif isinstance(value, (np.random.RandomState, random.Random)):
-            found[f"the random generator {name}"] = _state_of(value)
-    functions = [outside.function, *[value for _, _, value in outside.values]]
-    if any(_is_random(each) for each in functions):
-        found["Python's random generator"] = random.getstate()
-        found["NumPy's random generator"] = _state_of(np.random)
-    return found
-
-
-def _state_of(generator: Any) -> Any:
-    """Return the state of a generator of the old kinds."""
-    if isinstance(generator, random.Random):
-        return generator.getstate()
-    state = generator.get_state(legacy=False)
-    return str(state["bit_generator"]), state["state"]["pos"], state["state"]["key"].tobytes()
-
-
-def _is_random(f: Any) -> bool:
-    """Tell whether a function reads something called random, or is a method of a generator, as `random.choice` is."""
-    if isinstance(f, (BuiltinMethodType, MethodType)):
-        if isinstance(f.__self__, (random.Random, np.random.RandomState)):
-            return True
-        f = getattr(f, "__func__", f)
-    f = getattr_static(f, "__wrapped__", f)
-    return isinstance(f, FunctionType) and "random" in attributes_in(f.__code__).union(names_in(f.__code__))

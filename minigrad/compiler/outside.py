@@ -10,7 +10,7 @@ import numpy as np
 
 from .free_variables import Search
 from .options import PLAIN, taken
-from .places import CELL, KEYS, LARGE, PlaceKey, read
+from .places import CELL, KEYS, PlaceKey, read
 
 
 class Outside:
@@ -86,6 +86,10 @@ class Outside:
         if not self.changed(leaves):
             return self
         return Outside(self.function, leaves, self.unread, self.classes, self.stores)
+
+
+LARGE = 1 << 16
+"""The number of entries of an outside array that are compared in every call; of a larger one, evenly spaced ones."""
 
 
 def array_key(x: np.ndarray[Any, Any]) -> Any:

@@ -189,8 +189,6 @@ MOST_BYTES = 1 << 28
 """The size, in bytes, of the largest outside array that is saved while a function is traced."""
 MUTABLE = (list, dict, set, deque, bytearray, array)
 """Types of objects whose contents change."""
-LARGE = 1 << 16
-"""The number of entries of an outside array that are compared in every call; of a larger one, evenly spaced ones."""
 
 
 def _contents(x: Any) -> Any:
