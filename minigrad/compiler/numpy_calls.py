@@ -128,7 +128,7 @@ def _view(trace: Any, function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
     return result
 
 
-def _perhaps_a_view(trace: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
+def perhaps_a_view(trace: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
     """Record a call whose results may or may not view an argument, as the traced values of the first run show."""
     results = trace.record(function, *args, **kwargs)
     several = isinstance(results, (tuple, list))
@@ -264,7 +264,7 @@ def _einsum(trace: Any, *args: Any, **kwargs: Any) -> Any:
             if is_product(terms, target, operands) or len(contraction_path(terms, target, operands)) > 1:
                 made = contracted(terms, target, list(operands))
                 return made if target else made[()]
-    return _perhaps_a_view(trace, np.einsum, *args, **kwargs)
+    return perhaps_a_view(trace, np.einsum, *args, **kwargs)
 
 
 BLAS_DTYPES = set(map(np.dtype, "fdFD"))

@@ -21,7 +21,8 @@ from ..rules.facts import facts
 from ..rules.metadata import is_constant
 from .ir import Draws, Node, found_in, mapped, part
 from .numpy_calls import OPTION, has_traced, shape_error, value_of
-from .traced import Traced, leaked
+from .refused import leaked
+from .traced import Traced
 from .where import Caught, JitError, OtherCalls, assigned_name, user_line
 
 
