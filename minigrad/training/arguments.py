@@ -104,16 +104,16 @@ def check_stream(batches: Any, replacement: bool, sample_weights: Any) -> None:
         raise ValueError("batches and replacement=False are both given; batches alone decide what is drawn")
 
 
-def check_options(options: Mapping[str, Any]) -> None:
-    """Refuse options of the Solver that its docstring does not allow."""
-    for name, value in options.items():
-        if name not in _MAY_BE_NONE or value is not None:
-            _CHECKS[name](name, value)
-    if options["lr_schedule"] is not None and options["lr_decay"] != 1:
+def check_options(arguments: Mapping[str, Any]) -> None:
+    """Refuse options, among the arguments of the Solver, that its docstring does not allow."""
+    for name, check in _CHECKS.items():
+        if name not in _MAY_BE_NONE or arguments[name] is not None:
+            check(name, arguments[name])
+    if arguments["lr_schedule"] is not None and arguments["lr_decay"] != 1:
         raise ValueError(
-            f"lr_schedule and lr_decay={options['lr_decay']!r} are both given; the schedule alone decides"
+            f"lr_schedule and lr_decay={arguments['lr_decay']!r} are both given; the schedule alone decides"
         )
-    if options["checkpoint_seconds"] is not None and options["checkpoint"] is None:
+    if arguments["checkpoint_seconds"] is not None and arguments["checkpoint"] is None:
         raise ValueError("checkpoint_seconds is given, but no checkpoint, which names the file")
 
 

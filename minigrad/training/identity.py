@@ -16,6 +16,22 @@ from numpy.typing import NDArray
 
 from ..files import fingerprint
 
+DECISIVE = (
+    "update_rule",
+    "optim_config",
+    "lr_decay",
+    "batch_size",
+    "num_train_samples",
+    "num_val_samples",
+    "lr_schedule",
+    "replacement",
+    "augment",
+    "average",
+    "metric",
+    "batches",
+)
+"""The arguments of a Solver that decide its numbers."""
+
 
 class Identity:
     """What a checkpoint and the solver that resumes it must agree in.
