@@ -16,14 +16,6 @@ DECAYS = {"momentum", "decay_rate", "beta1", "beta2"}
 """Settings that weigh a moving average."""
 
 
-def check_keys(rule: str, config: Config, known: set[str]) -> None:
-    """Refuse names that are none of a rule's."""
-    if unknown := config.keys() - known:
-        raise ValueError(
-            f"{rule}: the rule does not know {sorted(unknown)} in its config; it knows {sorted(known)}"
-        )
-
-
 def check_setting(rule: str, name: str, value: Any) -> None:
     """Refuse a setting that is no number in its range; of a traced one, the dtype alone is known."""
     if hasattr(value, "dtype"):

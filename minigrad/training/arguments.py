@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.scalars import as_int, as_real
+from ..layers.parameters import check_keys
 from ..optim.rule import CourseRule, UpdateRule
-from ..optim.validation import Config, check_keys
+from ..optim.validation import Config
 
 
 def check_model(model: Any) -> None:
@@ -193,7 +194,7 @@ def check_config(rule: CourseRule, config: Config | None, params: Mapping[str, N
     if not isinstance(config, dict | None):
         raise TypeError(f"optim_config must be a dict of the rule's settings, got {config!r}")
     if isinstance(rule, UpdateRule):
-        check_keys(rule.__name__, config or {}, known=set(rule.settings))
+        check_keys(f"{rule.__name__}: optim_config", config or {}, set(rule.settings))
         for name, w in params.items():
             if not w.flags.writeable:
                 raise ValueError(
