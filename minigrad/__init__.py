@@ -120,7 +120,7 @@ _LAZY = {
     "jit": "compiler.jit",
     "tape": "pictures.tape",
 }
-"""What is imported when it is first used, and its module, if that is not `layers`."""
+"""Names that are imported on first use, and their modules where these are not `layers`."""
 
 
 _MODULES = {

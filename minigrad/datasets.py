@@ -267,7 +267,7 @@ def download_cifar10(
 
 
 def _place(root: str | os.PathLike[str] | None) -> tuple[Path, str]:
-    """Return the one place where CIFAR-10 is looked for, and what names that place."""
+    """Return the folder where CIFAR-10 is looked for, and the setting that names it."""
     if root is not None:
         return Path(root).expanduser(), "root"
     if named := os.environ.get("CIFAR10_DIR"):

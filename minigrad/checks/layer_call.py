@@ -97,7 +97,7 @@ def as_arrays(
 
 
 def _told(x: Any) -> str:
-    """Describe what is no array."""
+    """Describe an object that is no array."""
     return "None" if x is None else f"a {type(x).__name__}"
 
 

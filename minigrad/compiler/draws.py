@@ -14,7 +14,7 @@ from .outside import Outside
 
 
 def generator_states(outside: Outside) -> dict[str, Any]:
-    """Return the states of the random generators that a function may draw from, by what they are called."""
+    """Return the states of the random generators that a function may draw from, by name."""
     found: dict[str, Any] = {}
     for _, name, value in outside.values:
         if isinstance(value, np.random.Generator):
@@ -29,7 +29,7 @@ def generator_states(outside: Outside) -> dict[str, Any]:
 
 
 def _state_of(generator: Any) -> Any:
-    """Return the state of a generator of the old kinds."""
+    """Return the state of a legacy generator."""
     if isinstance(generator, random.Random):
         return generator.getstate()
     state = generator.get_state(legacy=False)

@@ -86,7 +86,7 @@ class Effects:
         self.are_its_own = True
 
     def after_the_first_run(self) -> None:
-        """Take note of what the function has set in its first run."""
+        """Record the places that the function has set in its first run."""
         if array := self.saved.changed_array():
             raise self.changed(array)
         self.between = self.before.now(self.leaves)
@@ -95,7 +95,7 @@ class Effects:
         self.fixed = [each for each in found if not self.is_result(each.value)]
 
     def is_result(self, value: Any) -> bool:
-        """Tell whether there are arrays in a value that the function computes."""
+        """Tell whether a value holds arrays that the function computes."""
         return has_results(value, self.known)
 
     def may_set(self, name: Any) -> bool:
@@ -103,7 +103,7 @@ class Effects:
         return self.search.sets(name) or not others_run()
 
     def left(self) -> list[Any]:
-        """Return what is now where the function leaves what it computes."""
+        """Return the current values of the places that receive computed arrays."""
         return [now(each).value for each in self.kept]
 
     def compare(self, again: Callable[[], None]) -> None:
@@ -158,7 +158,7 @@ class Effects:
                 )
 
     def refuse_changes(self) -> None:
-        """Refuse a function that has changed again what it changed in its first run."""
+        """Refuse a function whose second run has changed the places of the first once more."""
         after = self.between.now(self.leaves)
         before = {place_of(namespace, name): value for namespace, name, value in self.between.values}
         for namespace, name, value in changes(self.between, after):
@@ -170,7 +170,7 @@ class Effects:
             self.are_its_own = False
 
     def reads(self, again: Callable[[], None], places: Sequence[Effect]) -> bool:
-        """Tell whether the function reads these places before it sets them, or may do so.
+        """Tell whether the function may read these places before it sets them.
 
         Run it with sentinels in these places, and the rest as it was. None exposes tests such as ``x is None``;
         `Unread` raises whenever it is used, and must not have been copied to another place.

@@ -1,4 +1,4 @@
-"""Free variables: what a function, and those that it calls, read from outside: globals, closure cells, attributes."""
+"""Free variables: the globals, closure cells and attributes that a function, and those it calls, read from outside."""
 
 from __future__ import annotations
 
@@ -84,11 +84,11 @@ class Search:
                 return
 
     def sets(self, name: Any) -> bool:
-        """Tell whether the code may set what has this name."""
+        """Tell whether the code may set a place of this name."""
         return not isinstance(name, str) or self.any_name or self.sets_items or name in self.stored
 
     def of_object(self, x: Any) -> Iterator[tuple[Any, Any]]:
-        """Yield the mutable parts of an object; what its methods and attributes are is asked later."""
+        """Yield the mutable parts of an object; its methods and attributes are looked up later."""
         array = x.data if type(x) is Tensor else x
         if isinstance(array, np.ndarray):
             self.arrays += [] if type(array) in STAND_INS else [array]
@@ -118,7 +118,7 @@ class Search:
             yield namespace, name
 
     def of_methods(self) -> Iterator[tuple[Any, Any]]:
-        """Yield where the methods are that the code names, in the classes of the objects found."""
+        """Yield the places of the methods that the code names, in the classes of the objects found."""
         for namespace, name, method in methods_of(self.kinds, self.named | self.stored):
             if id(method) not in self.seen:
                 self.waiting.append(method)

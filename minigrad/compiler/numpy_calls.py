@@ -27,7 +27,7 @@ from .where import JitError, user_line
 
 
 def value_of(x: Any) -> Any:
-    """Return the value of a stand-in; anything else as it is."""
+    """Return the value of a stand-in; anything else unchanged."""
     return x.node.value if type(x) in STAND_INS else x
 
 

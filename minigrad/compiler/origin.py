@@ -1,4 +1,4 @@
-"""Whose a module or a class is: the program's own, which may change, or a library's."""
+"""The origin of a module or a class: the program's own, which may change, or a library's."""
 
 from __future__ import annotations
 

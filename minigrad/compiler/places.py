@@ -74,7 +74,7 @@ class Attributes:
 
 
 def place_of(namespace: Any, name: Any) -> PlaceKey:
-    """Return what identifies a place."""
+    """Return the key of a place."""
     return id(namespace.of() if type(namespace) in (Contents, Attributes) else namespace), name
 
 
@@ -91,7 +91,7 @@ def read(namespace: Any, name: Any) -> Any:
 
 
 def put(namespace: Any, name: Any, value: Any) -> None:
-    """Set a place, or delete what is there; an object's own ``__setattr__`` is not called."""
+    """Set a place, or delete its value; an object's own ``__setattr__`` is not called."""
     if name is CELL:
         namespace.cell_contents = value
     elif name in WHOLE:
@@ -113,7 +113,7 @@ def put(namespace: Any, name: Any, value: Any) -> None:
 
 
 def fill(x: Any, contents: Any) -> None:
-    """Replace all that is in a list, a dict, a set or alike."""
+    """Replace the contents of a list, a dict, a set or a similar container."""
     if isinstance(x, (list, bytearray, array)):
         x[:] = array(x.typecode, contents) if isinstance(x, array) else contents
         return
@@ -122,7 +122,7 @@ def fill(x: Any, contents: Any) -> None:
 
 
 def is_set(namespace: Any, name: Any) -> bool:
-    """Tell whether there is something in a place."""
+    """Tell whether a place has a value."""
     if name is CELL:
         try:
             return namespace.cell_contents is not DELETED
@@ -136,12 +136,12 @@ def is_set(namespace: Any, name: Any) -> bool:
 
 
 def value_of(namespace: Any, name: Any) -> Any:
-    """Return what is in a place; ``DELETED``, if there is nothing."""
+    """Return the value in a place; ``DELETED`` if there is none."""
     return read(namespace, name) if is_set(namespace, name) else DELETED
 
 
 class Saved:
-    """What is in places, in mutable objects and in arrays before a function runs, to put it back."""
+    """A backup of places, mutable objects and arrays, taken before a function runs."""
 
     def __init__(
         self, places: Iterable[tuple[Any, Any]], objects: Iterable[Any], arrays: Iterable[Any]

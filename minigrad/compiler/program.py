@@ -146,7 +146,7 @@ class Compiled:
                 x.readers, x.key = [], None  # which lead to nodes that rewriting discarded, with values
 
     def apply_effects(self, outcome: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Set what the function sets outside and in its arguments; return its result."""
+        """Apply the function's writes to outside state and to its arguments; return its result."""
         with locks.compiling:
             for namespace, name, value in self.fixed:
                 put(namespace, name, fresh_copy(value))
@@ -247,7 +247,7 @@ def stand_in(shared: Any, leaf: Any) -> Any:
 
 
 def left_outside(trace: Trace, tree: Any, known: set[int]) -> Any:
-    """Return what a function leaves outside, with arguments and objects that hold arrays in wrappers of their own."""
+    """Return a value that the function stores outside; arguments, and objects that hold arrays, are wrapped."""
     x = tree.data if type(tree) is Tensor else tree
     if type(x) is Traced:
         return PassedThrough(x.node) if x.node in trace.inputs else x
@@ -296,7 +296,7 @@ def nodes_of(trace: Trace, found: list[Any], tree: Any) -> Any:
 
 
 def result_node(trace: Trace, found: list[Any], leaf: Any) -> Any:
-    """Return the node of an array in a result; anything else as it is."""
+    """Return the node of an array in a result; anything else unchanged."""
     if type(leaf) is TracedGenerator:
         raise JitError(
             "jit: a random generator is returned, which the caller has; leave it out of the result"
@@ -318,7 +318,7 @@ def result_node(trace: Trace, found: list[Any], leaf: Any) -> Any:
 
 
 def forgotten(x: Any) -> Any:
-    """Return a zero-stride array of the same shape and dtype: what tracing held is freed."""
+    """Return a zero-stride array of the same shape and dtype, so that the traced values are freed."""
     x = x.value if type(x) is Node else x
     return outline(x.shape, x.dtype) if isinstance(x, np.ndarray) else x
 

@@ -31,7 +31,7 @@ class Containers:
         self.before = [(path, x, entries(x)) for path, x in containers_in(arguments)]
 
     def rebound(self, name: str, given: Any) -> tuple[list[Entry], list[Any]]:
-        """Return the entries that are others now, and their values; ``given`` are the arguments of the call itself.
+        """Return the entries that have changed, and their new values; ``given`` are the arguments of the call itself.
 
         Raises
         ------

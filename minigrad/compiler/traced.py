@@ -375,5 +375,5 @@ class Traced(NDArrayOperatorsMixin):
 
 
 def untaped(x: Any) -> Any:
-    """Return the array of a tensor in an index, which has no gradient; anything else as it is."""
+    """Return the array of a tensor in an index, which has no gradient; anything else unchanged."""
     return x.data if type(x) is Tensor else x

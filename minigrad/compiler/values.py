@@ -1,4 +1,4 @@
-"""Values that a function leaves outside: whether there are arrays in them that it computes, and what else they are."""
+"""Values that a function stores outside: the arrays in them that it computes, and keys to compare the rest by."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .places import CELL, read
 
 
 class Unread:
-    """Stands in a place that a function is not to read before it sets it: whatever is done with it is an error."""
+    """A sentinel in a place that a function must not read before it sets it: any use of it is an error."""
 
 
 def _refuse(*_: Any, **__: Any) -> Any:
@@ -108,7 +108,7 @@ def structural_key(x: Any, within: tuple[int, ...] = ()) -> Any:
 
 
 def equality_key(x: Any) -> Any:
-    """Return a value that compares by its own ``==``, a fraction or a date, say; or else its ``id``."""
+    """Return a key of a value by its own ``==``, if it is a fraction or a date, say; or else by its ``id``."""
     kind: Any = type(x)
     has_own = kind.__eq__ is not object.__eq__ and kind.__hash__ not in (None, object.__hash__)
     return (kind, x) if has_own and kind.__module__ in sys.stdlib_module_names else (kind, id(x))
@@ -119,7 +119,7 @@ WITH_IDENTITY = (MethodType, BuiltinMethodType, ModuleType)
 
 
 def fresh_copy(x: Any) -> Any:
-    """Return a copy of arrays, lists, dicts and sets, however nested; anything else as it is."""
+    """Return a copy of arrays, lists, dicts and sets, however nested; anything else unchanged."""
     if isinstance(x, (np.ndarray, set, deque, bytearray, array)):
         return copy(x)
     if isinstance(x, (list, tuple)):

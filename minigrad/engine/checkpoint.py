@@ -1,4 +1,4 @@
-"""Recompute in the backward pass what would otherwise be kept for it."""
+"""Recomputation in the backward pass of values that would otherwise be kept for it."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def leaves_like(tree: Any, other: Any, what: str) -> list[Any]:
 
 
 def _inside(x: Any) -> Any:
-    """Return the children of a registered container; anything else as it is."""
+    """Return the children of a registered container; anything else unchanged."""
     return children_of(x) if type(x) in CONTAINERS else x
 
 

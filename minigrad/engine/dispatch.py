@@ -23,7 +23,7 @@ from .writing import WRITERS, add_at, called_where, write_into
 
 
 class Dispatched:
-    """What NumPy calls when one of its functions or ufuncs meets a tensor."""
+    """NumPy's protocols for its functions and ufuncs, called on tensors."""
 
     __slots__ = ()
 

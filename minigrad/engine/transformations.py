@@ -21,7 +21,7 @@ from .tensor import Tensor
 
 @names_itself
 def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
-    """Call f, and return what multiplies a vector by its Jacobian from the left: reverse mode.
+    """Return ``f(*primals)``, and the function that multiplies a vector by the Jacobian from the left: reverse mode.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def _jvp(f: Callable[..., Any], primals: tuple[Any, ...]) -> tuple[Any, Callable
 def _pushed(
     result: Any, pull: Callable[[Any], tuple[Any, ...]], targets: dict[int, Call]
 ) -> tuple[Any, Callable[[tuple[Any, ...]], Any]]:
-    """Record the pass back; return the value, and what multiplies by the Jacobian from the right."""
+    """Record the pass back; return the value, and the function that multiplies by the Jacobian from the right."""
     zeros = map_tree(_zeros, None, result)
     _, push, of_pull = _vjp(pull, (zeros,), "jvp: a tangent")
 

@@ -1,4 +1,4 @@
-"""What an update rule may be called with: errors before anything is changed."""
+"""Validation of an update rule's arguments, before anything is changed."""
 
 from __future__ import annotations
 
@@ -100,5 +100,5 @@ def refuse_leaves(rule: str, kind: str, leaves: list[Any]) -> None:
 
 
 def described(x: Any) -> str:
-    """Describe what is no array of floats."""
+    """Describe an object that is no array of floats."""
     return f"an array of {x.dtype}" if hasattr(x, "dtype") else repr(x)

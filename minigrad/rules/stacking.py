@@ -46,7 +46,7 @@ def _pieces_of(needs: Sequence[Any], g: Any, arrays: Sequence[Any], axis: Any) -
 
 
 def _cast(dtype: Any, casting: str) -> dict[str, Any]:
-    """Return the options of what joins arrays that are not their defaults."""
+    """Return the options of a function that joins arrays, where they are not the defaults."""
     return {"dtype": dtype, "casting": casting} if dtype is not None or casting != "same_kind" else {}
 
 
@@ -132,7 +132,7 @@ def _columns(draw: Draw) -> Arguments:
 
 
 def _join(axis: int, fit: Any) -> dict[str, Any]:
-    """Return what joins arrays, made to fit, along this axis, or the last, if it has fewer; and its rule."""
+    """Return a forward that joins fitted arrays along this axis, or the last if there are fewer; and its rule."""
 
     def forward(*arrays: Any, **cast: Any) -> Any:
         arrays = tuple([fit(a) for a in arrays])

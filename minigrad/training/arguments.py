@@ -94,7 +94,7 @@ def check_takes_weights(model: Any) -> None:
 
 
 def check_stream(batches: Any, replacement: bool, sample_weights: Any) -> None:
-    """Refuse batches that are neither iterable nor a function, and what they leave without an effect."""
+    """Refuse batches that are neither iterable nor a function, and options that have no effect beside them."""
     if not (isinstance(batches, Iterable) or callable(batches)) or isinstance(batches, str | Mapping):
         raise TypeError(
             f"batches must be an iterable of (X, y) or a function batches(rng) that returns one, got {batches!r}"

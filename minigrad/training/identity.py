@@ -1,4 +1,4 @@
-"""Which training a checkpoint is of."""
+"""The identity of a training, by which a Solver knows its checkpoint."""
 
 from __future__ import annotations
 

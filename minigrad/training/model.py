@@ -1,4 +1,4 @@
-"""What a Solver trains, and one call of it."""
+"""The model that a Solver trains, and one call of it."""
 
 from __future__ import annotations
 
