@@ -302,7 +302,7 @@ def _read_digits() -> tuple[Images, Labels]:
     except Exception as error:  # a damaged archive can raise nearly anything
         raise ValueError(
             f"{path} is missing or damaged ({type(error).__name__}: {error}). It comes with the package: "
-            "install minigrad anew"
+            "reinstall minigrad"
         ) from error
     return images, labels
 

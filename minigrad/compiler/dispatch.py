@@ -33,7 +33,7 @@ def call_ufunc(
     if kwargs.get("where", True) is not True:
         if out is None or type(out[0]) not in STAND_INS or method != "__call__":
             raise JitError(
-                f"{user_line()}: {ufunc.__name__} with where= is captured with out=np.zeros_like(x); use np.where"
+                f"{user_line()}: {ufunc.__name__} with where= is captured only with out=np.zeros_like(x); use np.where"
             )
         return out[0].become(called_where(ufunc, inputs, out[0], **kwargs))
     kwargs.pop("where", None)
@@ -45,7 +45,7 @@ def call_ufunc(
     if method == "at":
         if ufunc is not np.add:
             raise JitError(
-                f"{user_line()}: np.{ufunc.__name__}.at is not captured, np.add.at alone; call it outside"
+                f"{user_line()}: np.{ufunc.__name__}.at is not captured, only np.add.at is; call it outside"
             )
         if type(inputs[0]) not in STAND_INS:
             raise JitError(
@@ -84,7 +84,9 @@ def call_function(trace: Any, function: Any, args: tuple[Any, ...], kwargs: dict
             result = CALLS[function](trace, *args, **kwargs)
         except TypeError as error:
             if type(error) is TypeError and error.__traceback__ and error.__traceback__.tb_next is None:
-                raise JitError(f"{user_line()}: {function.__name__} is not captured so: {error}") from None
+                raise JitError(
+                    f"{user_line()}: {function.__name__} is not captured with these arguments: {error}"
+                ) from None
             raise
     elif (known := facts(function)).metadata:
         return function(*mapped(value_of, args), **kwargs)

@@ -110,8 +110,8 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
     for kind, is_one in RUN_LATER.items():
         if is_one(f):
             raise TypeError(
-                f"jit: {name_of(f)} is {kind}, which does nothing when it is called; expected a function that returns "
-                "arrays"
+                f"jit: {name_of(f)} is {kind}, whose body does not run when it is called; expected a function that "
+                "returns arrays"
             )
     if isinstance(f, (classmethod, staticmethod)):
         kind = type(f).__name__
@@ -322,7 +322,7 @@ class Jitted:
     def _program(self) -> Compiled:
         if self.recent is None:
             raise AttributeError(
-                f"jit: {name_of(self.function)} was not called yet; it is compiled when it is"
+                f"jit: {name_of(self.function)} has not been called yet; it is compiled in its first call"
             )
         return self.recent[1]
 

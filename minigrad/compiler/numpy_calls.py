@@ -39,8 +39,8 @@ def has_traced(tree: Any) -> bool:
 def shape_error(what: str, instead: str) -> JitError:
     """Return the error of a shape that depends on values."""
     return JitError(
-        f"{user_line()}: {what} from the values of an array gives an array whose shape depends on them, which a "
-        f"compiled function cannot; {instead}"
+        f"{user_line()}: {what} from the values of an array gives an array whose shape depends on them, which is not "
+        f"possible in a compiled function; {instead}"
     )
 
 

@@ -299,7 +299,7 @@ def result_node(trace: Trace, found: list[Any], leaf: Any) -> Any:
     """Return the node of an array in a result; anything else unchanged."""
     if type(leaf) is TracedGenerator:
         raise JitError(
-            "jit: a random generator is returned, which the caller has; leave it out of the result"
+            "jit: a random generator is returned, which the caller has already; leave it out of the result"
         )
     if isinstance(leaf, (Iterator, set, deque, bytearray)):
         raise JitError(f"jit: a {type(leaf).__name__} is returned; return a list, tuple or dict of arrays")

@@ -1,4 +1,4 @@
-"""What needs the values of an array, which a compiled function has not yet: refused, with what to write instead."""
+"""Calls that need the values of an array, unknown while a function is compiled: refused, with what to write instead."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def needs_values(what: str, instead: str) -> Callable[..., Any]:
         if self.recorder.over:
             raise leaked()
         raise JitError(
-            f"{user_line()}: {what} needs the values of an array of shape {self.shape}, which the compiled function "
-            f"has not yet; {instead}"
+            f"{user_line()}: {what} needs the values of an array of shape {self.shape}, which are not known while the "
+            f"function is compiled; {instead}"
         )
 
     return method

@@ -213,20 +213,20 @@ def refuse_overlap(leaves: list[Any], overwritten: list[int]) -> None:
     for i in overwritten:
         if not leaves[i].flags.writeable:
             raise ValueError(
-                f"jit: an array of shape {leaves[i].shape} is to be written over, but is read-only; give a copy"
+                f"jit: an array of shape {leaves[i].shape} would be overwritten, but is read-only; give a copy"
             )
     if alone:
         return
     for i in overwritten:
         if overlaps_itself(leaves[i]):
             raise ValueError(
-                f"jit: an array of shape {leaves[i].shape} and strides {leaves[i].strides} is to be written over, but "
+                f"jit: an array of shape {leaves[i].shape} and strides {leaves[i].strides} would be overwritten, but "
                 "has entries that share their memory; give a copy"
             )
         for j, other in enumerate(leaves):
             if j != i and isinstance(other, np.ndarray) and np.may_share_memory(leaves[i], other):
                 raise ValueError(
-                    f"jit: an array of shape {leaves[i].shape} is to be written over, but shares its memory with "
+                    f"jit: an array of shape {leaves[i].shape} would be overwritten, but shares its memory with "
                     f"another argument, of shape {other.shape}; give a copy of one"
                 )
 

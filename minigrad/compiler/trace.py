@@ -134,8 +134,8 @@ class Trace:
             if not isinstance(error, ValueError) or "read-only" not in str(error):
                 raise
             raise JitError(
-                f"{user_line()}: {getattr(function, '__name__', function)} writes into an array it is given, which is "
-                "not captured; write x[index] = value, or x[...] = value"
+                f"{user_line()}: {getattr(function, '__name__', function)} writes into its argument, which is not "
+                "captured; write x[index] = value, or x[...] = value"
             ) from None
         node = Node(function, nodes, options, value, assigned_name())
         if isinstance(value, (tuple, list)):
@@ -213,7 +213,8 @@ def same(x: Any, recorded: Any) -> bool:
         value = recorded.value if type(recorded) is Node else None
         if type(value) is not np.ndarray:
             return False
-        if np.may_share_memory(x, value) and not is_constant(x):  # what the function makes itself, it made anew
+        # What the function makes itself, it made anew.
+        if np.may_share_memory(x, value) and not is_constant(x):
             raise JitError(
                 f"{user_line()}: an array of shape {x.shape} comes from outside of the function; make it an argument, "
                 "or a change to it would not be seen"

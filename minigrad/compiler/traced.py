@@ -216,8 +216,8 @@ class Traced(NDArrayOperatorsMixin):
     def __float__(self) -> float:
         if is_stored(2):
             raise JitError(
-                f"{user_line()}: array[i] = x (or array.fill, np.fromiter) would need the value of an array that the "
-                f"compiled function has not yet; {FILLED}"
+                f"{user_line()}: array[i] = x (or array.fill, np.fromiter) would need the value of an array, "
+                f"which is not known while the function is compiled; {FILLED}"
             )
         return float(self._refused_float())
 
@@ -238,7 +238,8 @@ class Traced(NDArrayOperatorsMixin):
         known = asked_by(sys._getframe(1))[2]
         raise JitError(
             f"{user_line()}: np.asarray(), or a plain array that is to hold it, needs the values of an array of shape "
-            f"{self.shape}, which the compiled function has not yet; {f'write {known}' if known else ARRAY}"
+            f"{self.shape}, which are not known while the function is compiled; "
+            f"{f'write {known}' if known else ARRAY}"
         )
 
     # -- operators: the mixin's, but for those of arrays and what is no array-like --------------------------------
@@ -296,8 +297,8 @@ class Traced(NDArrayOperatorsMixin):
         views = [view for view in (each() for each in owner.views) if view is not None]
         if any(view.index is NOT_READ_AGAIN for view in views):
             raise JitError(
-                f"{user_line()}: an array is written to of which a view is in use (a transpose, another shape, a part "
-                "of a part or at a computed index), or which is such a view; write to a copy, x.copy()"
+                f"{user_line()}: an array is written to while a view is in use (a transpose, another shape, a part of "
+                "a part or at a computed index), or is such a view itself; write to a copy, x.copy()"
             )
         if value.dtype != self.dtype:
             if not np.can_cast(value.dtype, self.dtype, "same_kind"):
@@ -366,7 +367,7 @@ class Traced(NDArrayOperatorsMixin):
         """Find the method that is a NumPy function of the array."""
         if name not in METHODS:
             raise AttributeError(
-                f"{user_line()}: an array that is captured has no {name!r}{OTHERWISE.get(name, '')}"
+                f"{user_line()}: an array in a compiled function has no {name!r}{OTHERWISE.get(name, '')}"
             )
         if name == "copy" and isinstance(value_of(self), np.generic):  # a number stays one
             return lambda order="C": self
