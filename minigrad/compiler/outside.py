@@ -35,9 +35,9 @@ class Outside:
     def __init__(
         self,
         f: Callable[..., Any],
-        leaves: Iterable[Any] = (),
-        unread: Container[PlaceKey] = (),
-        classes: Iterable[type] = (),
+        leaves: Iterable[Any],
+        unread: Container[PlaceKey],
+        classes: Iterable[type],
         stores: bool = False,
     ) -> None:
         self.function, self.unread, self.classes, self.stores = f, unread, classes, stores

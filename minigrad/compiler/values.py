@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections import deque
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from copy import copy
 from enum import Enum
 from types import BuiltinMethodType, FunctionType, MappingProxyType, MethodType, ModuleType, NoneType
@@ -35,8 +35,8 @@ for _name in [*_METHODS.split(), *[side + name for side in ("", "r", "i") for na
     setattr(Unread, f"__{_name}__", _refuse)
 
 
-def results_in(x: Any, known: Container[int] = ()) -> Iterator[Any]:
-    """Yield the stand-ins, and tensors of them, in nested containers and objects; cycles are followed once.
+def has_results(x: Any, known: Container[int]) -> bool:
+    """Tell whether there are stand-ins, or tensors of them, in nested containers and objects.
 
     Objects whose ``id`` is known are not looked into.
     """
@@ -44,7 +44,7 @@ def results_in(x: Any, known: Container[int] = ()) -> Iterator[Any]:
     while waiting:
         each = waiting.pop()
         if type(each) in STAND_INS or (type(each) is Tensor and type(each.data) in STAND_INS):
-            yield each
+            return True
         elif type(each) is Unread or id(each) in seen or id(each) in known:
             continue
         elif isinstance(each, (dict, tuple, list)):
@@ -53,11 +53,7 @@ def results_in(x: Any, known: Container[int] = ()) -> Iterator[Any]:
         elif has_state(each):
             seen.add(id(each))
             waiting += attribute_values(each).values()
-
-
-def has_results(x: Any, known: Container[int] = ()) -> bool:
-    """Tell whether `results_in` finds any."""
-    return next(results_in(x, known), None) is not None
+    return False
 
 
 def attribute_values(x: Any) -> dict[str, Any]:
