@@ -129,7 +129,7 @@ def jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ..
     _check_tuples("jvp", primals, tangents)
     if len(primals) != len(tangents):
         raise TypeError(f"jvp: got {len(primals)} primals and {len(tangents)} tangents; expected as many")
-    value, push = _jvp(f, tuple(primals))
+    value, push = _pushed(*_vjp(f, tuple(primals), "jvp: the value"))
     return value, push(tuple(tangents))
 
 
@@ -139,11 +139,6 @@ def _check_tuples(called: str, primals: Any, tangents: Any) -> None:
             raise TypeError(
                 f"{called}: {name} is a {type(each).__name__}; expected a tuple, as for one argument x: (x,)"
             )
-
-
-def _jvp(f: Callable[..., Any], primals: tuple[Any, ...]) -> tuple[Any, Callable[[tuple[Any, ...]], Any]]:
-    """Record f and the pass back; see `_pushed`."""
-    return _pushed(*_vjp(f, primals, "jvp: the value"))
 
 
 def _pushed(

@@ -50,6 +50,10 @@ def _cast(dtype: Any, casting: str) -> dict[str, Any]:
     return {"dtype": dtype, "casting": casting} if dtype is not None or casting != "same_kind" else {}
 
 
+def _bind_along(arrays: Any, axis: int = 0, *, dtype: Any = None, casting: str = "same_kind") -> Arguments:
+    return tuple(arrays), {"axis": axis, **_cast(dtype, casting)}
+
+
 def _append_inputs(draw: Draw) -> Arguments:
     shape = draw.shape(min_ndim=1)
     return (draw.array(shape), draw.array(shape)), {"axis": draw.choice([None, 0, -1])}
@@ -58,10 +62,7 @@ def _append_inputs(draw: Draw) -> Arguments:
 declare(
     np.concatenate,
     together=lambda needs, g, out, *arrays, axis, **cast: _pieces_of(needs, g, arrays, axis),
-    bind=lambda arrays, axis=0, *, dtype=None, casting="same_kind": (
-        tuple(arrays),
-        {"axis": axis, **_cast(dtype, casting)},
-    ),
+    bind=_bind_along,
     forward=lambda *arrays, axis, **cast: np.concatenate(arrays, axis, **cast),
     inputs=_joined_inputs,
     memory="out",
@@ -88,10 +89,7 @@ def _stack(needs: Sequence[Any], g: Any, out: Any, *arrays: Any, axis: int, **ca
 declare(
     np.stack,
     together=_stack,
-    bind=lambda arrays, axis=0, *, dtype=None, casting="same_kind": (
-        tuple(arrays),
-        {"axis": axis, **_cast(dtype, casting)},
-    ),
+    bind=_bind_along,
     forward=lambda *arrays, axis, **cast: np.stack(arrays, axis, **cast),
     inputs=_stack_inputs,
     memory="out",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,12 +119,8 @@ def check_options(arguments: Mapping[str, Any]) -> None:
         raise ValueError("checkpoint_seconds is given, but no checkpoint, which names the file")
 
 
-def _check_count(name: str, value: object) -> None:
-    as_int(name, value, least=1)
-
-
-def _check_natural(name: str, value: object) -> None:
-    as_int(name, value, least=0)
+_check_count = partial(as_int, least=1)
+_check_positive = partial(as_real, interval="(0, inf)")
 
 
 def _check_bool(name: str, value: object) -> None:
@@ -146,14 +143,6 @@ def _check_path(name: str, value: object) -> None:
         )
 
 
-def _check_positive(name: str, value: object) -> None:
-    as_real(name, value, "(0, inf)")
-
-
-def _check_fraction(name: str, value: object) -> None:
-    as_real(name, value, "(0, 1)")
-
-
 def _check_on_divergence(name: str, value: object) -> None:
     if not isinstance(value, str) or value not in ("raise", "stop"):
         raise ValueError(f"{name} must be 'raise' or 'stop', got {value!r}")
@@ -166,13 +155,13 @@ _CHECKS: dict[str, Callable[[str, Any], object]] = {
     "print_every": as_int,
     "num_train_samples": _check_count,
     "num_val_samples": _check_count,
-    "seed": _check_natural,
+    "seed": partial(as_int, least=0),
     "on_divergence": _check_on_divergence,
     "lr_schedule": _check_callable,
     "replacement": _check_bool,
     "augment": _check_callable,
     "patience": _check_count,
-    "average": _check_fraction,
+    "average": partial(as_real, interval="(0, 1)"),
     "metric": _check_callable,
     "callback": _check_callable,
     "checkpoint": _check_path,
