@@ -8,8 +8,8 @@ from threading import get_ident
 from types import FrameType
 from typing import Any, NamedTuple
 
-from .draws import generator_states
 from .free_variables import Search
+from .generators import generator_states
 from .origin import LIBRARIES
 from .outside import Outside
 from .places import (

@@ -23,8 +23,9 @@ from ..pictures.tape import Tape
 from ..rules.metadata import outline
 from . import locks
 from .effects import Effects
-from .ir import CONSTANT, Node, checks_first, mapped
+from .ir import CONSTANT, Node, mapped
 from .memory import Plan
+from .order import checks_first
 from .origin import has_state
 from .outside import Outside
 from .places import PlaceKey, put

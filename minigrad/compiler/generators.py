@@ -1,4 +1,4 @@
-"""Random draws: the states of the generators that a function may draw from, which differ after a draw."""
+"""The random generators that a function may draw from: their states, which differ after a draw."""
 
 from __future__ import annotations
 
