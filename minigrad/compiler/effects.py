@@ -24,7 +24,7 @@ from .places import (
     is_set,
     place_of,
     put,
-    value_of,
+    value_in,
 )
 from .values import Unread, has_results, structural_key
 from .where import JitError, OtherCalls
@@ -226,7 +226,7 @@ def now(place: Effect) -> Effect:
     namespace, name, _ = place
     if name in WHOLE:
         return Effect(namespace, name, [*namespace.of()])
-    return Effect(namespace, name, value_of(namespace, name))
+    return Effect(namespace, name, value_in(namespace, name))
 
 
 def places_of(effects: Iterable[Effect]) -> dict[PlaceKey, Any]:

@@ -135,7 +135,7 @@ def is_set(namespace: Any, name: Any) -> bool:
     return name in namespace if type(namespace) is Attributes else hasattr(namespace.of(), name)
 
 
-def value_of(namespace: Any, name: Any) -> Any:
+def value_in(namespace: Any, name: Any) -> Any:
     """Return the value in a place; ``DELETED`` if there is none."""
     return read(namespace, name) if is_set(namespace, name) else DELETED
 
@@ -150,7 +150,7 @@ class Saved:
         self.names = [(namespace, set(namespace)) for namespace, name in found if name is KEYS]
         self.names += [(vars(x), {*vars(x)}) for x in objects if isinstance(x, ModuleType)]
         self.values = [
-            (namespace, name, value_of(namespace, name)) for namespace, name in found if name is not KEYS
+            (namespace, name, value_in(namespace, name)) for namespace, name in found if name is not KEYS
         ]
         self.contents = [(x, _contents(x)) for x in objects if isinstance(x, MUTABLE)]
         self.arrays = [(x, x.copy()) for x in arrays if x.flags.writeable and x.nbytes <= MOST_BYTES]
@@ -168,7 +168,7 @@ class Saved:
                 if sets(name):
                     put(namespace, name, DELETED)
         for namespace, name, value in self.values:
-            now = value_of(namespace, name)
+            now = value_in(namespace, name)
             if now is not value and sets(name):
                 put(namespace, name, value)
         for x, entries in self.arrays:

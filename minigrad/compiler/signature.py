@@ -87,12 +87,14 @@ def differing_number(signature: tuple[Any, ...], other: tuple[Any, ...]) -> int 
     if len(signature) != len(other):
         return None
     places = [i for i, (a, b) in enumerate(zip(signature, other, strict=True)) if a != b]
-    if len(places) != 1 or not (is_number(signature[places[0]]) and is_number(other[places[0]])):
+    if len(places) != 1 or not (
+        stands_for_number(signature[places[0]]) and stands_for_number(other[places[0]])
+    ):
         return None
-    return sum(map(is_number, signature[: places[0]]))
+    return sum(map(stands_for_number, signature[: places[0]]))
 
 
-def is_number(entry: Any) -> bool:
+def stands_for_number(entry: Any) -> bool:
     """Tell whether an entry of a signature stands for a Python number."""
     return isinstance(entry, tuple) and bool(entry) and entry[0] in (int, float)
 

@@ -469,7 +469,7 @@ class Tensor(Variable, Dispatched):
                 "backward: nothing behind this tensor requires a gradient; make a leaf with "
                 "mg.tensor(data, requires_grad=True), outside of no_grad"
             )
-        g = _seed(self, gradient)
+        g = _starting_gradient(self, gradient)
         if self._call is None:
             gradients, leaves = {0: g.copy()}, {0: self}
         else:
@@ -531,7 +531,7 @@ def _restore(data: Array, requires_grad: bool, grad: Array | None) -> Tensor:
     return leaf
 
 
-def _seed(result: Tensor, gradient: Any) -> Array:
+def _starting_gradient(result: Tensor, gradient: Any) -> Array:
     """Check the gradient that a backward pass starts from; 1, if none is given for one entry."""
     if gradient is None:
         if result.dtype.kind == "c":
