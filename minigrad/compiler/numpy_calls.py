@@ -284,7 +284,7 @@ def _full_like(
 
 
 def _bincount(trace: Any, x: Any, weights: Any = None, minlength: Any = 0) -> Any:
-    """Add weights up at places that are known."""
+    """Sum weights by index; the indices are known while the function is compiled."""
     if has_traced(x):
         raise shape_error(
             "bincount, computed",

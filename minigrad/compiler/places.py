@@ -36,7 +36,7 @@ WHOLE = (LIST, OTHER)
 
 
 class Contents:
-    """A dict-like view of a list's entries, an object's attributes, or all parts of a list, a set or alike.
+    """A dict-like view of a list's entries, an object's attributes, or all parts of a list, a set or the like.
 
     An object that has weak references is not kept alive.
     """

@@ -1,4 +1,4 @@
-"""Entries of arguments that a function sets, adds or deletes: found while it is traced, made anew in each call.
+"""Entries of arguments that a function sets, adds or deletes: found while it is traced, repeated in each call.
 
 A write into an array is another matter: it is a call in the program.
 """

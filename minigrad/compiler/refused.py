@@ -21,7 +21,7 @@ FORMATTED = "return the number, and format it outside"
 
 
 def leaked() -> JitError:
-    """Return the error of an array that a compiled function has left outside, in a list or an attribute say."""
+    """Return the error of an array that has outlived its trace, in a list or an attribute, say."""
     return JitError(
         f"{user_line()}: this array leaked out of an earlier call of a compiled function, where it stands for an "
         "argument or a result, and has no values; return it from that call instead"

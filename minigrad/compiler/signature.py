@@ -83,7 +83,7 @@ def numbers(names: Iterable[str], items: Iterable[Any]) -> Iterator[tuple[str, i
 
 
 def differing_number(signature: tuple[Any, ...], other: tuple[Any, ...]) -> int | None:
-    """Return which of the numbers in a signature is another in the other, if nothing else is."""
+    """Return the index of the one number in which two signatures differ; None if they differ otherwise."""
     if len(signature) != len(other):
         return None
     places = [i for i, (a, b) in enumerate(zip(signature, other, strict=True)) if a != b]

@@ -16,7 +16,7 @@ from .arrays import as_array, refuse_foreign
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 FLOATS = {np.ndarray, np.float64, np.float32}
-"""Types that are taken as they are, if their dtype is a float's."""
+"""Types that are taken without conversion, if their dtype is floating."""
 NAMES: set[str] = set()
 """Function names that error messages start with."""
 BARE = (
@@ -109,7 +109,7 @@ def positional_names(f: Callable[..., Any]) -> list[str]:
 
 
 def argument_names(f: Callable[..., Any], count: int, other: str = "x") -> list[str]:
-    """Return the names of so many arguments that are given by position; those without one are numbered."""
+    """Return the names of the first ``count`` positional arguments; those without a name are numbered."""
     names = positional_names(f)
     return [names[i] if i < len(names) else f"{other}{i}" for i in range(count)]
 

@@ -10,9 +10,9 @@ Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 STAND_INS: set[type] = set()
 """Types that stand in for arrays; they record the NumPy calls made on them, and have no values of their own."""
 ARRAYS: set[type] = {np.ndarray, np.memmap}
-"""Types that a layer takes as they are: no subclasses, which compute otherwise."""
+"""Types that a layer takes without conversion: no subclasses, which compute otherwise."""
 ARRAYS_AND_NUMBERS: set[type] = {np.ndarray, float, int, bool, complex, np.float64, np.float32}
-"""Types that an op takes as they are."""
+"""Types that an op takes without conversion."""
 ARRAY_LIKE = (np.ndarray, np.generic, list, tuple, range, float, int, bool, complex)
 NUMBERS = (np.generic, float, int, complex)
 KNOWN: set[type] = {np.ndarray, np.memmap}
@@ -75,7 +75,7 @@ def is_foreign(x: Any) -> bool:
 
 
 def takes_over(x: Any) -> bool:
-    """Tell whether an operator of an array and x is x's own: by NumPy's protocols (NEP 13), or as no array-like.
+    """Tell whether an array leaves an operator to x: by NumPy's protocols (NEP 13), or since x is no array-like.
 
     To what is no array-like NumPy applies the operator, entry by entry, and so calls x's own.
     """

@@ -19,7 +19,7 @@ def rebuilt(tree: Any, items: list[Any]) -> Any:
 
 
 def plain_sequence(like: Any, items: Iterable[Any]) -> Any:
-    """Return a tuple or a list, which NumPy takes as it takes one of a subclass, named or not."""
+    """Return a plain tuple or list, which NumPy takes for one of a subclass, named or not."""
     return list(items) if isinstance(like, list) else tuple(items)
 
 

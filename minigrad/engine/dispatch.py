@@ -70,7 +70,7 @@ class Dispatched:
 
 
 def _overrides_ufuncs(x: Any) -> bool:
-    """Tell whether an operand computes ufuncs in its own way, as no subclass of arrays that inherits theirs does."""
+    """Tell whether an operand overrides ``__array_ufunc__``; a subclass of arrays that inherits theirs does not."""
     inherited = np.ndarray.__array_ufunc__
     return is_foreign(x) and getattr(type(x), "__array_ufunc__", inherited) is not inherited
 
