@@ -24,7 +24,6 @@ from .training.arguments import (
     check_config,
     check_data,
     check_examples,
-    check_gradients,
     check_model,
     check_options,
     check_stream,
@@ -38,6 +37,7 @@ from .training.interrupt import deferred_interrupt
 from .training.measure import Metric, accuracy, measured, undone_on_error
 from .training.model import Model, loss_and_gradients
 from .training.progress import Log
+from .training.returned import check_gradients
 from .training.schedules import Schedule
 from .training.updates import decay, follow, learning_rate, updating
 from .training.weights import Weights, copies
