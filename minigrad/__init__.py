@@ -23,7 +23,7 @@ from .engine.transformations import (
 from .engine.watch import detect_anomaly
 from .rules.custom import rule
 from .rules.elementwise import sigmoid
-from .rules.reductions import log_softmax, logsumexp, softmax
+from .rules.softmax import log_softmax, logsumexp, softmax
 
 if TYPE_CHECKING:
     from .compiler.jit import jit
@@ -120,7 +120,7 @@ _LAZY = {
     "jit": "compiler.jit",
     "tape": "pictures.tape",
 }
-"""What is imported when it is first used, and its module, if that is not `layers`."""
+"""Names that are imported on first use, and their modules where these are not `layers`."""
 
 
 _MODULES = {

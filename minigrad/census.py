@@ -1,4 +1,4 @@
-"""Every public function of NumPy and what its gradient is: ``python -m minigrad.census``."""
+"""A census of NumPy's public functions and their gradients: ``python -m minigrad.census``."""
 
 from __future__ import annotations
 

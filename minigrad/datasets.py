@@ -267,7 +267,7 @@ def download_cifar10(
 
 
 def _place(root: str | os.PathLike[str] | None) -> tuple[Path, str]:
-    """Return the one place where CIFAR-10 is looked for, and what names that place."""
+    """Return the folder where CIFAR-10 is looked for, and the setting that names it."""
     if root is not None:
         return Path(root).expanduser(), "root"
     if named := os.environ.get("CIFAR10_DIR"):
@@ -302,7 +302,7 @@ def _read_digits() -> tuple[Images, Labels]:
     except Exception as error:  # a damaged archive can raise nearly anything
         raise ValueError(
             f"{path} is missing or damaged ({type(error).__name__}: {error}). It comes with the package: "
-            "install minigrad anew"
+            "reinstall minigrad"
         ) from error
     return images, labels
 

@@ -24,7 +24,6 @@ from .training.arguments import (
     check_config,
     check_data,
     check_examples,
-    check_gradients,
     check_model,
     check_options,
     check_stream,
@@ -33,11 +32,12 @@ from .training.arguments import (
 )
 from .training.augmentation import Augment
 from .training.batches import Batch, Batches, Sampled, Source, Stream, Streamed
-from .training.identity import Identity
+from .training.identity import DECISIVE, Identity
 from .training.interrupt import deferred_interrupt
 from .training.measure import Metric, accuracy, measured, undone_on_error
 from .training.model import Model, loss_and_gradients
 from .training.progress import Log
+from .training.returned import check_gradients
 from .training.schedules import Schedule
 from .training.updates import decay, follow, learning_rate, updating
 from .training.weights import Weights, copies
@@ -171,30 +171,10 @@ class Solver:
         checkpoint_seconds: float | None = None,
         history: str | os.PathLike[str] | None = None,
     ) -> None:
+        arguments = dict(locals())
         check_model(model)
         check_data(data, is_labels=metric is None, is_streamed=batches is not None)
-        check_options(
-            {
-                "lr_decay": lr_decay,
-                "batch_size": batch_size,
-                "num_epochs": num_epochs,
-                "print_every": print_every,
-                "num_train_samples": num_train_samples,
-                "num_val_samples": num_val_samples,
-                "seed": seed,
-                "on_divergence": on_divergence,
-                "lr_schedule": lr_schedule,
-                "replacement": replacement,
-                "augment": augment,
-                "patience": patience,
-                "average": average,
-                "metric": metric,
-                "callback": callback,
-                "checkpoint": checkpoint,
-                "checkpoint_seconds": checkpoint_seconds,
-                "history": history,
-            }
-        )
+        check_options(arguments)
         if batches is not None:
             check_stream(batches, replacement, sample_weights)
         if sample_weights is not None:
@@ -252,24 +232,13 @@ class Solver:
         self._steps = None if batches is not None else max(len(data["X_train"]) // batch_size, 1)  # an epoch
         self._batches = Batches(source, augment, augmenting)
         self._batch: Batch
-        self._identity = Identity(
-            model,
-            self._data,
-            {
-                "update_rule": rule,
-                "optim_config": dict(optim_config or {}),
-                "lr_decay": float(lr_decay),
-                "batch_size": batch_size,
-                "num_train_samples": num_train_samples,
-                "num_val_samples": num_val_samples,
-                "lr_schedule": lr_schedule,
-                "replacement": bool(replacement),
-                "augment": augment,
-                "average": average,
-                "metric": metric,
-                "batches": batches,
-            },
-        )
+        settings = {name: arguments[name] for name in DECISIVE} | {
+            "update_rule": rule,
+            "optim_config": dict(optim_config or {}),
+            "lr_decay": float(lr_decay),
+            "replacement": bool(replacement),
+        }
+        self._identity = Identity(model, self._data, settings)
         self._applied = True  # the last gradient
         self._is_training = False
         if self.checkpoint is not None:

@@ -717,7 +717,7 @@ def the_outside_in_another_shape(x):
 @pytest.mark.parametrize("f", [the_outsides_part, the_outside_in_another_shape])
 def test_a_part_of_a_large_array_whose_values_are_read_is_refused_with_the_line(f):
     line = f.__code__.co_firstlineno + 2
-    with pytest.raises(mg.JitError, match=rf"test_capture\.py:{line}: float\(\) needs the values"):
+    with pytest.raises(mg.JitError, match=rf"test_capture\.py:{line}: .* comes from outside"):
         mg.jit(f)(X)
 
 

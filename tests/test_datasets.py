@@ -537,7 +537,7 @@ def test_damaged_digits_are_named(tmp_path, monkeypatch, content):
     if content is not None:
         (tmp_path / "data" / "digits.npz").write_bytes(content)
     monkeypatch.setattr(datasets.resources, "files", lambda _: tmp_path)
-    with pytest.raises(ValueError, match=r"digits\.npz is missing or damaged .* install minigrad anew"):
+    with pytest.raises(ValueError, match=r"digits\.npz is missing or damaged .* reinstall minigrad"):
         load_digits()
 
 

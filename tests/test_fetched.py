@@ -109,9 +109,9 @@ def test_globals_are_read_in_each_call(monkeypatch, transformed):
 
 
 def test_closures_defaults_keyword_defaults_and_tuples_are_too():
-    offset, data = np.ones(2), (np.arange(2.0), 2.0, "name")
+    offset, data, first, second = np.ones(2), (np.arange(2.0), 2.0, "name"), np.full(2, 3.0), np.zeros(2)
 
-    def f(x, w=np.full(2, 3.0), *, b=np.zeros(2)):
+    def f(x, w=first, *, b=second):
         return x * w + b - offset * data[0]
 
     step = mg.jit(lambda x: f(x))

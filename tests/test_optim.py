@@ -235,7 +235,11 @@ def test_a_norm_beyond_float32_is_clipped_too():
         ("adam", {"t": -1}, "t is -1; expected the number of steps made"),
         ("adam", {"m": np.ones(2)}, r"m has shape \(2,\), the parameter w has \(3,\)"),
         ("rmsprop", {"epsilon": -1}, "epsilon must be in .0, inf., got -1"),
-        ("sgd_momentum", {"momentun": 0.9}, r"does not know \['momentun'\].*'momentum', 'velocity'"),
+        (
+            "sgd_momentum",
+            {"momentun": 0.9},
+            "config has the unknown key 'momentun'; .*'momentum', 'velocity'; did you mean",
+        ),
     ],
 )
 def test_a_config_that_does_not_fit_is_refused_before_anything_is_changed(name, config, message):
@@ -259,7 +263,7 @@ def test_the_pure_form_refuses_what_does_not_fit():
         optim.adam.update({"W": params["W"], "b": np.ones(3)}, state, params)
     with pytest.raises(ValueError, match=r"adam: the state m has the keys \['b'\]; expected \['W'\]"):
         optim.adam.update(params, state | {"m": {"b": np.ones((2, 3))}}, params)
-    with pytest.raises(ValueError, match="does not know \\['lr'\\]"):
+    with pytest.raises(ValueError, match="adam: \\*\\*settings has the unknown key 'lr'"):
         optim.adam.update(params, state, params, lr=0.1)
     with pytest.raises(ValueError, match="learning_rate must be in"):
         optim.adam.update(params, state, params, learning_rate=math.nan)

@@ -1,4 +1,4 @@
-"""Reductions: counts beyond a dtype's range, narrow integers, infinities, axes of no name, options refused."""
+"""Reductions: counts beyond a dtype's range, infinities, axes of no name, options refused."""
 
 import inspect
 
@@ -24,7 +24,6 @@ def metadata_of(f):
 
 HALVES = np.tile([0.5, -0.5], MANY // 2)
 REDUCTIONS = [np.sum, np.mean, np.max, np.min, np.prod, np.var, np.std, np.median, np.ptp]
-SOFT = [mg.softmax, mg.log_softmax, mg.logsumexp]
 
 
 # -- a count never takes the data's dtype ------------------------------------------------------------------------------
@@ -45,8 +44,6 @@ SOFT = [mg.softmax, mg.log_softmax, mg.logsumexp]
         ),
         (lambda x: 30_000 * np.std(x), HALVES, 60_000 * HALVES / MANY),
         (lambda x: 40_000 * np.var(x), HALVES, 80_000 * HALVES / MANY),
-        (mg.logsumexp, np.ones(MANY), 1 / MANY),
-        (lambda x: mg.softmax(x)[0] * 1000, np.ones(MANY), None),
     ],
 )
 @pytest.mark.parametrize("compiled", [False, True])
@@ -54,86 +51,10 @@ def test_float16_counts_beyond_its_range(f, x, expected, compiled):
     gradient = mg.grad(f)
     g = (mg.jit(gradient) if compiled else gradient)(x.astype(np.float16))
     assert g.dtype == np.float16
-    if expected is None:
-        expected = mg.grad(f)(x)
     np.testing.assert_allclose(g.astype(float), np.broadcast_to(expected, x.shape), rtol=3e-2, atol=1e-7)
 
 
-SQUARES = [
-    np.std,
-    lambda x: np.std(x, ddof=1, where=x != 50),
-    lambda x: np.std(x.reshape(2, 2), axis=1, keepdims=True),
-    np.nanstd,
-    np.linalg.norm,
-    lambda x: np.linalg.norm(x, 3),
-    lambda x: np.linalg.norm(x.reshape(2, 2), axis=0),
-    lambda x: np.linalg.norm(x.reshape(2, 2)),
-    np.linalg.vector_norm,
-]
-
-
-@pytest.mark.parametrize("f", SQUARES)
-@pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.filterwarnings("ignore:overflow")
-@given(st.permutations([300.0, -200.0, 100.0, 50.0]), st.sampled_from([1.0, 2**-8, 2**-16, 2**7]))
-def test_float16_whose_squares_overflow(f, compiled, entries, scale):
-    """NumPy's value is inf, and it warns; the gradient is that of the number that it would have been."""
-    x = np.array(entries) * scale
-    gradient = mg.grad(lambda x: np.sum(f(x)))
-    g = (mg.jit(gradient) if compiled else gradient)(x.astype(np.float16))
-    assert g.dtype == np.float16
-    np.testing.assert_allclose(g.astype(float), gradient(x), rtol=2e-2, atol=1e-3)
-
-
-# -- narrow and unsigned integers ------------------------------------------------------------------------------------
-
-
-@given(
-    st.sampled_from([np.uint8, np.int8, np.uint16, np.int64, np.uint64]),
-    st.integers(0, 2),
-    st.sampled_from([np.var, np.std]),
-)
-def test_an_option_counts_as_the_number_that_it_is(dtype, ddof, f):
-    x = np.linspace(0.0, 3.0, 300) ** 2
-    want = mg.grad(lambda a: f(a, ddof=ddof))(x)
-    np.testing.assert_array_equal(mg.grad(lambda a: f(a, ddof=dtype(ddof)))(x), want)
-
-
-@pytest.mark.parametrize("f", SOFT)
-@given(
-    st.sampled_from([np.uint8, np.int8, np.uint16, np.int32, np.bool_]),
-    st.lists(st.integers(0, 100), min_size=1, max_size=5),
-)
-def test_integers_are_scores_as_floats_are(f, dtype, entries):
-    scores = np.array(entries).astype(dtype)
-    out = f(scores)
-    assert out.dtype == np.float64
-    np.testing.assert_array_equal(out, f(scores.astype(np.float64)))
-    np.testing.assert_array_equal(f(scores.tolist()), out)
-
-
-def test_softmax_of_bytes():
-    np.testing.assert_allclose(mg.softmax(np.array([0, 255], np.uint8)), [np.exp(-255.0), 1], rtol=1e-14)
-
-
 # -- infinities --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("x", "expected"),
-    [
-        ([-np.inf, -np.inf], [0, 0]),
-        ([-np.inf, 1.0], [0, 1]),
-        ([np.inf, 1.0], [1, 0]),
-        ([np.inf, -np.inf, np.inf], [0.5, 0, 0.5]),
-    ],
-)
-@pytest.mark.parametrize("compiled", [False, True])
-def test_logsumexp_at_infinities_has_the_limit_of_softmax(x, expected, compiled):
-    gradient = mg.grad(mg.logsumexp)
-    with np.errstate(invalid="raise", divide="ignore"):
-        g = (mg.jit(gradient) if compiled else gradient)(np.array(x))
-    np.testing.assert_array_equal(g, expected)
 
 
 @pytest.mark.parametrize("f", [np.max, np.min])
@@ -200,13 +121,6 @@ def test_a_number_along_an_axis_is_as_numpy_has_it(f, axis):
 # -- arrays of other kinds, and options --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("f", [*SOFT, mg.sigmoid])
-def test_arrays_on_disk(f, tmp_path):
-    np.save(tmp_path / "x.npy", np.arange(3.0))
-    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    np.testing.assert_array_equal(f(mapped), f(np.arange(3.0)))
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -252,42 +166,11 @@ def test_nan_in_a_quantile_stays_nan():
     np.testing.assert_array_equal(g[1], [0, 1, 0])
 
 
-@pytest.mark.parametrize("f", [mg.softmax, mg.log_softmax, mg.logsumexp])
-def test_float16_is_what_the_wide_one_is_rounded(f):
-    x = np.array([0.5, -1.0, 2.0], np.float16)
-    np.testing.assert_allclose(f(x), f(x.astype(np.float64)), rtol=1e-3)
-    got, want = (
-        mg.grad(lambda x: np.sum(f(x) * np.array([1, 2, 3], x.dtype)))(each) for each in (x, x.astype(float))
-    )
-    np.testing.assert_allclose(got, want, atol=2e-3)
-
-
 @pytest.mark.parametrize("axis", [0, -1, (), None])
 @pytest.mark.parametrize("f", [np.sum, np.max, np.min, np.prod])
 def test_a_number_has_an_axis_to_reduce(f, axis):
     got = mg.value_and_grad(lambda x: f(x, axis=axis) * 3)(1.5)
     assert got == (4.5, 3)
-
-
-X = np.arange(12.0).reshape(3, 4) % 5 + np.arange(12.0).reshape(3, 4) / 7
-MASK = X % 3 < 2
-MEAN = np.mean(X, axis=1, keepdims=True) + 0.25
-
-
-@pytest.mark.parametrize("f", [np.var, np.std])
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"correction": 1},
-        {"axis": 1, "mean": MEAN},
-        {"axis": 1, "mean": MEAN, "where": MASK, "ddof": 1},
-        {"axis": 0, "where": MASK, "correction": 0.5},
-        {"axis": (0, 1), "where": MASK, "keepdims": True},
-    ],
-    ids=str,
-)
-def test_variances_by_every_option(f, options):
-    check_rule(lambda x: f(x, **options), X)
 
 
 @pytest.mark.parametrize("f", [np.max, np.min])
@@ -303,29 +186,12 @@ def test_what_an_extremum_begins_at_has_an_equal_share(f, options):
     np.testing.assert_array_equal(found, hit / ties)
 
 
-@pytest.mark.parametrize("axis", [None, 0, 1, -1, (0, 1)], ids=str)
-@pytest.mark.parametrize("scale", [1.0, -1.0, 1e3, 1e-3])
-def test_softmax_and_its_kin_are_quotients_of_exponentials(axis, scale):
-    """Of scores whose exponentials overflow those less the largest, which give the same quotients."""
-    x = scale * np.array([[0.5, -1.5, 2.0], [0.25, 1.0, -0.75]])
-    top = np.max(x, axis=axis, keepdims=True)
-    total = np.sum(np.exp(x - top), axis=axis, keepdims=True)
-    np.testing.assert_allclose(mg.softmax(x, axis=axis), np.exp(x - top) / total, rtol=1e-14)
-    np.testing.assert_allclose(mg.log_softmax(x, axis=axis), x - top - np.log(total), rtol=1e-14, atol=1e-14)
-    for keepdims in (False, True):
-        np.testing.assert_allclose(
-            mg.logsumexp(x, axis=axis, keepdims=keepdims),
-            np.log(total) + top if keepdims else np.squeeze(np.log(total) + top, axis),
-            rtol=1e-14,
-        )
-
-
 def test_means_of_nothing_along_an_axis_of_some():
     check_rule(lambda x: np.mean(x, axis=0), np.ones((3, 0)))
 
 
 @pytest.mark.parametrize("axis", [(0, 2), (-1, 0), (1,), -2, -3], ids=str)
-@pytest.mark.parametrize("f", [*REDUCTIONS, *SOFT], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("f", REDUCTIONS, ids=lambda f: f.__name__)
 def test_reductions_along_any_axes_of_three(f, axis):
     x = np.random.default_rng(0).permutation(24).reshape(2, 3, 4) / 10 - 0.85
     check_rule(lambda x: f(x, axis=axis), x)
@@ -340,34 +206,9 @@ def test_an_infinite_gradient_of_one_line_leaves_the_others_as_they_are(f, other
     np.testing.assert_array_equal(t.grad, [[0, np.inf], [0 * other, other]])
 
 
-@pytest.mark.parametrize("f", [np.var, np.std])
-@pytest.mark.parametrize("entry", [np.inf, np.nan])
-def test_an_entry_that_is_left_out_is_in_no_derivative(f, entry):
-    x, where = np.array([1.0, 2.0, 4.0, entry]), [True, True, True, False]
-
-    def derivatives(**options):
-        first = mg.grad(lambda x: f(x, **options))
-        return first, mg.grad(lambda x: np.sum(np.sin(first(x))))
-
-    for got, want in zip(derivatives(where=where), derivatives(), strict=True):
-        np.testing.assert_allclose(got(x), [*want(x[:3]), 0], rtol=1e-13)
-
-
 def test_a_mean_of_more_than_float32_counts_is_numpys():
     x = np.broadcast_to(np.float32(0.1), (2**24 + 1,))
     assert np.mean(mg.tensor(x, requires_grad=True)).data == np.mean(x)
-
-
-def test_a_line_without_infinities_beside_one_that_has_some():
-    x = np.array([[np.inf, 1.0], [1.0, 2.0]])
-    got = mg.grad(lambda x: np.sum(mg.logsumexp(x, axis=1)))(x)
-    np.testing.assert_allclose(got, [[1, 0], mg.softmax(x[1])], rtol=1e-14)
-
-
-@pytest.mark.parametrize("f", SOFT)
-def test_floats_wider_than_float64_stay_what_they_are(f):
-    x = np.array([0.5, 1.5], np.longdouble)
-    assert f(x).dtype == np.longdouble
 
 
 @pytest.mark.parametrize("function", [np.sum, np.mean, np.max, np.prod, np.var, np.std, np.nanmean])
@@ -382,46 +223,3 @@ def test_axes_of_a_number_are_those_that_numpy_takes(function, axis):
             call(np.array(1.5))
     else:
         assert call(np.array(1.5)) == want
-
-
-@pytest.mark.parametrize("function", [np.var, np.std])
-@pytest.mark.parametrize(
-    "options",
-    [
-        *[
-            {},
-            {"axis": 0},
-            {"axis": 1, "ddof": 1},
-            {"axis": (0, 1), "keepdims": True},
-            {"axis": 0, "correction": 1},
-        ],
-        *[{"axis": 1, "where": [[True, False, True, True]]}, {"where": [[True], [False], [True]], "ddof": 1}],
-        {"axis": 0, "where": [[True], [False], [True]], "keepdims": True, "dtype": np.float64},
-    ],
-)
-def test_a_mean_that_is_a_tensor_has_a_gradient(function, options):
-    x = np.cos(np.arange(12.0)).reshape(3, 4)
-    of_mean = {name: each for name, each in options.items() if name in ("axis", "where")}
-
-    def about_its_own(x):
-        return function(x, mean=np.mean(x, keepdims=True, **of_mean), **options)
-
-    check_rule(about_its_own, x)
-    check_rule(lambda x, m: function(x, mean=m, **options), x, np.mean(x, keepdims=True, **of_mean) + 0.25)
-    check_rule(lambda m: function(x, mean=m, **options), np.mean(x, keepdims=True, **of_mean) + 0.25)
-    for made in (mg.grad, lambda f: mg.jit(mg.grad(f))):
-        got = made(lambda x: np.sum(about_its_own(x)))(x)
-        np.testing.assert_allclose(got, mg.grad(lambda x: np.sum(function(x, **options)))(x), atol=1e-14)
-
-
-@pytest.mark.parametrize("function", [np.var, np.std])
-@pytest.mark.parametrize("dtype", ["f2", "f4", "F"])
-def test_a_mean_that_is_a_tensor_of_another_dtype(function, dtype):
-    x = np.array([[1.5, 2.0, -0.5], [0.25, 1.0, 4.0]], dtype)
-    check_call(lambda x, m: function(x, axis=0, mean=m), x, np.mean(x, axis=0, keepdims=True))
-
-
-def test_a_deviation_of_zero_about_a_mean_has_the_subgradient_zero():
-    f = lambda x: np.std(x, mean=np.mean(x, keepdims=True))  # noqa: E731
-    for made in (mg.grad, lambda f: mg.jit(mg.grad(f))):
-        np.testing.assert_array_equal(made(f)(np.full(3, 2.0)), np.zeros(3))

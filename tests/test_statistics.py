@@ -1,8 +1,10 @@
-"""Averages and covariances by every option: NumPy's values, and their gradients."""
+"""Averages, variances and covariances by every option: NumPy's values, and their gradients."""
 
 import numpy as np
 import pytest
 from derivatives import check_call, check_rule
+from hypothesis import given
+from hypothesis import strategies as st
 
 import minigrad as mg
 
@@ -149,3 +151,117 @@ def test_correlations_are_clipped_as_numpys(dtype):
 def test_weights_that_sum_to_zero_are_refused(weights):
     check_call(lambda x: np.average(x, axis=1, weights=weights), X[:2, :2])
     check_call(lambda x, w: np.average(x, axis=1, weights=w), X[:2, :2], np.array(weights))
+
+
+SQUARES = [
+    np.std,
+    lambda x: np.std(x, ddof=1, where=x != 50),
+    lambda x: np.std(x.reshape(2, 2), axis=1, keepdims=True),
+    np.nanstd,
+    np.linalg.norm,
+    lambda x: np.linalg.norm(x, 3),
+    lambda x: np.linalg.norm(x.reshape(2, 2), axis=0),
+    lambda x: np.linalg.norm(x.reshape(2, 2)),
+    np.linalg.vector_norm,
+]
+
+
+@pytest.mark.parametrize("f", SQUARES)
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.filterwarnings("ignore:overflow")
+@given(st.permutations([300.0, -200.0, 100.0, 50.0]), st.sampled_from([1.0, 2**-8, 2**-16, 2**7]))
+def test_float16_whose_squares_overflow(f, compiled, entries, scale):
+    """NumPy's value is inf, and it warns; the gradient is that of the number that it would have been."""
+    x = np.array(entries) * scale
+    gradient = mg.grad(lambda x: np.sum(f(x)))
+    g = (mg.jit(gradient) if compiled else gradient)(x.astype(np.float16))
+    assert g.dtype == np.float16
+    np.testing.assert_allclose(g.astype(float), gradient(x), rtol=2e-2, atol=1e-3)
+
+
+@given(
+    st.sampled_from([np.uint8, np.int8, np.uint16, np.int64, np.uint64]),
+    st.integers(0, 2),
+    st.sampled_from([np.var, np.std]),
+)
+def test_an_option_counts_as_the_number_that_it_is(dtype, ddof, f):
+    x = np.linspace(0.0, 3.0, 300) ** 2
+    want = mg.grad(lambda a: f(a, ddof=ddof))(x)
+    np.testing.assert_array_equal(mg.grad(lambda a: f(a, ddof=dtype(ddof)))(x), want)
+
+
+TABLE = np.arange(12.0).reshape(3, 4) % 5 + np.arange(12.0).reshape(3, 4) / 7
+MASK = TABLE % 3 < 2
+MEAN = np.mean(TABLE, axis=1, keepdims=True) + 0.25
+
+
+@pytest.mark.parametrize("f", [np.var, np.std])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"correction": 1},
+        {"axis": 1, "mean": MEAN},
+        {"axis": 1, "mean": MEAN, "where": MASK, "ddof": 1},
+        {"axis": 0, "where": MASK, "correction": 0.5},
+        {"axis": (0, 1), "where": MASK, "keepdims": True},
+    ],
+    ids=str,
+)
+def test_variances_by_every_option(f, options):
+    check_rule(lambda x: f(x, **options), TABLE)
+
+
+@pytest.mark.parametrize("f", [np.var, np.std])
+@pytest.mark.parametrize("entry", [np.inf, np.nan])
+def test_an_entry_that_is_left_out_is_in_no_derivative(f, entry):
+    x, where = np.array([1.0, 2.0, 4.0, entry]), [True, True, True, False]
+
+    def derivatives(**options):
+        first = mg.grad(lambda x: f(x, **options))
+        return first, mg.grad(lambda x: np.sum(np.sin(first(x))))
+
+    for got, want in zip(derivatives(where=where), derivatives(), strict=True):
+        np.testing.assert_allclose(got(x), [*want(x[:3]), 0], rtol=1e-13)
+
+
+@pytest.mark.parametrize("function", [np.var, np.std])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *[
+            {},
+            {"axis": 0},
+            {"axis": 1, "ddof": 1},
+            {"axis": (0, 1), "keepdims": True},
+            {"axis": 0, "correction": 1},
+        ],
+        *[{"axis": 1, "where": [[True, False, True, True]]}, {"where": [[True], [False], [True]], "ddof": 1}],
+        {"axis": 0, "where": [[True], [False], [True]], "keepdims": True, "dtype": np.float64},
+    ],
+)
+def test_a_mean_that_is_a_tensor_has_a_gradient(function, options):
+    x = np.cos(np.arange(12.0)).reshape(3, 4)
+    of_mean = {name: each for name, each in options.items() if name in ("axis", "where")}
+
+    def about_its_own(x):
+        return function(x, mean=np.mean(x, keepdims=True, **of_mean), **options)
+
+    check_rule(about_its_own, x)
+    check_rule(lambda x, m: function(x, mean=m, **options), x, np.mean(x, keepdims=True, **of_mean) + 0.25)
+    check_rule(lambda m: function(x, mean=m, **options), np.mean(x, keepdims=True, **of_mean) + 0.25)
+    for made in (mg.grad, lambda f: mg.jit(mg.grad(f))):
+        got = made(lambda x: np.sum(about_its_own(x)))(x)
+        np.testing.assert_allclose(got, mg.grad(lambda x: np.sum(function(x, **options)))(x), atol=1e-14)
+
+
+@pytest.mark.parametrize("function", [np.var, np.std])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "F"])
+def test_a_mean_that_is_a_tensor_of_another_dtype(function, dtype):
+    x = np.array([[1.5, 2.0, -0.5], [0.25, 1.0, 4.0]], dtype)
+    check_call(lambda x, m: function(x, axis=0, mean=m), x, np.mean(x, axis=0, keepdims=True))
+
+
+def test_a_deviation_of_zero_about_a_mean_has_the_subgradient_zero():
+    f = lambda x: np.std(x, mean=np.mean(x, keepdims=True))  # noqa: E731
+    for made in (mg.grad, lambda f: mg.jit(mg.grad(f))):
+        np.testing.assert_array_equal(made(f)(np.full(3, 2.0)), np.zeros(3))

@@ -153,7 +153,7 @@ def test_a_ufunc_with_out_and_where_is_called_there_alone(f, dtype):
 def test_where_without_out_is_refused_with_what_to_write():
     with pytest.raises(TypeError, match=r"no backward rule with 'where'; write np\.where"):
         mg.grad(lambda x: np.sum(np.log(x, where=x > 0)))(np.ones(2))
-    with pytest.raises(mg.JitError, match=r"is captured with out=np\.zeros_like\(x\); use np\.where"):
+    with pytest.raises(mg.JitError, match=r"is captured only with out=np\.zeros_like\(x\); use np\.where"):
         mg.jit(lambda x: np.log(x, where=x > 0))(np.ones(2))
     with pytest.raises(mg.TapeError, match=r"write t = np\.log\(\.\.\.\), with out=np\.zeros_like\(t\)"):
         mg.grad(lambda x: np.sum(np.log(x, where=x > 0, out=np.zeros(2))))(np.ones(2))

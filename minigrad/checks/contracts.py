@@ -140,7 +140,7 @@ def _others(x: Array) -> Array:
 
 
 def _not_its_own_memory(call: LayerCall, outs: Sequence[Array], cache: Any) -> Broken:
-    """Check that later calls leave alone what earlier ones returned: the output, the gradients."""
+    """Check that later calls do not overwrite earlier results: the output, the gradients."""
     if not _same(outs, call.outs):
         yield (
             "a forward with other inputs changed the output of the call before; return a new array in each call",

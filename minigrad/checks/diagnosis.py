@@ -377,7 +377,11 @@ OF_SHAPES: tuple[Hypothesis, ...] = (_other_order, _sum_missing, _other_shape, _
 # -- where it is wrong -------------------------------------------------------------------------------------------
 
 
-def picture(wrong: Array, rows: int = 8, columns: int = 32) -> str:
+ROWS, COLUMNS = 8, 32
+"""The size of the largest picture, in marks."""
+
+
+def picture(wrong: Array) -> str:
     """Draw a map of a wrong gradient: x for a wrong entry, a point for a right one; the first axis runs downwards.
 
     A large one is drawn in blocks, and a block is wrong if one of its entries is.
@@ -393,7 +397,7 @@ def picture(wrong: Array, rows: int = 8, columns: int = 32) -> str:
             if len(some) < flat.shape[axis]:
                 named = ", ".join(map(str, some[:5])) + (", …" if len(some) > 5 else "")
                 told.append(f"{name}{'s' if len(some) > 1 else ''} {named} of {flat.shape[axis]}")
-    high, wide = -(-flat.shape[0] // rows), -(-flat.shape[1] // columns)
+    high, wide = -(-flat.shape[0] // ROWS), -(-flat.shape[1] // COLUMNS)
     padded = np.pad(flat, ((0, -flat.shape[0] % high), (0, -flat.shape[1] % wide)))
     shape = padded.shape[0] // high, high, padded.shape[1] // wide, wide
     blocks = np.asarray(padded.reshape(shape).any(axis=(1, 3)))

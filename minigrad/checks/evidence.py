@@ -1,4 +1,4 @@
-"""What a diagnosis is made from: one wrong gradient, the right one, and the call."""
+"""The evidence of a diagnosis: one wrong gradient, the right one, and the call."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def as_arrays(
 
 
 def _told(x: Any) -> str:
-    """Describe what is no array."""
+    """Describe an object that is no array."""
     return "None" if x is None else f"a {type(x).__name__}"
 
 
@@ -110,7 +110,7 @@ class LayerCall:
         inputs: Sequence[Any],
         options: dict[str, Any],
         seed: int,
-        argnums: int | Sequence[int] | None = None,
+        argnums: int | Sequence[int] | None,
     ) -> None:
         self.layer, self.name, self.options = layer, layer.name, options
         self.inputs, self.floats = as_arrays(self.name, inputs, argnums, numbers=False)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine.recording import Array
-from .slopes import Slope, imaginary, slope
+from .slopes import COMPLEX_STEPS, Slope, imaginary, slope
 from .vectors import equal_entries, flat, own_random, split
 from .ways import ULPS
 
@@ -88,7 +88,8 @@ class RandomDirections:
 
     def derivative(self, direction: Sequence[Array]) -> tuple[float, float]:
         """Return f's derivative in a direction and its error: by the complex step, once differences confirm it."""
-        exact = imaginary(self.f, self.moved(direction, 1e-30j)) if self.analytic else None
+        h = COMPLEX_STEPS[0]
+        exact = imaginary(self.f, self.moved(direction, 1j * h), h) if self.analytic else None
         if exact is None or not self.trusted:
             theirs = self.slope(direction)
             if exact is None:

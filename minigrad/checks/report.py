@@ -1,4 +1,4 @@
-"""What a check found: the report of a comparison, with a diagnosis of what is wrong."""
+"""The report of a check: how far the ways are apart, where a gradient is wrong, and a diagnosis."""
 
 from __future__ import annotations
 

@@ -228,7 +228,7 @@ def complex_step(
     return gradients, errors
 
 
-def imaginary(f: Callable[..., Any], arrays: Sequence[Array], h: float = COMPLEX_STEPS[0]) -> Array | None:
+def imaginary(f: Callable[..., Any], arrays: Sequence[Array], h: float) -> Array | None:
     """Return the imaginary parts of f at the arrays, in units of h; None, if f takes no complex ones."""
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):

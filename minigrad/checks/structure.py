@@ -94,7 +94,7 @@ def _group_terms(e: Evidence) -> str | None:
 
 
 def _mask_of_dout(e: Evidence) -> str | None:
-    """Dout used as it is, where the output's mask was to be put on it."""
+    """``dout`` used without the output's mask."""
     out = e.arrays.get("the output")
     if out is None or out.shape != e.dout.shape or out.ndim < 1:
         return None

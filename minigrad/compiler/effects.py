@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import random
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from inspect import getattr_static
 from threading import get_ident
-from types import BuiltinMethodType, FrameType, FunctionType, MethodType
+from types import FrameType
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from .free_variables import Search
-from .instructions import attributes_in, names_in
+from .generators import generator_states
 from .origin import LIBRARIES
 from .outside import Outside
-from .places import CELL, DELETED, KEYS, OTHER, WHOLE, Contents, Place, Saved, is_set, place_of, put, value_of
+from .places import (
+    CELL,
+    DELETED,
+    KEYS,
+    OTHER,
+    WHOLE,
+    Contents,
+    PlaceKey,
+    Saved,
+    is_set,
+    place_of,
+    put,
+    value_in,
+)
 from .values import Unread, has_results, structural_key
 from .where import JitError, OtherCalls
 
@@ -29,7 +38,7 @@ class Effect(NamedTuple):
     value: Any
 
     @property
-    def place(self) -> Place:
+    def place(self) -> PlaceKey:
         """The place's key."""
         return place_of(self.namespace, self.name)
 
@@ -51,9 +60,11 @@ class Effects:
         Whether every change seen is this function's; if not, the program is not cached.
     """
 
-    def __init__(self, name: str, outside: Outside, leaves: Sequence[Any], others: dict[Place, Any]) -> None:
+    def __init__(
+        self, name: str, outside: Outside, leaves: Sequence[Any], others: dict[PlaceKey, Any]
+    ) -> None:
         self.name, self.before, self.between, self.leaves = name, outside, outside, leaves
-        self.states = _states(outside)
+        self.states = generator_states(outside)
         self.search = Search(outside.function, outside.unread, outside.classes, outside.stores)
         places = [*self.search]
         self.saved = Saved(places, self.search.objects, self.search.arrays)
@@ -71,11 +82,11 @@ class Effects:
         self.known = set(map(id, self.search.objects))
         self.kept: list[Effect] = []
         self.fixed: list[Effect] = []
-        self.unread: dict[Place, Any] = {}
+        self.unread: dict[PlaceKey, Any] = {}
         self.are_its_own = True
 
     def after_the_first_run(self) -> None:
-        """Take note of what the function has set in its first run."""
+        """Record the places that the function has set in its first run."""
         if array := self.saved.changed_array():
             raise self.changed(array)
         self.between = self.before.now(self.leaves)
@@ -84,7 +95,7 @@ class Effects:
         self.fixed = [each for each in found if not self.is_result(each.value)]
 
     def is_result(self, value: Any) -> bool:
-        """Tell whether there are arrays in a value that the function computes."""
+        """Tell whether a value holds arrays that the function computes."""
         return has_results(value, self.known)
 
     def may_set(self, name: Any) -> bool:
@@ -92,7 +103,7 @@ class Effects:
         return self.search.sets(name) or not others_run()
 
     def left(self) -> list[Any]:
-        """Return what is now where the function leaves what it computes."""
+        """Return the current values of the places that receive computed arrays."""
         return [now(each).value for each in self.kept]
 
     def compare(self, again: Callable[[], None]) -> None:
@@ -139,7 +150,7 @@ class Effects:
 
     def refuse_draws(self) -> None:
         """Refuse a function that has drawn random numbers."""
-        for which, state in _states(self.between.now(self.leaves)).items():
+        for which, state in generator_states(self.between.now(self.leaves)).items():
             if self.states.get(which, state) != state and not others_run():
                 raise JitError(
                     f"jit: {self.name} draws from {which}, which is no argument: a compiled function would draw once "
@@ -147,7 +158,7 @@ class Effects:
                 )
 
     def refuse_changes(self) -> None:
-        """Refuse a function that has changed again what it changed in its first run."""
+        """Refuse a function whose second run has changed the places of the first once more."""
         after = self.between.now(self.leaves)
         before = {place_of(namespace, name): value for namespace, name, value in self.between.values}
         for namespace, name, value in changes(self.between, after):
@@ -159,7 +170,7 @@ class Effects:
             self.are_its_own = False
 
     def reads(self, again: Callable[[], None], places: Sequence[Effect]) -> bool:
-        """Tell whether the function reads these places before it sets them, or may do so.
+        """Tell whether the function may read these places before it sets them.
 
         Run it with sentinels in these places, and the rest as it was. None exposes tests such as ``x is None``;
         `Unread` raises whenever it is used, and must not have been copied to another place.
@@ -215,10 +226,10 @@ def now(place: Effect) -> Effect:
     namespace, name, _ = place
     if name in WHOLE:
         return Effect(namespace, name, [*namespace.of()])
-    return Effect(namespace, name, value_of(namespace, name))
+    return Effect(namespace, name, value_in(namespace, name))
 
 
-def places_of(effects: Iterable[Effect]) -> dict[Place, Any]:
+def places_of(effects: Iterable[Effect]) -> dict[PlaceKey, Any]:
     """Map each place to its namespace; a list that is replaced as a whole contributes all its entries."""
     found = {}
     for namespace, name, value in effects:
@@ -267,36 +278,3 @@ def others_run() -> bool:
                 return True
             frame = frame.f_back
     return False
-
-
-def _states(outside: Outside) -> dict[str, Any]:
-    """Return the states of the random generators that a function may draw from, by what they are called."""
-    found: dict[str, Any] = {}
-    for _, name, value in outside.values:
-        if isinstance(value, np.random.Generator):
-            found[f"the random generator {name}"] = str(value.bit_generator.state)
-        elif isinstance(value, (np.random.RandomState, random.Random)):
-            found[f"the random generator {name}"] = _state_of(value)
-    functions = [outside.function, *[value for _, _, value in outside.values]]
-    if any(_is_random(each) for each in functions):
-        found["Python's random generator"] = random.getstate()
-        found["NumPy's random generator"] = _state_of(np.random)
-    return found
-
-
-def _state_of(generator: Any) -> Any:
-    """Return the state of a generator of the old kinds."""
-    if isinstance(generator, random.Random):
-        return generator.getstate()
-    state = generator.get_state(legacy=False)
-    return str(state["bit_generator"]), state["state"]["pos"], state["state"]["key"].tobytes()
-
-
-def _is_random(f: Any) -> bool:
-    """Tell whether a function reads something called random, or is a method of a generator, as `random.choice` is."""
-    if isinstance(f, (BuiltinMethodType, MethodType)):
-        if isinstance(f.__self__, (random.Random, np.random.RandomState)):
-            return True
-        f = getattr(f, "__func__", f)
-    f = getattr_static(f, "__wrapped__", f)
-    return isinstance(f, FunctionType) and "random" in attributes_in(f.__code__).union(names_in(f.__code__))

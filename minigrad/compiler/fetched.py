@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .options import PLAIN
-from .places import Place, place_of, put, read, value_of
+from .places import PlaceKey, place_of, put, read, value_in
 
 Places = list[tuple[Any, Any]]
 
@@ -31,7 +31,7 @@ class Fetched:
 
     def __init__(self, places: dict[str, Places]) -> None:
         self.places = places
-        self.left_out: dict[Place, Any] = {
+        self.left_out: dict[PlaceKey, Any] = {
             place_of(namespace, name): namespace for each in places.values() for namespace, name in each
         }
 
@@ -73,7 +73,7 @@ class Fetched:
     def holding(self, arrays: dict[str, Any]) -> Iterator[None]:
         """Put arrays into the places, and back what was there, unless something else is there by then."""
         put_in = [(place, arrays[name]) for name, places in self.places.items() for place in places]
-        before = [value_of(*place) for place, _ in put_in]
+        before = [value_in(*place) for place, _ in put_in]
         try:
             for place, x in put_in:
                 put(*place, x)

@@ -1,18 +1,14 @@
-"""Free variables: what a function, and those that it calls, read from outside: globals, closure cells, attributes."""
+"""Free variables: the globals, closure cells and attributes that a function, and those it calls, read from outside."""
 
 from __future__ import annotations
 
 import builtins
 import sys
-import weakref
-from array import array
 from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import Container, Iterable, Iterator
-from functools import cached_property, partial, partialmethod
-from inspect import getattr_static
 from io import IOBase
 from operator import attrgetter, methodcaller
-from types import BuiltinMethodType, FunctionType, MappingProxyType, MethodType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 from weakref import ProxyTypes
 
@@ -20,7 +16,6 @@ import numpy as np
 
 from ..engine.arrays import STAND_INS
 from ..engine.containers import CONTAINERS
-from ..engine.layer import Layer
 from ..engine.tensor import Tensor
 from .instructions import (
     CHANGES,
@@ -32,9 +27,9 @@ from .instructions import (
     chains_in,
     names_in,
 )
-from .methods import BoundMethod, BoundWeakly
-from .origin import has_state, is_foreign, is_ours, is_users, slots_of
-from .places import CELL, KEYS, LIST, OTHER, Attributes, Contents, Place, place_of, read
+from .members import attributes_of, contents_of, functions_of, methods_of
+from .origin import is_library_class, is_ours, is_users
+from .places import CELL, KEYS, Contents, PlaceKey, place_of, read
 from .where import JitError
 
 
@@ -59,7 +54,7 @@ class Search:
     def __init__(
         self,
         f: Any,
-        unread: Container[Place] = (),
+        unread: Container[PlaceKey] = (),
         classes: Iterable[type] = (),
         stores: bool = False,
     ) -> None:
@@ -89,11 +84,11 @@ class Search:
                 return
 
     def sets(self, name: Any) -> bool:
-        """Tell whether the code may set what has this name."""
+        """Tell whether the code may set a place of this name."""
         return not isinstance(name, str) or self.any_name or self.sets_items or name in self.stored
 
     def of_object(self, x: Any) -> Iterator[tuple[Any, Any]]:
-        """Yield the mutable parts of an object; what its methods and attributes are is asked later."""
+        """Yield the mutable parts of an object; its methods and attributes are looked up later."""
         array = x.data if type(x) is Tensor else x
         if isinstance(array, np.ndarray):
             self.arrays += [] if type(array) in STAND_INS else [array]
@@ -101,7 +96,7 @@ class Search:
         if isinstance(x, ModuleType):
             self.objects += [x] if is_users(x) else []
             return
-        if isinstance(x, Iterator) and is_foreign(type(x)) and not isinstance(x, (IOBase, *ProxyTypes)):
+        if isinstance(x, Iterator) and is_library_class(type(x)) and not isinstance(x, (IOBase, *ProxyTypes)):
             raise JitError(
                 f"jit: a {type(x).__name__} is read from outside, which each call would advance; give what it yields "
                 "as an argument"
@@ -123,7 +118,7 @@ class Search:
             yield namespace, name
 
     def of_methods(self) -> Iterator[tuple[Any, Any]]:
-        """Yield where the methods are that the code names, in the classes of the objects found."""
+        """Yield the places of the methods that the code names, in the classes of the objects found."""
         for namespace, name, method in methods_of(self.kinds, self.named | self.stored):
             if id(method) not in self.seen:
                 self.waiting.append(method)
@@ -211,158 +206,9 @@ class Search:
             yield namespace, name
 
 
-MOST_ENTRIES = 1000
-"""The most entries of an outside list or dict that are compared in every call."""
-
-
-def contents_of(x: Any) -> Iterator[tuple[Any, Any]]:
-    """Find the mutable parts of an outside object: entries of lists and dicts, and the names of attributes."""
-    kind: Any = type(x)
-    if isinstance(x, (list, dict, MappingProxyType, set, deque, bytearray, array)):
-        if len(x) > MOST_ENTRIES:
-            raise JitError(
-                f"jit: a {kind.__name__} of {len(x):,} entries is read from outside, too many to look for changes in "
-                "every call; make it an argument"
-            )
-        if isinstance(x, (dict, MappingProxyType)):
-            yield x, KEYS
-            yield from ((x, name) for name in x)
-            return
-        yield Contents(x), LIST if isinstance(x, list) else OTHER
-        if isinstance(x, list):
-            yield from ((Contents(x), i) for i in range(len(x)))
-    elif has_state(x):
-        if hasattr(x, "__dict__"):
-            yield x.__dict__, KEYS
-        yield from class_names(kind)
-    elif isinstance(x, type) and not is_foreign(x):
-        yield from class_names(x)
-
-
-def attributes_of(x: Any) -> Iterator[tuple[Any, str]]:
-    """Yield the attributes of an outside object or class, each with its namespace."""
-    kind: Any = type(x)
-    if isinstance(x, ModuleType):
-        yield from ((vars(x), name) for name in vars(x))
-    elif has_state(x):
-        yield from ((x.__dict__, name) for name in getattr(x, "__dict__", ()))
-        yield from ((Contents(x), name) for name in slots_of(kind))
-        yield from class_attributes(kind)
-    elif isinstance(x, type) and not is_foreign(x):
-        yield from class_attributes(x)
-
-
-def class_names(kind: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield the namespaces of a class and its bases, each with ``KEYS``."""
-    for base in kind.__mro__:
-        if not is_foreign(base):
-            yield Attributes(base), KEYS
-
-
-def class_attributes(kind: Any) -> list[tuple[Any, str]]:
-    """Return the data attributes of a class and its bases: neither methods nor properties."""
-    return [
-        (Attributes(base), name)
-        for base in kind.__mro__
-        if not is_foreign(base)
-        for name, value in vars(base).items()
-        if not name.startswith("__") and not hasattr(type(value), "__get__")
-    ]
-
-
-def functions_of(f: Any) -> list[Any]:
-    """Return the Python functions that calling an object would run: its own, a partial's, ``__call__``'s."""
-    if isinstance(f, BoundMethod):
-        return [f.compiled]
-    if isinstance(f, BoundWeakly):
-        return [f.method, f.instance()]
-    if isinstance(f, weakref.ref):
-        return [f()]
-    if type(f) in ProxyTypes:
-        return [f.__repr__.__self__]
-    if isinstance(f, BuiltinMethodType) and not isinstance(f.__self__, ModuleType):  # hist.append
-        return [f.__self__]
-    wrapped = getattr_static(f, "__wrapped__", None)  # of any object, whose __getattr__ may answer anything
-    if wrapped is not None and type(f).__module__ != "numpy":  # compiled, or one with a cache
-        return [wrapped]
-    if isinstance(f, Layer):
-        return [f.forward, f.backward]
-    if isinstance(f, MethodType):
-        return [f.__func__, f.__self__]
-    if isinstance(f, partial):
-        return [f.func, *f.args, *f.keywords.values()]
-    kind: Any = type(f)
-    return [kind.__call__] if has_attributes(kind) else []
-
-
-def methods_of(kinds: dict[Any, bool], names: set[str]) -> Iterator[tuple[Any, str, Any]]:
-    """Find the methods, properties and descriptors of these names, and the operators, in users' classes and bases.
-
-    Each comes with its namespace and its name. Of classes that may be called, constructors are found, too.
-    """
-    for kind, may_be_called in kinds.items():
-        for base in kind.__mro__:
-            if is_foreign(base):
-                continue
-            operators = {name for name in vars(base) if name.startswith("__")} - NO_OPERATORS
-            operators -= set() if may_be_called else CONSTRUCTORS
-            for name in sorted((names | operators) & vars(base).keys()):
-                yield from ((Attributes(base), name, each) for each in functions_in(vars(base)[name]))
-
-
-def functions_in(attribute: Any) -> Iterator[Any]:
-    """Yield the functions of a method or a property, or a descriptor."""
-    for kind, names in METHODS_HOLD.items():
-        if isinstance(attribute, kind):
-            for name in names:
-                yield from functions_in(getattr(attribute, name))
-            return
-    if not isinstance(attribute, FunctionType):  # a compiled one, or one with a cache
-        attribute = getattr_static(attribute, "__wrapped__", attribute)
-    if isinstance(attribute, FunctionType) or is_descriptor(attribute):
-        yield attribute
-
-
-METHODS_HOLD: dict[Any, tuple[str, ...]] = {
-    property: ("fget", "fset", "fdel"),
-    staticmethod: ("__func__",),
-    classmethod: ("__func__",),
-    cached_property: ("func",),
-    partialmethod: ("func",),
-}
-"""Where the functions of a method are."""
-
-
-def is_descriptor(x: Any) -> bool:
-    """Tell whether an attribute of a class is an object of a user's class that finds the value by ``__get__``."""
-    return hasattr(type(x), "__get__") and has_state(x)
-
-
-CONSTRUCTORS = {"__init__", "__new__", "__post_init__", "__class_getitem__"}
-"""Methods that calling a class, or indexing it, calls."""
-NO_OPERATORS = {
-    "__repr__",
-    "__str__",
-    "__reduce__",
-    "__getstate__",
-    "__setstate__",
-    "__copy__",
-    "__deepcopy__",
-}
-NO_OPERATORS |= {"__del__", "__init_subclass__"}
-"""Methods that an operator or a statement does not call by itself."""
-
-
 def imported_in(f: FunctionType) -> list[ModuleType]:
     """Return the modules that statements in a function's code import, if they are imported already."""
     package = f.__globals__.get("__package__") or ""
     names = names_in(f.__code__, ("IMPORT_NAME",))
     found = [sys.modules.get(name) or sys.modules.get(f"{package}.{name}") for name in names]
     return [module for module in found if module is not None]
-
-
-def has_attributes(kind: Any) -> bool:
-    """Tell whether instances of a class are called by a Python method, decorated or not, which may read attributes."""
-    method = kind.__call__
-    is_python = isinstance(method, FunctionType) or getattr_static(method, "__wrapped__", None) is not None
-    return is_python and not is_ours(kind.__module__)

@@ -55,16 +55,16 @@ def chains_in(code: CodeType) -> frozenset[tuple[str, ...]]:
 
 
 STORES = tuple(f"{how}_{what}" for how in ("STORE", "DELETE") for what in ("ATTR", "GLOBAL", "DEREF"))
-"""Instructions that set what has a name."""
+"""Instructions that set a variable or an attribute."""
 STORES_ITEMS = ("STORE_SUBSCR", "DELETE_SUBSCR")
 CHANGES = {"update", "setdefault", "pop", "popitem", "clear", "__setitem__", "__delitem__"}
 """Methods that set and delete entries of dicts."""
 METADATA = {"shape", "ndim", "size", "dtype", "itemsize", "nbytes"}
-"""Attributes of an array that do not tell its entries."""
+"""Attributes of an array that do not depend on its entries."""
 READS_ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "LOAD_SUPER_METHOD"}
 DYNAMIC = {"getattr", "hasattr", "vars", "dir", "operator", "attrgetter", "methodcaller", "copy", "deepcopy"}
 DYNAMIC |= {"dataclasses", "asdict", "astuple", "fields", "replace", "setattr", "delattr"}
-"""Global names of what reads or sets attributes that the code does not name."""
+"""Globals that read or set attributes without naming them in the code."""
 READS_GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME")
 
 

@@ -12,7 +12,7 @@ from ..engine.containers import rebuilt
 from ..rules.facts import facts, state
 from ..rules.indexing import scatter
 from ..rules.sliding import windows_added
-from .where import JitError, user_line
+from .where import NeedsValues, user_line
 
 
 class Node:
@@ -234,54 +234,6 @@ def alive(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
     return out[::-1], results
 
 
-def checks_first(nodes: Nodes, donated: bool) -> Nodes:
-    """Move checks, and what they depend on, to the front: an error is raised before any argument is modified.
-
-    Where arrays are donated, so are other calls that may fail: those with indices, and numpy.linalg's.
-    """
-    failing = may_fail(nodes) if donated else set()
-    needed: set[Node] = set()
-    for node in reversed(nodes):
-        if node in needed or node in failing or facts(node.function).checks:
-            needed.add(node)
-            needed.update(node.operands)
-    if any(isinstance(node.function, Draws) for node in needed):  # which stay in their order
-        return nodes
-    return [node for node in nodes if node in needed] + [node for node in nodes if node not in needed]
-
-
-def may_fail(nodes: Nodes) -> set[Node]:
-    """Return the calls that raise an error for some values: of calls with one index into one shape, the first.
-
-    A view is made where it is read: so are the calls that read one at such an index.
-    """
-    failing: set[Node] = set()
-    views: set[Node] = set()
-    seen: set[Any] = set()
-    for node in nodes:
-        if not views.isdisjoint(node.operands):
-            failing.add(node)
-        if getattr(node.function, "__module__", "") == "numpy.linalg":
-            failing.add(node)
-        elif node.function in INDEXING:
-            index = node.args[1:2], *node.kwargs.values()
-            into = node.args[2:] if node.function in (SCATTER, WINDOWS_ADDED) else (node.args[0].shape,)
-            key = into, _key(index)
-            if key not in seen and not all(map(is_in_range, found_in(index, Node))):
-                seen.add(key)
-                failing.add(node)
-        if node in failing and node.function in (part, np.transpose, np.reshape):
-            views.add(node)
-    return failing
-
-
-def is_in_range(index: Node) -> bool:
-    """Tell whether an index is constant, a mask, or follows from labels that are checked."""
-    if index.function in (np.add, np.multiply):
-        return all(map(is_in_range, index.operands))
-    return is_constant(index) or index.dtype == bool or facts(index.function).checks
-
-
 def key_of(node: Node) -> Any:
     """Return a hashable key, equal for equal calls and constants; nodes by identity, numbers by value and type."""
     if node.key is None and node.function is None:
@@ -289,15 +241,20 @@ def key_of(node: Node) -> Any:
         contents = id(node.value) if array.dtype.hasobject else array.tobytes()
         node.key = type(node.value), array.dtype, array.shape, contents
     elif node.key is None:
-        node.key = node.function, _key(node.args), _key(tuple(node.kwargs.items())) if node.kwargs else ()
+        node.key = (
+            node.function,
+            hashable(node.args),
+            hashable(tuple(node.kwargs.items())) if node.kwargs else (),
+        )
     return node.key
 
 
-def _key(x: Any) -> Any:
+def hashable(x: Any) -> Any:
+    """Return a key of an argument, equal for equal ones."""
     if isinstance(x, (tuple, list)):
-        return (type(x), *[_key(each) for each in x])
+        return (type(x), *[hashable(each) for each in x])
     if isinstance(x, slice):
-        return (slice, *map(_key, (x.start, x.stop, x.step)))
+        return (slice, *map(hashable, (x.start, x.stop, x.step)))
     if isinstance(x, (Node, np.ndarray)):
         return id(x)
     return type(x), str(x)
@@ -339,8 +296,6 @@ state(part, memory="view")
 state(pick, written, added_at, cast, memory="new")
 
 SCATTER, WINDOWS_ADDED = facts(scatter).whole, facts(windows_added).whole
-INDEXING = {part, pick, written, added_at, SCATTER, WINDOWS_ADDED, np.take, np.take_along_axis}
-"""The calls whose second argument is an index."""
 
 
 def scattered(node: Any) -> tuple[Node, Any, tuple[int, ...]] | None:
@@ -362,7 +317,7 @@ class Draws:
         """Draw an array."""
         drawn = getattr(rng, self.__name__)(*args, **kwargs)
         if isinstance(drawn, (int, float)):
-            raise JitError(
+            raise NeedsValues(
                 f"{user_line()}: {self.__name__} without a size gives a Python number, which would be frozen at its "
                 "value in this call; draw an array of no axes, size=()"
             )

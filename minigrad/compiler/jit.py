@@ -23,10 +23,10 @@ from .effects import others_run
 from .fetched import NONE, Fetched, fetched_of, has_floats, is_array
 from .methods import BoundMethod, BoundWeakly, has_weak_references
 from .outside import Outside
-from .places import Place
+from .places import PlaceKey
 from .program import Compiled, name_of
 from .signature import Inlined, differing_number, flatten, numbers, own_classes, refuse_overlap
-from .where import Caught, JitError
+from .where import Caught, JitError, NeedsValues
 
 __all__ = ["JitError", "Jitted", "jit"]
 MAXSIZE = 32
@@ -112,8 +112,8 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
     for kind, is_one in RUN_LATER.items():
         if is_one(f):
             raise TypeError(
-                f"jit: {name_of(f)} is {kind}, which does nothing when it is called; expected a function that returns "
-                "arrays"
+                f"jit: {name_of(f)} is {kind}, whose body does not run when it is called; expected a function that "
+                "returns arrays"
             )
     if isinstance(f, (classmethod, staticmethod)):
         kind = type(f).__name__
@@ -265,7 +265,7 @@ class Jitted:
         kwargs: dict[str, Any],
         outside: Outside,
         leaves: list[Any],
-        others: dict[Place, Any],
+        others: dict[PlaceKey, Any],
     ) -> Compiled:
         """Compile the function for a new signature; fetch the arrays outside in each call, if that can be."""
         if any(position >= len(args) + len(kwargs) for position in self.donated):
@@ -285,12 +285,15 @@ class Jitted:
             try:
                 program = compiled(fetched)
                 return compiled(fetched.without(program.not_read)) if program.not_read else program
-            except (TypeError, AttributeError) as error:  # a JitError, too: it may need their values, as of indices
+            except (
+                TypeError,
+                AttributeError,
+            ) as error:  # a JitError, too: it may need their values, as of indices
                 errors.append(error)
         try:
             return compiled(NONE)
         except JitError:
-            if errors:
+            if errors and not isinstance(errors[0], NeedsValues):
                 raise errors[0] from None
             raise
 
@@ -357,7 +360,7 @@ class Jitted:
     def _program(self) -> Compiled:
         if self.recent is None:
             raise AttributeError(
-                f"jit: {name_of(self.function)} was not called yet; it is compiled when it is"
+                f"jit: {name_of(self.function)} has not been called yet; it is compiled in its first call"
             )
         return self.recent[1]
 

@@ -264,8 +264,12 @@ def size_of(block: np.ndarray[Any, Any]) -> int:
     return block.nbytes
 
 
-def aligned(nbytes: int, alignment: int = 64) -> np.ndarray[Any, Any]:
+ALIGNMENT = 64
+"""The bytes of a cache line."""
+
+
+def aligned(nbytes: int) -> np.ndarray[Any, Any]:
     """Return a block of bytes that starts at a multiple of the alignment."""
-    block = np.empty(nbytes + alignment, np.uint8)
-    start = -block.ctypes.data % alignment
+    block = np.empty(nbytes + ALIGNMENT, np.uint8)
+    start = -block.ctypes.data % ALIGNMENT
     return block[start : start + nbytes]

@@ -12,7 +12,7 @@ from typing import Any
 
 
 def has_weak_references(x: Any) -> bool:
-    """Tell whether an object may be referred to weakly; Python 3.13 gives some classes a negative offset for it."""
+    """Tell whether an object supports weak references; in Python 3.13 some classes have a negative offset for them."""
     return getattr(type(x), "__weakrefoffset__", 0) != 0
 
 

@@ -24,11 +24,11 @@ from ..rules.metadata import outline
 from ..rules.picking import bincount, compress, extract
 from ..rules.table import any_true
 from .ir import cast, part, pick, stand_ins_in, written
-from .where import JitError, user_line
+from .where import JitError, NeedsValues, user_line
 
 
 def value_of(x: Any) -> Any:
-    """Return the value of a stand-in; anything else as it is."""
+    """Return the value of a stand-in; anything else unchanged."""
     return x.node.value if type(x) in STAND_INS else x
 
 
@@ -39,9 +39,9 @@ def has_traced(tree: Any) -> bool:
 
 def shape_error(what: str, instead: str) -> JitError:
     """Return the error of a shape that depends on values."""
-    return JitError(
-        f"{user_line()}: {what} from the values of an array gives an array whose shape depends on them, which a "
-        f"compiled function cannot; {instead}"
+    return NeedsValues(
+        f"{user_line()}: {what} from the values of an array gives an array whose shape depends on them, which is not "
+        f"possible in a compiled function; {instead}"
     )
 
 
@@ -129,7 +129,7 @@ def _view(trace: Any, function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
     return result
 
 
-def _perhaps_a_view(trace: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
+def perhaps_a_view(trace: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
     """Record a call whose results may or may not view an argument, as the traced values of the first run show."""
     results = trace.record(function, *args, **kwargs)
     several = isinstance(results, (tuple, list))
@@ -265,7 +265,7 @@ def _einsum(trace: Any, *args: Any, **kwargs: Any) -> Any:
             if is_product(terms, target, operands) or len(contraction_path(terms, target, operands)) > 1:
                 made = contracted(terms, target, list(operands))
                 return made if target else made[()]
-    return _perhaps_a_view(trace, np.einsum, *args, **kwargs)
+    return perhaps_a_view(trace, np.einsum, *args, **kwargs)
 
 
 BLAS_DTYPES = set(map(np.dtype, "fdFD"))
@@ -285,7 +285,7 @@ def _full_like(
 
 
 def _bincount(trace: Any, x: Any, weights: Any = None, minlength: Any = 0) -> Any:
-    """Add weights up at places that are known."""
+    """Sum weights by index; the indices are known while the function is compiled."""
     if has_traced(x):
         raise shape_error(
             "bincount, computed",

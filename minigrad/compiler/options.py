@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..engine.arrays import STAND_INS
-from .free_variables import free_variables, has_attributes
+from .free_variables import free_variables
+from .members import has_attributes
 from .methods import BoundMethod
 from .places import read
 from .where import JitError
@@ -96,8 +97,8 @@ def fixed(f: Any) -> tuple[Any, ...] | None:
         )
     if not callable(f) or has_attributes(type(f)):
         raise JitError(
-            f"jit: an argument is a {type(f).__name__}, an object that may change without being another; give the "
-            "arrays and numbers that are needed of it, or, if the function is its method, compile mg.jit(x.method)"
+            f"jit: an argument is a {type(f).__name__}, an object that may change in place; give the arrays and "
+            "numbers in it that are needed, or, if the function is its method, compile mg.jit(x.method)"
         )
     return (type(f), f) if next(free_variables(f), None) is None else None
 

@@ -1,4 +1,4 @@
-"""Whose a module or a class is: the program's own, which may change, or a library's."""
+"""The origin of a module or a class: the program's own, which may change, or a library's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def is_ours(module: str) -> bool:
     return module.split(".")[0] in ("minigrad", "numpy")
 
 
-def is_foreign(kind: Any) -> bool:
+def is_library_class(kind: Any) -> bool:
     """Tell whether a class is minigrad's, NumPy's, the standard library's or made in C."""
     module = kind.__module__
     return is_ours(module) or module in sys.stdlib_module_names or not kind.__flags__ & HEAP_TYPE
@@ -39,7 +39,7 @@ def has_state(x: Any) -> bool:
         return False
     if f"{kind.__module__}.{kind.__name__}" in NAMESPACES:
         return True
-    return not is_foreign(kind) and (hasattr(x, "__dict__") or bool(slots_of(kind)))
+    return not is_library_class(kind) and (hasattr(x, "__dict__") or bool(slots_of(kind)))
 
 
 NAMESPACES = {"argparse.Namespace", "types.SimpleNamespace", "_thread._local"}

@@ -10,7 +10,7 @@ import numpy as np
 
 from .free_variables import Search
 from .options import PLAIN, taken
-from .places import CELL, KEYS, LARGE, Place, read
+from .places import CELL, KEYS, PlaceKey, read
 
 
 class Outside:
@@ -35,9 +35,9 @@ class Outside:
     def __init__(
         self,
         f: Callable[..., Any],
-        leaves: Iterable[Any] = (),
-        unread: Container[Place] = (),
-        classes: Iterable[type] = (),
+        leaves: Iterable[Any],
+        unread: Container[PlaceKey],
+        classes: Iterable[type],
         stores: bool = False,
     ) -> None:
         self.function, self.unread, self.classes, self.stores = f, unread, classes, stores
@@ -47,7 +47,7 @@ class Outside:
         self.names = [(namespace, names) for namespace, name, names in found if name is KEYS]
         given = set(map(id, leaves))
         self.arguments = [x for x in search.arrays if id(x) in given]
-        self.arrays = [(x, entries(x)) for x in search.arrays if id(x) not in given]
+        self.arrays = [(x, array_key(x)) for x in search.arrays if id(x) not in given]
         self.key = (*[taken(value) for _, _, value in found], *[each for _, each in self.arrays])
 
     def changed(self, leaves: Iterable[Any]) -> bool:
@@ -55,7 +55,7 @@ class Outside:
         if self.arguments and not set(map(id, leaves)).issuperset(map(id, self.arguments)):
             return True
         for x, before in self.arrays:
-            if entries(x) != before:
+            if array_key(x) != before:
                 return True
         try:
             for namespace, name, before in self.values:
@@ -70,7 +70,7 @@ class Outside:
 
     def changed_array(self) -> str:
         """Describe the first array whose entries differ from the snapshot; an empty string if none does."""
-        return next((f"an array of shape {x.shape}" for x, kept in self.arrays if entries(x) != kept), "")
+        return next((f"an array of shape {x.shape}" for x, kept in self.arrays if array_key(x) != kept), "")
 
     def changed_number(self) -> tuple[Any, Any] | None:
         """Return the place (namespace, name) of a number or string that differs from the snapshot, or None."""
@@ -88,7 +88,11 @@ class Outside:
         return Outside(self.function, leaves, self.unread, self.classes, self.stores)
 
 
-def entries(x: np.ndarray[Any, Any]) -> Any:
-    """Return the entries of an array from outside, for comparison: bytes, or a checksum of many."""
+LARGE = 1 << 16
+"""The number of entries of an outside array that are compared in every call; of a larger one, evenly spaced ones."""
+
+
+def array_key(x: np.ndarray[Any, Any]) -> Any:
+    """Return a key by which to compare arrays: shape, dtype, and the bytes of the entries, or a checksum of many."""
     kept = (x if x.size <= LARGE else x.flat[:: -(-x.size // LARGE)]).tobytes()
     return x.shape, x.dtype, kept if len(kept) <= LARGE else crc32(kept)

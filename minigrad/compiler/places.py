@@ -13,7 +13,7 @@ from typing import Any
 
 from .methods import has_weak_references
 
-Place = tuple[int, Any]
+PlaceKey = tuple[int, Any]
 """A place's key: the ``id`` of its namespace, or of the object that this is of, and the name in it."""
 DELETED: Any = object()
 """Sentinel: the place holds no value."""
@@ -36,7 +36,7 @@ WHOLE = (LIST, OTHER)
 
 
 class Contents:
-    """A dict-like view of a list's entries, an object's attributes, or all parts of a list, a set or alike.
+    """A dict-like view of a list's entries, an object's attributes, or all parts of a list, a set or the like.
 
     An object that has weak references is not kept alive.
     """
@@ -73,8 +73,8 @@ class Attributes:
         return iter(vars(self.kind))
 
 
-def place_of(namespace: Any, name: Any) -> Place:
-    """Return what identifies a place."""
+def place_of(namespace: Any, name: Any) -> PlaceKey:
+    """Return the key of a place."""
     return id(namespace.of() if type(namespace) in (Contents, Attributes) else namespace), name
 
 
@@ -91,7 +91,7 @@ def read(namespace: Any, name: Any) -> Any:
 
 
 def put(namespace: Any, name: Any, value: Any) -> None:
-    """Set a place, or delete what is there; an object's own ``__setattr__`` is not called."""
+    """Set a place, or delete its value; an object's own ``__setattr__`` is not called."""
     if name is CELL:
         namespace.cell_contents = value
     elif name in WHOLE:
@@ -113,7 +113,7 @@ def put(namespace: Any, name: Any, value: Any) -> None:
 
 
 def fill(x: Any, contents: Any) -> None:
-    """Replace all that is in a list, a dict, a set or alike."""
+    """Replace the contents of a list, a dict, a set or a similar container."""
     if isinstance(x, (list, bytearray, array)):
         x[:] = array(x.typecode, contents) if isinstance(x, array) else contents
         return
@@ -122,7 +122,7 @@ def fill(x: Any, contents: Any) -> None:
 
 
 def is_set(namespace: Any, name: Any) -> bool:
-    """Tell whether there is something in a place."""
+    """Tell whether a place has a value."""
     if name is CELL:
         try:
             return namespace.cell_contents is not DELETED
@@ -135,13 +135,13 @@ def is_set(namespace: Any, name: Any) -> bool:
     return name in namespace if type(namespace) is Attributes else hasattr(namespace.of(), name)
 
 
-def value_of(namespace: Any, name: Any) -> Any:
-    """Return what is in a place; ``DELETED``, if there is nothing."""
+def value_in(namespace: Any, name: Any) -> Any:
+    """Return the value in a place; ``DELETED`` if there is none."""
     return read(namespace, name) if is_set(namespace, name) else DELETED
 
 
 class Saved:
-    """What is in places, in mutable objects and in arrays before a function runs, to put it back."""
+    """A backup of places, mutable objects and arrays, taken before a function runs."""
 
     def __init__(
         self, places: Iterable[tuple[Any, Any]], objects: Iterable[Any], arrays: Iterable[Any]
@@ -150,7 +150,7 @@ class Saved:
         self.names = [(namespace, set(namespace)) for namespace, name in found if name is KEYS]
         self.names += [(vars(x), {*vars(x)}) for x in objects if isinstance(x, ModuleType)]
         self.values = [
-            (namespace, name, value_of(namespace, name)) for namespace, name in found if name is not KEYS
+            (namespace, name, value_in(namespace, name)) for namespace, name in found if name is not KEYS
         ]
         self.contents = [(x, _contents(x)) for x in objects if isinstance(x, MUTABLE)]
         self.arrays = [(x, x.copy()) for x in arrays if x.flags.writeable and x.nbytes <= MOST_BYTES]
@@ -168,7 +168,7 @@ class Saved:
                 if sets(name):
                     put(namespace, name, DELETED)
         for namespace, name, value in self.values:
-            now = value_of(namespace, name)
+            now = value_in(namespace, name)
             if now is not value and sets(name):
                 put(namespace, name, value)
         for x, entries in self.arrays:
@@ -189,8 +189,6 @@ MOST_BYTES = 1 << 28
 """The size, in bytes, of the largest outside array that is saved while a function is traced."""
 MUTABLE = (list, dict, set, deque, bytearray, array)
 """Types of objects whose contents change."""
-LARGE = 1 << 16
-"""The number of entries of an outside array that are compared in every call; of a larger one, evenly spaced ones."""
 
 
 def _contents(x: Any) -> Any:

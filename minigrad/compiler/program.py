@@ -24,18 +24,19 @@ from ..rules.metadata import outline
 from . import locks
 from .effects import Effects
 from .fetched import Fetched
-from .ir import CONSTANT, Node, checks_first, mapped
+from .ir import CONSTANT, Node, mapped
 from .memory import Plan
+from .order import checks_first
 from .origin import has_state
-from .outside import Outside
-from .places import LARGE, Place, put
+from .outside import LARGE, Outside
+from .places import PlaceKey, put
 from .rebinding import Containers, Entry, rebind, refuse_also_outside
 from .rewrites import simplify
 from .signature import reader
 from .source import Contained, ObjectWithArrays, PassedThrough, SourceWriter
 from .trace import Trace, TracedGenerator, fingerprint
 from .traced import Traced
-from .values import attributes_of, has_results, renewed, with_attributes
+from .values import attribute_values, fresh_copy, has_results, with_attributes
 from .where import JitError, OtherCalls
 
 
@@ -56,7 +57,7 @@ class Compiled:
         donated: tuple[int, ...],
         outside: Outside,
         leaves: list[Any],
-        others: dict[Place, Any],
+        others: dict[PlaceKey, Any],
         fetched: Fetched,
     ) -> None:
         self.fetched = fetched
@@ -162,15 +163,15 @@ class Compiled:
                 x.readers, x.key = [], None  # which lead to nodes that rewriting discarded, with values
 
     @property
-    def left_out(self) -> dict[Place, Any]:
+    def left_out(self) -> dict[PlaceKey, Any]:
         """The places outside that a snapshot leaves out, which the function does not read or fetches."""
         return self.unread | self.fetched.left_out
 
     def apply_effects(self, outcome: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Set what the function sets outside and in its arguments; return its result."""
+        """Apply the function's writes to outside state and to its arguments; return its result."""
         with locks.compiling:
             for namespace, name, value in self.fixed:
-                put(namespace, name, renewed(value))
+                put(namespace, name, fresh_copy(value))
             if not (self.kept or self.rebound):
                 return outcome
             result, values, left = outcome
@@ -268,7 +269,7 @@ def stand_in(shared: Any, leaf: Any) -> Any:
 
 
 def left_outside(trace: Trace, tree: Any, known: set[int]) -> Any:
-    """Return what a function leaves outside, with arguments and objects that hold arrays in wrappers of their own."""
+    """Return a value that the function stores outside; arguments, and objects that hold arrays, are wrapped."""
     x = tree.data if type(tree) is Tensor else tree
     if type(x) is Traced:
         return PassedThrough(x.node) if x.node in trace.inputs else x
@@ -277,7 +278,7 @@ def left_outside(trace: Trace, tree: Any, known: set[int]) -> Any:
     if isinstance(x, (list, tuple)):
         return rebuilt(x, [left_outside(trace, each, known) for each in x])
     if type(x) not in CONTAINERS and has_state(x) and has_results(x, known):
-        held = {name: each for name, each in attributes_of(x).items() if has_results(each, known)}
+        held = {name: each for name, each in attribute_values(x).items() if has_results(each, known)}
         empty = with_attributes(x, dict.fromkeys(held))
         return ObjectWithArrays(empty, left_outside(trace, held, known | {id(x)}))
     return x
@@ -317,10 +318,10 @@ def nodes_of(trace: Trace, found: list[Any], tree: Any) -> Any:
 
 
 def result_node(trace: Trace, found: list[Any], leaf: Any) -> Any:
-    """Return the node of an array in a result; anything else as it is."""
+    """Return the node of an array in a result; anything else unchanged."""
     if type(leaf) is TracedGenerator:
         raise JitError(
-            "jit: a random generator is returned, which the caller has; leave it out of the result"
+            "jit: a random generator is returned, which the caller has already; leave it out of the result"
         )
     if isinstance(leaf, (Iterator, set, deque, bytearray)):
         raise JitError(f"jit: a {type(leaf).__name__} is returned; return a list, tuple or dict of arrays")
@@ -339,7 +340,7 @@ def result_node(trace: Trace, found: list[Any], leaf: Any) -> Any:
 
 
 def forgotten(x: Any) -> Any:
-    """Return a zero-stride array of the same shape and dtype: what tracing held is freed."""
+    """Return a zero-stride array of the same shape and dtype, so that the traced values are freed."""
     x = x.value if type(x) is Node else x
     return outline(x.shape, x.dtype) if isinstance(x, np.ndarray) else x
 

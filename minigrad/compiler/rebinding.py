@@ -1,4 +1,4 @@
-"""Entries of arguments that a function sets, adds or deletes: found while it is traced, made anew in each call.
+"""Entries of arguments that a function sets, adds or deletes: found while it is traced, repeated in each call.
 
 A write into an array is another matter: it is a call in the program.
 """
@@ -31,7 +31,7 @@ class Containers:
         self.before = [(path, x, entries(x)) for path, x in containers_in(arguments)]
 
     def rebound(self, name: str, given: Any) -> tuple[list[Entry], list[Any]]:
-        """Return the entries that are others now, and their values; ``given`` are the arguments of the call itself.
+        """Return the entries that have changed, and their new values; ``given`` are the arguments of the call itself.
 
         Raises
         ------

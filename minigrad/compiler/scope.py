@@ -1,4 +1,4 @@
-"""The names in generated source: what each value, function and constant is called, and the head that defines it."""
+"""The names in generated source: of values, functions and constants, and the head that defines them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .memory import is_reduction
 
 
 class Scope:
-    """The names that are taken in the source of a function, and what they are bound to.
+    """The names used in the source of a function, and the objects they are bound to.
 
     Attributes
     ----------

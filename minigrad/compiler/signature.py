@@ -15,7 +15,7 @@ import numpy as np
 from ..engine.containers import CONTAINERS, children_of
 from ..engine.tensor import Tensor
 from .options import cannot_change, option
-from .origin import is_foreign
+from .origin import is_library_class
 from .trace import TracedGenerator
 from .traced import Traced
 
@@ -58,7 +58,7 @@ def flatten(items: Iterable[Any], leaves: list[Any], key: list[Any]) -> None:
 
 def own_classes(x: Any) -> Iterator[type]:
     """Yield the classes in nested arguments, and those of containers that are not Python's own."""
-    if isinstance(x, type) and not is_foreign(x):
+    if isinstance(x, type) and not is_library_class(x):
         yield x
     inside = children_of(x) if type(x) in CONTAINERS else x
     if not isinstance(inside, (dict, list, tuple)):
@@ -83,16 +83,18 @@ def numbers(names: Iterable[str], items: Iterable[Any]) -> Iterator[tuple[str, i
 
 
 def differing_number(signature: tuple[Any, ...], other: tuple[Any, ...]) -> int | None:
-    """Return which of the numbers in a signature is another in the other, if nothing else is."""
+    """Return the index of the one number in which two signatures differ; None if they differ otherwise."""
     if len(signature) != len(other):
         return None
     places = [i for i, (a, b) in enumerate(zip(signature, other, strict=True)) if a != b]
-    if len(places) != 1 or not (is_number(signature[places[0]]) and is_number(other[places[0]])):
+    if len(places) != 1 or not (
+        stands_for_number(signature[places[0]]) and stands_for_number(other[places[0]])
+    ):
         return None
-    return sum(map(is_number, signature[: places[0]]))
+    return sum(map(stands_for_number, signature[: places[0]]))
 
 
-def is_number(entry: Any) -> bool:
+def stands_for_number(entry: Any) -> bool:
     """Tell whether an entry of a signature stands for a Python number."""
     return isinstance(entry, tuple) and bool(entry) and entry[0] in (int, float)
 
@@ -213,20 +215,20 @@ def refuse_overlap(leaves: list[Any], overwritten: list[int]) -> None:
     for i in overwritten:
         if not leaves[i].flags.writeable:
             raise ValueError(
-                f"jit: an array of shape {leaves[i].shape} is to be written over, but is read-only; give a copy"
+                f"jit: an array of shape {leaves[i].shape} would be overwritten, but is read-only; give a copy"
             )
     if alone:
         return
     for i in overwritten:
         if overlaps_itself(leaves[i]):
             raise ValueError(
-                f"jit: an array of shape {leaves[i].shape} and strides {leaves[i].strides} is to be written over, but "
+                f"jit: an array of shape {leaves[i].shape} and strides {leaves[i].strides} would be overwritten, but "
                 "has entries that share their memory; give a copy"
             )
         for j, other in enumerate(leaves):
             if j != i and isinstance(other, np.ndarray) and np.may_share_memory(leaves[i], other):
                 raise ValueError(
-                    f"jit: an array of shape {leaves[i].shape} is to be written over, but shares its memory with "
+                    f"jit: an array of shape {leaves[i].shape} would be overwritten, but shares its memory with "
                     f"another argument, of shape {other.shape}; give a copy of one"
                 )
 

@@ -38,7 +38,7 @@ HINTS = {
     np.add.reduce: "total",
 }
 HINTS |= {pick: "picked", np.log: "logs", np.vdot: "squares"}
-"""What a value is called that has no name in the function."""
+"""Names of values that have none in the function."""
 VIEW_HINTS = {np.transpose: "_T", np.reshape: "_flat", part: "_part"}
 """Suffixes of the names of views."""
 NAMES = re.compile(r"[^\W\d]\w*")
@@ -65,20 +65,20 @@ def takes(f: np.ufunc, dtype: np.dtype[Any]) -> bool:
 
 
 class Contained(NamedTuple):
-    """A registered container in a result: one without arrays, and what its children are."""
+    """A registered container in a result: a copy without arrays, and its children."""
 
     empty: Any
     children: Any
 
 
 class PassedThrough(NamedTuple):
-    """An argument in what a function leaves outside: no copy of it."""
+    """An argument that the function stores outside: itself, not a copy."""
 
     node: Node
 
 
 class ObjectWithArrays(NamedTuple):
-    """An object in what a function leaves outside: one without its arrays, and the attributes that hold these."""
+    """An object that the function stores outside: a copy without arrays, and the attributes that hold them."""
 
     empty: Any
     attributes: dict[str, Any]

@@ -20,7 +20,8 @@ from ..engine.ownership import views_another
 from ..rules.facts import facts
 from .ir import Draws, Node, found_in, mapped, part
 from .numpy_calls import OPTION, has_traced, shape_error, value_of
-from .traced import Traced, leaked
+from .refused import leaked
+from .traced import Traced
 from .where import Caught, JitError, OtherCalls, assigned_name, user_line
 
 
@@ -135,8 +136,8 @@ class Trace:
             if not isinstance(error, ValueError) or "read-only" not in str(error):
                 raise
             raise JitError(
-                f"{user_line()}: {getattr(function, '__name__', function)} writes into an array it is given, which is "
-                "not captured; write x[index] = value, or x[...] = value"
+                f"{user_line()}: {getattr(function, '__name__', function)} writes into its argument, which is not "
+                "captured; write x[index] = value, or x[...] = value"
             ) from None
         node = Node(function, nodes, options, value, assigned_name())
         if isinstance(value, (tuple, list)):

@@ -6,7 +6,6 @@ import math
 import sys
 import weakref
 from collections.abc import Callable, Iterator
-from inspect import signature
 from sys import getrefcount
 from typing import Any
 
@@ -21,49 +20,22 @@ from ..engine.statements import (
     OBJECT_HELD_BY_A_NAME,
     is_borrowed,
     is_stored,
-    rebinds,
     refuse_shuffle,
 )
 from ..engine.tensor import Tensor
-from ..engine.writing import ADDED_AT, Writable, called_where
+from ..engine.writing import Writable
 from ..rules.elementwise import scalar_power
-from ..rules.facts import METHODS, facts
+from ..rules.facts import METHODS
 from ..rules.indexing import with_arrays
-from .ir import Node, added_at, cast, mapped, part, written
+from .dispatch import call_function, call_ufunc
+from .ir import Node, cast, mapped, part, written
 from .numpy_calls import (
-    CALLS,
-    OPTION,
-    _perhaps_a_view,
-    arguments_of,
     has_traced,
     read_part,
-    refuse_shapes,
-    shape_error,
     value_of,
 )
-from .where import JitError, user_line
-
-
-def leaked() -> JitError:
-    """Return the error of an array that a compiled function has left outside, in a list or an attribute say."""
-    return JitError(
-        f"{user_line()}: this array leaked out of an earlier call of a compiled function, where it stands for an "
-        "argument or a result, and has no values; return it from that call instead"
-    )
-
-
-def _refuse(what: str, instead: str) -> Callable[..., Any]:
-    """Return a method that raises: it would need the values of an array during tracing."""
-
-    def method(self: Traced, *args: Any, **kwargs: Any) -> Any:
-        if self.recorder.over:
-            raise leaked()
-        raise JitError(
-            f"{user_line()}: {what} needs the values of an array of shape {self.shape}, which the compiled function "
-            f"has not yet; {instead}"
-        )
-
-    return method
+from .refused import ARRAY, BRANCH, FILLED, FORMATTED, NUMBER, leaked, needs_values
+from .where import JitError, NeedsValues, user_line
 
 
 def _augmented(ufunc: Any) -> Callable[[Traced, Any], Any]:
@@ -96,17 +68,6 @@ def _operator(name: str) -> Callable[[Traced, Any], Any]:
 
 NOT_READ_AGAIN = object()
 """The index of a view that is not of the form base[index], or has a computed index."""
-BRANCH = "choose by np.where(condition, a, b), or give what decides as a Python number, an option of the call"
-NUMBER = "keep the array: NumPy computes with it as with a number, np.exp(x) in place of math.exp(x)"
-ARRAY = (
-    "keep the array, and call NumPy's functions on it: x for np.asarray(x), np.stack([…]) for np.array([…]), "
-    "mg.tensor(table)[i] for table[i], y[:, None] == np.arange(C) for a one-hot matrix, np.zeros_like(x) for an "
-    "array to write into, np.concatenate for np.r_"
-)
-FILLED = (
-    "fill an array made of the arguments, np.zeros_like(x) or np.zeros(shape) + 0 * x[0], or join by np.stack"
-)
-FORMATTED = "return the number, and format it outside"
 
 
 @stands_in
@@ -251,34 +212,35 @@ class Traced(NDArrayOperatorsMixin, Writable):
 
     __hash__ = object.__hash__
 
-    __bool__ = _refuse("a condition (if, while, and, or, not)", BRANCH)
+    __bool__ = needs_values("a condition (if, while, and, or, not)", BRANCH)
 
     def __float__(self) -> float:
         if is_stored(2):
-            raise JitError(
-                f"{user_line()}: array[i] = x (or array.fill, np.fromiter) would need the value of an array that the "
-                f"compiled function has not yet; {FILLED}"
+            raise NeedsValues(
+                f"{user_line()}: array[i] = x (or array.fill, np.fromiter) would need the value of an array, "
+                f"which is not known while the function is compiled; {FILLED}"
             )
         return float(self._refused_float())
 
-    _refused_float = _refuse("float()", NUMBER)
-    __int__ = _refuse("int()", NUMBER)
-    __complex__ = _refuse("complex()", NUMBER)
-    __index__ = _refuse(
+    _refused_float = needs_values("float()", NUMBER)
+    __int__ = needs_values("int()", NUMBER)
+    __complex__ = needs_values("complex()", NUMBER)
+    __index__ = needs_values(
         "an index, or range()", "index by the array, or give the number as an option of the call"
     )
-    __format__ = _refuse("a formatted string", FORMATTED)
-    __contains__ = _refuse("in", BRANCH)
-    item = _refuse("item()", NUMBER)
-    tolist = _refuse("tolist()", NUMBER)
+    __format__ = needs_values("a formatted string", FORMATTED)
+    __contains__ = needs_values("in", BRANCH)
+    item = needs_values("item()", NUMBER)
+    tolist = needs_values("tolist()", NUMBER)
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         if self.recorder.over:
             raise leaked()
         known = asked_by(sys._getframe(1))[2]
-        raise JitError(
+        raise NeedsValues(
             f"{user_line()}: np.asarray(), or a plain array that is to hold it, needs the values of an array of shape "
-            f"{self.shape}, which the compiled function has not yet; {f'write {known}' if known else ARRAY}"
+            f"{self.shape}, which are not known while the function is compiled; "
+            f"{f'write {known}' if known else ARRAY}"
         )
 
     # -- operators: the mixin's, but for those of arrays and what is no array-like --------------------------------
@@ -306,81 +268,12 @@ class Traced(NDArrayOperatorsMixin, Writable):
     # -- NumPy's protocols -----------------------------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
-        trace = self.recorder
         if Tensor in map(type, inputs):
             return NotImplemented
-        if kwargs.get("where", True) is not True:
-            if out is None or type(out[0]) is not Traced or method != "__call__":
-                raise JitError(
-                    f"{user_line()}: {ufunc.__name__} with where= is captured with out=np.zeros_like(x); use np.where"
-                )
-            return out[0].become(called_where(ufunc, inputs, out[0], **kwargs))
-        kwargs.pop("where", None)
-        if has_traced(kwargs.get("axis")):
-            raise shape_error(f"{ufunc.__name__}.{method} with axis", OPTION)
-        lists = ufunc is np.multiply and {list, tuple} & set(map(type, inputs))
-        if lists and any(isinstance(value_of(x), np.integer) for x in inputs):
-            raise shape_error("a list repeated", OPTION)
-        if method == "at":
-            if ufunc not in ADDED_AT:
-                raise JitError(
-                    f"{user_line()}: np.{ufunc.__name__}.at is not captured, np.add.at and np.subtract.at alone; call "
-                    "it outside"
-                )
-            into, index, value = inputs
-            if type(into) is not Traced:
-                raise JitError(
-                    f"{user_line()}: np.{ufunc.__name__}.at is captured into an array made of the arguments: start "
-                    "from np.zeros_like(x), or np.zeros(shape) + 0 * x[0]"
-                )
-            return into.become(trace.record(added_at, into, index, ADDED_AT[ufunc](value)))
-        if out is not None and len(inputs) == 2 and out[0] is inputs[0] and type(out[0]) is np.ndarray:
-            if method == "__call__" and rebinds(out, 2):
-                value = trace.record(ufunc, *inputs, **kwargs)
-                return fit_in_place(value if out[0].ndim else np.copy(value), out[0])
-            raise JitError(
-                f"{user_line()}: {ufunc.__name__} writes into a plain array, which others may hold; make it an "
-                f"argument, or write a = np.{ufunc.__name__}(a, x), or start from np.zeros_like(x)"
-            )
-        if out is not None and (len(out) != 1 or type(out[0]) is not Traced):
-            raise JitError(
-                f"{user_line()}: {ufunc.__name__} with out= writes into an array made outside of NumPy's calls; "
-                "use the result, or start from np.zeros_like(x)"
-            )
-        squared = ufunc is np.power and method == "__call__" and type(inputs[1]) is int and inputs[1] == 2
-        if squared and inputs[0].dtype != bool:
-            ufunc, inputs = np.square, inputs[:1]  # as array ** 2
-        result = trace.record(ufunc if method == "__call__" else getattr(ufunc, method), *inputs, **kwargs)
-        if out is None:
-            return result
-        return out[0].become(result) if method == "__call__" else _put(ufunc.__name__, result, out[0])
+        return call_ufunc(self.recorder, ufunc, method, inputs, out, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        if Tensor in types:
-            return NotImplemented
-        args, kwargs, out = arguments_of(function, args, kwargs)
-        refuse_shapes(function, args, kwargs)
-        if function in CALLS:
-            try:
-                result = CALLS[function](self.recorder, *args, **kwargs)
-            except TypeError as error:
-                if type(error) is TypeError and error.__traceback__ and error.__traceback__.tb_next is None:
-                    raise JitError(
-                        f"{user_line()}: {function.__name__} is not captured so: {error}"
-                    ) from None
-                raise
-        elif (known := facts(function)).metadata:
-            return function(*mapped(value_of, args), **kwargs)
-        elif known.whole is not None:
-            given = signature(known.whole).bind(*args, **kwargs)  # by position, as the rewrites look for them
-            result = self.recorder.record(known.whole, *given.args, **given.kwargs)
-        elif getattr(function, "__module__", "").startswith("minigrad."):
-            result = function.__wrapped__(*args, **kwargs)
-        else:
-            result = _perhaps_a_view(self.recorder, function, *args, **kwargs)
-        if out is None:
-            return result
-        return _put(function.__name__, result, out)
+        return NotImplemented if Tensor in types else call_function(self.recorder, function, args, kwargs)
 
     # -- reading and writing parts -----------------------------------------------------------------------------
 
@@ -405,8 +298,8 @@ class Traced(NDArrayOperatorsMixin, Writable):
         views = [view for view in (each() for each in owner.views) if view is not None]
         if any(view.index is NOT_READ_AGAIN for view in views):
             raise JitError(
-                f"{user_line()}: an array is written to of which a view is in use (a transpose, another shape, a part "
-                "of a part or at a computed index), or which is such a view; write to a copy, x.copy()"
+                f"{user_line()}: an array is written to while a view is in use (a transpose, another shape, a part of "
+                "a part or at a computed index), or is such a view itself; write to a copy, x.copy()"
             )
         if value.dtype != self.dtype:
             if not np.can_cast(value.dtype, self.dtype, "same_kind"):
@@ -471,7 +364,7 @@ class Traced(NDArrayOperatorsMixin, Writable):
         """Find the method that is a NumPy function of the array."""
         if name not in METHODS:
             raise AttributeError(
-                f"{user_line()}: an array that is captured has no {name!r}{OTHERWISE.get(name, '')}"
+                f"{user_line()}: an array in a compiled function has no {name!r}{OTHERWISE.get(name, '')}"
             )
         if name == "copy" and isinstance(value_of(self), np.generic):  # a number stays one
             return lambda order="C": self
@@ -480,19 +373,5 @@ class Traced(NDArrayOperatorsMixin, Writable):
 
 
 def untaped(x: Any) -> Any:
-    """Return the array of a tensor in an index, which has no gradient; anything else as it is."""
+    """Return the array of a tensor in an index, which has no gradient; anything else unchanged."""
     return x.data if type(x) is Tensor else x
-
-
-def _put(name: str, result: Any, out: Any) -> Traced:
-    """Put a result into an array, as NumPy does but for its ufuncs, which broadcast and cast it."""
-    if type(out) is not Traced or out.dtype != result.dtype:
-        raise JitError(
-            f"{user_line()}: {name} with out= writes into an array made outside, or of another dtype than "
-            f"{result.dtype}; use the result"
-        )
-    if out.shape != result.shape:
-        raise ValueError(
-            f"{user_line()}: {name} of shape {result.shape} does not fit into out of shape {out.shape}"
-        )
-    return out.become(result)

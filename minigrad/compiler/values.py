@@ -1,11 +1,11 @@
-"""Values that a function leaves outside: whether there are arrays in them that it computes, and what else they are."""
+"""Values that a function stores outside: the arrays in them that it computes, and keys to compare the rest by."""
 
 from __future__ import annotations
 
 import sys
 from array import array
 from collections import deque
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from copy import copy
 from enum import Enum
 from types import BuiltinMethodType, FunctionType, MappingProxyType, MethodType, ModuleType, NoneType
@@ -21,7 +21,7 @@ from .places import CELL, read
 
 
 class Unread:
-    """Stands in a place that a function is not to read before it sets it: whatever is done with it is an error."""
+    """A sentinel in a place that a function must not read before it sets it: any use of it is an error."""
 
 
 def _refuse(*_: Any, **__: Any) -> Any:
@@ -35,8 +35,8 @@ for _name in [*_METHODS.split(), *[side + name for side in ("", "r", "i") for na
     setattr(Unread, f"__{_name}__", _refuse)
 
 
-def results_in(x: Any, known: Container[int] = ()) -> Iterator[Any]:
-    """Yield the stand-ins, and tensors of them, in nested containers and objects; cycles are followed once.
+def has_results(x: Any, known: Container[int]) -> bool:
+    """Tell whether there are stand-ins, or tensors of them, in nested containers and objects.
 
     Objects whose ``id`` is known are not looked into.
     """
@@ -44,7 +44,7 @@ def results_in(x: Any, known: Container[int] = ()) -> Iterator[Any]:
     while waiting:
         each = waiting.pop()
         if type(each) in STAND_INS or (type(each) is Tensor and type(each.data) in STAND_INS):
-            yield each
+            return True
         elif type(each) is Unread or id(each) in seen or id(each) in known:
             continue
         elif isinstance(each, (dict, tuple, list)):
@@ -52,16 +52,12 @@ def results_in(x: Any, known: Container[int] = ()) -> Iterator[Any]:
             waiting += each.values() if isinstance(each, dict) else each
         elif has_state(each):
             seen.add(id(each))
-            waiting += attributes_of(each).values()
+            waiting += attribute_values(each).values()
+    return False
 
 
-def has_results(x: Any, known: Container[int] = ()) -> bool:
-    """Tell whether `results_in` finds any."""
-    return next(results_in(x, known), None) is not None
-
-
-def attributes_of(x: Any) -> dict[str, Any]:
-    """Return the attributes of an object, those in slots too."""
+def attribute_values(x: Any) -> dict[str, Any]:
+    """Return the attributes of an object by name, those in slots too."""
     kind: Any = type(x)
     slots = {name: getattr(x, name) for name in slots_of(kind) if hasattr(x, name)}
     return getattr(x, "__dict__", {}) | slots
@@ -104,11 +100,11 @@ def structural_key(x: Any, within: tuple[int, ...] = ()) -> Any:
         return kind, repr(x)
     if isinstance(x, (Enum, type, *WITH_IDENTITY)) or not has_state(x):
         return equality_key(x)
-    return kind, *[(name, structural_key(each, within)) for name, each in attributes_of(x).items()]
+    return kind, *[(name, structural_key(each, within)) for name, each in attribute_values(x).items()]
 
 
 def equality_key(x: Any) -> Any:
-    """Return a value that compares by its own ``==``, a fraction or a date, say; or else its ``id``."""
+    """Return a key of a value by its own ``==``, if it is a fraction or a date, say; or else by its ``id``."""
     kind: Any = type(x)
     has_own = kind.__eq__ is not object.__eq__ and kind.__hash__ not in (None, object.__hash__)
     return (kind, x) if has_own and kind.__module__ in sys.stdlib_module_names else (kind, id(x))
@@ -118,10 +114,10 @@ WITH_IDENTITY = (MethodType, BuiltinMethodType, ModuleType)
 """Types compared by identity, although they have attributes."""
 
 
-def renewed(x: Any) -> Any:
-    """Return a copy of arrays, lists, dicts and sets, however nested; anything else as it is."""
+def fresh_copy(x: Any) -> Any:
+    """Return a copy of arrays, lists, dicts and sets, however nested; anything else unchanged."""
     if isinstance(x, (np.ndarray, set, deque, bytearray, array)):
         return copy(x)
     if isinstance(x, (list, tuple)):
-        return rebuilt(x, [renewed(each) for each in x])
-    return like(x, {key: renewed(each) for key, each in x.items()}) if isinstance(x, dict) else x
+        return rebuilt(x, [fresh_copy(each) for each in x])
+    return like(x, {key: fresh_copy(each) for key, each in x.items()}) if isinstance(x, dict) else x

@@ -21,6 +21,10 @@ class OtherCalls(JitError):
     """Raised where a function, run twice on the same arguments, makes different calls."""
 
 
+class NeedsValues(JitError):
+    """Raised where a function needs the values of an array, which are not known while it is compiled."""
+
+
 class Caught(JitError):
     """Raised where a function has caught an error of `numpy.linalg`: in this call it runs as it is written."""
 

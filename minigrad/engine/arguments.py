@@ -1,4 +1,4 @@
-"""What a layer's functions may be called with: array-likes become arrays, and errors name the function."""
+"""The arguments of public functions: array-likes become arrays, and errors name the function."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .arrays import as_array, refuse_foreign
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 FLOATS = {np.ndarray, np.float64, np.float32}
-"""Types that are taken as they are, if their dtype is a float's."""
+"""Types that are taken without conversion, if their dtype is floating."""
 NAMES: set[str] = set()
 """Function names that error messages start with."""
 BARE = (
@@ -109,7 +109,7 @@ def positional_names(f: Callable[..., Any]) -> list[str]:
 
 
 def argument_names(f: Callable[..., Any], count: int, other: str = "x") -> list[str]:
-    """Return the names of so many arguments that are given by position; those without one are numbered."""
+    """Return the names of the first ``count`` positional arguments; those without a name are numbered."""
     names = positional_names(f)
     return [names[i] if i < len(names) else f"{other}{i}" for i in range(count)]
 
@@ -156,7 +156,7 @@ def _of_ours(error: Exception, called: str, given: Iterable[tuple[str, Any]]) ->
 
 
 def explained(error: Exception, called: str, given: Iterable[tuple[str, Any]]) -> Exception | None:
-    """Return an error that says what was called, and with what; None for one that does so already."""
+    """Return an error that names the function and its arguments; None if this one does so already."""
     bare = type(error) in BARE or type(error).__module__.partition(".")[0] == "numpy"
     if not bare or str(error).partition(":")[0] in NAMES:
         return None
@@ -167,7 +167,7 @@ def explained(error: Exception, called: str, given: Iterable[tuple[str, Any]]) -
 
 
 def raise_instead(told: Exception | None, error: Exception) -> NoReturn:
-    """Raise an error in the place of another, or that one; no frame keeps it, which would keep the arguments."""
+    """Raise ``told``, or the error itself; no frame keeps a reference, which would keep the arguments alive."""
     try:
         if told is None:
             raise error
@@ -177,7 +177,7 @@ def raise_instead(told: Exception | None, error: Exception) -> NoReturn:
 
 
 def _real(x: Any, called: str, name: str) -> Any:
-    """Convert to an array of real numbers; pass what has NumPy's protocols, such as a tensor, through."""
+    """Convert to an array of real numbers; an object with NumPy's protocols, such as a tensor, passes through."""
     if isinstance(x, np.ndarray) or not hasattr(type(x), "__array_function__"):
         x = x if isinstance(x, np.generic) else array_of(x, called, name)
     if x.dtype.kind not in "fciub":  # complex ones are those of the complex step

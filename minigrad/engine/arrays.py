@@ -1,4 +1,4 @@
-"""What an array is, and what stands in for one while a function is compiled."""
+"""The types that count as arrays, and stand-ins for arrays while a function is compiled."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 STAND_INS: set[type] = set()
 """Types that stand in for arrays; they record the NumPy calls made on them, and have no values of their own."""
 ARRAYS: set[type] = {np.ndarray, np.memmap}
-"""Types that a layer takes as they are: no subclasses, which compute otherwise."""
+"""Types that a layer takes without conversion: no subclasses, which compute otherwise."""
 ARRAYS_AND_NUMBERS: set[type] = {np.ndarray, float, int, bool, complex, np.float64, np.float32}
-"""Types that an op takes as they are."""
+"""Types that an op takes without conversion."""
 ARRAY_LIKE = (np.ndarray, np.generic, list, tuple, range, float, int, bool, complex)
 NUMBERS = (np.generic, float, int, complex)
 KNOWN: set[type] = {np.ndarray, np.memmap}
@@ -37,7 +37,7 @@ def has_stand_ins(x: Any) -> bool:
 
 
 def held(x: Any) -> Any:
-    """Return what a tensor holds of a result: an array; a number as a read-only one, since numbers do not change."""
+    """Return a result as a tensor stores it: an array; a NumPy scalar, which is immutable, as a read-only 0-d array."""
     if not issubclass(type(x), NUMBERS):
         return as_array(x)
     array = np.asarray(x)
@@ -46,14 +46,14 @@ def held(x: Any) -> Any:
 
 
 def is_number(x: Any) -> bool:
-    """Tell whether what a tensor holds is a number of NumPy's, and no array of no axes, which could be written to."""
+    """Tell whether a tensor's data stands for a NumPy scalar, not for a 0-d array, which could be written to."""
     if x.ndim != 0:
         return False
     return not x.flags.writeable if type(x) is np.ndarray else isinstance(x, np.generic)
 
 
 def has_no_items(number: Any) -> TypeError:
-    """Say that a number has no items to assign to, as NumPy does."""
+    """Return NumPy's error of an assignment to an item of a scalar."""
     return TypeError(f"'numpy.{number.dtype.name}' object does not support item assignment")
 
 
@@ -75,7 +75,7 @@ def is_foreign(x: Any) -> bool:
 
 
 def takes_over(x: Any) -> bool:
-    """Tell whether an operator of an array and x is x's own: by NumPy's protocols (NEP 13), or as no array-like.
+    """Tell whether an array leaves an operator to x: by NumPy's protocols (NEP 13), or since x is no array-like.
 
     To what is no array-like NumPy applies the operator, entry by entry, and so calls x's own.
     """
@@ -94,12 +94,12 @@ TOO_DEEP = "an argument is nested too deeply, or in itself"
 
 
 def refuse_foreign(x: Any, name: str) -> None:
-    """Refuse what the call of this name would strip of its meaning, however nested.
+    """Refuse operands, however nested, that compute otherwise than arrays do; ``name`` is the call's.
 
     Raises
     ------
     ForeignError
-        If there is a masked array, a matrix, a data frame, a sparse array, … in x.
+        If x holds a masked array, a matrix, a data frame, a sparse array, …
     """
     if type(x) in (list, tuple):
         try:
@@ -113,7 +113,7 @@ def refuse_foreign(x: Any, name: str) -> None:
 
 
 def foreign(kind: type, name: str) -> ForeignError:
-    """Say that objects of this type do not compute as arrays do."""
+    """Return the error of an operand whose type does not compute as arrays do."""
     return ForeignError(
         f"{name}: an operand is a {kind.__module__}.{kind.__qualname__}, which does not compute as arrays do; pass a "
         "plain array, such as np.asarray(x) (of a masked array x.filled(value), of a sparse one x.toarray())"
@@ -121,12 +121,12 @@ def foreign(kind: type, name: str) -> ForeignError:
 
 
 def plain_array(x: Any, name: str) -> Any:
-    """Return numbers, however nested, as an array, for the call of that name; refuse what it would strip.
+    """Convert nested numbers to an array; ``name`` is the call's.
 
     Raises
     ------
     TypeError
-        If there is in x what computes otherwise than arrays do, or anything but numbers.
+        If x holds an operand that computes otherwise than arrays do, or anything but numbers.
     """
     if type(x) is np.memmap:
         return x.view(np.ndarray)

@@ -1,4 +1,4 @@
-"""Recompute in the backward pass what would otherwise be kept for it."""
+"""Recomputation in the backward pass of values that would otherwise be kept for it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .watch import as_read
 
 @names_itself
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Return f as one call of the tape that keeps its arguments alone, and runs f again in the backward pass.
+    """Return f as one call of the tape, which keeps its arguments only, and runs f again in the backward pass.
 
     Memory falls from all that f computes to its arguments and its result; the time of one more forward pass is
     added (Griewank and Walther 2000; Chen et al. 2016, "Training deep nets with sublinear memory cost").

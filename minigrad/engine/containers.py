@@ -19,7 +19,7 @@ def rebuilt(tree: Any, items: list[Any]) -> Any:
 
 
 def plain_sequence(like: Any, items: Iterable[Any]) -> Any:
-    """Return a tuple or a list, which NumPy takes as it takes one of a subclass, named or not."""
+    """Return a plain tuple or list, which NumPy takes for one of a subclass, named or not."""
     return list(items) if isinstance(like, list) else tuple(items)
 
 
@@ -77,7 +77,7 @@ def leaves_like(tree: Any, other: Any, what: str) -> list[Any]:
 
 
 def _inside(x: Any) -> Any:
-    """Return the children of a registered container; anything else as it is."""
+    """Return the children of a registered container; anything else unchanged."""
     return children_of(x) if type(x) in CONTAINERS else x
 
 

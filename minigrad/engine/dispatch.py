@@ -23,7 +23,7 @@ from .writing import ADDED_AT, WRITERS, add_at, called_where, write_into
 
 
 class Dispatched:
-    """What NumPy calls when one of its functions or ufuncs meets a tensor."""
+    """NumPy's protocols for its functions and ufuncs, called on tensors."""
 
     __slots__ = ()
 
@@ -71,7 +71,7 @@ class Dispatched:
 
 
 def _overrides_ufuncs(x: Any) -> bool:
-    """Tell whether an operand computes ufuncs in its own way, as no subclass of arrays that inherits theirs does."""
+    """Tell whether an operand overrides ``__array_ufunc__``; a subclass of arrays that inherits theirs does not."""
     inherited = np.ndarray.__array_ufunc__
     return is_foreign(x) and getattr(type(x), "__array_ufunc__", inherited) is not inherited
 

@@ -44,7 +44,7 @@ def augmented(ufunc: Any) -> Callable[[Any, Any], Any]:
 
 
 def set_part(self: Any, index: Any, value: Any) -> None:
-    """Do as ``self[index] = value`` does, recorded."""
+    """Assign ``self[index] = value``, recorded."""
     if is_number(self.data):
         raise has_no_items(self.data)
     index = as_kept(with_arrays(index))

@@ -97,7 +97,7 @@ def stacklevel_of_program() -> int:
 
 
 def parts_are_read() -> TapeError:
-    """Say that the real or the imaginary part of a number cannot be written to alone."""
+    """Return the error of an assignment to the real or the imaginary part alone."""
     return TapeError(
         "z.real = x and z.imag = y are not recorded; write z = x + 1j * z.imag, z = z.real + 1j * y, or both at once, "
         "z[...] = x + 1j * y"
@@ -105,7 +105,7 @@ def parts_are_read() -> TapeError:
 
 
 def held_by_others(ufunc: Any) -> TapeError:
-    """Say that a plain array cannot become a tensor in place."""
+    """Return the error of a plain array that would become a tensor in place."""
     return TapeError(
         f"{full_name(ufunc)}: a tensor that requires a gradient cannot be written into a plain array, which others may "
         f"hold; write a = np.{ufunc.__name__}(a, t), or make a tensor of the array, a = mg.tensor(a)"
@@ -113,7 +113,7 @@ def held_by_others(ufunc: Any) -> TapeError:
 
 
 def written_to(function: Any) -> TapeError:
-    """Say that a function cannot write a tensor into a plain array, which it, or another that calls it, was given."""
+    """Return the error of a function that would write a tensor into a plain array."""
     refuse_option()
     write = f"np.{function.__name__}.at(a, index, t)" if isinstance(function, np.ufunc) else "a[index] = t"
     known = asked_by(sys._getframe(1))[2] or f"{write}, with a tensor of the array, a = mg.tensor(a)"

@@ -27,7 +27,7 @@ def _count_of_value(holder: dict[int, Any]) -> int:
 
 
 def _count_of_data(holder: Any) -> int:
-    """Count the references to what an object has in its slot ``data``."""
+    """Count the references to the array in an object's slot ``data``."""
     return getrefcount(holder.data)
 
 

@@ -9,11 +9,9 @@ from functools import wraps
 from itertools import count
 from typing import Any, TypeAlias, TypeVar, cast
 
-import numpy as np
-
+from .arrays import Array as Array
 from .suspension import leaks_to_caller
 
-Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 Leaf: TypeAlias = Any
 """A tensor that requires a gradient and that no call made; the engine below tensors does not look into it."""
 Parent: TypeAlias = "Call | Leaf | None"

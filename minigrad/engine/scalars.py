@@ -1,4 +1,4 @@
-"""One number as an argument: what is taken for one, its range, and the errors where it is not such."""
+"""Numbers as arguments: conversion to Python's, ranges, and errors."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import numpy as np
 
 
 def is_int(x: object) -> bool:
-    """Tell whether x is an integer, Python's or NumPy's; a bool is none."""
+    """Tell whether x is an integer, Python's or NumPy's, but no bool."""
     return isinstance(x, (int, np.integer)) and not isinstance(x, bool)
 
 
 def is_real(x: object) -> bool:
-    """Tell whether x is a real number, Python's or NumPy's; a bool is none."""
+    """Tell whether x is a real number, Python's or NumPy's, but no bool."""
     return is_int(x) or isinstance(x, (float, np.floating))
 
 
 def as_int(name: str, value: Any, least: int | None = None) -> int:
-    """Return an integer as Python's, which does not overflow.
+    """Convert an integer to Python's, which does not overflow.
 
     Raises
     ------
     TypeError
-        If it is none; an array of no axes may hold it.
+        If it is no integer, nor a 0-d array of one.
     ValueError
         If it is below ``least``.
     """
@@ -37,7 +37,7 @@ def as_int(name: str, value: Any, least: int | None = None) -> int:
 
 
 def as_real(name: str, value: Any, interval: str = "(-inf, inf)") -> float:
-    """Return a real number as Python's, which widens no array.
+    """Convert a real number to Python's, which widens no array.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def as_real(name: str, value: Any, interval: str = "(-inf, inf)") -> float:
     Raises
     ------
     TypeError
-        If it is no number; an array of no axes may hold it.
+        If it is no number, nor a 0-d array of one.
     ValueError
         If it is not in the interval; NaN is in none.
     """
@@ -64,5 +64,5 @@ def as_real(name: str, value: Any, interval: str = "(-inf, inf)") -> float:
 
 
 def entry(x: Any) -> Any:
-    """Return the number in an array of no axes; anything else as it is."""
+    """Return the number in a 0-d array; anything else unchanged."""
     return x[()] if isinstance(x, np.ndarray) and x.shape == () else x

@@ -1,4 +1,4 @@
-"""The lock around what threads share: the gradients of leaves, and the record of writes."""
+"""The lock around data that threads share: the gradients of leaves, and the record of writes."""
 
 import os
 from threading import RLock

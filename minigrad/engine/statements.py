@@ -117,12 +117,12 @@ def _object_held_by_a_name() -> int:
 OBJECT_HELD_BY_A_NAME = _object_held_by_a_name()
 
 
-def rebinds(out: tuple[Any, ...], depth: int = 3) -> bool:
+def rebinds(out: tuple[Any, ...]) -> bool:
     """Tell whether a ufunc was called by ``a += t``, and nothing but that name or place holds the array a.
 
-    ``depth`` is how many calls from here the program is.
+    The program is three calls from here: ``__array_ufunc__`` calls what calls this.
     """
-    frame = sys._getframe(depth)
+    frame = sys._getframe(3)
     code = frame.f_code.co_code
     name = dis.opname[code[frame.f_lasti]]
     in_place = name.startswith("INPLACE_") or (name == "BINARY_OP" and code[frame.f_lasti + 1] >= IN_PLACE)
@@ -130,7 +130,7 @@ def rebinds(out: tuple[Any, ...], depth: int = 3) -> bool:
         return False
     if _assigned_to(frame.f_code, frame.f_lasti) is None:
         return _holders(out) <= HELD_BY_A_PLACE
-    return _holders(out) <= HELD_BY_A_NAME and not is_borrowed(depth + 1)
+    return _holders(out) <= HELD_BY_A_NAME and not is_borrowed(4)
 
 
 def is_borrowed(depth: int = 2) -> bool:

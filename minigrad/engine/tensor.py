@@ -28,18 +28,17 @@ from ..rules.products import MATMUL
 from ..rules.shaping import MATRIX_TRANSPOSE, TRANSPOSE
 from ..rules.sliding import SLIDING
 from ..rules.table import OPS
+from . import calls
 from .arguments import names_itself
 from .arrays import STAND_INS, as_array, has_stand_ins, held, is_number, refuse_foreign
 from .calls import (
     Variable,
     any_requires_grad,
-    apply,
     bare,
     binary,
     parent_of,
     part_of_windows,
     results_are,
-    variable,
     without_values,
 )
 from .dispatch import Dispatched, call
@@ -50,6 +49,10 @@ from .sharing import shared
 from .statements import is_stored
 from .walk import depends_on, walk_back
 from .writing import Writable
+
+# Their results are tensors, as `results_are` registers them.
+apply: Callable[..., Tensor] = calls.apply
+variable: Callable[..., Tensor] = calls.variable
 
 
 def _operators(op: Any) -> tuple[Callable[[Any, Any], Tensor], Callable[[Any, Any], Tensor]]:
@@ -150,12 +153,12 @@ class Tensor(Variable, Dispatched, Writable):
     @property
     def T(self) -> Tensor:
         """The tensor with its axes in reverse."""
-        return apply(TRANSPOSE, (self,))  # type: ignore[no-any-return]  # a Tensor, as registered
+        return apply(TRANSPOSE, (self,))
 
     @property
     def mT(self) -> Tensor:
         """The matrices transposed."""
-        return apply(MATRIX_TRANSPOSE, (self,))  # type: ignore[no-any-return]  # a Tensor, as registered
+        return apply(MATRIX_TRANSPOSE, (self,))
 
     @property
     def real(self) -> Any:
@@ -185,7 +188,7 @@ class Tensor(Variable, Dispatched, Writable):
 
     def detach(self) -> Tensor:
         """Return a constant tensor of the same ``data``, off the tape."""
-        return variable(self.data)  # type: ignore[no-any-return]  # a Tensor, as registered
+        return variable(self.data)
 
     def tolist(self) -> Any:
         """Return the values as nested lists of Python numbers, off the tape; not inside `grad`."""
@@ -316,7 +319,7 @@ class Tensor(Variable, Dispatched, Writable):
         function = scalar_power(self.data, other)
         if function is None:
             return self._power(other)
-        return apply(OPS[function], (self,)) if function in OPS else function(self)  # type: ignore[no-any-return]  # a Tensor, as registered
+        return apply(OPS[function], (self,)) if function in OPS else function(self)
 
     def __floordiv__(self, other: Any) -> Any:
         return np.floor_divide(self, other)
@@ -338,20 +341,20 @@ class Tensor(Variable, Dispatched, Writable):
         return ~self.data
 
     def __neg__(self) -> Tensor:
-        return apply(NEGATIVE, (self,))  # type: ignore[no-any-return]  # a Tensor, as registered
+        return apply(NEGATIVE, (self,))
 
     def __pos__(self) -> Tensor:
-        return apply(POSITIVE, (self,))  # type: ignore[no-any-return]  # a Tensor, as registered
+        return apply(POSITIVE, (self,))
 
     def __abs__(self) -> Tensor:
-        return apply(ABSOLUTE, (self,))  # type: ignore[no-any-return]  # a Tensor, as registered
+        return apply(ABSOLUTE, (self,))
 
     # -- writing: recorded, a tensor gets a new value, and whoever read the old one keeps it ----------------
 
     def __getitem__(self, index: Any) -> Tensor:
-        part = without_values(apply(GETITEM, (self,), {"index": as_kept(with_arrays(index))}))
+        part: Tensor = without_values(apply(GETITEM, (self,), {"index": as_kept(with_arrays(index))}))
         of_windows = self._call is not None and self._call[1] is SLIDING
-        return part_of_windows(part) if of_windows else part  # type: ignore[no-any-return]  # a Tensor, as registered
+        return part_of_windows(part) if of_windows else part
 
     __setitem__ = set_part
     __iadd__ = augmented(np.add)
@@ -463,7 +466,7 @@ class Tensor(Variable, Dispatched, Writable):
                 "backward: nothing behind this tensor requires a gradient; make a leaf with "
                 "mg.tensor(data, requires_grad=True), outside of no_grad"
             )
-        g = _seed(self, gradient)
+        g = _starting_gradient(self, gradient)
         if self._call is None:
             gradients, leaves = {0: g.copy()}, {0: self}
         else:
@@ -496,7 +499,8 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
     if isinstance(data, (list, tuple)):
         if any_requires_grad(data):
             stacked: Any = np.stack([each if type(each) is Tensor else tensor(each) for each in data])
-            return stacked if dtype is None else stacked.astype(dtype)  # type: ignore[no-any-return]  # a Tensor, as registered
+            made: Tensor = stacked if dtype is None else stacked.astype(dtype)
+            return made
         if has_stand_ins(data):
             data = np.stack([tensor(each).data for each in data])
     if type(data) is Tensor:
@@ -515,7 +519,7 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
             f"tensor: data has dtype {array.dtype}, which cannot require a gradient; give real floats, as by "
             "dtype=np.float64"
         )
-    return variable(array, bool(requires_grad))  # type: ignore[no-any-return]  # a Tensor, as registered
+    return variable(array, bool(requires_grad))
 
 
 def _restore(data: Array, requires_grad: bool, grad: Array | None) -> Tensor:
@@ -524,7 +528,7 @@ def _restore(data: Array, requires_grad: bool, grad: Array | None) -> Tensor:
     return leaf
 
 
-def _seed(result: Tensor, gradient: Any) -> Array:
+def _starting_gradient(result: Tensor, gradient: Any) -> Array:
     """Check the gradient that a backward pass starts from; 1, if none is given for one entry."""
     if gradient is None:
         if result.dtype.kind == "c":

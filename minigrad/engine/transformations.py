@@ -21,7 +21,7 @@ from .tensor import Tensor
 
 @names_itself
 def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
-    """Call f, and return what multiplies a vector by its Jacobian from the left: reverse mode.
+    """Return ``f(*primals)``, and the function that multiplies a vector by the Jacobian from the left: reverse mode.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ..
     _check_tuples("jvp", primals, tangents)
     if len(primals) != len(tangents):
         raise TypeError(f"jvp: got {len(primals)} primals and {len(tangents)} tangents; expected as many")
-    value, push = _jvp(f, tuple(primals))
+    value, push = _pushed(*_vjp(f, tuple(primals), "jvp: the value"))
     return value, push(tuple(tangents))
 
 
@@ -141,15 +141,10 @@ def _check_tuples(called: str, primals: Any, tangents: Any) -> None:
             )
 
 
-def _jvp(f: Callable[..., Any], primals: tuple[Any, ...]) -> tuple[Any, Callable[[tuple[Any, ...]], Any]]:
-    """Record f and the pass back; see `_pushed`."""
-    return _pushed(*_vjp(f, primals, "jvp: the value"))
-
-
 def _pushed(
     result: Any, pull: Callable[[Any], tuple[Any, ...]], targets: dict[int, Call]
 ) -> tuple[Any, Callable[[tuple[Any, ...]], Any]]:
-    """Record the pass back; return the value, and what multiplies by the Jacobian from the right."""
+    """Record the pass back; return the value, and the function that multiplies by the Jacobian from the right."""
     zeros = map_tree(_zeros, None, result)
     _, push, of_pull = _vjp(pull, (zeros,), "jvp: a tangent")
 

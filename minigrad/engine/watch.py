@@ -1,4 +1,4 @@
-"""What may go wrong between the forward and the backward pass: arrays that change, and the first NaN."""
+"""Faults between the forward and the backward pass: arrays that change in place, and the first NaN."""
 
 from __future__ import annotations
 

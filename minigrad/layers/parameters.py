@@ -1,17 +1,17 @@
-"""A layer's dict of parameters: which keys it may have, and the numbers among its values."""
+"""A dict of parameters, of a layer or an update rule: which keys it may have, and the numbers among its values."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from ..engine.arrays import STAND_INS
 from ..engine.scalars import as_real
 
 
-def check_keys(name: str, param: Mapping[str, Any], known: frozenset[str]) -> None:
-    """Refuse a dict with keys that a layer does not know; ``name`` is the layer's and the dict's."""
+def check_keys(name: str, param: Mapping[str, Any], known: Set[str]) -> None:
+    """Refuse a dict with keys that are not known; ``name`` is the function's and the dict's."""
     if param.keys() <= known:
         return
     unknown = next(key for key in param if key not in known)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from ..engine.arguments import NAMES, names_itself
 from ..engine.containers import leaves_like, leaves_of, map_tree, rebuilt_of
 from ..engine.pickling import PickledByName
+from ..layers.parameters import check_keys
 from .validation import (
     Config,
     check_in_place,
-    check_keys,
     check_pair,
     check_setting,
     check_state,
@@ -83,7 +83,7 @@ class UpdateRule(PickledByName):
         settings = {name: config.get(name, default) for name, default in self.settings.items()}
         for name, value in settings.items():
             check_setting(self.__name__, name, value)
-        check_keys(self.__name__, config, known={*self.settings, *self.state})
+        check_keys(f"{self.__name__}: config", config, {*self.settings, *self.state})
         state = {name: state_of(self.__name__, name, config, w) for name in self.state}
         # Python floats: they never widen float32.
         step, state = self.step(w, dw, state, {name: float(value) for name, value in settings.items()})
@@ -126,7 +126,7 @@ class UpdateRule(PickledByName):
             When a setting is unknown or out of its range, gradients or state are nested or shaped otherwise than
             the parameters, or one is a tensor that is a leaf. Dicts are matched by their keys, in any order.
         """
-        check_keys(self.__name__, settings, known=set(self.settings))
+        check_keys(f"{self.__name__}: **settings", settings, set(self.settings))
         for name, value in settings.items():
             check_setting(self.__name__, name, value)
         settings = self.settings | settings

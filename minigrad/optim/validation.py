@@ -1,4 +1,4 @@
-"""What an update rule may be called with: errors before anything is changed."""
+"""Validation of an update rule's arguments, before anything is changed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,6 @@ from ..engine.tensor import Tensor
 Config = dict[str, Any]
 DECAYS = {"momentum", "decay_rate", "beta1", "beta2"}
 """Settings that weigh a moving average."""
-
-
-def check_keys(rule: str, config: Config, known: set[str]) -> None:
-    """Refuse names that are none of a rule's."""
-    if unknown := config.keys() - known:
-        raise ValueError(
-            f"{rule}: the rule does not know {sorted(unknown)} in its config; it knows {sorted(known)}"
-        )
 
 
 def check_setting(rule: str, name: str, value: Any) -> None:
@@ -108,5 +100,5 @@ def refuse_leaves(rule: str, kind: str, leaves: list[Any]) -> None:
 
 
 def described(x: Any) -> str:
-    """Describe what is no array of floats."""
+    """Describe an object that is no array of floats."""
     return f"an array of {x.dtype}" if hasattr(x, "dtype") else repr(x)

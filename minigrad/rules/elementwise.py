@@ -56,7 +56,7 @@ NEGATIVE = declare(np.negative, lambda g, out, x: -g, inputs=within(ANY))
 REMAINDER = declare(
     np.remainder, lambda g, out, x, y: g, lambda g, out, x, y: -g * (x // y), inputs=within(ANY, (2.5, 3.0))
 )
-SQUARE = declare(np.square, lambda g, out, x: (g + g) * x, inputs=within(ANY))
+declare(np.square, lambda g, out, x: (g + g) * x, inputs=within(ANY))
 declare(np.copy, lambda g, out, a, order="K": g, inputs=within(ANY), memory="new")
 
 
@@ -151,7 +151,7 @@ ABSOLUTE = declare(np.absolute, _absolute, inputs=within(ANY))
 """At 0 the subgradient 0: sign(0), or NaN where g is infinite."""
 declare(np.fabs, lambda g, out, x: g * np.sign(x), inputs=within(ANY))
 
-SQRT = declare(np.sqrt, lambda g, out, x: g / (2 * out), inputs=within(ABOVE_ZERO))
+declare(np.sqrt, lambda g, out, x: g / (2 * out), inputs=within(ABOVE_ZERO))
 declare(np.cbrt, lambda g, out, x: g / (3 * out * out), inputs=within(ABOVE_ZERO))
 declare(np.reciprocal, lambda g, out, x: -g * out * out, inputs=within(ABOVE_ZERO))
 declare(np.exp, lambda g, out, x: g * out, inputs=within(ANY))

@@ -10,13 +10,13 @@ from .table import OPS, Composite, Op
 
 
 def known(function: Any) -> Op | Composite | None:
-    """Return what the table has for a function by now, or what `minigrad.rule` has given it."""
+    """Return the rules of a function that are loaded by now, or that `minigrad.rule` gave it."""
     op = OPS.get(function)
     return getattr(function, "op", None) if op is None and type(function) is FunctionType else op
 
 
 def rules_of(function: Any) -> Op | Composite | None:
-    """Return the rules of a function; None, if it has none."""
+    """Return the rules of a function; None if it has none."""
     op = known(function)
     if op is None and "scipy.special" in sys.modules:
         from .special import SPECIAL

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from .cumulative import along, cumprod, cumsum
-from .reductions import begun_at, cast_reduction, extremum, mean, prod, spread_inputs, std, total, var
+from .reductions import begun_at, cast_reduction, extremum, mean, prod, total
+from .statistics import spread_inputs, std, var
 from .table import Rule, declare
 
 

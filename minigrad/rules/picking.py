@@ -48,7 +48,7 @@ def _taken(a: Any, indices: Any, axis: Any = None, mode: str = "raise") -> Any:
 
 
 def _take(g: Any, out: Any, a: Any, indices: Any, axis: Any = None, mode: str = "raise") -> Any:
-    """Add up what was taken of each entry."""
+    """Add up the gradients of all copies of an entry."""
     shape, index = _entries(a, indices, axis, mode)
     return np.reshape(scatter(g, index, shape), a.shape)
 

@@ -135,7 +135,7 @@ def _line(x: Any, name: str) -> Any:
 
 
 def _two_lines(name: str, default: str) -> Any:
-    """Return what binds a call of np.convolve or np.correlate."""
+    """Return the ``bind`` of np.convolve or np.correlate."""
 
     def bind(a: Any, v: Any, mode: str = default) -> Arguments:
         if mode not in ("full", "same", "valid"):

@@ -46,8 +46,12 @@ def _pieces_of(needs: Sequence[Any], g: Any, arrays: Sequence[Any], axis: Any) -
 
 
 def _cast(dtype: Any, casting: str) -> dict[str, Any]:
-    """Return the options of what joins arrays that are not their defaults."""
+    """Return the options of a function that joins arrays, where they are not the defaults."""
     return {"dtype": dtype, "casting": casting} if dtype is not None or casting != "same_kind" else {}
+
+
+def _bind_along(arrays: Any, axis: int = 0, *, dtype: Any = None, casting: str = "same_kind") -> Arguments:
+    return tuple(arrays), {"axis": axis, **_cast(dtype, casting)}
 
 
 def _append_inputs(draw: Draw) -> Arguments:
@@ -58,10 +62,7 @@ def _append_inputs(draw: Draw) -> Arguments:
 declare(
     np.concatenate,
     together=lambda needs, g, out, *arrays, axis, **cast: _pieces_of(needs, g, arrays, axis),
-    bind=lambda arrays, axis=0, *, dtype=None, casting="same_kind": (
-        tuple(arrays),
-        {"axis": axis, **_cast(dtype, casting)},
-    ),
+    bind=_bind_along,
     forward=lambda *arrays, axis, **cast: np.concatenate(arrays, axis, **cast),
     inputs=_joined_inputs,
     memory="out",
@@ -88,10 +89,7 @@ def _stack(needs: Sequence[Any], g: Any, out: Any, *arrays: Any, axis: int, **ca
 declare(
     np.stack,
     together=_stack,
-    bind=lambda arrays, axis=0, *, dtype=None, casting="same_kind": (
-        tuple(arrays),
-        {"axis": axis, **_cast(dtype, casting)},
-    ),
+    bind=_bind_along,
     forward=lambda *arrays, axis, **cast: np.stack(arrays, axis, **cast),
     inputs=_stack_inputs,
     memory="out",
@@ -132,7 +130,7 @@ def _columns(draw: Draw) -> Arguments:
 
 
 def _join(axis: int, fit: Any) -> dict[str, Any]:
-    """Return what joins arrays, made to fit, along this axis, or the last, if it has fewer; and its rule."""
+    """Return a forward that joins fitted arrays along this axis, or the last if there are fewer; and its rule."""
 
     def forward(*arrays: Any, **cast: Any) -> Any:
         arrays = tuple([fit(a) for a in arrays])

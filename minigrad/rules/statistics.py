@@ -1,4 +1,4 @@
-"""Averages and covariances, expressed by sums and products."""
+"""Averages, variances and covariances."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 from . import metadata
 from .conjugates import adjoint, conj, real
-from .reductions import axes_of
-from .table import Arguments, Draw, compose, declare, whole
+from .reductions import axes_of, count_of, keep, narrowed, per_entry, where_chosen, widened
+from .table import Arguments, Draw, any_true, compose, declare, whole
 
 
 def _average_inputs(draw: Draw) -> Arguments:
@@ -181,3 +181,105 @@ declare(
     inputs=_table_inputs,
     memory="new",
 )
+
+
+def spread_inputs(draw: Draw) -> Arguments:
+    """Draw at least three entries an average, so that ddof = 1 leaves some."""
+    x = draw.array((draw.integer(3, 4), draw.integer(3, 4)))
+    options: dict[str, Any] = {
+        "axis": draw.choice([None, 0, -1, (0, 1)]),
+        "ddof": draw.choice([0, 1, np.uint8(1)]),
+        "keepdims": draw.choice([False, True]),
+    }
+    if draw.choice([False, False, True]):
+        options["where"] = (np.add.outer(*map(np.arange, x.shape)) % 3 != 1).tolist()
+    return (x,), options
+
+
+def _freedom(a: Any, axis: Any, where: Any, ddof: Any, correction: Any) -> Any:
+    """Return n - ddof, or 0: what the sum of squares is divided by."""
+    freedom = count_of(a, axis, where) - float(ddof if correction is None else correction)
+    return max(freedom, 0.0) if where is True else np.maximum(freedom, 0.0)
+
+
+def _deviation(a: Any, axis: Any, where: Any, mean: Any) -> Any:
+    """Return a - mean, 0 for the entries that ``where`` leaves out."""
+    if where is True:
+        return a - (np.mean(a, axis=axis, keepdims=True) if mean is None else mean)
+    a = np.where(where, a, 0)
+    return a - (np.mean(a, axis=axis, keepdims=True, where=where) if mean is None else mean)
+
+
+def var(
+    g: Any,
+    out: Any,
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    ddof: Any = 0,
+    keepdims: bool = False,
+    where: Any = True,
+    mean: Any = None,
+    correction: Any = None,
+) -> Any:
+    """2 (a - mean)^* / (n - ddof): what a moves the mean by cancels. A ``mean`` that is given is a constant."""
+    scale = 2 * per_entry(keep(g, axis, keepdims), _freedom(a, axis, where, ddof, correction))
+    return where_chosen(scale * conj(_deviation(a, axis, where, mean)), where)
+
+
+def std(
+    g: Any,
+    out: Any,
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    ddof: Any = 0,
+    keepdims: bool = False,
+    where: Any = True,
+    mean: Any = None,
+    correction: Any = None,
+) -> Any:
+    """(a - mean)^* / ((n - ddof) std); at std = 0 the subgradient 0. Of float16 in float32: its squares overflow."""
+    wide, freedom = widened(a), _freedom(a, axis, where, ddof, correction)
+    deviation = _deviation(wide, axis, where, mean)
+    if wide is a:
+        spread = keep(out, axis, keepdims)
+    else:
+        squares = where_chosen(np.square(deviation), where)
+        spread = np.sqrt(np.sum(squares, axis=axis, keepdims=True) / freedom)
+    spread = np.where(np.equal(spread, 0), spread.dtype.type(1), spread)
+    return where_chosen(per_entry(keep(g, axis, keepdims), freedom) / spread * conj(deviation), where)
+
+
+def _about(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    ddof: Any = 0,
+    keepdims: bool = False,
+    where: Any = True,
+    *,
+    mean: Any,
+    correction: Any = None,
+) -> Any:
+    """Return the variance about a mean that is a tensor, as NumPy computes it."""
+    a = metadata.as_operand(a)
+    deviation = _deviation(a, axis, where, mean)
+    squares = widened(real(deviation * conj(deviation)))
+    total = np.sum(squares, axis=axis, dtype=dtype, keepdims=keepdims, where=where)
+    freedom = _freedom(a, axis, where, ddof, correction)
+    out = total / (freedom if where is True else np.reshape(freedom, total.shape))
+    return narrowed(out, a) if dtype is None else out
+
+
+def _root_about(a: Any, axis: Any = None, **options: Any) -> Any:
+    """Return the root of `_about`; where it is 0, so is the gradient."""
+    variance = _about(a, axis, **options)
+    zero = np.equal(variance, 0)
+    if not any_true(zero):
+        return np.sqrt(variance)
+    return np.where(zero, 0, np.sqrt(np.where(zero, 1, variance)))[()]
+
+
+declare(np.var, var, of_tensors={"mean": _about}, inputs=spread_inputs, memory="new")
+declare(np.std, std, of_tensors={"mean": _root_about}, inputs=spread_inputs, memory="new")

@@ -12,7 +12,8 @@ from . import metadata
 from .cumulative import recurrence_b
 from .indexing import along
 from .lookup import rules_of
-from .reductions import axes_of, logaddexp2_reduce, logaddexp_reduce
+from .reductions import axes_of
+from .softmax import logaddexp2_reduce, logaddexp_reduce
 from .table import Arguments, Draw, declare, whole
 
 REDUCTIONS: dict[Any, Callable[..., Any]] = {

@@ -1,4 +1,4 @@
-"""What is known of NumPy's functions that have no rule: why, and what to write instead."""
+"""NumPy's functions without a rule: why they have none, and what to write instead."""
 
 from __future__ import annotations
 

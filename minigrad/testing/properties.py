@@ -98,7 +98,7 @@ class Example:
         checked: Any,
         inputs: Sequence[Any],
         options: dict[str, Any],
-        argnums: int | Sequence[int] | None = None,
+        argnums: int | Sequence[int] | None,
     ) -> None:
         self.checked = checked
         self.inputs = inputs

@@ -1,10 +1,11 @@
-"""Validation of a Solver's arguments and of its model's gradients, before anything is changed."""
+"""Validation of a Solver's arguments, before anything is changed."""
 
 from __future__ import annotations
 
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.scalars import as_int, as_real
+from ..layers.parameters import check_keys
 from ..optim.rule import CourseRule, UpdateRule
-from ..optim.validation import Config, check_keys
+from ..optim.validation import Config
 
 
 def check_model(model: Any) -> None:
@@ -93,7 +95,7 @@ def check_takes_weights(model: Any) -> None:
 
 
 def check_stream(batches: Any, replacement: bool, sample_weights: Any) -> None:
-    """Refuse batches that are neither iterable nor a function, and what they leave without an effect."""
+    """Refuse batches that are neither iterable nor a function, and options that have no effect beside them."""
     if not (isinstance(batches, Iterable) or callable(batches)) or isinstance(batches, str | Mapping):
         raise TypeError(
             f"batches must be an iterable of (X, y) or a function batches(rng) that returns one, got {batches!r}"
@@ -104,25 +106,21 @@ def check_stream(batches: Any, replacement: bool, sample_weights: Any) -> None:
         raise ValueError("batches and replacement=False are both given; batches alone decide what is drawn")
 
 
-def check_options(options: Mapping[str, Any]) -> None:
-    """Refuse options of the Solver that its docstring does not allow."""
-    for name, value in options.items():
-        if name not in _MAY_BE_NONE or value is not None:
-            _CHECKS[name](name, value)
-    if options["lr_schedule"] is not None and options["lr_decay"] != 1:
+def check_options(arguments: Mapping[str, Any]) -> None:
+    """Refuse options, among the arguments of the Solver, that its docstring does not allow."""
+    for name, check in _CHECKS.items():
+        if name not in _MAY_BE_NONE or arguments[name] is not None:
+            check(name, arguments[name])
+    if arguments["lr_schedule"] is not None and arguments["lr_decay"] != 1:
         raise ValueError(
-            f"lr_schedule and lr_decay={options['lr_decay']!r} are both given; the schedule alone decides"
+            f"lr_schedule and lr_decay={arguments['lr_decay']!r} are both given; the schedule alone decides"
         )
-    if options["checkpoint_seconds"] is not None and options["checkpoint"] is None:
+    if arguments["checkpoint_seconds"] is not None and arguments["checkpoint"] is None:
         raise ValueError("checkpoint_seconds is given, but no checkpoint, which names the file")
 
 
-def _check_count(name: str, value: object) -> None:
-    as_int(name, value, least=1)
-
-
-def _check_natural(name: str, value: object) -> None:
-    as_int(name, value, least=0)
+_check_count = partial(as_int, least=1)
+_check_positive = partial(as_real, interval="(0, inf)")
 
 
 def _check_bool(name: str, value: object) -> None:
@@ -145,14 +143,6 @@ def _check_path(name: str, value: object) -> None:
         )
 
 
-def _check_positive(name: str, value: object) -> None:
-    as_real(name, value, "(0, inf)")
-
-
-def _check_fraction(name: str, value: object) -> None:
-    as_real(name, value, "(0, 1)")
-
-
 def _check_on_divergence(name: str, value: object) -> None:
     if not isinstance(value, str) or value not in ("raise", "stop"):
         raise ValueError(f"{name} must be 'raise' or 'stop', got {value!r}")
@@ -165,13 +155,13 @@ _CHECKS: dict[str, Callable[[str, Any], object]] = {
     "print_every": as_int,
     "num_train_samples": _check_count,
     "num_val_samples": _check_count,
-    "seed": _check_natural,
+    "seed": partial(as_int, least=0),
     "on_divergence": _check_on_divergence,
     "lr_schedule": _check_callable,
     "replacement": _check_bool,
     "augment": _check_callable,
     "patience": _check_count,
-    "average": _check_fraction,
+    "average": partial(as_real, interval="(0, 1)"),
     "metric": _check_callable,
     "callback": _check_callable,
     "checkpoint": _check_path,
@@ -193,7 +183,7 @@ def check_config(rule: CourseRule, config: Config | None, params: Mapping[str, N
     if not isinstance(config, dict | None):
         raise TypeError(f"optim_config must be a dict of the rule's settings, got {config!r}")
     if isinstance(rule, UpdateRule):
-        check_keys(rule.__name__, config or {}, known=set(rule.settings))
+        check_keys(f"{rule.__name__}: optim_config", config or {}, set(rule.settings))
         for name, w in params.items():
             if not w.flags.writeable:
                 raise ValueError(
@@ -201,57 +191,3 @@ def check_config(rule: CourseRule, config: Config | None, params: Mapping[str, N
                 )
         for dtype in {w.dtype for w in params.values()}:
             rule(np.ones(1, dtype), np.ones(1, dtype), dict(config or {}))
-
-
-def check_updated(rule: Any, name: str, w: NDArray[Any], result: Any) -> tuple[NDArray[Any], Config]:
-    """Return what an update rule returned for a parameter; refuse all but ``(w, config)``, w like the parameter."""
-    called = f"the update rule {getattr(rule, '__name__', type(rule).__name__)} returned"
-    if not (isinstance(result, tuple | list) and len(result) == 2 and isinstance(result[1], dict)):
-        raise TypeError(
-            f"{called} {type(result).__name__} for {name!r}; it must return (w, config), config a dict"
-        )
-    new, config = result
-    if not isinstance(new, np.ndarray | np.generic):  # NumPy's arithmetic turns 0-d arrays into scalars
-        raise TypeError(
-            f"{called} a {type(new).__name__} for {name!r}; it must return the parameter, a NumPy array"
-        )
-    if (new.shape, new.dtype) != (w.shape, w.dtype):
-        raise ValueError(
-            f"{called} {new.dtype} of shape {new.shape} for {name!r}; "
-            f"it must be like the parameter, {w.dtype} of shape {w.shape}"
-        )
-    return np.asarray(new), config
-
-
-def as_number(value: Any, what: str) -> float:
-    """Convert a scalar result to a float; raise for anything else."""
-    if np.shape(value) != ():
-        raise TypeError(
-            f"{what} is {type(value).__name__} of shape {np.shape(value)}; it must be one number, such as the mean"
-        )
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{what} is {value!r}; it must be one number") from None
-
-
-def check_gradients(params: Mapping[str, NDArray[Any]], grads: Mapping[str, NDArray[Any]]) -> None:
-    """Refuse gradients that are missing, of no parameter, or unlike their parameters."""
-    if unknown := grads.keys() - params.keys():
-        raise ValueError(
-            f"model.loss(X, y) returned gradients for {sorted(map(str, unknown))}; expected one for each of "
-            f"model.params, {sorted(params)}"
-        )
-    for name, w in params.items():
-        if name not in grads:
-            raise ValueError(
-                f"model.loss(X, y) returned no gradient for parameter {name!r}, only {sorted(grads)}"
-            )
-        dw = grads[name]
-        if not isinstance(dw, np.ndarray | np.generic):  # NumPy's arithmetic turns 0-d arrays into scalars
-            raise TypeError(f"the gradient of {name!r} is a {type(dw).__name__}; it must be a NumPy array")
-        if (dw.shape, dw.dtype) != (w.shape, w.dtype):
-            raise ValueError(
-                f"the gradient of {name!r} is {dw.dtype} of shape {dw.shape}; "
-                f"it must be like its parameter, {w.dtype} of shape {w.shape}"
-            )

@@ -1,4 +1,4 @@
-"""Which training a checkpoint is of."""
+"""The identity of a training, by which a Solver knows its checkpoint."""
 
 from __future__ import annotations
 
@@ -15,6 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files import fingerprint
+
+DECISIVE = (
+    "update_rule",
+    "optim_config",
+    "lr_decay",
+    "batch_size",
+    "num_train_samples",
+    "num_val_samples",
+    "lr_schedule",
+    "replacement",
+    "augment",
+    "average",
+    "metric",
+    "batches",
+)
+"""The arguments of a Solver that decide its numbers."""
 
 
 class Identity:

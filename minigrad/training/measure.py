@@ -10,7 +10,7 @@ from typing import Any, SupportsFloat, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .arguments import as_number
+from .returned import as_number
 
 Metric: TypeAlias = Callable[[NDArray[Any], NDArray[Any]], SupportsFloat]
 Rows: TypeAlias = "NDArray[np.intp] | None"

@@ -1,4 +1,4 @@
-"""What a Solver trains, and one call of it."""
+"""The model that a Solver trains, and one call of it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any, Protocol, SupportsFloat, overload
 
 from numpy.typing import NDArray
 
-from .arguments import as_number, check_takes_weights
+from .arguments import check_takes_weights
 from .batches import Batch
+from .returned import as_number
 
 
 class Model(Protocol):

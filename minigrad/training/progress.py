@@ -1,4 +1,4 @@
-"""What a training shows: its log on stdout, and a progress bar on stderr, where one is wanted."""
+"""The progress of a training: a log on stdout, and an optional progress bar on stderr."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ from ..compiler.jit import JitError, Jitted, jit
 from ..engine.scalars import as_real, entry
 from ..optim.rule import CourseRule, UpdateRule
 from ..optim.validation import Config, check_setting
-from .arguments import check_updated
 from .checkpoint import restored
+from .returned import check_updated
 from .schedules import Schedule
 
 Params = dict[str, NDArray[Any]]

@@ -59,7 +59,7 @@ def _on_floats(rule: Rule) -> Rule:
 
 
 def _without(name: str, signature: inspect.Signature) -> Rule:
-    """Return what stands in the place of an operand's rule, where there is none."""
+    """Return a placeholder for the rule of an operand that has none."""
 
     def rule(g: Any, out: Any, *operands: Any) -> Any:
         raise AssertionError

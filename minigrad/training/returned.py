@@ -1,0 +1,65 @@
+"""Validation of results: of a model's loss and gradients, of a metric, of an update rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..optim.validation import Config
+
+
+def check_updated(rule: Any, name: str, w: NDArray[Any], result: Any) -> tuple[NDArray[Any], Config]:
+    """Return what an update rule returned for a parameter; refuse all but ``(w, config)``, w like the parameter."""
+    called = f"the update rule {getattr(rule, '__name__', type(rule).__name__)} returned"
+    if not (isinstance(result, tuple | list) and len(result) == 2 and isinstance(result[1], dict)):
+        raise TypeError(
+            f"{called} {type(result).__name__} for {name!r}; it must return (w, config), config a dict"
+        )
+    new, config = result
+    if not isinstance(new, np.ndarray | np.generic):  # NumPy's arithmetic turns 0-d arrays into scalars
+        raise TypeError(
+            f"{called} a {type(new).__name__} for {name!r}; it must return the parameter, a NumPy array"
+        )
+    if (new.shape, new.dtype) != (w.shape, w.dtype):
+        raise ValueError(
+            f"{called} {new.dtype} of shape {new.shape} for {name!r}; "
+            f"it must be like the parameter, {w.dtype} of shape {w.shape}"
+        )
+    return np.asarray(new), config
+
+
+def as_number(value: Any, what: str) -> float:
+    """Convert a scalar result to a float; raise for anything else."""
+    if np.shape(value) != ():
+        raise TypeError(
+            f"{what} is {type(value).__name__} of shape {np.shape(value)}; it must be one number, such as the mean"
+        )
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{what} is {value!r}; it must be one number") from None
+
+
+def check_gradients(params: Mapping[str, NDArray[Any]], grads: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse gradients that are missing, of no parameter, or unlike their parameters."""
+    if unknown := grads.keys() - params.keys():
+        raise ValueError(
+            f"model.loss(X, y) returned gradients for {sorted(map(str, unknown))}; expected one for each of "
+            f"model.params, {sorted(params)}"
+        )
+    for name, w in params.items():
+        if name not in grads:
+            raise ValueError(
+                f"model.loss(X, y) returned no gradient for parameter {name!r}, only {sorted(grads)}"
+            )
+        dw = grads[name]
+        if not isinstance(dw, np.ndarray | np.generic):  # NumPy's arithmetic turns 0-d arrays into scalars
+            raise TypeError(f"the gradient of {name!r} is a {type(dw).__name__}; it must be a NumPy array")
+        if (dw.shape, dw.dtype) != (w.shape, w.dtype):
+            raise ValueError(
+                f"the gradient of {name!r} is {dw.dtype} of shape {dw.shape}; "
+                f"it must be like its parameter, {w.dtype} of shape {w.shape}"
+            )
