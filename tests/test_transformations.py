@@ -408,6 +408,19 @@ def test_a_rule_of_ones_own():
         mg.rule(3, softplus)
 
 
+def test_a_function_with_a_rule_returns_one_array():
+    """Several of one shape would be one array on tensors, and several on arrays."""
+
+    def both(x):
+        return x, 2 * x
+
+    ruled = mg.rule(both, lambda g, out, x: g)
+    with pytest.raises(TypeError, match=r"^both: returned a tuple; expected one array"):
+        mg.grad(lambda x: np.sum(ruled(x)[1]))(np.ones(2))
+    with pytest.raises(TypeError, match="returned a NoneType"):
+        mg.grad(mg.rule(lambda x: None, lambda g, out, x: g))(1.0)
+
+
 def test_results_beside_one_another():
     """Integers do not move, the numbers of one result are not mixed with another's, and nested Hessians are refused."""
     x = np.array([1.0, 3.0, 2.0])

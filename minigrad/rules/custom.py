@@ -73,9 +73,21 @@ def rule(
 
 
 def _changing_nothing(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function whose operands cannot be written to: the tape keeps them."""
+    """Return a function whose operands cannot be written to: the tape keeps them; and that gives one array.
+
+    Raises
+    ------
+    TypeError
+        If it returns several, or nothing.
+    """
 
     def called(*operands: Any, **options: Any) -> Any:
-        return function(*map(read_only, operands), **options)
+        result = function(*map(read_only, operands), **options)
+        if result is None or isinstance(result, tuple):
+            raise TypeError(
+                f"{getattr(function, '__name__', 'rule')}: returned a {type(result).__name__}; expected one array: "
+                "join several, as by np.stack, or give each a function and rules of its own"
+            )
+        return result
 
     return called
