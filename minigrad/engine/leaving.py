@@ -79,8 +79,11 @@ def asked_by(frame: FrameType) -> tuple[FrameType, str, str]:
         if module != "minigrad.engine.arguments":  # a decorator's
             if called.startswith("__") and "self" in frame.f_locals:  # of a class, as np.vectorize(f)(t)
                 called = type(frame.f_locals["self"]).__name__
-            name = "" if module.startswith("minigrad.compiler") else f"{module}.{called}, called "
             function = getattr(np, called, frame.f_globals.get(called))
+            called = f"{module}.{called}"
+            if module == "minigrad.engine.dispatch" and "function" in frame.f_locals:
+                called = full_name(frame.f_locals["function"])
+            name = "" if module.startswith("minigrad.compiler") else f"{called}, called "
             known = facts(function).instead if rules_of(function) is None else ""
         frame = frame.f_back
     return (
