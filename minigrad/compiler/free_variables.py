@@ -33,7 +33,7 @@ from .instructions import (
     names_in,
 )
 from .methods import BoundMethod, BoundWeakly
-from .origin import has_state, is_foreign, is_ours, is_users, slots_of
+from .origin import has_constant_globals, has_state, is_foreign, is_ours, is_users, slots_of
 from .places import CELL, KEYS, LIST, OTHER, Attributes, Contents, Place, place_of, read
 from .where import JitError
 
@@ -175,7 +175,7 @@ class Search:
             self.waiting.append(f.__dict__[name])
             yield f.__dict__, name
         self.waiting += without_arrays(f, *(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values())
-        ours = is_ours(f.__globals__.get("__name__", ""))
+        ours = has_constant_globals(f)
         attributes = attributes_in(f.__code__)
         self.named |= attributes
         self.whole |= attributes_in(f.__code__, whole=True)
