@@ -780,6 +780,9 @@ def filled_row_by_row(x):
     a = mg.tensor(np.zeros((2, 2)))
     a[0] = [x[0] * x[1], x[1]]
     a[1] = (2.0, x[0])
+    np.add.at(a, (0, [0, 1]), [x[1], 1.0])
+    np.fill_diagonal(a, [x[0] * 2, x[1]])
+    a += [x[1], 0.5]
     return a @ [x[0], x[1]]
 
 

@@ -152,7 +152,7 @@ def unwrap(
     args: list[Any] = []
     parents: list[Parent] = []
     for x in operands:
-        if type(x) in SEQUENCES and any_requires_grad(x):
+        if type(x) is not Tensor and type(x) in SEQUENCES:
             x = joined(x)
         if type(x) is Tensor:
             args.append(x.data)
@@ -345,8 +345,11 @@ SEQUENCES = {list, tuple}
 
 
 def joined(x: Any) -> Any:
-    """Return tensors in a list, however nested, as one tensor, as NumPy makes an array of numbers; recorded."""
-    if type(x) not in SEQUENCES:
+    """Return tensors in a list, however nested, as one tensor, as NumPy makes an array of numbers; recorded.
+
+    What needs no gradient is returned as it is.
+    """
+    if type(x) not in SEQUENCES or not any_requires_grad(x):
         return x
     try:
         return np.stack([joined(each) for each in x])

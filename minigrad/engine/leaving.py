@@ -80,9 +80,10 @@ def asked_by(frame: FrameType) -> tuple[FrameType, str, str]:
             if called.startswith("__") and "self" in frame.f_locals:  # of a class, as np.vectorize(f)(t)
                 called = type(frame.f_locals["self"]).__name__
             function = getattr(np, called, frame.f_globals.get(called))
-            called = f"{module}.{called}"
-            if module == "minigrad.engine.dispatch" and "function" in frame.f_locals:
-                called = full_name(frame.f_locals["function"])
+            called, given = f"{module}.{called}", frame.f_locals
+            asked = given.get("function", given.get("ufunc"))
+            if module == "minigrad.engine.dispatch" and asked is not None:
+                called = full_name(asked)
             name = "" if module.startswith("minigrad.compiler") else f"{called}, called "
             known = facts(function).instead if rules_of(function) is None else ""
         frame = frame.f_back
