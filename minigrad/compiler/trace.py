@@ -212,9 +212,8 @@ def same(x: Any, recorded: Any) -> bool:
         value = recorded.value if type(recorded) is Node else None
         if type(value) is not np.ndarray:
             return False
-        if np.may_share_memory(x, value) and not is_constant(
-            x
-        ):  # what the function makes itself, it made anew
+        # What the function makes itself, it made anew.
+        if np.may_share_memory(x, value) and not is_constant(x):
             raise JitError(
                 f"{user_line()}: an array of shape {x.shape} comes from outside of the function; make it an argument, "
                 "or a change to it would not be seen"
