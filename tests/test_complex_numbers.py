@@ -191,6 +191,30 @@ def test_compiled_it_is_the_same():
             np.testing.assert_allclose(got, want, rtol=1e-14)
 
 
+def test_a_rule_of_ones_own_for_complex_numbers():
+    """Of a holomorphic function it is that of real numbers; elsewhere conjugates go in and come out."""
+    modulus = mg.rule(lambda z: np.abs(z), lambda g, out, z: g * np.conj(z) / out, complex_numbers=True)
+    solved = mg.rule(
+        lambda a, b: np.linalg.solve(a, b),
+        lambda g, out, a, b: -np.outer(solved(a.T, g), out),
+        lambda g, out, a, b: solved(a.T, g),
+        complex_numbers=True,
+    )
+    a, b = np.array([[2.0 + 1j, 0.5], [1j, 3.0]]), np.array([1.0 - 2j, 0.3j])
+    f, arrays = of_arrays(lambda a, b: modulus(solved(a, b)), (a, b), {})
+    check_grads(f, *arrays, order=2)
+    for of_reals in (a, a.real):
+        ours = mg.grad(lambda a, b: np.sum(modulus(solved(a, b)) ** 3), (0, 1))
+        theirs = mg.grad(lambda a, b: np.sum(np.abs(np.linalg.solve(a, b)) ** 3), (0, 1))(of_reals, b)
+        for found in (ours(of_reals, b), mg.jit(ours)(of_reals, b)):
+            for got, want in zip(found, theirs, strict=True):
+                assert got.dtype == want.dtype
+                np.testing.assert_allclose(got, want, rtol=1e-13)
+    of_real_numbers = mg.rule(lambda z: np.abs(z), lambda g, out, z: g * np.sign(z))
+    with pytest.raises(mg.TapeError, match="no backward rule for complex numbers"):
+        mg.grad(lambda z: np.sum(of_real_numbers(z)))(b)
+
+
 def test_the_absolute_value_has_the_gradient_0_at_0():
     z = np.array([0j, 3 + 4j, 1j])
     gradient = mg.grad(lambda z: np.sum(np.abs(z)))(z)

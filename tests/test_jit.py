@@ -13,13 +13,14 @@ from argparse import Namespace
 from array import array
 from collections import OrderedDict, defaultdict, deque, namedtuple
 from contextlib import suppress
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from queue import Queue
 from random import choice
 from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.linalg
 import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -2163,3 +2164,31 @@ def test_views_of_dicts_and_arrays_of_the_standard_library_are_followed():
     np.testing.assert_array_equal(compiled(np.ones(1)), [15])
     numbers[0] = 4.0
     np.testing.assert_array_equal(compiled(np.ones(1)), [20])
+
+
+def test_functions_of_scipy_read_constants_of_their_modules():
+    """`scipy.linalg.eig` has an array there; a program reads it by name, in a container, bound or in an object."""
+
+    class Model:
+        def __init__(self, solver):
+            self.solver = solver
+
+    def decay(solver, x):
+        return np.exp(-np.real(solver([[2.0, 1.0], [0.0, 3.0]])[0]) * x)
+
+    eig, model = scipy.linalg.eig, Model(scipy.linalg.eig)
+    solvers, bound = {"eig": scipy.linalg.eig}, partial(scipy.linalg.eig, left=False)
+    programs = [
+        lambda x: decay(scipy.linalg.eig, x),
+        lambda x: decay(eig, x),
+        lambda x: decay(model.solver, x),
+        lambda x: decay(solvers["eig"], x),
+        lambda x: decay(bound, x),
+    ]
+    x = np.array([0.5, 1.0])
+    for f in programs:
+        compiled = mg.jit(mg.value_and_grad(lambda x, f=f: np.sum(f(x))))
+        for y in (x, 2 * x):
+            np.testing.assert_allclose(compiled(y)[1], -np.array([2, 3]) * np.exp(-np.array([2, 3]) * y))
+    model.solver = lambda a: (np.array([1.0, 1.0]),)
+    np.testing.assert_allclose(mg.jit(programs[2])(x), np.exp(-x))

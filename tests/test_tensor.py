@@ -772,6 +772,48 @@ def test_messages_name_functions_and_places():
         list(np.ndenumerate(t))
     with pytest.raises(TypeError, match=r"\.vectorize, called at .*; write NumPy's functions with axis="):
         np.vectorize(abs)(t)
+    with pytest.raises(TypeError, match=r"^numpy\.kron, called at .* became a plain array"):
+        np.kron([t[0], t[1]], t)
+
+
+def filled_row_by_row(x):
+    a = mg.tensor(np.zeros((2, 2)))
+    a[0] = [x[0] * x[1], x[1]]
+    a[1] = (2.0, x[0])
+    np.add.at(a, (0, [0, 1]), [x[1], 1.0])
+    np.fill_diagonal(a, [x[0] * 2, x[1]])
+    a += [x[1], 0.5]
+    return a @ [x[0], x[1]]
+
+
+LISTS = {
+    "product": lambda x: x * [x[1], 2.0],
+    "reflected": lambda x: [x[1], 2.0] * x,
+    "matrix": lambda x: [[x[0], x[1]], [0.5, 3.0]] @ x,
+    "ufunc": lambda x: np.arctan2((x[0], x[1]), x[::-1]),
+    "comparison": lambda x: np.where(x < [x[1], x[0]], [x[0], 2.0], x),
+    "dot": lambda x: np.dot([x[0] ** 2, x[1]], x),
+    "append": lambda x: np.append([x[0], 3.0], x) ** 2,
+    "stack": lambda x: np.stack([[x[0] * x[1], x[1]], x]),
+    "assignment": filled_row_by_row,
+}
+
+
+@pytest.mark.parametrize("f", LISTS.values(), ids=LISTS.keys())
+def test_a_list_of_tensors_is_an_array_as_a_list_of_numbers_is(f):
+    x = np.array([1.5, 0.75])
+    np.testing.assert_array_equal(mg.vjp(f, x)[0], f(x))
+    check_grads(f, x, order=2)
+    both = mg.value_and_grad(lambda x: np.sum(f(x) ** 2))
+    for got, want in zip(mg.jit(both)(x), both(x), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-14)
+
+
+def test_a_list_of_tensors_promotes_as_numpy_does():
+    t = leaf(np.float32([1.0, 2.0]))
+    for other in ([t[0], t[1]], [t[0], 2.0], [t[0], np.float64(2.0)]):
+        plain = [x.numpy()[()] if isinstance(x, mg.Tensor) else x for x in other]
+        assert (t * other).dtype == (t.numpy() * plain).dtype
 
 
 def test_numbers_are_rounded_filled_and_divided_as_numpys_are():

@@ -49,6 +49,22 @@ def test_the_jacobian_is_that_of_differences_in_either_mode(f, n):
     assert type(tangent) is type(value) is np.ndarray
 
 
+@pytest.mark.parametrize(
+    "f", [np.square, mg.softmax, mg.checkpoint(np.square)], ids=["square", "softmax", "checkpoint"]
+)
+def test_a_pullback_from_outside_brings_nothing_else_onto_the_tape(f):
+    """It is linear in its cotangent, and nobody can differentiate for the arguments of its function any more."""
+    x, v = np.array([1.0, 2.0, 3.0]), np.array([0.5, -1.0, 2.0])
+    _, pullback = mg.vjp(f, x)
+    expected = differences(f, x)
+    value, gradient = mg.value_and_grad(lambda u: np.sum(pullback(u)[0]))(v)
+    np.testing.assert_allclose(gradient, expected.sum(axis=1), atol=1e-8)
+    jacobian = mg.jacobian(lambda u: pullback(u)[0])(v)
+    np.testing.assert_allclose(jacobian, expected.T, atol=1e-8)
+    derivative = mg.jvp(lambda u: pullback(u)[0] * u, (v,), (v,))
+    assert {type(each) for each in (value, gradient, jacobian, *derivative)} == {np.float64, np.ndarray}
+
+
 @given(programs())
 def test_forward_and_reverse_mode_are_each_others_transpose(program):
     """<u, J v> = <J^T u, v>, for random programs."""
@@ -390,6 +406,19 @@ def test_a_rule_of_ones_own():
         mg.rule(softplus)
     with pytest.raises(TypeError, match="expected a function of arrays"):
         mg.rule(3, softplus)
+
+
+def test_a_function_with_a_rule_returns_one_array():
+    """Several of one shape would be one array on tensors, and several on arrays."""
+
+    def both(x):
+        return x, 2 * x
+
+    ruled = mg.rule(both, lambda g, out, x: g)
+    with pytest.raises(TypeError, match=r"^both: returned a tuple; expected one array"):
+        mg.grad(lambda x: np.sum(ruled(x)[1]))(np.ones(2))
+    with pytest.raises(TypeError, match="returned a NoneType"):
+        mg.grad(mg.rule(lambda x: None, lambda g, out, x: g))(1.0)
 
 
 def test_results_beside_one_another():

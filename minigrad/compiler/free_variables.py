@@ -28,7 +28,7 @@ from .instructions import (
     names_in,
 )
 from .members import attributes_of, contents_of, functions_of, methods_of
-from .origin import is_library_class, is_ours, is_users
+from .origin import has_constant_globals, is_library_class, is_users
 from .places import CELL, KEYS, Contents, PlaceKey, place_of, read
 from .where import JitError
 
@@ -170,7 +170,7 @@ class Search:
             self.waiting.append(f.__dict__[name])
             yield f.__dict__, name
         self.waiting += [*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values()]
-        ours = is_ours(f.__globals__.get("__name__", ""))
+        ours = has_constant_globals(f)
         attributes = attributes_in(f.__code__)
         self.named |= attributes
         self.whole |= attributes_in(f.__code__, whole=True)

@@ -22,8 +22,14 @@ def is_users(module: ModuleType) -> bool:
 
 
 def is_ours(module: str) -> bool:
-    """Tell whether a module's globals are taken to be constant."""
+    """Tell whether a module is minigrad's or NumPy's."""
     return module.split(".")[0] in ("minigrad", "numpy")
+
+
+def has_constant_globals(f: FunctionType) -> bool:
+    """Tell whether the globals of a function's module are taken to be constant."""
+    module = f.__globals__.get("__name__", "")
+    return is_ours(module) or module.split(".")[0] == "scipy"
 
 
 def is_library_class(kind: Any) -> bool:

@@ -214,9 +214,7 @@ class Trace:
             value = recorded.value if type(recorded) is Node else None
             if type(value) is not np.ndarray:
                 return False
-            if np.may_share_memory(x, value) and not self.is_known(
-                x
-            ):  # what the function makes, it made anew
+            if np.may_share_memory(x, value) and not self.is_known(x):  # what it makes itself, it made anew
                 raise JitError(
                     f"{user_line()}: an array of shape {x.shape} comes from outside of the function; make it an "
                     "argument, or a change to it would not be seen"

@@ -95,6 +95,8 @@ def binary(op: Any) -> Callable[[Any, Any], Any]:
                     x_parent = parent_of(x)
             x = x.data
         elif type(x) not in PLAIN:
+            if any_requires_grad(x):
+                return call(joined(x), y)
             x = plain_array(x, op.name)
         if type(y) is Tensor:
             if y.requires_grad:
@@ -107,6 +109,8 @@ def binary(op: Any) -> Callable[[Any, Any], Any]:
         elif type(y) not in PLAIN:
             if takes_over(y):
                 return NotImplemented
+            if any_requires_grad(y):
+                return call(lift(x, x_parent) if x_parent is not None else x, joined(y))
             y = plain_array(y, op.name)
         out = op.forward(x, y)
         if x_parent is not None and x.base is not None:
@@ -148,6 +152,8 @@ def unwrap(
     args: list[Any] = []
     parents: list[Parent] = []
     for x in operands:
+        if type(x) is not Tensor and type(x) in SEQUENCES:
+            x = joined(x)
         if type(x) is Tensor:
             args.append(x.data)
             parent = x._call or x if x.requires_grad else None
@@ -333,6 +339,22 @@ def refuse_tensors(op: Any, options: dict[str, Any]) -> None:
     for name, x in options.items():
         if type(x) is Tensor:
             raise TypeError(f"{op.name}: {name} is a tensor; pass it by position, as an operand")
+
+
+SEQUENCES = {list, tuple}
+
+
+def joined(x: Any) -> Any:
+    """Return tensors in a list, however nested, as one tensor, as NumPy makes an array of numbers; recorded.
+
+    What needs no gradient is returned as it is.
+    """
+    if type(x) not in SEQUENCES or not any_requires_grad(x):
+        return x
+    try:
+        return np.stack([joined(each) for each in x])
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
 
 
 def any_requires_grad(*trees: Any) -> bool:

@@ -225,10 +225,10 @@ def pulled_back(call: Call | None, g: Any, targets: dict[int, Call]) -> tuple[li
         nested = False
     else:
         behind = ancestors(call, targets)
-        nested = recording.get() is not None and (
-            behind[1] or are_outer(targets) or (type(g) is Tensor and g.requires_grad)
-        )
-        found, _ = walk_back(call, g, targets, lift if nested else None, behind)
+        others = behind[1] or are_outer(targets)
+        nested = recording.get() is not None and (others or (type(g) is Tensor and g.requires_grad))
+        on_tape = lift if others else _constant  # nobody outside differentiates for the targets
+        found, _ = walk_back(call, g, targets, on_tape if nested else None, behind)
     if targets and targets.keys().isdisjoint(found):
         warnings.warn(
             "grad: the result of f does not depend on its arguments, or this is a second derivative and f is linear; "
@@ -237,6 +237,11 @@ def pulled_back(call: Call | None, g: Any, targets: dict[int, Call]) -> tuple[li
         )
     gradients = [found[n] if n in found else np.zeros_like(target[-1]) for n, target in targets.items()]
     return [g if type(g) is Tensor else variable(g) for g in gradients] if nested else gradients, nested
+
+
+def _constant(array: Any, _: Any) -> Any:
+    """Return the tensor of an array that is on the tape for the targets alone; see `lift`."""
+    return variable(array)
 
 
 def _gradients(result: Any, targets: dict[int, Call]) -> tuple[list[Any], bool]:

@@ -77,8 +77,12 @@ def asked_by(frame: FrameType) -> tuple[FrameType, str, str]:
         if module != "minigrad.engine.arguments":  # a decorator's
             if called.startswith("__") and "self" in frame.f_locals:  # of a class, as np.vectorize(f)(t)
                 called = type(frame.f_locals["self"]).__name__
-            name = "" if module.startswith("minigrad.compiler") else f"{module}.{called}, called "
             function = getattr(np, called, frame.f_globals.get(called))
+            called, given = f"{module}.{called}", frame.f_locals
+            asked = given.get("function", given.get("ufunc"))
+            if module == "minigrad.engine.dispatch" and asked is not None:
+                called = full_name(asked)
+            name = "" if module.startswith("minigrad.compiler") else f"{called}, called "
             known = facts(function).instead if rules_of(function) is None else ""
         frame = frame.f_back
     return (

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..rules.indexing import getitem, line_by_line, scatter
 from ..rules.table import any_true
-from .calls import bare
+from .calls import bare, joined
 from .in_place import become, refuse_view
 
 
@@ -41,7 +41,7 @@ ADDED_AT: dict[Any, Callable[[Any], Any]] = {np.add: np.positive, np.subtract: n
 def add_at(a: Any, index: Any, value: Any) -> None:
     """`numpy.add.at`: where the index repeats, all is added."""
     index = deepcopy(bare(index))  # which may change before the backward pass
-    part = np.broadcast_to(value, getitem(a.data, index).shape)
+    part = np.broadcast_to(joined(value), getitem(a.data, index).shape)
     write_into(a, a + scatter(part, index, a.shape))
 
 
@@ -56,7 +56,7 @@ def _fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
         raise ValueError(
             f"fill_diagonal: got shape {a.shape}, wrap={wrap}; expected a matrix, or axes of one length"
         )
-    places = np.arange(min(a.shape))
+    val, places = joined(val), np.arange(min(a.shape))
     a[(places,) * a.ndim] = val if np.ndim(val) == 0 else np.resize(val, len(places))
 
 

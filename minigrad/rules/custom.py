@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from .facts import Facts
+from .facts import Facts, state
 from .metadata import read_only
 from .table import OPS, Arguments, Draw, Op, Rule, dispatched
 
 
 def rule(
-    function: Callable[..., Any], *rules: Rule, inputs: Callable[[Draw], Arguments] | None = None
+    function: Callable[..., Any],
+    *rules: Rule,
+    inputs: Callable[[Draw], Arguments] | None = None,
+    complex_numbers: bool = False,
 ) -> Callable[..., Any]:
     """Give a function of arrays (SciPy's, compiled code, a callback) its backward rules.
 
@@ -29,6 +32,10 @@ def rule(
         for higher derivatives. Where operands were broadcast the tape sums its result down to their shapes.
     inputs : optional
         Draws ``(operands, options)`` for the property tests of `minigrad.testing.calls`.
+    complex_numbers
+        Whether the rules hold for complex numbers, too, which are refused otherwise. Those of a holomorphic function
+        do as they are. In general g and the results are the conjugates of the gradients ``dL/dx + i dL/dy``: the rule
+        of `numpy.conj` is ``np.conj(g)``, that of `numpy.abs` is ``g * np.conj(x) / out``.
 
     Returns
     -------
@@ -55,18 +62,32 @@ def rule(
         )
     if isinstance(function, np.ufunc):
         OPS[function] = Op(function, rules, inputs)
+        state(function, complex_numbers=complex_numbers)
     dispatcher: Any = dispatched(function)
     op = Op(dispatcher, rules, inputs, forward=_changing_nothing(function))
     if inputs is not None:
         OPS[dispatcher] = op
-    dispatcher.op, dispatcher.facts = op, Facts(whole=function)  # which go with it
+    dispatcher.op = op  # which goes with it, as the facts do
+    dispatcher.facts = Facts(whole=function, complex_numbers=complex_numbers)
     return dispatcher  # type: ignore[no-any-return]  # a function
 
 
 def _changing_nothing(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function whose operands cannot be written to: the tape keeps them."""
+    """Return a function whose operands cannot be written to: the tape keeps them; and that gives one array.
+
+    Raises
+    ------
+    TypeError
+        If it returns several, or nothing.
+    """
 
     def called(*operands: Any, **options: Any) -> Any:
-        return function(*map(read_only, operands), **options)
+        result = function(*map(read_only, operands), **options)
+        if result is None or isinstance(result, tuple):
+            raise TypeError(
+                f"{getattr(function, '__name__', 'rule')}: returned a {type(result).__name__}; expected one array: "
+                "join several, as by np.stack, or give each a function and rules of its own"
+            )
+        return result
 
     return called
