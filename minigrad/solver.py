@@ -24,12 +24,12 @@ from .training.arguments import (
     check_config,
     check_data,
     check_examples,
-    check_gradients,
     check_model,
     check_options,
     check_stream,
     check_takes_weights,
     check_weights,
+    checked_gradients,
 )
 from .training.augmentation import Augment
 from .training.batches import Batch, Batches, Sampled, Source, Stream, Streamed
@@ -472,8 +472,7 @@ class Solver:
                 "its gradient was not applied. Try a lower learning rate, a smaller weight_scale or "
                 "less regularization, and look for NaN and unscaled values in the data"
             )
-        check_gradients(self.model.params, grads)
-        self._update(self.model.params, grads)
+        self._update(self.model.params, checked_gradients(self.model.params, grads))
         self._weights.updated()
         self.loss_history.append(loss)
         t = len(self.loss_history)

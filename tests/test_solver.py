@@ -1205,7 +1205,8 @@ def test_a_model_without_params_or_loss_is_refused(model, message):
         (lambda grads: grads.pop("b"), "no gradient for parameter 'b'"),
         (lambda grads: grads.update(W3=np.zeros(3)), r"gradients for \['W3'\]; expected .* \['W', 'b'\]"),
         (lambda grads: grads.update(b=np.zeros(4)), r"gradient of 'b'.*\(4,\).*\(3,\)"),
-        (lambda grads: grads.update(b=np.zeros(3, np.float32)), "gradient of 'b' is float32.*float64"),
+        (lambda grads: grads.update(b=np.zeros(3, int)), "gradient of 'b' is int64.*float64"),
+        (lambda grads: grads.update(b=np.zeros(3, complex)), "gradient of 'b' is complex128.*float64"),
     ],
 )
 def test_unfit_gradients_are_refused_before_any_parameter_changes(unfit, message):
@@ -1221,6 +1222,29 @@ def test_unfit_gradients_are_refused_before_any_parameter_changes(unfit, message
     with pytest.raises(ValueError, match=message):
         solver.train()
     assert_same(solver.model.params, before)
+
+
+@pytest.mark.parametrize("rule", ["sgd_momentum", "adam", lambda w, dw, config: (w - 0.1 * dw, config)])
+def test_gradients_of_another_dtype_are_converted_to_the_parameters(rule):
+    class Mixed(SoftmaxRegression):
+        """Of float32, and somewhere inside is a mask of another dtype."""
+
+        mask = np.float32(1)
+
+        def loss(self, X, y=None):
+            result = super().loss(X, y)
+            return (
+                result if y is None else (result[0], {name: dw * self.mask for name, dw in result[1].items()})
+            )
+
+    trained = []
+    for mask in (np.float32(1), np.float64(1)):
+        solver = make_solver(Mixed(dtype=np.float32), make_data(dtype=np.float32), update_rule=rule)
+        solver.model.mask = mask
+        solver.train()
+        assert {w.dtype for w in solver.model.params.values()} == {np.dtype(np.float32)}
+        trained.append(solver.model.params)
+    assert_same(*trained)
 
 
 @pytest.mark.parametrize(
