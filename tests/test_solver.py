@@ -1199,6 +1199,43 @@ def test_a_model_without_params_or_loss_is_refused(model, message):
         make_solver(model)
 
 
+class ReadFrom(SoftmaxRegression):
+    """Its params are a property, which makes a dict of the arrays that it keeps."""
+
+    read = staticmethod(lambda w: w)
+
+    @property
+    def params(self):
+        return {name: self.read(w) for name, w in self.kept.items()}
+
+    @params.setter
+    def params(self, params):
+        self.kept = params
+
+
+@pytest.mark.parametrize("read", [np.copy, lambda w: np.lib.stride_tricks.as_strided(w, writeable=False)])
+def test_params_that_are_made_anew_are_refused(read):
+    model = ReadFrom()
+    model.read = read
+    with pytest.raises(TypeError, match=r"ReadFrom\.params is made anew .* updates of 'W' would be lost"):
+        make_solver(model, update_rule=lambda w, dw, config: (w - 0.1 * dw, config))
+
+
+def test_params_may_be_a_property_that_gives_the_models_arrays():
+    expected, model = make_solver(), ReadFrom()
+    model.read = lambda w: w[...]
+    expected.train()
+    make_solver(model).train()
+    assert_same(model.params, expected.model.params)
+
+
+def test_a_complex_loss_is_refused():
+    solver = make_solver()
+    solver.model.loss = lambda X, y=None: (1 + 1j, {})
+    with pytest.raises(TypeError, match=r"the loss .* is \(1\+1j\); it must be a real number"):
+        solver.train()
+
+
 @pytest.mark.parametrize(
     ("unfit", "message"),
     [

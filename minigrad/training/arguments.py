@@ -21,9 +21,16 @@ def check_model(model: Any) -> None:
     params = getattr(model, "params", None)
     if not isinstance(params, dict) or not params:
         raise TypeError(f"{type(model).__name__}.params must be a dict from names to arrays, got {params!r}")
+    again = model.params
     for name, w in params.items():
         if not isinstance(w, np.ndarray):
             raise TypeError(f"model.params[{name!r}] must be a NumPy array, got {type(w).__name__}")
+        is_kept = again is params if not w.flags.writeable else np.may_share_memory(w, again[name])
+        if w.size and not is_kept:
+            raise TypeError(
+                f"{type(model).__name__}.params is made anew whenever it is read, so that updates of {name!r} would be "
+                "lost; it must hold the arrays that the model computes with"
+            )
     if not callable(getattr(model, "loss", None)):
         raise TypeError(f"{type(model).__name__} must have a method loss(X, y=None)")
 
@@ -224,6 +231,8 @@ def as_number(value: Any, what: str) -> float:
         raise TypeError(
             f"{what} is {type(value).__name__} of shape {np.shape(value)}; it must be one number, such as the mean"
         )
+    if np.iscomplexobj(value):  # of which float() drops the imaginary part
+        raise TypeError(f"{what} is {value!r}; it must be a real number")
     try:
         return float(value)
     except (TypeError, ValueError):
