@@ -136,8 +136,9 @@ class Solver:
     ------
     TypeError, ValueError
         When an argument is not as above.
-    FileNotFoundError
-        When the folder of `checkpoint` or `history` does not exist.
+    OSError
+        When the folder of `checkpoint` or `history` does not exist or may not be written into, or one of the two is
+        a folder itself.
     """
 
     @names_itself

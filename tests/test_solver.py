@@ -1162,6 +1162,15 @@ def test_a_file_in_a_folder_that_does_not_exist_is_refused_when_the_solver_is_ma
     make_solver(**{option: tmp_path / "S"})
 
 
+@pytest.mark.parametrize("option", ["checkpoint", "history"])
+def test_a_file_that_cannot_be_written_is_refused_when_the_solver_is_made(tmp_path, option, monkeypatch):
+    with pytest.raises(IsADirectoryError, match=f"{option}: '.*' is a folder"):
+        make_solver(**{option: tmp_path})
+    monkeypatch.setattr(os, "access", lambda path, mode: (path, mode) != (tmp_path, os.W_OK))
+    with pytest.raises(PermissionError, match=f"{option}: nothing may be written into the folder"):
+        make_solver(**{option: tmp_path / "run"})
+
+
 def test_a_schedule_and_a_decay_are_refused_together():
     with pytest.raises(ValueError, match=r"lr_schedule and lr_decay=0\.5 are both given"):
         make_solver(lr_schedule=lambda step: 0.1, lr_decay=0.5)

@@ -150,6 +150,10 @@ def _check_path(name: str, value: object) -> None:
         raise FileNotFoundError(
             f"{name}: there is no folder {str(path.parent)!r} to write {path.name!r} into"
         )
+    if path.is_dir():
+        raise IsADirectoryError(f"{name}: {str(path)!r} is a folder; give the path of a file")
+    if not os.access(path.parent, os.W_OK):  # now, not after the first epoch
+        raise PermissionError(f"{name}: nothing may be written into the folder {str(path.parent)!r}")
 
 
 def _check_positive(name: str, value: object) -> None:
