@@ -7,6 +7,7 @@ import json
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -36,7 +37,7 @@ from .training.batches import Batch, Batches, Sampled, Source, Stream, Streamed
 from .training.identity import Identity
 from .training.interrupt import deferred_interrupt
 from .training.measure import Metric, accuracy, measured, undone_on_error
-from .training.model import Model, loss_and_gradients
+from .training.model import Model, left_out_of_state, loss_and_gradients
 from .training.progress import Log
 from .training.schedules import Schedule
 from .training.updates import decay, follow, learning_rate, updating
@@ -272,6 +273,7 @@ class Solver:
             },
         )
         self._applied = True  # the last gradient
+        self._saved = False
         self._is_training = False
         if self.checkpoint is not None:
             checkpoints.check(self._state())
@@ -539,8 +541,18 @@ class Solver:
         return self._identity.parts() | parts | {name: getattr(self, name) for name in _KEPT}
 
     def _save(self) -> None:
-        if self.checkpoint is not None:
-            checkpoints.save(self.checkpoint, self._state())
+        if self.checkpoint is None:
+            return
+        if not self._saved and (names := left_out_of_state(self.model)):
+            left_out = ", ".join(f"{type(self.model).__name__}.{name}" for name in names)
+            warnings.warn(
+                f"{self.checkpoint} does not hold {left_out}, which may change in training: resume() would not continue "
+                "bit for bit. Put it into an attribute state, a dict, as in "
+                f"self.state = {{{names[0]!r}: self.{names[0]}}}",
+                stacklevel=5,  # where train is called
+            )
+        self._saved = True
+        checkpoints.save(self.checkpoint, self._state())
 
     def _how_to_go_on(self, of_all: str) -> str:
         kept = (
