@@ -546,8 +546,8 @@ class Solver:
         if not self._saved and (names := left_out_of_state(self.model)):
             left_out = ", ".join(f"{type(self.model).__name__}.{name}" for name in names)
             warnings.warn(
-                f"{self.checkpoint} does not hold {left_out}, which may change in training: resume() would not continue "
-                "bit for bit. Put it into an attribute state, a dict, as in "
+                f"{self.checkpoint} does not hold {left_out}, which may change in training: resume() would not "
+                "continue bit for bit. Put it into an attribute state, a dict, as in "
                 f"self.state = {{{names[0]!r}: self.{names[0]}}}",
                 stacklevel=5,  # where train is called
             )
