@@ -7,6 +7,7 @@ import json
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -35,9 +36,9 @@ from .training.batches import Batch, Batches, Sampled, Source, Stream, Streamed
 from .training.identity import DECISIVE, Identity
 from .training.interrupt import deferred_interrupt
 from .training.measure import Metric, accuracy, measured, undone_on_error
-from .training.model import Model, loss_and_gradients
+from .training.model import Model, left_out_of_state, loss_and_gradients
 from .training.progress import Log
-from .training.returned import check_gradients
+from .training.returned import checked_gradients
 from .training.schedules import Schedule
 from .training.updates import decay, follow, learning_rate, updating
 from .training.weights import Weights, copies
@@ -136,8 +137,9 @@ class Solver:
     ------
     TypeError, ValueError
         When an argument is not as above.
-    FileNotFoundError
-        When the folder of `checkpoint` or `history` does not exist.
+    OSError
+        When the folder of `checkpoint` or `history` does not exist or may not be written into, or one of the two is
+        a folder itself.
     """
 
     @names_itself
@@ -240,6 +242,7 @@ class Solver:
         }
         self._identity = Identity(model, self._data, settings)
         self._applied = True  # the last gradient
+        self._saved = False
         self._is_training = False
         if self.checkpoint is not None:
             checkpoints.check(self._state())
@@ -441,8 +444,7 @@ class Solver:
                 "its gradient was not applied. Try a lower learning rate, a smaller weight_scale or "
                 "less regularization, and look for NaN and unscaled values in the data"
             )
-        check_gradients(self.model.params, grads)
-        self._update(self.model.params, grads)
+        self._update(self.model.params, checked_gradients(self.model.params, grads))
         self._weights.updated()
         self.loss_history.append(loss)
         t = len(self.loss_history)
@@ -508,8 +510,18 @@ class Solver:
         return self._identity.parts() | parts | {name: getattr(self, name) for name in _KEPT}
 
     def _save(self) -> None:
-        if self.checkpoint is not None:
-            checkpoints.save(self.checkpoint, self._state())
+        if self.checkpoint is None:
+            return
+        if not self._saved and (names := left_out_of_state(self.model)):
+            left_out = ", ".join(f"{type(self.model).__name__}.{name}" for name in names)
+            warnings.warn(
+                f"{self.checkpoint} does not hold {left_out}, which may change in training: resume() would not "
+                "continue bit for bit. Put it into an attribute state, a dict, as in "
+                f"self.state = {{{names[0]!r}: self.{names[0]}}}",
+                stacklevel=5,  # where train is called
+            )
+        self._saved = True
+        checkpoints.save(self.checkpoint, self._state())
 
     def _how_to_go_on(self, of_all: str) -> str:
         kept = (

@@ -37,8 +37,9 @@ class Parser(argparse.ArgumentParser):
 
 def meant(given: str, names: Iterable[str]) -> str:
     """Return the end of a message about an unknown name: the one it is nearest to, if any is near."""
-    near = difflib.get_close_matches(given, list(names), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    known = {name.lstrip("-"): name for name in names}
+    near = difflib.get_close_matches(given.lstrip("-"), known, n=1)
+    return f"; did you mean {known[near[0]]}?" if near else ""
 
 
 def checked(convert: Callable[[str], Any], accepts: Callable[[Any], bool], expected: str) -> Any:

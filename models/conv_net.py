@@ -10,7 +10,7 @@ import numpy as np
 import minigrad as mg
 
 from .fully_connected_net import initial
-from .objective import backends, checked_backend, objective_of
+from .objective import backends, checked_backend, objective_of, strength
 
 POOL = {"pool_height": 2, "pool_width": 2, "stride": 2}
 
@@ -110,7 +110,9 @@ class ThreeLayerConvNet:
         """Return the scores of X, of shape (N, C, H, W); given labels y, ``(loss, grads)``."""
         if y is None:
             return three_layer_scores(self.params, X)
-        return THREE_LAYER_BACKENDS[self._backend](self.params, X, y, self.reg, sample_weights=sample_weights)
+        return THREE_LAYER_BACKENDS[self._backend](
+            self.params, X, y, strength(self.reg), sample_weights=sample_weights
+        )
 
 
 class ConvNet:
@@ -204,7 +206,7 @@ class ConvNet:
             self.params,
             X,
             y,
-            self.reg,
+            strength(self.reg),
             *state,
             label_smoothing=self.label_smoothing,
             sample_weights=sample_weights,

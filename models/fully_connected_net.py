@@ -10,7 +10,7 @@ import numpy as np
 
 import minigrad as mg
 
-from .objective import backends, checked_backend, objective_of
+from .objective import backends, checked_backend, objective_of, strength
 
 NORMALIZATIONS = (None, "batchnorm", "layernorm")
 
@@ -148,7 +148,7 @@ class FullyConnectedNet:
             self.params,
             X,
             y,
-            self.reg,
+            strength(self.reg),
             *state,
             label_smoothing=self.label_smoothing,
             sample_weights=sample_weights,

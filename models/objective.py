@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 import minigrad as mg
 
 
@@ -43,6 +45,11 @@ def backends(objective: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
     """Return the function to ``(loss, grads)``: ``"tape"`` records its calls, ``"jit"`` is compiled."""
     loss_and_grads = mg.value_and_grad(objective)
     return {"tape": loss_and_grads, "jit": mg.jit(loss_and_grads)}
+
+
+def strength(reg: Any) -> Any:
+    """Return a penalty's strength as `minigrad.jit` takes it without compiling anew for each; 0 stays a constant."""
+    return np.float64(reg) if isinstance(reg, float) and reg else reg
 
 
 def checked_backend(backend: str) -> str:

@@ -22,6 +22,7 @@ from test_solver import OPTIONS, Noisy, SoftmaxRegression, assert_same, make_dat
 
 import minigrad
 from minigrad import optim
+from minigrad.layers import batchnorm_forward
 from minigrad.training import chain, checkpoint, cosine, flip, shift
 from minigrad.training.identity import described
 from minigrad.training.weights import same
@@ -594,3 +595,32 @@ def test_an_array_in_a_tuple_stays_the_models_own(tmp_path):
     model = Counting()
     make_solver(model, metric=lambda outputs, y: -float(model.seen[0])).train()
     assert model.seen == 1  # as in the first measurement, the best
+
+
+class WithBatchNorm(SoftmaxRegression):
+    """Normalizes its examples, with running means that it keeps as the course's nets do."""
+
+    def __init__(self):
+        super().__init__()
+        self.bn_params = [{"mode": "train"}]
+        self.unit = np.ones(4), np.zeros(4)
+
+    def loss(self, X, y=None):
+        self.bn_params[0]["mode"] = "test" if y is None else "train"
+        return super().loss(batchnorm_forward(X, *self.unit, self.bn_params[0])[0], y)
+
+
+def test_running_means_that_a_checkpoint_would_lack_are_told(tmp_path):
+    told = pytest.warns(
+        UserWarning, match=r"run.npz does not hold WithBatchNorm.bn_params, which may .*self.state = "
+    )
+    with told as warned:
+        make_solver(WithBatchNorm(), checkpoint=tmp_path / "run.npz", num_epochs=3).train()
+    assert [each.filename for each in warned] == [__file__]
+    model = WithBatchNorm()
+    model.state = {"normalization": model.bn_params}
+    make_solver(model, checkpoint=tmp_path / "other.npz").train()  # without a warning
+    model = SoftmaxRegression()
+    model.itself = [model.params]
+    model.itself.append(model.itself)
+    make_solver(model, checkpoint=tmp_path / "third.npz").train()

@@ -402,6 +402,10 @@ def test_the_flag_that_was_meant_is_told(run, mistyped, meant):
     assert_refused(run(mistyped, "3"), rf"unrecognized arguments: {mistyped} 3; did you mean {meant}\?")
 
 
+def test_no_flag_is_meant_for_its_dashes_alone(run):
+    assert_refused(run("--pca", "3"), r"unrecognized arguments: --pca 3$")
+
+
 @pytest.mark.parametrize(
     ("short", "long"),
     [("--lr", "--learning-rate"), ("--epochs", "--num-epochs"), ("--hidden", "--hidden-dim")],

@@ -3,7 +3,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.gradient_check import GradientMismatch, check_grads, check_layer
-from minigrad.layers import affine_backward, affine_forward
+from minigrad.layers import affine_backward, affine_forward, affine_relu_backward, affine_relu_forward
 
 
 def affine_inputs():
@@ -163,3 +163,12 @@ def test_where_rounding_is_as_large_as_the_gradient_it_is_told():
     report = check_layer((forward, backward), x)
     assert "rounding errors are as large as the gradient: give other inputs" in str(report)
     assert "rounding" not in str(check_layer((affine_forward, affine_backward), *affine_inputs()))
+
+
+def test_a_gradient_of_nothing_but_zeros_says_little():
+    x, w, b = -np.ones((2, 3)), np.ones((3, 2)), np.zeros(2)
+    layer = affine_relu_forward, affine_relu_backward
+    assert "the gradient of x, w, b is 0 everywhere, and says little" in str(check_layer(layer, x, w, b))
+    assert "0 everywhere" not in str(check_layer(layer, -x, w, b))
+    assert "0 everywhere" not in str(check_layer(layer, -x[:0], w, b, argnums=0))
+    assert "input 0 is 0 everywhere" in str(check_grads(lambda x: np.maximum(x, 0), x))

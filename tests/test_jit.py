@@ -699,6 +699,20 @@ def test_refused_with_the_line(name):
             step(np.ones(3))
 
 
+@pytest.mark.parametrize("differentiated", [False, True])
+def test_a_layer_that_fills_an_array_is_refused_with_the_line(differentiated):
+    def forward(x):
+        out = np.zeros(3)
+        out[0] = np.max(x)
+        return out, x
+
+    line = forward.__code__.co_firstlineno + 2
+    op = mg.layer(forward, lambda dout, x: dout)
+    step = mg.jit(mg.grad(lambda x: op(x).sum()) if differentiated else lambda x: op(x))
+    with pytest.raises(JitError, match=rf"test_jit\.py:{line}: array\[i\] = x"):
+        step(np.ones(3))
+
+
 def test_an_argument_that_is_no_option_is_refused():
     with pytest.raises(JitError, match="a set, neither"):
         mg.jit(lambda x, y: x)(np.ones(3), {1})

@@ -1,6 +1,7 @@
 """Every layer with drawn inputs, found through the registry; and the numbers that the course publishes."""
 
 import math
+import re
 import weakref
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import minigrad as mg
+from minigrad import layers
 from minigrad.engine.arguments import takes_arrays
 from minigrad.gradient_check import (
     check_grads,
@@ -656,3 +658,36 @@ def test_normalizations_may_share_a_dict_and_numbers_may_be_arrays_of_no_axes(co
         for eps in (np.float64(0.25), np.array(0.25)):
             out = layer(x, gamma, beta, *groups, {"mode": "train", "eps": eps})[0]
             np.testing.assert_allclose(out, expected, rtol=1e-12)
+
+
+IMAGES, PER_CHANNEL = np.ones((2, 4, 5, 5)), np.ones(4)
+TRAIN = {"mode": "train"}
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward", "args"),
+    [
+        (layers.conv_forward, layers.conv_backward, (IMAGES, np.ones((3, 4, 3, 3)), np.ones(3), {"pad": 1})),
+        (layers.max_pool_forward, layers.max_pool_backward, (IMAGES, {})),
+        (layers.avg_pool_forward, layers.avg_pool_backward, (IMAGES, {})),
+        (layers.batchnorm_forward, layers.batchnorm_backward, (IMAGES, PER_CHANNEL, PER_CHANNEL, TRAIN)),
+        (layers.batchnorm_forward, layers.batchnorm_backward_alt, (IMAGES, PER_CHANNEL, PER_CHANNEL, TRAIN)),
+        (
+            layers.layernorm_forward,
+            layers.layernorm_backward,
+            (np.ones((2, 4)), PER_CHANNEL, PER_CHANNEL, {}),
+        ),
+        (layers.groupnorm_forward, layers.groupnorm_backward, (IMAGES, PER_CHANNEL, PER_CHANNEL, 2, {})),
+    ],
+)
+def test_the_gradient_of_another_output_is_refused(forward, backward, args):
+    out, cache = forward(*args)
+    backward(np.ones(out.shape), cache)
+    for axis in range(out.ndim):
+        for side in (1, out.shape[axis] + 1):  # the first would be broadcast
+            shape = (*out.shape[:axis], side, *out.shape[axis + 1 :])
+            expected = re.escape(
+                f"dout has shape {shape}, but the output whose cache this is has {out.shape}"
+            )
+            with pytest.raises(ValueError, match=rf"^{backward.__name__}: {expected}"):
+                backward(np.ones(shape), cache)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import models
 from minigrad.gradient_check import check_grads, check_layer, eval_numerical_gradient, rel_error
 from minigrad.testing import LAYOUTS, laid_out, scores
-from models import hand_written, two_layer_net
+from models import conv_net, fully_connected_net, hand_written, two_layer_net
 
 BACKENDS = pytest.mark.parametrize(
     "Net",
@@ -166,3 +166,22 @@ def test_gradients_of_the_notebook(Net, toy, reg):
     for name, g in grads.items():
         numeric = eval_numerical_gradient(lambda _: net.loss(X, y)[0], net.params[name], verbose=False)
         assert rel_error(numeric, g) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("Net", "settings", "step"),
+    [
+        (two_layer_net.CompiledTwoLayerNet, {}, two_layer_net.CompiledTwoLayerNet.loss_and_grads),
+        (fully_connected_net.FullyConnectedNet, {"hidden_dims": [3]}, fully_connected_net.BACKENDS["jit"]),
+        (conv_net.ThreeLayerConvNet, {"filter_size": 3}, conv_net.THREE_LAYER_BACKENDS["jit"]),
+        (conv_net.ConvNet, {"num_filters": [2]}, conv_net.DEEP_BACKENDS["jit"]),
+    ],
+)
+def test_another_strength_of_the_penalty_compiles_nothing_anew(Net, settings, step):
+    shape = (1, 4, 4) if Net.__module__ == "models.conv_net" else 16
+    X, y = np.random.default_rng(0).standard_normal((3, 1, 4, 4)), np.arange(3)
+    losses, compiled = [], step.cache_info().misses
+    for reg in (0.1, 0.2, 0.3):
+        losses.append(Net(input_dim=shape, reg=reg, seed=0, **settings).loss(X, y)[0])
+    assert step.cache_info().misses == compiled + 1
+    assert losses[0] < losses[1] < losses[2]

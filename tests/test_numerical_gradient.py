@@ -37,9 +37,24 @@ def test_verbose_prints_each_entry(capsys):
     ]
 
 
-@pytest.mark.parametrize(
-    "evaluate", [eval_numerical_gradient, lambda f, x: eval_numerical_gradient_array(f, x, 1.0)]
-)
+EVALUATIONS = [
+    lambda f, x: eval_numerical_gradient(f, x, verbose=False),
+    lambda f, x: eval_numerical_gradient_array(f, x, 1.0),
+]
+
+
+@pytest.mark.parametrize("evaluate", EVALUATIONS)
+def test_a_function_that_draws_anew_at_each_call_is_refused(evaluate):
+    rng, x = np.random.default_rng(0), np.ones(3)
+    with pytest.raises(ValueError, match=r"returns other numbers when .*dropout_param\['seed'\] = 0"):
+        evaluate(lambda x: x.sum() * (1 + 1e-6 * rng.random()), x)
+    assert evaluate(lambda x: np.float32(x.sum() * (1 + 1e-8 * rng.random())), x).shape == (
+        3,
+    )  # its rounding
+    assert evaluate(lambda x: x.sum() * np.nan, x).shape == (3,)
+
+
+@pytest.mark.parametrize("evaluate", EVALUATIONS)
 def test_x_is_restored_exactly_when_f_raises(evaluate):
     x = np.array([0.1, 0.7])
     kept = x.copy()

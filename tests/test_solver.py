@@ -1162,6 +1162,15 @@ def test_a_file_in_a_folder_that_does_not_exist_is_refused_when_the_solver_is_ma
     make_solver(**{option: tmp_path / "S"})
 
 
+@pytest.mark.parametrize("option", ["checkpoint", "history"])
+def test_a_file_that_cannot_be_written_is_refused_when_the_solver_is_made(tmp_path, option, monkeypatch):
+    with pytest.raises(IsADirectoryError, match=f"{option}: '.*' is a folder"):
+        make_solver(**{option: tmp_path})
+    monkeypatch.setattr(os, "access", lambda path, mode: (path, mode) != (tmp_path, os.W_OK))
+    with pytest.raises(PermissionError, match=f"{option}: nothing may be written into the folder"):
+        make_solver(**{option: tmp_path / "run"})
+
+
 def test_a_schedule_and_a_decay_are_refused_together():
     with pytest.raises(ValueError, match=r"lr_schedule and lr_decay=0\.5 are both given"):
         make_solver(lr_schedule=lambda step: 0.1, lr_decay=0.5)
@@ -1199,13 +1208,51 @@ def test_a_model_without_params_or_loss_is_refused(model, message):
         make_solver(model)
 
 
+class ReadFrom(SoftmaxRegression):
+    """Its params are a property, which makes a dict of the arrays that it keeps."""
+
+    read = staticmethod(lambda w: w)
+
+    @property
+    def params(self):
+        return {name: self.read(w) for name, w in self.kept.items()}
+
+    @params.setter
+    def params(self, params):
+        self.kept = params
+
+
+@pytest.mark.parametrize("read", [np.copy, lambda w: np.lib.stride_tricks.as_strided(w, writeable=False)])
+def test_params_that_are_made_anew_are_refused(read):
+    model = ReadFrom()
+    model.read = read
+    with pytest.raises(TypeError, match=r"ReadFrom\.params is made anew .* updates of 'W' would be lost"):
+        make_solver(model, update_rule=lambda w, dw, config: (w - 0.1 * dw, config))
+
+
+def test_params_may_be_a_property_that_gives_the_models_arrays():
+    expected, model = make_solver(), ReadFrom()
+    model.read = lambda w: w[...]
+    expected.train()
+    make_solver(model).train()
+    assert_same(model.params, expected.model.params)
+
+
+def test_a_complex_loss_is_refused():
+    solver = make_solver()
+    solver.model.loss = lambda X, y=None: (1 + 1j, {})
+    with pytest.raises(TypeError, match=r"the loss .* is \(1\+1j\); it must be a real number"):
+        solver.train()
+
+
 @pytest.mark.parametrize(
     ("unfit", "message"),
     [
         (lambda grads: grads.pop("b"), "no gradient for parameter 'b'"),
         (lambda grads: grads.update(W3=np.zeros(3)), r"gradients for \['W3'\]; expected .* \['W', 'b'\]"),
         (lambda grads: grads.update(b=np.zeros(4)), r"gradient of 'b'.*\(4,\).*\(3,\)"),
-        (lambda grads: grads.update(b=np.zeros(3, np.float32)), "gradient of 'b' is float32.*float64"),
+        (lambda grads: grads.update(b=np.zeros(3, int)), "gradient of 'b' is int64.*float64"),
+        (lambda grads: grads.update(b=np.zeros(3, complex)), "gradient of 'b' is complex128.*float64"),
     ],
 )
 def test_unfit_gradients_are_refused_before_any_parameter_changes(unfit, message):
@@ -1221,6 +1268,29 @@ def test_unfit_gradients_are_refused_before_any_parameter_changes(unfit, message
     with pytest.raises(ValueError, match=message):
         solver.train()
     assert_same(solver.model.params, before)
+
+
+@pytest.mark.parametrize("rule", ["sgd_momentum", "adam", lambda w, dw, config: (w - 0.1 * dw, config)])
+def test_gradients_of_another_dtype_are_converted_to_the_parameters(rule):
+    class Mixed(SoftmaxRegression):
+        """Of float32, and somewhere inside is a mask of another dtype."""
+
+        mask = np.float32(1)
+
+        def loss(self, X, y=None):
+            result = super().loss(X, y)
+            return (
+                result if y is None else (result[0], {name: dw * self.mask for name, dw in result[1].items()})
+            )
+
+    trained = []
+    for mask in (np.float32(1), np.float64(1)):
+        solver = make_solver(Mixed(dtype=np.float32), make_data(dtype=np.float32), update_rule=rule)
+        solver.model.mask = mask
+        solver.train()
+        assert {w.dtype for w in solver.model.params.values()} == {np.dtype(np.float32)}
+        trained.append(solver.model.params)
+    assert_same(*trained)
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,8 @@ def test_settings_that_change_are_checked():
         (lambda w, config: (w, None), TypeError, r"it must return \(w, config\), config a dict"),
         (lambda w, config: (w.tolist(), config), TypeError, "returned a list for 'b'"),
         (lambda w, config: (w[:2], config), ValueError, r"float64 of shape \(2,\) for 'b'.*shape \(3,\)"),
-        (lambda w, config: (w.astype("f4"), config), ValueError, "float32 of shape .* for 'b'.* float64"),
+        (lambda w, config: (w > 0, config), ValueError, "bool of shape .* for 'b'.* float64"),
+        (lambda w, config: (w + 0j, config), ValueError, "complex128 of shape .* for 'b'.* float64"),
     ],
 )
 def test_an_unfit_result_of_a_function_is_refused_before_any_is_taken_over(result, error, message):
@@ -213,6 +214,15 @@ def test_an_unfit_result_of_a_function_is_refused_before_any_is_taken_over(resul
         solver.train()
     assert_same(solver.model.params, before)
     assert solver._update.configs == {"W": {}, "b": {}}
+
+
+def test_what_a_function_returns_of_another_dtype_is_converted_to_the_parameters():
+    w = np.ones(2, np.float32)
+    params = {"w": w}
+    rate = np.float64(0.5)  # as of 10 ** rng.uniform(-4, -3); it makes float64 of float32
+    OneByOne(lambda w, dw, config: (w - rate * dw, config), {}, params)(params, {"w": np.ones(2, np.float32)})
+    assert params["w"] is w and w.dtype == np.float32
+    np.testing.assert_array_equal(w, 0.5)
 
 
 def test_a_number_may_be_the_result_for_a_parameter_without_axes():

@@ -64,9 +64,10 @@ def eval_numerical_gradient(
     TypeError
         If x is no writable array of floats.
     ValueError
-        If h is not positive, or entries of x share memory.
+        If h is not positive, entries of x share memory, or f, called twice at x, returns other numbers.
     """
     _check_nudgeable(x, h)
+    _check_repeatable(f, x)
     gradient = np.zeros(x.shape)
     for index in np.ndindex(x.shape):
         above, below = [with_entry_moved(lambda: _result(f, x), x, index, step) for step in (h, -h)]
@@ -100,9 +101,11 @@ def eval_numerical_gradient_array(f: Callable[[Array], Any], x: Array, df: Any, 
     TypeError
         If x is no writable array of floats.
     ValueError
-        If h is not positive, entries of x share memory, or df has not the shape of f(x).
+        If h is not positive, entries of x share memory, f, called twice at x, returns other numbers, or df has not
+        the shape of f(x).
     """
     _check_nudgeable(x, h)
+    _check_repeatable(f, x)
     gradient = np.zeros(x.shape)
     for index in np.ndindex(x.shape):
         above, below = [with_entry_moved(lambda: _result(f, x), x, index, step) for step in (h, -h)]
@@ -127,6 +130,22 @@ def _check_nudgeable(x: Any, h: float) -> None:
             f"numerical gradient: a step of {h:g} is lost in the rounding of {x.dtype}; give float64, or a step of "
             f"about {float(np.finfo(x.dtype).eps) ** (1 / 3):.0e}",
             stacklevel=4,
+        )
+
+
+def _check_repeatable(f: Callable[[Array], Any], x: Array) -> None:
+    """Refuse a function that returns other numbers at the same point: the differences would be those of its noise."""
+    if not x.size:
+        return
+    first, second = _result(f, x), _result(f, x)
+    if first.dtype.kind not in "fc" or first.shape != second.shape:
+        return
+    rounding = 1e3 * float(np.finfo(first.dtype).eps)
+    size = float(np.max(np.abs(first), initial=0.0, where=np.isfinite(first)))
+    if not np.allclose(first, second, rtol=rounding, atol=rounding * size, equal_nan=True):
+        raise ValueError(
+            "numerical gradient: f returns other numbers when it is called again at the same x, as dropout does that "
+            "draws a new mask; fix what is random, such as by net.dropout_param['seed'] = 0"
         )
 
 

@@ -120,10 +120,24 @@ def verdict(
         worst,
         ulps,
         kinks,
-        compared.surely(),
+        compared.surely() + _untried(compared),
         (*told, *[problem for problem, _ in broken]),
         "; ".join(named or found),
     )
+
+
+def _untried(compared: Comparison) -> str:
+    """Say whose gradient is 0 everywhere, as behind a relu that lets nothing through: then most mistakes are 0, too."""
+    names = [
+        name
+        for k, name in enumerate(compared.names)
+        if compared.arrays[k].size
+        and not np.any(compared.given.arrays[k])
+        and not np.any(np.nan_to_num(compared.right(k)))
+    ]
+    if not names:
+        return ""
+    return f"; the gradient of {', '.join(names)} is 0 everywhere, and says little: give other inputs"
 
 
 def _evidence(

@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.arguments import argument_names
+from ..engine.arguments import argument_names, own_cause, raise_instead
 from ..engine.containers import CONTAINERS, children_of, like, map_tree, rebuilt
 from ..engine.ownership import BASE_HELD_ONCE
-from ..engine.recording import TapeError
 from ..engine.tensor import Tensor
 from ..pictures.tape import Tape
 from ..rules.metadata import outline
@@ -248,11 +247,8 @@ def run(f: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[st
     containers = Containers((given, options))
     try:
         result = f(*given, **options)
-    except ValueError as error:  # NumPy's "setting an array element with a sequence"
-        cause = error.__cause__ or error.__context__
-        if isinstance(cause, (JitError, TapeError)):
-            raise cause from None
-        raise
+    except ValueError as error:
+        raise_instead(own_cause(error), error)
     rebound, values = containers.rebound(name, (args, kwargs))
     pairs = zip(trace.inputs, made, strict=True)
     writes = {node: x.node for node, x in pairs if type(x) is Traced and x.node is not node}

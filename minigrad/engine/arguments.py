@@ -157,6 +157,8 @@ def _of_ours(error: Exception, called: str, given: Iterable[tuple[str, Any]]) ->
 
 def explained(error: Exception, called: str, given: Iterable[tuple[str, Any]]) -> Exception | None:
     """Return an error that names the function and its arguments; None if this one does so already."""
+    if (own := own_cause(error)) is not None:
+        return own
     bare = type(error) in BARE or type(error).__module__.partition(".")[0] == "numpy"
     if not bare or str(error).partition(":")[0] in NAMES:
         return None
@@ -166,12 +168,20 @@ def explained(error: Exception, called: str, given: Iterable[tuple[str, Any]]) -
     return kind(f"{called}: {error}; called with {told or 'no arguments'}")
 
 
+def own_cause(error: Exception) -> TypeError | None:
+    """Return the package's error in whose place NumPy raised "setting an array element with a sequence", if any."""
+    cause = error.__cause__ or error.__context__
+    if not (isinstance(cause, TypeError) and str(error).startswith("setting an array element")):
+        return None
+    return cause if type(cause).__module__.partition(".")[0] == "minigrad" else None
+
+
 def raise_instead(told: Exception | None, error: Exception) -> NoReturn:
     """Raise ``told``, or the error itself; no frame keeps a reference, which would keep the arguments alive."""
     try:
         if told is None:
             raise error
-        raise told from error
+        raise told from None if told is error.__cause__ or told is error.__context__ else error
     finally:
         del told, error
 

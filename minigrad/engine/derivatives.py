@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..rules.elementwise import POSITIVE
-from .arguments import names_itself
+from .arguments import names_itself, own_cause, raise_instead
 from .arrays import as_array, held, refuse_foreign
 from .calls import NO_OPTIONS, bare, finish, lift, parent_of, variable
 from .containers import map_tree
 from .leaving import stacklevel_of_program
-from .recording import RECORD, Call, TapeError, differentiated, next_number, recording
+from .recording import RECORD, Call, differentiated, next_number, recording
 from .tensor import Tensor
 from .walk import ancestors, walk_back
 from .watch import forget, replaced
@@ -176,10 +176,8 @@ def recorded(
     differentiated.update(targets)
     try:
         return f(*inputs, **kwargs)
-    except ValueError as error:  # NumPy's "setting an array element with a sequence", of our own error
-        if isinstance(error.__cause__, TapeError):
-            raise error.__cause__ from None
-        raise
+    except ValueError as error:
+        raise_instead(own_cause(error), error)
     finally:
         differentiated.difference_update(targets)
         if mode is not None:

@@ -19,7 +19,7 @@ from ..rules.windows import (
     windows_along,
 )
 from .affine import ALL
-from .parameters import check_keys
+from .parameters import check_dout, check_keys
 
 Param = Mapping[str, Any]
 _KEYS = frozenset({"stride", "pad"})
@@ -78,6 +78,7 @@ def conv_backward(
     """
     x, w, geometry = cache
     filters, channels, *kernel = w.shape
+    check_dout("conv_backward", dout, (len(x), filters, *windows_along(x.shape, *geometry)))
     rows = examples_last(dout).reshape(filters, math.prod(dout.shape[2:]) * len(dout))
     dx = dw = None
     if needs[0]:

@@ -18,7 +18,7 @@ from ..engine.recording import Array, recomputing
 from ..rules.reductions import narrowed, widened
 from ..rules.row_sums import sums, sums_of_products
 from ..rules.table import Arguments, Draw
-from .parameters import check_keys, check_number
+from .parameters import check_dout, check_keys, check_number
 
 Param = dict[str, Any]
 Gradients = tuple[Array, Array, Array]
@@ -115,6 +115,7 @@ def batchnorm_backward(dout: Array, cache: Any) -> Gradients:
     dx, dgamma, dbeta : ndarrays of the shapes of x, gamma and beta
     """
     mode, axes, centered, inverse, gamma = cache
+    check_dout("batchnorm_backward", dout, centered.shape)
     slope, dbeta = _parameter_gradients(dout, centered, axes)
     dgamma = slope * inverse.reshape(-1)
     dhat = widened(dout) * gamma
@@ -135,6 +136,7 @@ def batchnorm_backward_alt(dout: Array, cache: Any) -> Gradients:
     dx = gamma inverse (dout - mean of dout - hat (mean of dout hat)), hat = inverse centered, in place.
     """
     mode, axes, centered, inverse, gamma = cache
+    check_dout("batchnorm_backward_alt", dout, centered.shape)
     slope, dbeta = _parameter_gradients(dout, centered, axes)
     dgamma = slope * inverse.reshape(-1)
     if mode == "test":
@@ -195,6 +197,7 @@ def layernorm_forward(x: Array, gamma: Array, beta: Array, ln_param: Param) -> t
 def layernorm_backward(dout: Array, cache: Any) -> Gradients:
     """Compute the gradients of `layernorm_forward`: dx, dgamma, dbeta."""
     hat, inverse, gamma = cache
+    check_dout("layernorm_backward", dout, hat.shape)
     dgamma, dbeta = _parameter_gradients(dout, hat, tuple(range(dout.ndim - 1)))
     dx = normalized_backward(widened(dout) * gamma, hat, inverse, (-1,))
     return _narrowed(dout, dx, dgamma, dbeta)
@@ -244,6 +247,7 @@ def groupnorm_forward(x: Array, gamma: Array, beta: Array, G: int, gn_param: Par
 def groupnorm_backward(dout: Array, cache: Any) -> Gradients:
     """Compute the gradients of `groupnorm_forward`: dx, dgamma, dbeta."""
     axes, hat, inverse, gamma = cache
+    check_dout("groupnorm_backward", dout, (len(hat), hat.shape[1] * hat.shape[2], *hat.shape[3:]))
     dgamma, dbeta = _parameter_gradients(dout, hat.reshape(dout.shape), (0, *range(2, dout.ndim)))
     dx = normalized_backward((widened(dout) * gamma).reshape(hat.shape), hat, inverse, axes)
     return _narrowed(dout, dx.reshape(dout.shape), dgamma, dbeta)

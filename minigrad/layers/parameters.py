@@ -1,4 +1,4 @@
-"""A dict of parameters, of a layer or an update rule: which keys it may have, and the numbers among its values."""
+"""Arguments of layers and update rules: a dict of parameters, its keys and numbers; the gradient of an output."""
 
 from __future__ import annotations
 
@@ -32,3 +32,11 @@ def check_number(name: str, param: Mapping[str, Any], key: str, interval: str) -
         as_real(f"{name}[{key!r}]", value, interval)
     elif value.shape != () or value.dtype.kind not in "fiu":
         raise TypeError(f"{name}[{key!r}] must be a number, got {value.dtype} of shape {value.shape}")
+
+
+def check_dout(name: str, dout: Any, shape: tuple[int, ...]) -> None:
+    """Refuse an output's gradient of another shape than the output's, as with the cache of another layer."""
+    if dout.shape != shape:
+        raise ValueError(
+            f"{name}: dout has shape {dout.shape}, but the output whose cache this is has {shape}"
+        )

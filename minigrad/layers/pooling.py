@@ -11,9 +11,9 @@ from ..engine.arguments import takes_arrays
 from ..engine.layer import layer
 from ..engine.recording import Array
 from ..rules.table import Arguments, Draw
-from ..rules.windows import add_windows, windows
+from ..rules.windows import add_windows, windows, windows_along
 from .convolution import check_windows, checked_steps, draw_images
-from .parameters import check_keys
+from .parameters import check_dout, check_keys
 
 Param = Mapping[str, Any]
 _KEYS = frozenset({"pool_height", "pool_width", "stride"})
@@ -50,6 +50,7 @@ def max_pool_forward(x: Array, pool_param: Param) -> tuple[Array, Any]:
 def max_pool_backward(dout: Array, cache: Any) -> Array:
     """Compute the gradient of `max_pool_forward`, of x's shape: entries that tie for a maximum share it equally."""
     shape, parts, out, geometry = cache
+    _check_dout("max_pool_backward", dout, shape, *geometry)
     wins = np.equal(parts, out)
     share = dout.transpose(1, 2, 3, 0) / wins.sum(axis=0, dtype=dout.dtype)
     dx: Array = add_windows(wins * share, shape, *geometry)
@@ -68,6 +69,7 @@ def avg_pool_forward(x: Array, pool_param: Param) -> tuple[Array, Any]:
 def avg_pool_backward(dout: Array, cache: Any) -> Array:
     """Compute the gradient of `avg_pool_forward`, of x's shape."""
     shape, count, geometry = cache
+    _check_dout("avg_pool_backward", dout, shape, *geometry)
     share = dout.transpose(1, 2, 3, 0) / count
     dx: Array = add_windows(np.broadcast_to(share, (count, *share.shape)), shape, *geometry)
     return dx
@@ -84,6 +86,11 @@ def _checked(name: str, x: Array, pool_param: Param) -> tuple[tuple[int, int], i
     height, width, stride = checked_steps(name, pool_param, names)
     check_windows(name, x.shape, (height, width))
     return (height, width), stride
+
+
+def _check_dout(name: str, dout: Array, shape: tuple[int, ...], window: tuple[int, int], stride: int) -> None:
+    """Refuse an output's gradient of another shape than that of the pooled images of a shape."""
+    check_dout(name, dout, (*shape[:2], *windows_along(shape, window, stride, pad=0)))
 
 
 def _pool_inputs(draw: Draw) -> Arguments:

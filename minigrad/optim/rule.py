@@ -57,8 +57,8 @@ class UpdateRule(PickledByName):
         ----------
         w : ndarray of any shape, floating
             The parameter; it is overwritten.
-        dw : ndarray of w's shape and dtype
-            The gradient of the loss with respect to `w`.
+        dw : ndarray of w's shape
+            The gradient of the loss with respect to `w`; of another dtype, it is converted to w's.
         config : dict, optional
             The settings and the state; what is missing is filled in.
 
@@ -86,7 +86,9 @@ class UpdateRule(PickledByName):
         check_keys(f"{self.__name__}: config", config, {*self.settings, *self.state})
         state = {name: state_of(self.__name__, name, config, w) for name in self.state}
         # Python floats: they never widen float32.
-        step, state = self.step(w, dw, state, {name: float(value) for name, value in settings.items()})
+        step, state = self.step(
+            w, of_dtype(dw, w.dtype), state, {name: float(value) for name, value in settings.items()}
+        )
         for name, value in settings.items():
             config.setdefault(name, value)
         config.update({name: int(x) if name == "t" else np.asarray(x, w.dtype) for name, x in state.items()})

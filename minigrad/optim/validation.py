@@ -45,7 +45,7 @@ def check_pair(rule: str, w: Any, dw: Any) -> None:
 
 
 def check_in_place(rule: str, w: NDArray[Any], dw: NDArray[Any]) -> None:
-    """Refuse a parameter that cannot be overwritten, and a gradient of another dtype."""
+    """Refuse a parameter that cannot be overwritten, and a gradient that is no array."""
     if not isinstance(w, np.ndarray):
         raise TypeError(f"{rule}: the parameter w is a {type(w).__name__}; expected a NumPy array of floats")
     if not isinstance(dw, np.ndarray | np.generic):  # NumPy's arithmetic turns 0-d arrays into scalars
@@ -54,11 +54,6 @@ def check_in_place(rule: str, w: NDArray[Any], dw: NDArray[Any]) -> None:
     if not w.flags.writeable:
         raise ValueError(
             f"{rule}: the parameter w is read-only and is updated in place; pass a writable array, such as w.copy()"
-        )
-    if dw.dtype != w.dtype:
-        raise TypeError(
-            f"{rule}: the gradient dw has dtype {dw.dtype}, the parameter w has {w.dtype}; "
-            "they must agree: convert one of them with astype"
         )
 
 

@@ -23,9 +23,16 @@ def check_model(model: Any) -> None:
     params = getattr(model, "params", None)
     if not isinstance(params, dict) or not params:
         raise TypeError(f"{type(model).__name__}.params must be a dict from names to arrays, got {params!r}")
+    again = model.params
     for name, w in params.items():
         if not isinstance(w, np.ndarray):
             raise TypeError(f"model.params[{name!r}] must be a NumPy array, got {type(w).__name__}")
+        is_kept = again is params if not w.flags.writeable else np.may_share_memory(w, again[name])
+        if w.size and not is_kept:
+            raise TypeError(
+                f"{type(model).__name__}.params is made anew whenever it is read, so that updates of {name!r} would be "
+                "lost; it must hold the arrays that the model computes with"
+            )
     if not callable(getattr(model, "loss", None)):
         raise TypeError(f"{type(model).__name__} must have a method loss(X, y=None)")
 
@@ -141,6 +148,10 @@ def _check_path(name: str, value: object) -> None:
         raise FileNotFoundError(
             f"{name}: there is no folder {str(path.parent)!r} to write {path.name!r} into"
         )
+    if path.is_dir():
+        raise IsADirectoryError(f"{name}: {str(path)!r} is a folder; give the path of a file")
+    if not os.access(path.parent, os.W_OK):  # now, not after the first epoch
+        raise PermissionError(f"{name}: nothing may be written into the folder {str(path.parent)!r}")
 
 
 def _check_on_divergence(name: str, value: object) -> None:

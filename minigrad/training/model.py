@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, SupportsFloat, overload
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .arguments import check_takes_weights
@@ -49,3 +50,32 @@ def loss_and_gradients(model: Any, batch: Batch) -> tuple[float, Mapping[str, ND
             "from the names of the parameters to their gradients"
         )
     return as_number(result[0], "the loss that model.loss(X, y) returned"), result[1]
+
+
+def left_out_of_state(model: Any) -> list[str]:
+    """Return the names of a model's attributes that hold running means or generators which are not in its ``state``."""
+    attributes = getattr(model, "__dict__", {})
+    kept = {id(x) for x in _changing(getattr(model, "state", {}))}
+    return [
+        name
+        for name, value in attributes.items()
+        if name not in ("params", "state") and any(id(x) not in kept for x in _changing(value))
+    ]
+
+
+def _changing(value: Any) -> Iterator[Any]:
+    """Yield, from nested containers, the dicts of a batch normalization's running mean, and random generators."""
+    found, seen = [value], set()
+    while found:
+        each = found.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        if isinstance(each, np.random.Generator | np.random.RandomState) or (
+            isinstance(each, dict) and "running_mean" in each
+        ):
+            yield each
+        if isinstance(each, dict):
+            found.extend(each.values())
+        elif isinstance(each, list | tuple):
+            found.extend(each)

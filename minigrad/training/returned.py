@@ -23,12 +23,7 @@ def check_updated(rule: Any, name: str, w: NDArray[Any], result: Any) -> tuple[N
         raise TypeError(
             f"{called} a {type(new).__name__} for {name!r}; it must return the parameter, a NumPy array"
         )
-    if (new.shape, new.dtype) != (w.shape, w.dtype):
-        raise ValueError(
-            f"{called} {new.dtype} of shape {new.shape} for {name!r}; "
-            f"it must be like the parameter, {w.dtype} of shape {w.shape}"
-        )
-    return np.asarray(new), config
+    return _like(new, w, f"{called} %s for {name!r}; it must be like the parameter"), config
 
 
 def as_number(value: Any, what: str) -> float:
@@ -37,19 +32,27 @@ def as_number(value: Any, what: str) -> float:
         raise TypeError(
             f"{what} is {type(value).__name__} of shape {np.shape(value)}; it must be one number, such as the mean"
         )
+    if np.iscomplexobj(value):  # of which float() drops the imaginary part
+        raise TypeError(f"{what} is {value!r}; it must be a real number")
     try:
         return float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{what} is {value!r}; it must be one number") from None
 
 
-def check_gradients(params: Mapping[str, NDArray[Any]], grads: Mapping[str, NDArray[Any]]) -> None:
-    """Refuse gradients that are missing, of no parameter, or unlike their parameters."""
+def checked_gradients(
+    params: Mapping[str, NDArray[Any]], grads: Mapping[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    """Return the parameters' gradients, each of its parameter's dtype.
+
+    Refuse gradients that are missing, of no parameter, of another shape, or no real floats for real parameters.
+    """
     if unknown := grads.keys() - params.keys():
         raise ValueError(
             f"model.loss(X, y) returned gradients for {sorted(map(str, unknown))}; expected one for each of "
             f"model.params, {sorted(params)}"
         )
+    checked = {}
     for name, w in params.items():
         if name not in grads:
             raise ValueError(
@@ -58,8 +61,15 @@ def check_gradients(params: Mapping[str, NDArray[Any]], grads: Mapping[str, NDAr
         dw = grads[name]
         if not isinstance(dw, np.ndarray | np.generic):  # NumPy's arithmetic turns 0-d arrays into scalars
             raise TypeError(f"the gradient of {name!r} is a {type(dw).__name__}; it must be a NumPy array")
-        if (dw.shape, dw.dtype) != (w.shape, w.dtype):
-            raise ValueError(
-                f"the gradient of {name!r} is {dw.dtype} of shape {dw.shape}; "
-                f"it must be like its parameter, {w.dtype} of shape {w.shape}"
-            )
+        checked[name] = _like(dw, w, f"the gradient of {name!r} is %s; it must be like its parameter")
+    return checked
+
+
+def _like(x: Any, w: NDArray[Any], otherwise: str) -> NDArray[Any]:
+    """Return an array in a parameter's dtype; refuse another shape, or numbers of another kind.
+
+    Hand-written layers make float64 of float32 here and there: a mask, ``np.zeros(shape)``, a NumPy number.
+    """
+    if x.shape != w.shape or x.dtype.kind not in "fc" or not np.can_cast(x.dtype, w.dtype, "same_kind"):
+        raise ValueError(f"{otherwise % f'{x.dtype} of shape {x.shape}'}, {w.dtype} of shape {w.shape}")
+    return np.asarray(x, w.dtype)

@@ -8,6 +8,8 @@ import numpy as np
 
 import minigrad as mg
 
+from ..objective import strength
+
 
 def scores(params: dict[str, Any], X: Any) -> Any:
     """Return the class scores of X, of shape (N, C)."""
@@ -92,7 +94,7 @@ class TwoLayerNet:
         """
         if y is None:
             return scores(self.params, X)
-        return self.loss_and_grads(self.params, X, y, self.reg, self.data_loss, sample_weights)
+        return self.loss_and_grads(self.params, X, y, strength(self.reg), self.data_loss, sample_weights)
 
 
 class CompiledTwoLayerNet(TwoLayerNet):
