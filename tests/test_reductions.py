@@ -128,7 +128,6 @@ def test_a_number_along_an_axis_is_as_numpy_has_it(f, axis):
         (lambda t: np.ptp(t, out=np.zeros(())), "ptp: no backward rule .*'out'"),
         (lambda t: np.median(t, overwrite_input=True), "median: no backward rule with 'overwrite_input'"),
         (lambda t: np.sort(t, order="x"), "sort: no backward rule with 'order'"),
-        (lambda t: np.put_along_axis(t, np.array([[0]]), 1.0, 0), "put_along_axis"),
     ],
 )
 def test_options_without_a_rule_are_refused_by_name(call, message):
