@@ -216,7 +216,7 @@ class Jitted:
             signature = places, *key, *outside.key
             program = self.programs.get(signature)
             if program is not None:
-                refuse_overlap(leaves, program.overwritten)
+                refuse_overlap(leaves, program.overwritten, program.apart)
                 self.programs[signature] = self.programs.pop(signature, program)  # the latest, now
                 self.hits += 1
                 self.recent = outside, program
@@ -226,7 +226,7 @@ class Jitted:
         program = self._compile(args, kwargs, everything, leaves, others)
         self._warn_of_a_number(signature, args, kwargs)
         self._warn_of_a_change(before)
-        refuse_overlap(leaves, program.overwritten)
+        refuse_overlap(leaves, program.overwritten, program.apart)
         self.misses += 1
         if program.may_be_kept:
             self.recent = self._keep(program, key, leaves, classes), program

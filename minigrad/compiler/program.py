@@ -133,7 +133,8 @@ class Compiled:
         self.changes_arguments = bool(self.overwritten) or any(
             isinstance(node.value, np.random.Generator) for node in trace.inputs
         )
-        self.leaves_of = reader(args, kwargs, self.overwritten)
+        self.apart = [i for i, node in enumerate(trace.inputs) if node in trace.apart]
+        self.leaves_of = reader(args, kwargs, [*self.overwritten, *self.apart])
         self.buffers = sum(block.nbytes for block in plan.blocks)
         self.nodes, self.names = (
             nodes,
