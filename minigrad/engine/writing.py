@@ -37,6 +37,7 @@ def add_at(a: Any, index: Any, value: Any) -> None:
     """`numpy.add.at`: where the index repeats, all is added."""
     index = deepcopy(bare(index))  # which may change before the backward pass
     part = np.broadcast_to(value, getitem(a.data, index).shape)
+    part = part.astype(np.result_type(a.dtype, part.dtype), copy=False)  # in which they are added up
     write_into(a, a + scatter(part, index, a.shape))
 
 
