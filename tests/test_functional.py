@@ -493,3 +493,14 @@ def test_a_change_of_an_argument_that_shares_its_memory_is_refused(x, y):
             call(x, y)
         call(x, y.copy())
     mg.grad(lambda x, y: np.sum(x * np.sum(y)), (0, 1))(x, y)  # without a change
+
+
+def test_a_change_of_an_argument_that_is_kept_in_another_is_no_change_of_shared_memory():
+    def loss(x, state):
+        state["x"], state["part"] = x, x[:1] * 2.0
+        x *= 2.0
+        return np.sum(x * state["x"]) + np.sum(state["part"])
+
+    for f in (loss, lambda x, state: np.sum(mg.grad(loss)(x, state) * x)):
+        got = mg.grad(f)(np.ones(2), {})
+        np.testing.assert_array_equal(got, [10, 8] if f is loss else [18, 16])

@@ -138,19 +138,23 @@ def _refuse_shared(self: Any) -> None:
     if type(self.data) in STAND_INS:
         self.data.has_its_own_memory()
     own, given, call = [self.data], [], self._call
-    while (
-        type(call) is tuple and call[1] is POSITIVE
-    ):  # an argument of an inner `grad` is one of an outer one
+    while type(call) is tuple and call[1] is POSITIVE:  # an argument of an inner `grad` is one of an outer one
         number, _, _, (call,), options, _ = call
         own.append(getattr(options, "originals", {}).get(number))
-        given.append(leaves_of(getattr(options, "given", ())))
-    for leaves in given:
-        arrays = [leaf.data if isinstance(leaf, Variable) else leaf for leaf in leaves]
+        given.append([_given(x, number) for x in leaves_of(getattr(options, "given", ()))])
+    for arrays in given:
         if sum(any(share_memory(x, y) for y in own) for x in arrays) > 1:
             raise TapeError(
                 "in-place change of an argument that shares its memory with another: recorded, it would not reach the "
                 "other; give a copy of one, or make a new array, x = x + a in place of x += a"
             )
+
+
+def _given(leaf: Any, number: int) -> Any:
+    """Return an argument's array; None for a tensor that the function put into an argument, by a later call."""
+    if not isinstance(leaf, Variable):
+        return leaf
+    return None if leaf._call is not None and leaf._call[0] >= number else leaf.data
 
 
 def _is_argument(self: Any) -> bool:
