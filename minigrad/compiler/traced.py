@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..engine.arrays import has_no_items, stands_in, takes_over
-from ..engine.in_place import fit_in_place
+from ..engine.in_place import fill, fit_in_place
 from ..engine.leaving import OTHERWISE, asked_by, held_by_others, parts_are_read
 from ..engine.recording import recording
 from ..engine.statements import (
@@ -469,9 +469,7 @@ class Traced(NDArrayOperatorsMixin):
             return self.__int__()
         return np.round(self, ndigits)
 
-    def fill(self, value: Any) -> None:
-        """Write a value into every entry."""
-        self[...] = value
+    fill = fill
 
     def __getattr__(self, name: str) -> Any:
         """Find the method that is a NumPy function of the array."""

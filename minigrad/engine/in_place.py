@@ -83,6 +83,13 @@ def set_part(self: Any, index: Any, value: Any) -> None:
         filled[id(new)] = new
 
 
+def fill(self: Any, value: Any) -> None:
+    """Write a number into every entry."""
+    if np.size(value) != 1:
+        raise ValueError(f"fill: the value has shape {np.shape(value)}; expected a number")
+    self[...] = value
+
+
 def become(self: Any, value: Any) -> None:
     """Take a result in place, recorded: cast to this tensor's shape and dtype."""
     value = value if isinstance(value, Variable) else variable(as_array(value))
@@ -138,7 +145,8 @@ def _refuse_shared(self: Any) -> None:
     if type(self.data) in STAND_INS:
         self.data.has_its_own_memory()
     own, given, call = [self.data], [], self._call
-    while type(call) is tuple and call[1] is POSITIVE:  # an argument of an inner `grad` is one of an outer one
+    # An argument of an inner `grad` is one of an outer one.
+    while type(call) is tuple and call[1] is POSITIVE:
         number, _, _, (call,), options, _ = call
         own.append(getattr(options, "originals", {}).get(number))
         given.append([_given(x, number) for x in leaves_of(getattr(options, "given", ()))])

@@ -43,7 +43,7 @@ from .calls import (
     without_values,
 )
 from .dispatch import Dispatched, call
-from .in_place import as_kept, augmented, set_part
+from .in_place import as_kept, augmented, fill, set_part
 from .leaving import EXPLICITLY, INSTEAD_OF_AN_ARRAY, OTHERWISE, parts_are_read, refuse_option, who_asks
 from .recording import Array, TapeError, differentiated, recording
 from .sharing import shared
@@ -353,6 +353,7 @@ class Tensor(Variable, Dispatched):
         return part_of_windows(part) if of_windows else part  # type: ignore[no-any-return]  # a Tensor, as registered
 
     __setitem__ = set_part
+    fill = fill
     __iadd__ = augmented(np.add)
     __isub__ = augmented(np.subtract)
     __imul__ = augmented(np.multiply)
@@ -368,10 +369,6 @@ class Tensor(Variable, Dispatched):
             return self[()]
         made: Tensor = self._copy() if order == "C" else self._copy(order)
         return made
-
-    def fill(self, value: Any) -> None:
-        """Write a value into every entry."""
-        self[...] = value
 
     # -- methods that are NumPy's functions -----------------------------------------------------------------
 
