@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .engine.tensor import Tensor
-from .engine.writing import ADDED_AT, WRITERS, Writable
+from .engine.writing import AT, WRITERS, Writable
 from .rules.facts import Facts, facts
 from .rules.table import OPS, Composite
 from .rules.ufunc_methods import METHODS
@@ -69,7 +69,7 @@ def ufunc_rows(name: str, ufunc: np.ufunc) -> Iterator[Row]:
     """Classify the methods that a ufunc has."""
     itself = row(name, ufunc, facts(ufunc))
     for method in UFUNC_METHODS:
-        if method == "at" and ufunc in ADDED_AT:
+        if method == "at" and ufunc in AT:
             yield Row(f"{name}.at", "composed", RECORDED)
         elif method == "at":
             yield Row(f"{name}.at", "in place", "writes into its first argument", "t[index] += value")

@@ -79,3 +79,19 @@ def test_the_trapezoidal_rule_of_no_entries(shape):
     for axis in range(len(shape)):
         check_call(lambda y, axis=axis: np.trapezoid(y, axis=axis), np.ones(shape))
     check_call(lambda y: np.trapezoid(y, x=y), np.ones(shape))
+
+
+@pytest.mark.parametrize(
+    "spacing",
+    [
+        np.uint8(250),
+        np.int8(100),
+        np.array(200, "u1"),
+        np.array([255, 3, 1, 0], "u1"),
+        np.array([90, 1, -90, -128], "i1"),
+    ],
+)
+@pytest.mark.parametrize("edge_order", [1, 2])
+def test_narrow_integers_as_a_spacing_do_not_wrap(spacing, edge_order):
+    f = np.array([1.0, 4.0, 2.0, 8.0])
+    check_rule(lambda f: np.gradient(f, spacing, edge_order=edge_order), f)

@@ -144,6 +144,21 @@ def test_places_that_have_one_array_have_one_in_the_program():
     np.testing.assert_array_equal(net.w, 1 + 3 * x)
 
 
+def test_keywords_and_arrays_outside_are_told_apart():
+    w, b, one = np.ones(2), np.zeros(2), np.float64(1)
+
+    @mg.jit
+    def f(x, *, y, z=one):
+        return (x - 2 * y) * z + 3 * w - 4 * b
+
+    for x in (np.ones(2), np.full(2, 2.0)):
+        for _ in range(2):
+            np.testing.assert_array_equal(f(x, y=x * 5, z=np.float64(7)), (x - 10 * x) * 7 + 3 * w - 4 * b)
+            w += 1
+            b += 10
+    assert f.cache_info().misses == 1
+
+
 def test_an_array_outside_may_be_an_argument_as_well():
     w = np.ones(2)
 

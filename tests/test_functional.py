@@ -458,3 +458,49 @@ def test_a_tensor_of_a_leaf_stays_on_its_tape_whatever_gradients_are_taken():
     _, pull = mg.vjp(lambda x: x**2, np.ones(2))
     mg.grad(np.sum)(np.ones(2))
     np.testing.assert_array_equal(pull(np.ones(2))[0], [2, 2])
+
+
+def changed(x, y):
+    x[1:] *= 2.0
+    return np.sum(x**2) + np.sum(y**3)
+
+
+PAIRS = {
+    "the same": lambda a: (a, a),
+    "a view": lambda a: (a, a[1:]),
+    "of a view": lambda a: (a[::-1], a),
+    "the halves": lambda a: (a[:2], a[2:]),
+    "every other": lambda a: (a[::2], a[1::2]),
+}
+
+
+@pytest.mark.parametrize(("x", "y"), [pair(np.arange(1.0, 5.0)) for pair in PAIRS.values()], ids=PAIRS)
+def test_a_change_of_an_argument_that_shares_its_memory_is_refused(x, y):
+    calls = [
+        lambda x, y: mg.grad(changed, (0, 1))(x, y),
+        lambda x, y: mg.grad(changed)(x, y),
+        lambda x, y: mg.grad(lambda tree: changed(tree["x"], *tree["y"]))({"x": x, "y": [y]}),
+        lambda x, y: mg.vjp(changed, x, y)[1](1.0),
+        lambda x, y: mg.jacobian(changed)(x, y),
+        lambda x, y: mg.hvp(changed, (x, y), (x,)),
+        lambda x, y: mg.grad(lambda x, y: np.sum(mg.grad(changed)(x, y)))(x, y),
+    ]
+    for call in calls:
+        if np.shares_memory(x, y):
+            with pytest.raises(mg.TapeError, match="shares its memory with another"):
+                call(x, y)
+        else:
+            call(x, y)
+        call(x, y.copy())
+    mg.grad(lambda x, y: np.sum(x * np.sum(y)), (0, 1))(x, y)  # without a change
+
+
+def test_a_change_of_an_argument_that_is_kept_in_another_is_no_change_of_shared_memory():
+    def loss(x, state):
+        state["x"], state["part"] = x, x[:1] * 2.0
+        x *= 2.0
+        return np.sum(x * state["x"]) + np.sum(state["part"])
+
+    for f in (loss, lambda x, state: np.sum(mg.grad(loss)(x, state) * x)):
+        got = mg.grad(f)(np.ones(2), {})
+        np.testing.assert_array_equal(got, [10, 8] if f is loss else [18, 16])

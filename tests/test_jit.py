@@ -1026,6 +1026,26 @@ def test_arrays_on_disk_are_arrays(tmp_path):
         scale(np.zeros((1, 2)).view(np.matrix))
 
 
+def test_an_argument_of_a_gradient_that_is_changed_lies_apart_from_the_others():
+    def loss(x, y):
+        x[0] = 5.0
+        return np.sum(x * y)
+
+    step = mg.jit(mg.grad(loss, (0, 1)))
+    x = np.arange(1.0, 4.0)
+    for _ in range(2):
+        for alike in ((x, x), (x, x[...]), (x[::-1], x)):
+            with pytest.raises(ValueError, match="shares its memory"):
+                step(*alike)
+        np.testing.assert_array_equal(step(x, x + 1)[1], [5, 2, 3])
+    np.testing.assert_array_equal(x, [1, 2, 3])
+    frozen = np.ones(3)
+    frozen.setflags(write=False)
+    np.testing.assert_array_equal(step(frozen, x)[1], [5, 1, 1])
+    with pytest.raises(mg.TapeError, match="shares its memory"):
+        mg.jit(lambda x: mg.grad(lambda tree: loss(*tree))([2 * x] * 2))(x)
+
+
 def test_an_array_that_overlaps_itself_is_not_written_over():
     step = mg.jit(lambda a, b: a + b, donate_argnums=0)
     b = np.array([[1.0, 2], [3, 4]])

@@ -63,3 +63,8 @@ def test_orders_and_constants_that_do_not_fit_are_refused():
 def test_shapes_are_those_that_numpy_takes(function, m):
     for p in (P, P[0], P[:1], np.eye(3)):
         check_call(lambda p: function(p, m), np.array(p))
+
+
+def test_large_integers_as_coefficients_do_not_wrap():
+    p, x = np.array([2**62, -(2**63), 5]), np.array([0.5, 1.5])
+    np.testing.assert_allclose(mg.elementwise_grad(lambda x: np.polyval(p, x))(x), 2.0**63 * x - 2.0**63)

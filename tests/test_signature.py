@@ -94,7 +94,7 @@ def told(call, other, overwritten):
     (_, key), (leaves, key_of_other) = taken_down(*call), taken_down(*other)
     assert key == key_of_other
     assert list(map(id, got)) == list(map(id, leaves))
-    signature.refuse_overlap(leaves, overwritten)
+    signature.refuse_overlap(leaves, overwritten, [])
     return True
 
 

@@ -147,3 +147,14 @@ def test_reductions_of_no_entries_and_of_numbers(ufunc, axis):
 def test_a_dtype_that_an_array_has_makes_no_difference():
     for ufunc in (np.maximum, np.fmax, np.subtract, np.logaddexp):
         check_call(lambda x, ufunc=ufunc: ufunc.reduce(x, dtype="f8"), X)
+
+
+@pytest.mark.parametrize("axis", [0, (), (0,)])
+@pytest.mark.parametrize("x", [np.array([-1.5]), np.array([[-1.5, 2.0]])], ids=["one", "a row"])
+def test_the_hypotenuse_of_one_entry_has_no_sign(x, axis):
+    for options in ({}, {"keepdims": True}):
+        value, pull = mg.vjp(lambda x, options=options: np.hypot.reduce(x, axis, **options), x)
+        np.testing.assert_array_equal(value, np.hypot.reduce(x, axis, **options))
+        np.testing.assert_allclose(pull(np.ones_like(value))[0], np.sign(x))
+    parts = mg.vjp(lambda x: np.hypot.reduceat(x, [0]), x)[0]
+    np.testing.assert_array_equal(parts, np.hypot.reduceat(x, [0]))

@@ -57,7 +57,16 @@ def diagonal(x):
     return (y**3).sum() + (z * z * x).sum()
 
 
-PROGRAMS = [out_of_two, out_by_position, out_of_a_constant, added_at, copied, diagonal]
+def counted_at(x):
+    y = x * 1.0
+    np.add.at(y, (0, [0] * 200), np.int8(1))
+    np.add.at(y, (1, [1, 1]), True)
+    np.add.at(y, (1, [2, 2, 2]), np.float16(1000.5))
+    np.subtract.at(y, (0, [1, 1]), np.uint8(200))
+    return (y * x).sum()
+
+
+PROGRAMS = [out_of_two, out_by_position, out_of_a_constant, added_at, copied, diagonal, counted_at]
 
 
 @pytest.mark.parametrize("f", PROGRAMS)

@@ -10,7 +10,7 @@ import numpy as np
 from ..engine.arrays import STAND_INS
 from ..engine.in_place import fit_in_place
 from ..engine.statements import rebinds
-from ..engine.writing import ADDED_AT, called_where
+from ..engine.writing import AT, addend, called_where
 from ..rules.facts import facts
 from .ir import added_at, mapped
 from .numpy_calls import (
@@ -43,7 +43,7 @@ def call_ufunc(
     if lists and any(isinstance(value_of(x), np.integer) for x in inputs):
         raise shape_error("a list repeated", OPTION)
     if method == "at":
-        if ufunc not in ADDED_AT:
+        if ufunc not in AT:
             raise JitError(
                 f"{user_line()}: np.{ufunc.__name__}.at is not captured, only np.add.at and np.subtract.at are; call "
                 "it outside"
@@ -54,7 +54,7 @@ def call_ufunc(
                 f"{user_line()}: np.{ufunc.__name__}.at is captured into an array made of the arguments: start from "
                 "np.zeros_like(x), or np.zeros(shape) + 0 * x[0]"
             )
-        return into.become(trace.record(added_at, into, index, ADDED_AT[ufunc](value)))
+        return into.become(trace.record(added_at, into, index, addend(ufunc, into, value)))
     if out is not None and len(inputs) == 2 and out[0] is inputs[0] and type(out[0]) is np.ndarray:
         if method == "__call__" and rebinds(out):
             value = trace.record(ufunc, *inputs, **kwargs)

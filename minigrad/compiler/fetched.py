@@ -14,8 +14,11 @@ import numpy as np
 
 from .options import PLAIN
 from .places import PlaceKey, place_of, put, read, value_in
+from .signature import reader
 
 Places = list[tuple[Any, Any]]
+KEYWORD = "from outside"
+"""The keyword of the arrays, which nobody can give."""
 
 
 class Fetched:
@@ -50,22 +53,23 @@ class Fetched:
         return Fetched({name: each for name, each in self.places.items() if name not in names})
 
     def around(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function that takes the arrays as its last argument by position, and calls f with these outside."""
+        """Return a function that takes the arrays as its last keyword, and calls f with these outside."""
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            with self.holding(args[-1]):
-                return f(*args[:-1], **kwargs)
+            with self.holding(kwargs.pop(KEYWORD)):
+                return f(*args, **kwargs)
 
         return call
 
-    def reading(self, leaves_of: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function of a call's arguments that does as ``leaves_of`` does of them and the arrays."""
+    def reader(self, args: tuple[Any, ...], kwargs: dict[str, Any], apart: list[int]) -> Callable[..., Any]:
+        """Return the `signature.reader` of a call that is given the arrays too, as a function of what it is given."""
         if not self.places:
-            return leaves_of
+            return reader(args, {name: x for name, x in kwargs.items() if name != KEYWORD}, apart)
+        leaves_of = reader(args, kwargs, apart)
 
         def read_all(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             arrays = self.arrays()
-            return None if arrays is None else leaves_of((*args, arrays), kwargs)
+            return None if arrays is None else leaves_of(args, {**kwargs, KEYWORD: arrays})
 
         return read_all
 

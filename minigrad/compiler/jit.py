@@ -222,7 +222,7 @@ class Jitted:
             signature = places, *whole, *outside.key
             program = self.programs.get(signature)
             if program is not None:
-                refuse_overlap(given, program.overwritten)
+                refuse_overlap(given, program.overwritten, program.apart)
                 self.programs[signature] = self.programs.pop(signature, program)  # the latest, now
                 self.hits += 1
                 self.recent = outside, program
@@ -235,7 +235,7 @@ class Jitted:
         given, signature, fresh = self._snapshot(program, leaves, key, classes)
         self._warn_of_a_number(signature, args, kwargs)
         self._warn_of_a_change(before)
-        refuse_overlap(given, program.overwritten)
+        refuse_overlap(given, program.overwritten, program.apart)
         self.misses += 1
         if program.may_be_kept:
             self._keep(program, signature, fresh)

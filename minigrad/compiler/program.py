@@ -22,7 +22,7 @@ from ..pictures.tape import Tape
 from ..rules.metadata import outline
 from . import locks
 from .effects import Effects
-from .fetched import Fetched
+from .fetched import KEYWORD, Fetched
 from .ir import CONSTANT, Node, mapped
 from .memory import Plan
 from .order import checks_first
@@ -31,7 +31,6 @@ from .outside import LARGE, Outside
 from .places import PlaceKey, put
 from .rebinding import Containers, Entry, rebind, refuse_also_outside
 from .rewrites import simplify
-from .signature import reader
 from .source import Contained, ObjectWithArrays, PassedThrough, SourceWriter
 from .trace import Trace, TracedGenerator, fingerprint
 from .traced import Traced
@@ -66,7 +65,7 @@ class Compiled:
         trace.compared = {id(x) for x, _ in outside.arrays if x.size <= LARGE}
         effects = Effects(name_of(f), outside, [*leaves, *inside], others)
         try:
-            self._compile(trace, effects, f, (*args, arrays), kwargs, donated)
+            self._compile(trace, effects, f, args, {**kwargs, KEYWORD: arrays}, donated)
             effects.forget()
             refuse_leaks(trace, name_of(f))
         except BaseException:
@@ -86,7 +85,7 @@ class Compiled:
     ) -> None:
         hints: list[str] = []
         spans: list[range] = []  # of each argument, which inputs are in it
-        names = [*argument_names(f, len(args) - 1), "outside", *kwargs]
+        names = [*argument_names(f, len(args)), *kwargs]
         called, name = self.fetched.around(f), name_of(f)
         for argument, x in zip(names, [*args, *kwargs.values()], strict=True):
             before = len(hints)
@@ -126,16 +125,18 @@ class Compiled:
         self.sets_only_unread = bool(places) and self.unread.keys() >= set(places)
         self.may_be_kept = effects.are_its_own  # in the cache
         own_constants(trace)
-        given = [trace.inputs[i] for position in donated if position < len(args) - 1 for i in spans[position]]
+        given = [trace.inputs[i] for position in donated if position < len(args) for i in spans[position]]
         over = {node for node in given if isinstance(node.value, np.ndarray)}
         wanted = [node for node in found if type(node) is Node]
         nodes, results = simplify(trace.nodes, [*wanted, *writes.values()])
         nodes = checks_first(nodes, bool(over))
         finals = dict(zip(writes, results[len(wanted) :], strict=True))
         used = {id(x) for node in nodes for x in node.operands} | set(map(id, [*results, *finals]))
-        outer = iter([id(trace.inputs[i]) in used for i in spans[len(args) - 1]])
+        outer = iter([id(trace.inputs[i]) in used for i in spans[-1]])
         self.not_read = [
-            each for each, x in args[-1].items() if True not in [next(outer) for _ in named_leaves("", x)]
+            each
+            for each, x in kwargs[KEYWORD].items()
+            if True not in [next(outer) for _ in named_leaves("", x)]
         ]
         plan = Plan(trace.inputs, nodes, results, over, finals)
         writer = SourceWriter(plan, list(zip(trace.inputs, hints, strict=True)), name)
@@ -147,9 +148,8 @@ class Compiled:
         self.changes_arguments = bool(self.overwritten) or any(
             isinstance(node.value, np.random.Generator) for node in trace.inputs
         )
-        self.leaves_of = self.fetched.reading(
-            reader(args if self.fetched.places else args[:-1], kwargs, self.overwritten)
-        )
+        self.apart = [i for i, node in enumerate(trace.inputs) if node in trace.apart]
+        self.leaves_of = self.fetched.reader(args, kwargs, [*self.overwritten, *self.apart])
         self.buffers = sum(block.nbytes for block in plan.blocks)
         self.nodes, self.names = (
             nodes,

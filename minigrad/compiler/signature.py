@@ -200,13 +200,14 @@ class ReaderSource:
         self.require(f"len({{{', '.join(memories)}}}) == {len(memories)}")
 
 
-def refuse_overlap(leaves: list[Any], overwritten: list[int]) -> None:
-    """Refuse to overwrite an array that shares memory with another argument.
+def refuse_overlap(leaves: list[Any], overwritten: list[int], apart: list[int]) -> None:
+    """Refuse to overwrite an array that shares memory with another argument, as must none that is to lie apart.
 
     Raises
     ------
     ValueError
-        If memory that will be overwritten is read-only, or is shared by two arguments, or by two entries of one.
+        If memory that will be overwritten is read-only, or is shared by two arguments, or by two entries of one; or
+        if an array that is to lie ``apart`` shares its memory.
     """
     alone = len(set(map(id, leaves))) == len(leaves)
     for x in leaves:
@@ -225,10 +226,11 @@ def refuse_overlap(leaves: list[Any], overwritten: list[int]) -> None:
                 f"jit: an array of shape {leaves[i].shape} and strides {leaves[i].strides} would be overwritten, but "
                 "has entries that share their memory; give a copy"
             )
+    for i in {*overwritten, *apart}:
         for j, other in enumerate(leaves):
             if j != i and isinstance(other, np.ndarray) and np.may_share_memory(leaves[i], other):
                 raise ValueError(
-                    f"jit: an array of shape {leaves[i].shape} would be overwritten, but shares its memory with "
+                    f"jit: an array of shape {leaves[i].shape} would be written to, but shares its memory with "
                     f"another argument, of shape {other.shape}; give a copy of one"
                 )
 

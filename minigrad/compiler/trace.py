@@ -65,6 +65,7 @@ class Trace:
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.inputs: list[Node] = []
+        self.apart: set[Node] = set()  # those among them that may share memory with no other
         self.constants: dict[int, tuple[Node, int]] = {}
         self.viewed: dict[
             Node, int | None

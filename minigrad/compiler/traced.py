@@ -124,6 +124,10 @@ class Traced(NDArrayOperatorsMixin, Writable):
         """The class that isinstance sees: ndarray, or one of NumPy's scalar types."""
         return type(self.node.value)
 
+    def has_its_own_memory(self) -> None:
+        """Note that f is not what it would be of an argument that shares its memory with another."""
+        self.recorder.apart.add(self.owner.node)
+
     def as_read_only(self) -> Traced:
         """Return a stand-in for this array that cannot be written to."""
         frozen = self.viewing(self, ...)

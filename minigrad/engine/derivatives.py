@@ -15,7 +15,7 @@ from .arrays import as_array, held, refuse_foreign
 from .calls import NO_OPTIONS, bare, finish, lift, parent_of, variable
 from .containers import map_tree
 from .leaving import stacklevel_of_program
-from .recording import RECORD, Call, differentiated, next_number, recording
+from .recording import RECORD, Array, Call, differentiated, next_number, recording
 from .tensor import Tensor
 from .walk import ancestors, walk_back
 from .watch import forget, replaced
@@ -89,11 +89,11 @@ def value_and_grad(
         if several and len({position % len(args) for position in positions if args}) < len(positions):
             raise ValueError(f"grad: argnums {argnums} names an argument twice")
         targets: dict[int, Call] = {}
-        options = Options()
+        options = Options(args, kwargs)
         try:
             return differentiated_at(args, kwargs, targets, options)
         finally:
-            options.is_over = True
+            options.finish()
             if not differentiated:
                 finish()
             if replaced:
@@ -110,7 +110,7 @@ def value_and_grad(
                 raise TypeError(
                     f"grad: argnums has {position}, but f was called with {len(args)} arguments by position"
                 )
-            inputs[position] = map_tree(_argument, (targets, options), args[position])
+            inputs[position] = map_tree(argument, (targets, options), args[position])
         result = recorded(f, inputs, kwargs, targets)
         aux = None
         if has_aux:
@@ -132,17 +132,34 @@ def value_and_grad(
 
 
 class Options(dict[str, Any]):
-    """An empty dict of options that also tells whether the `grad` of these arguments has finished."""
+    """An empty dict of options that also tells of the arguments, and whether their `grad` has finished.
+
+    Attributes
+    ----------
+    given
+        All arguments of the function, while it runs; one that it writes to may share memory with no other.
+    originals : dict
+        By the number of its call, the array of an argument whose tensor has a copy.
+    """
 
     is_over = False
+
+    def __init__(self, *given: Any) -> None:
+        self.given: Any = given
+        self.originals: dict[int, Array] = {}
+
+    def finish(self) -> None:
+        """Let go of the arguments."""
+        self.is_over = True
+        self.given, self.originals = (), {}
 
 
 def as_input(targets: dict[int, Call], leaf: Any) -> Tensor:
     """Wrap an argument in the result of an identity call: f may write to it, and the walk ends there."""
-    return _argument((targets, NO_OPTIONS), leaf)
+    return argument((targets, NO_OPTIONS), leaf)
 
 
-def _argument(shared: tuple[dict[int, Call], dict[str, Any]], leaf: Any) -> Tensor:
+def argument(shared: tuple[dict[int, Call], dict[str, Any]], leaf: Any) -> Tensor:
     """Do as `as_input`, with the options of the call."""
     targets, options = shared
     parent, given = None, leaf

@@ -19,7 +19,7 @@ from .leaving import AS_AN_OPTION, EXPLICITLY, held_by_others, written_to
 from .recording import TapeError, recording
 from .statements import rebinds
 from .watch import wrote
-from .writing import ADDED_AT, WRITERS, add_at, called_where, write_into
+from .writing import AT, WRITERS, called_where, change_at, write_into
 
 
 class Dispatched:
@@ -45,14 +45,13 @@ class Dispatched:
         needed = recorded and any_requires_grad(inputs, kwargs)
         if (
             method == "at"
-            and ufunc in ADDED_AT
+            and ufunc in AT
             and isinstance(inputs[0], Dispatched)
             and (needed or (recorded and has_stand_ins(bare(inputs))))
         ):
-            into, index, value = inputs
-            return add_at(into, index, ADDED_AT[ufunc](value))
+            return change_at(ufunc, *inputs)
         if needed:
-            if method == "at" and ufunc in ADDED_AT and type(inputs[0]) is np.ndarray:
+            if method == "at" and ufunc in AT and type(inputs[0]) is np.ndarray:
                 raise written_to(ufunc)
             if method in METHODS and rules_of(ufunc) is not None:
                 return METHODS[method](ufunc, *inputs, **kwargs)

@@ -14,8 +14,8 @@ from ..rules.indexing import SETITEM, setitem, with_arrays
 from ..rules.metadata import outline
 from .arrays import STAND_INS, as_array, has_no_items, has_stand_ins, is_number, takes_over
 from .calls import Variable, any_requires_grad, bare, filled, record, unwrap, variable
-from .containers import plain_sequence
-from .ownership import is_shared, owns_data, views_another
+from .containers import leaves_of, plain_sequence
+from .ownership import is_shared, owns_data, share_memory, views_another
 from .recording import TapeError, recording
 from .statements import is_stored_back, refuse_shuffle
 from .watch import replaced, rewritten, views_replaced, wrote
@@ -121,7 +121,7 @@ def refuse_view(self: Any) -> None:
 
 
 def _refuse_change(self: Any, requires_grad: bool) -> None:
-    """Refuse a recorded change in place of a leaf, and one that would give integers a gradient."""
+    """Refuse a recorded change in place of a leaf, or of shared memory; and one that would give integers a gradient."""
     if self._call is None and self.requires_grad:
         raise RuntimeError(
             "in-place change of a leaf that requires a gradient; to update a parameter use `with mg.no_grad():`, "
@@ -129,6 +129,33 @@ def _refuse_change(self: Any, requires_grad: bool) -> None:
         )
     if requires_grad and self.dtype.kind not in "fc":
         raise TypeError(f"a tensor of dtype {self.dtype} cannot hold values that require a gradient")
+    if _is_argument(self):
+        _refuse_shared(self)
+
+
+def _refuse_shared(self: Any) -> None:
+    """Refuse a recorded change of an argument of `grad` that would not be seen in another that shares its memory."""
+    if type(self.data) in STAND_INS:
+        self.data.has_its_own_memory()
+    own, given, call = [self.data], [], self._call
+    # An argument of an inner `grad` is one of an outer one.
+    while type(call) is tuple and call[1] is POSITIVE:
+        number, _, _, (call,), options, _ = call
+        own.append(getattr(options, "originals", {}).get(number))
+        given.append([_given(x, number) for x in leaves_of(getattr(options, "given", ()))])
+    for arrays in given:
+        if sum(any(share_memory(x, y) for y in own) for x in arrays) > 1:
+            raise TapeError(
+                "in-place change of an argument that shares its memory with another: recorded, it would not reach the "
+                "other; give a copy of one, or make a new array, x = x + a in place of x += a"
+            )
+
+
+def _given(leaf: Any, number: int) -> Any:
+    """Return an argument's array; None for a tensor that the function put into an argument, by a later call."""
+    if not isinstance(leaf, Variable):
+        return leaf
+    return None if leaf._call is not None and leaf._call[0] >= number else leaf.data
 
 
 def _is_argument(self: Any) -> bool:

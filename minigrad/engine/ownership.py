@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..rules.metadata import is_outline
+from .arrays import STAND_INS
 from .recording import Array
 
 
@@ -81,6 +82,13 @@ def owns_data(holder: Any) -> bool:
     if type(holder.data) is not np.ndarray or getrefcount(holder.data) > DATA_HELD_ONCE:
         return False
     return holder.data.base is None and bool(holder.data.flags.writeable)
+
+
+def share_memory(x: Any, y: Any) -> bool:
+    """Tell whether two arrays have an entry in common; what stand for arrays, whether one is a view of the other."""
+    if type(x) in STAND_INS or type(y) in STAND_INS:
+        return type(x) is type(y) and x.owner is y.owner and np.shares_memory(x.captured, y.captured)
+    return isinstance(x, np.ndarray) and isinstance(y, np.ndarray) and np.shares_memory(x, y)
 
 
 def is_shared(holder: Any, call: Any, more: int = 0) -> bool:

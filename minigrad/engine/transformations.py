@@ -14,7 +14,7 @@ from .arguments import names_itself
 from .arrays import as_array
 from .calls import SMALL
 from .containers import leaves_like, leaves_of, map_tree, rebuilt_of
-from .derivatives import as_input, grad, pulled_back, recorded, released
+from .derivatives import Options, argument, grad, pulled_back, recorded, released
 from .recording import Call
 from .tensor import Tensor
 
@@ -56,12 +56,19 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
 
 
 def _vjp(
-    f: Callable[..., Any], primals: tuple[Any, ...], given: str
+    f: Callable[..., Any], primals: tuple[Any, ...], given: str, *others: Any
 ) -> tuple[Any, Callable[[Any], tuple[Any, ...]], dict[int, Call]]:
-    """Return the recorded value, the pullback and the targets; ``given`` names the cotangent in errors."""
+    """Return the recorded value, the pullback and the targets; ``given`` names the cotangent in errors.
+
+    f may read the ``others`` as well.
+    """
     targets: dict[int, Call] = {}
-    inputs = [map_tree(_kept_input, targets, x) for x in primals]
-    result = recorded(f, inputs, {}, targets)
+    options = Options(primals, others)
+    inputs = [map_tree(_kept_input, (targets, options), x) for x in primals]
+    try:
+        result = recorded(f, inputs, {}, targets)
+    finally:
+        options.given, options.originals = (), {}
     outs = leaves_of(result)
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
@@ -72,10 +79,14 @@ def _vjp(
     return result, pullback, targets
 
 
-def _kept_input(targets: dict[int, Call], leaf: Any) -> Tensor:
+def _kept_input(shared: tuple[dict[int, Call], Options], leaf: Any) -> Tensor:
     """Make the tensor that f gets; of a small array a copy: it may change before the pullback is called."""
-    is_small = type(leaf) is np.ndarray and leaf.size <= SMALL
-    return as_input(targets, leaf.copy("K") if is_small else leaf)
+    if not (type(leaf) is np.ndarray and leaf.size <= SMALL):
+        return argument(shared, leaf)
+    made = argument(shared, leaf.copy("K"))
+    targets, options = shared
+    options.originals[next(reversed(targets))] = leaf
+    return made
 
 
 def _seed(outs: list[Any], cotangents: list[Any], given: str) -> tuple[Call | None, Any]:
@@ -197,12 +208,14 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
             raise TypeError(f"jacobian: argnums has {argnums}, but f was called with {len(args)} arguments")
         x = args[argnums]
 
+        others = [each for i, each in enumerate(args) if i != argnums % len(args)]
+
         def of_one(moving: Any) -> Any:
             inputs = list(args)
             inputs[argnums] = moving
             return f(*inputs, **kwargs)
 
-        recorded_once = result, pull, _ = _vjp(of_one, (x,), "jacobian: a row")
+        recorded_once = result, pull, _ = _vjp(of_one, (x,), "jacobian: a row", others, kwargs)
         if isinstance(result, (dict, list, tuple)):
             raise TypeError(
                 f"jacobian: f returned a {type(result).__name__}; expected one array (for a Hessian make one vector of "

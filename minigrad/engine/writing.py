@@ -34,14 +34,24 @@ def called_where(ufunc: Any, inputs: tuple[Any, ...], out: Any, where: Any, **ot
     return np.where(where, ufunc(*chosen, **others), out)
 
 
-ADDED_AT: dict[Any, Callable[[Any], Any]] = {np.add: np.positive, np.subtract: np.negative}
-"""The ufuncs whose ``at`` is recorded: what of the value `add_at` adds."""
+AT = (np.add, np.subtract)
+"""The ufuncs whose ``at`` is recorded: as a sum."""
 
 
-def add_at(a: Any, index: Any, value: Any) -> None:
-    """`numpy.add.at`: where the index repeats, all is added."""
+def addend(ufunc: Any, a: Any, value: Any) -> Any:
+    """Return what one of `AT` adds to an array."""
+    if ufunc is np.add:
+        return value
+    if hasattr(value, "dtype"):  # an unsigned integer has no negative
+        value = value.astype(np.result_type(a.dtype, value.dtype))
+    return np.negative(value)
+
+
+def change_at(ufunc: Any, a: Any, index: Any, value: Any) -> None:
+    """The ``at`` of one of `AT`: where the index repeats, all is added."""
     index = deepcopy(bare(index))  # which may change before the backward pass
-    part = np.broadcast_to(joined(value), getitem(a.data, index).shape)
+    part = np.broadcast_to(addend(ufunc, a, joined(value)), getitem(a.data, index).shape)
+    part = part.astype(np.result_type(a.dtype, part.dtype), copy=False)  # in which they are added up
     write_into(a, a + scatter(part, index, a.shape))
 
 
@@ -178,7 +188,9 @@ class Writable:
         Flat(self)[...] = value
 
     def fill(self, value: Any) -> None:
-        """Write a value into every entry."""
+        """Write a number into every entry."""
+        if np.size(value) != 1:
+            raise ValueError(f"fill: the value has shape {np.shape(value)}; expected a number")
         self[...] = value
 
     def sort(self, axis: Any = -1, kind: Any = None) -> None:

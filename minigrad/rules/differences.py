@@ -97,7 +97,7 @@ def _spacings(f: Any, axes: tuple[int, ...], varargs: tuple[Any, ...]) -> list[A
     if not varargs:
         return [1.0] * len(axes)
     if len(varargs) == 1 and metadata.ndim(varargs[0]) == 0:
-        return [varargs[0]] * len(axes)
+        return [as_floats(varargs[0])] * len(axes)
     if len(varargs) != len(axes):
         raise TypeError(
             f"numpy.gradient: {len(varargs)} spacings for {len(axes)} axes; give one for all, or one for each"
@@ -109,7 +109,8 @@ def _spacings(f: Any, axes: tuple[int, ...], varargs: tuple[Any, ...]) -> list[A
                 f"numpy.gradient: a spacing has shape {metadata.shape(x)}; expected a number, or {f.shape[axis]} "
                 f"coordinates for axis {axis}"
             )
-        spacings.append(np.diff(x) if metadata.ndim(x) else x)
+        x = as_floats(metadata.as_operand(x))
+        spacings.append(np.diff(x) if x.ndim else x)
     return spacings
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import metadata
+from .elementwise import as_floats
 from .table import Arguments, Draw, compose, declare
 
 
@@ -63,7 +64,7 @@ def _polyval_p(g: Any, out: Any, p: Any, x: Any) -> Any:
 declare(
     np.polyval,
     _polyval_p,
-    lambda g, out, p, x: g * np.polyval(p[:-1] * np.arange(len(p) - 1, 0, -1), x),
+    lambda g, out, p, x: g * np.polyval(as_floats(p[:-1]) * np.arange(len(p) - 1, 0, -1), x),
     forward=_horner,
     inputs=_polyval_inputs,
     memory="new",

@@ -109,6 +109,8 @@ def reduce(
         raise TypeError(
             f"numpy.{ufunc.__name__}.reduce: no backward rule but for one axis; got {axis}: reduce one after the other"
         )
+    if ufunc.identity is not None and (not axes or array.shape[axes[0]] == 1):  # abs(x), of the hypotenuse
+        array = ufunc(ufunc.identity, array)
     if not axes:
         return np.copy(array)[()]
     last = slice(-1, None) if keepdims else -1
@@ -154,7 +156,8 @@ def reduceat(ufunc: Any, array: Any, indices: Any, axis: int = 0, dtype: Any = N
         array[along(place, slice(start, stop if start < stop else start + 1))]
         for start, stop in pairwise([*starts, n])
     ]
-    return np.concatenate([reduce(ufunc, part, axis=axis, keepdims=True) for part in parts], axis=axis)
+    reduced = [part if part.shape[place] == 1 else reduce(ufunc, part, axis, keepdims=True) for part in parts]
+    return np.concatenate(reduced, axis=axis)
 
 
 METHODS: dict[str, Callable[..., Any]] = {
