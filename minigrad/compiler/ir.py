@@ -31,6 +31,7 @@ class Node:
         "operands",
         "readers",
         "stand_ins",
+        "stores",
         "value",
         "views",
     )
@@ -46,6 +47,7 @@ class Node:
         self.operands: list[Node] = list(found_in((args, tuple(kwargs.values())), Node))
         self.readers: list[Node | None] = []
         self.key: Any = None
+        self.stores: Any = None  # by which an array is made, where they have been looked up
         self.stand_ins = self.views = 0  # in use, while a function is traced; the latter as views of another
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -10,7 +11,9 @@ import numpy as np
 from .ir import Node, alike, part, scattered, written
 
 FARTHEST = 200
-"""The most stores that are searched for the one a read finds."""
+"""The most stores at the positions of a read that are searched for the one it finds."""
+FEW = 8
+"""Up to so many stores are forgotten."""
 
 
 class Region(NamedTuple):
@@ -57,6 +60,100 @@ def are_apart(x: Region, y: Region) -> bool:
     return False
 
 
+class Stores:
+    """Consecutive stores to one array, found by where they are and not one by one.
+
+    Attributes
+    ----------
+    base : Node
+        The array before the first.
+    nodes : list of Node
+        The stores, the first one first.
+    regions : list of Region
+        Where each of them is.
+    tables
+        For stores that have integers at the same axes, and any of these axes: which stores are at given positions there.
+    """
+
+    __slots__ = ("base", "nodes", "regions", "tables")
+
+    def __init__(self, base: Node) -> None:
+        self.base = base
+        self.nodes: list[Node] = []
+        self.regions: list[Region] = []
+        self.tables: dict[tuple[bool, ...], dict[tuple[int, ...], dict[tuple[int, ...], list[int]]]] = {}
+
+    def append(self, node: Node, at: Region) -> None:
+        """Append a store to the array that the last one made."""
+        for axes, table in self.tables.setdefault(at.single, {(): {}}).items():
+            table.setdefault(position(at, axes), []).append(len(self.nodes))
+        self.nodes.append(node)
+        self.regions.append(at)
+
+    def keep(self, count: int) -> None:
+        """Forget the stores after the first ones."""
+        while len(self.nodes) > count:
+            self.nodes.pop()
+            at = self.regions.pop()
+            for axes, table in self.tables[at.single].items():
+                table[position(at, axes)].pop()
+
+    def last(self, wanted: Region, count: int) -> int:
+        """Return which of the first stores is the last that is not known to be elsewhere; -1 if all are."""
+        found = -1
+        for single, tables in self.tables.items():
+            axes = tuple([i for i, both in enumerate(zip(single, wanted.single, strict=True)) if all(both)])
+            if axes not in tables:
+                table = tables[axes] = {}
+                for i in tables[()][()]:
+                    table.setdefault(position(self.regions[i], axes), []).append(i)
+            places = tables[axes].get(position(wanted, axes), [])
+            end = bisect_left(places, count)
+            for i in reversed(places[max(end - FARTHEST, 0) : end]):
+                if i <= found or not are_apart(self.regions[i], wanted):
+                    found = max(i, found)
+                    break
+            else:
+                if end > FARTHEST:
+                    found = max(places[end - FARTHEST], found)
+        return found
+
+
+def position(at: Region, axes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return where a region is on axes at which it has integers."""
+    return tuple([at.ends[axis][0] for axis in axes])
+
+
+def stores_to(array: Node) -> tuple[Stores, int] | None:
+    """Return the stores that an array is made by, and how many of them; None if it is made by another call.
+
+    Where another array is made of the same one by a few stores, they are forgotten: rewriting has often discarded it.
+    """
+    new: list[tuple[Node, Region]] = []
+    while not is_looked_up(array) and array.function is written and type(array.args[0]) is Node:
+        at = region(array.args[1], array.shape)
+        if at is None:
+            break
+        new.append((array, at))
+        array = array.args[0]
+    stores, count = array.stores if is_looked_up(array) else (Stores(array), 0)
+    if new and len(stores.nodes) - count <= FEW:
+        stores.keep(count)
+    elif new and count < len(stores.nodes):
+        stores, count = Stores(array), 0
+    for node, at in reversed(new):
+        stores.append(node, at)
+        count += 1
+        node.stores = stores, count
+    return (stores, count) if count else None
+
+
+def is_looked_up(array: Node) -> bool:
+    """Tell whether the stores that an array is made by have been looked up, and are not forgotten."""
+    stores, count = array.stores or (None, 0)
+    return count > 0 and count <= len(stores.nodes) and stores.nodes[count - 1] is array
+
+
 def stored(array: Node, index: Any) -> tuple[Any, Node] | None:
     """Find the last store to an index of an array.
 
@@ -70,16 +167,15 @@ def stored(array: Node, index: Any) -> tuple[Any, Node] | None:
     if wanted is None:
         return None
     for _ in range(FARTHEST):
-        if array.function is not written or type(array.args[0]) is not Node:
+        known = stores_to(array)
+        if known is None:
             break
-        at = region(array.args[1], array.shape)
-        if at is None:
-            break
-        if at == wanted:
-            return array.args[2], array
-        if not are_apart(at, wanted):
-            break
-        array = array.args[0]
+        stores, count = known
+        last = stores.last(wanted, count)
+        if last >= 0:
+            node = stores.nodes[last]
+            return (node.args[2] if stores.regions[last] == wanted else None), node
+        array = stores.base
     found = scattered(array)
     at = region(found[1], array.shape) if found else None
     return (found[0], array) if found and at == wanted else (None, array)

@@ -1,0 +1,89 @@
+"""A read of an array finds the last store to its index, among any, in a time that does not grow with their number."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import minigrad as mg
+from minigrad.compiler import stores
+from minigrad.compiler.ir import Node, written
+
+SHAPE = (3, 4)
+ENDS = st.one_of(st.none(), st.integers(-4, 4))
+PARTS = st.one_of(
+    st.integers(-3, 2), st.builds(slice, ENDS, ENDS, st.sampled_from([None, 1, 2, -1])), st.just(slice(None))
+)
+INDICES = st.one_of(PARTS, st.tuples(PARTS), st.tuples(PARTS, PARTS), st.just(([0, 1], 2)))
+
+
+def one_by_one(array, index):
+    """Find the last store to an index by a look at every one."""
+    wanted = stores.region(index, array.shape)
+    while wanted is not None and array.function is written:
+        at = stores.region(array.args[1], array.shape)
+        if at is None:
+            break
+        if not stores.are_apart(at, wanted):
+            return (array.args[2] if at == wanted else None), array
+        array = array.args[0]
+    return None if wanted is None else (None, array)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(INDICES, st.integers(0, 12), st.lists(INDICES, max_size=3)), max_size=40))
+def test_the_last_store_is_found_among_any(steps):
+    arrays = [Node(None, (), {}, np.zeros(SHAPE), "x")]
+    for i, (index, back, asked) in enumerate(steps):
+        array = arrays[-1 - (back if back < len(arrays) and back > 6 else 0)]  # most often the one before
+        arrays.append(Node(written, (array, index, i), {}, array.value))
+        for at, each in zip(asked, (arrays[-1], array, arrays[len(arrays) // 2]), strict=False):
+            assert stores.stored(each, at) == one_by_one(each, at)
+    for array in arrays:
+        for index in (0, (1, 2), (slice(None), 1), slice(1, None), (slice(0, 2), slice(1, 3))):
+            assert stores.stored(array, index) == one_by_one(array, index)
+
+
+def running(x):
+    y = np.zeros_like(x)
+    y[0] = x[0]
+    for i in range(1, len(x)):
+        y[i] = 0.5 * y[i - 1] + x[i]
+    return np.sum(y**2)
+
+
+def mirrored(x):
+    y = x.copy()
+    for i in range(len(y)):
+        y[i] = y[i] * y[len(y) - 1 - i]
+    return np.sum(y)
+
+
+def smoothed(x):
+    u = np.stack([x, 2 * x])
+    for _ in range(2):
+        for i in range(1, len(x) - 1):
+            u[0, i] = (u[0, i - 1] + u[1, i] + u[0, i + 1]) / 3
+            u[1, i] += u[0, i]
+    return np.sum(u**2)
+
+
+@pytest.mark.parametrize("f", [running, mirrored, smoothed])
+def test_comparisons_of_stores_grow_as_their_number(f, monkeypatch):
+    counts = []
+    are_apart = stores.are_apart
+
+    def counted(x, y):
+        counts[-1] += 1
+        return are_apart(x, y)
+
+    monkeypatch.setattr(stores, "are_apart", counted)
+    for n in (60, 240):
+        counts.append(0)
+        step = mg.jit(mg.value_and_grad(f))
+        x = np.random.default_rng(n).standard_normal(n)
+        value, grad = step(x)
+        wanted = mg.value_and_grad(f)(x)
+        np.testing.assert_allclose(value, wanted[0], rtol=1e-12)
+        np.testing.assert_allclose(grad, wanted[1], rtol=1e-9, atol=1e-12)
+    assert counts[1] <= 8 * counts[0] + 100, counts
