@@ -2172,3 +2172,38 @@ def test_views_of_dicts_and_arrays_of_the_standard_library_are_followed():
     np.testing.assert_array_equal(compiled(np.ones(1)), [15])
     numbers[0] = 4.0
     np.testing.assert_array_equal(compiled(np.ones(1)), [20])
+
+
+def from_a_filled_tensor(u, x):
+    sums = mg.tensor(np.zeros(3))
+    sums[0] = x[0]
+    sums[1] = sums[0] + x[1]
+    u[:] = sums * 2
+    u[2] = sums[1]
+    return u + 1
+
+
+def from_a_leaf_off_the_tape(u, x):
+    t = mg.tensor(x, requires_grad=True)
+    with mg.no_grad():
+        u[:] = t * 2
+    return u + 1
+
+
+@pytest.mark.parametrize("f", [from_a_filled_tensor, from_a_leaf_off_the_tape])
+def test_a_tensor_without_a_gradient_is_written_into_an_argument(f):
+    step = mg.jit(f)
+    for x in (np.arange(3.0), np.array([5.0, -1.0, 2.0])):
+        some, others = np.ones(3), np.ones(3)
+        np.testing.assert_array_equal(step(some, x), f(others, x))
+        np.testing.assert_array_equal(some, others)
+
+
+def test_a_tensor_with_a_gradient_is_not_written_into_an_argument():
+    def f(x, u):
+        u[:] = np.sin(x)
+        return np.sum(u)
+
+    for grad in (mg.grad(f), mg.jit(mg.grad(f))):
+        with pytest.raises(mg.TapeError, match="test_jit.py.* cut it off"):
+            grad(np.ones(3), np.ones(3))

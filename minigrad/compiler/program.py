@@ -143,7 +143,8 @@ class Compiled:
         for node in nodes:
             for x in (node, *node.operands):
                 x.value = mapped(forgotten, x.value)
-                x.readers, x.key, x.stores = [], None, None  # which lead to nodes that rewriting discarded, with values
+                x.readers, x.key = [], None  # which lead to nodes that rewriting discarded, with values
+                x.stores = None
 
     def apply_effects(self, outcome: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Set what the function sets outside and in its arguments; return its result."""

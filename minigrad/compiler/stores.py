@@ -72,7 +72,7 @@ class Stores:
     regions : list of Region
         Where each of them is.
     tables
-        For stores that have integers at the same axes, and any of these axes: which stores are at given positions there.
+        For stores that have integers at the same axes, and any of these: which stores are at given positions there.
     """
 
     __slots__ = ("base", "nodes", "regions", "tables")
@@ -150,8 +150,10 @@ def stores_to(array: Node) -> tuple[Stores, int] | None:
 
 def is_looked_up(array: Node) -> bool:
     """Tell whether the stores that an array is made by have been looked up, and are not forgotten."""
-    stores, count = array.stores or (None, 0)
-    return count > 0 and count <= len(stores.nodes) and stores.nodes[count - 1] is array
+    if array.stores is None:
+        return False
+    stores, count = array.stores
+    return count <= len(stores.nodes) and stores.nodes[count - 1] is array
 
 
 def stored(array: Node, index: Any) -> tuple[Any, Node] | None:

@@ -24,7 +24,7 @@ from ..engine.statements import (
     rebinds,
     refuse_shuffle,
 )
-from ..engine.tensor import Tensor
+from ..engine.tensor import Tensor, would_be_cut_off
 from ..engine.writing import called_where
 from ..rules.elementwise import scalar_power
 from ..rules.facts import METHODS, facts
@@ -390,6 +390,8 @@ class Traced(NDArrayOperatorsMixin):
             raise has_no_items(self.node.value)
         if type(value) is Traced and value.base is not None:
             refuse_shuffle()
+        if type(value) is not Tensor or not would_be_cut_off(value):
+            value = untaped(value)
         self.become(self.recorder.record(written, self, mapped(untaped, with_arrays(index)), value))
 
     def become(self, value: Traced) -> Traced:
@@ -482,7 +484,7 @@ class Traced(NDArrayOperatorsMixin):
 
 
 def untaped(x: Any) -> Any:
-    """Return the array of a tensor in an index, which has no gradient; anything else as it is."""
+    """Return the array of a tensor that has no gradient here; anything else as it is."""
     return x.data if type(x) is Tensor else x
 
 
