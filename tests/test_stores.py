@@ -14,7 +14,8 @@ ENDS = st.one_of(st.none(), st.integers(-4, 4))
 PARTS = st.one_of(
     st.integers(-3, 2), st.builds(slice, ENDS, ENDS, st.sampled_from([None, 1, 2, -1])), st.just(slice(None))
 )
-INDICES = st.one_of(PARTS, st.tuples(PARTS), st.tuples(PARTS, PARTS), st.just(([0, 1], 2)))
+BASIC = st.one_of(PARTS, st.tuples(PARTS), st.tuples(PARTS, PARTS))
+INDICES = st.one_of(BASIC, st.just(([0, 1], 2)))
 
 
 def one_by_one(array, index):
@@ -42,6 +43,29 @@ def test_the_last_store_is_found_among_any(steps):
     for array in arrays:
         for index in (0, (1, 2), (slice(None), 1), slice(1, None), (slice(0, 2), slice(1, 3))):
             assert stores.stored(array, index) == one_by_one(array, index)
+
+
+@settings(max_examples=500, deadline=None)
+@given(BASIC, BASIC)
+def test_an_index_into_a_part_is_one_into_the_whole(first, second):
+    x = np.arange(12).reshape(SHAPE)
+    try:
+        wanted = x[first][second]
+    except IndexError:
+        return
+    index = stores.composed(first, second, SHAPE)
+    np.testing.assert_array_equal(x[index], wanted)
+    assert type(x[index]) is type(wanted)
+    assert stores.shape_at(first, SHAPE) == x[first].shape
+    if wanted.shape == SHAPE:
+        assert stores.is_whole(index, SHAPE) == np.array_equal(x, wanted)
+
+
+def test_an_index_with_arrays_is_none_into_the_whole():
+    assert stores.composed(([0, 1], 2), 0, SHAPE) is None
+    assert stores.composed(slice(2), ([0, 1], 2), SHAPE) is None
+    assert not stores.is_whole(([0, 1, 2], slice(None)), SHAPE)
+    assert not stores.is_whole((), ())
 
 
 def running(x):
@@ -87,3 +111,43 @@ def test_comparisons_of_stores_grow_as_their_number(f, monkeypatch):
         np.testing.assert_allclose(value, wanted[0], rtol=1e-12)
         np.testing.assert_allclose(grad, wanted[1], rtol=1e-9, atol=1e-12)
     assert counts[1] <= 8 * counts[0] + 100, counts
+
+
+def by_rows(x):
+    a = np.stack([x, x * 2])
+    for i in range(2):
+        for j in range(len(x)):
+            a[i][j] = a[i][j] * 2 + a[1 - i][j]
+    return a
+
+
+def through_views(x):
+    inner = np.stack([x] * 4)[1:-1]
+    left, right = inner[:, :-1], inner[:, 1:]
+    return np.sum((left * right)[::-1][0, 1:] ** 2)
+
+
+def standardized(x):
+    a = np.stack([x, np.sin(x)])
+    return np.sum(((a - np.mean(a, axis=0)) / (1 + np.var(a, axis=0))) ** 3)
+
+
+@pytest.mark.parametrize(
+    ("f", "wanted"),
+    [
+        (by_rows, []),
+        (mg.grad(through_views), []),
+        (lambda x: np.real(x[:][...]) * np.conj(x), ["multiply(x, x)"]),
+        (mg.grad(standardized), []),
+    ],
+)
+def test_parts_of_parts_are_parts(f, wanted):
+    for n in (3, 5):
+        x = np.random.default_rng(n).standard_normal(n)
+        step = mg.jit(f)
+        np.testing.assert_allclose(step(x), f(x), rtol=1e-12, atol=1e-14)
+        lines = step.source.partition("def ")[2]
+        assert "][" not in lines
+        assert lines.count("subtract(") <= 1
+        assert "copyto(t_" not in lines
+        assert all(each in lines for each in wanted)

@@ -34,7 +34,7 @@ from .ir import (
     uniform_value,
     written,
 )
-from .stores import is_zero_at, overwritten, read_as_written
+from .stores import at_once, is_whole, is_zero_at, overwritten, read_as_written
 from .sums import combine, without_shift
 
 
@@ -84,7 +84,11 @@ def unchanged(node: Node) -> Node | None:
     x = args[0] if args and type(args[0]) is Node else None
     if x is None or not alike(node, x):
         return None
-    if f in (np.copy, np.positive, np.reshape, np.broadcast_to, cast) or (f is part and args[1] == ()):
+    if f in (np.copy, np.positive, np.reshape, np.broadcast_to, cast):
+        return x
+    if f is part and (args[1] == () or is_whole(args[1], x.shape)):
+        return x
+    if f in (np.real, np.conjugate) and x.dtype.kind == "f":
         return x
     if f is np.transpose and args[1] == tuple(range(node.value.ndim)):
         return x
@@ -208,6 +212,23 @@ def new_axis(node: Node) -> Node | None:
     ):
         return None
     return Node(np.reshape, (x, node.shape), {}, node.value)
+
+
+def number_as_float(node: Node) -> Node | None:
+    """Write a number among floats as Python's float, so that equal calls are found to be equal. Exact."""
+    if node.function not in NUMBERED or node.kwargs or node.dtype.kind != "f" or len(node.operands) > 1:
+        return None
+    if any(x.dtype != node.dtype for x in node.operands):
+        return None
+    for i, x in enumerate(node.args):
+        number = None if type(x) in (float, Node) else scalar_of(x)
+        if number is not None:
+            return Node(node.function, (*node.args[:i], number, *node.args[i + 1 :]), {}, node.value)
+    return None
+
+
+NUMBERED = (np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minimum)
+"""Functions to which one and 1.0 are the same among floats."""
 
 
 # Cheaper calls
@@ -416,10 +437,12 @@ TIDY = (
     folded,
     straight,
     unchanged,
+    number_as_float,
     small_operands,
     broadcast_last,
     new_axis,
     axes_kept,
+    at_once,
     read_as_written,
     overwritten,
 )

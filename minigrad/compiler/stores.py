@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .ir import Node, alike, part, scattered, written
+from .ir import SCATTER, Node, alike, part, scattered, written
 
 FARTHEST = 200
 """The most stores at the positions of a read that are searched for the one it finds."""
@@ -220,3 +220,72 @@ def overwritten(node: Node) -> Node | None:
     if at is None or at != region(first.args[1], node.shape):
         return None
     return Node(written, (first.args[0], *node.args[1:]), {}, node.value)
+
+
+def at_once(node: Node) -> Node | None:
+    """Read, write or scatter a part of a part by one index. Exact."""
+    f, args = node.function, node.args
+    if f is part and type(args[0]) is Node and args[0].function is part and type(args[0].args[0]) is Node:
+        array, first = args[0].args
+        index = composed(first, args[1], array.shape)
+        return None if index is None else Node(part, (array, index), {}, node.value)
+    found = scattered(node)
+    inner = scattered(found[0]) if found else None
+    if found and inner:
+        index = composed(found[1], inner[1], found[2])
+        if index is not None and np.shape(found[0].value) == shape_at(found[1], found[2]):
+            return Node(SCATTER, (inner[0], index, found[2]), {}, node.value)
+    if f is written and type(args[0]) is Node and type(args[2]) is Node and args[2].function is written:
+        array, first, (before, second, value) = args[0], args[1], args[2].args
+        if type(before) is not Node or before.function is not part or type(before.args[0]) is not Node:
+            return None
+        if before.args[0] is not array and stored(array, first) != (None, before.args[0]):
+            return None
+        at = region(first, array.shape)
+        if at is None or at != region(before.args[1], array.shape):
+            return None
+        index = composed(first, second, array.shape)
+        return None if index is None else Node(written, (array, index, value), {}, node.value)
+    return None
+
+
+def shape_at(index: Any, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the shape of what a basic index reads."""
+    at = region(index, shape)
+    if at is None:
+        return None
+    return tuple([len(each) for each, alone in zip(at.positions, at.single, strict=True) if not alone])
+
+
+def composed(first: Any, second: Any, shape: tuple[int, ...]) -> tuple[Any, ...] | None:
+    """Return the basic index that reads what the second one reads of what the first one reads."""
+    outer, between = region(first, shape), shape_at(first, shape)
+    inner = region(second, between) if between is not None else None
+    if outer is None or inner is None:
+        return None
+    rest = zip(inner.positions, inner.single, strict=True)
+    index: list[Any] = []
+    for each, alone, n in zip(outer.positions, outer.single, shape, strict=True):
+        chosen, single = (range(1), True) if alone else next(rest)
+        if single:
+            index.append(each[chosen[0]])
+        else:
+            start, step = each[chosen[0]] if chosen else 0, each.step * chosen.step
+            index.append(as_slice(range(start, start + step * len(chosen), step), n))
+    return tuple(index)
+
+
+def as_slice(positions: range, n: int) -> slice:
+    """Return the slice of an axis of length n that is at given positions."""
+    start, stop, step = positions.start, positions.stop, positions.step
+    if step > 0:
+        return slice(start or None, None if stop >= n else stop, None if step == 1 else step)
+    return slice(start, None if stop < 0 else stop, step)
+
+
+def is_whole(index: Any, shape: tuple[int, ...]) -> bool:
+    """Tell whether a basic index reads a whole array, of at least one axis, as it is."""
+    if index is Ellipsis:
+        return bool(shape)
+    at = region(index, shape)
+    return at is not None and bool(shape) and at.positions == tuple(map(range, shape)) and not any(at.single)
