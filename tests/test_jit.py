@@ -1390,6 +1390,9 @@ def filled(x, y):
             h[i] = np.tanh(h[i - 1] * y[i] + x[i - 1])
             h[i] = h[i] - h[i - 2] / y[i]
         h[::2, 1:] = -h[1, 1:] * (-y[2, 1:])
+        first = h[0]
+        h[3] += first
+        h[0] = first
         return h, h[-4:-1, ::2], h[2] * 1, h[:1]
 
     def loss(x, y):
@@ -2205,5 +2208,5 @@ def test_a_tensor_with_a_gradient_is_not_written_into_an_argument():
         return np.sum(u)
 
     for grad in (mg.grad(f), mg.jit(mg.grad(f))):
-        with pytest.raises(mg.TapeError, match="test_jit.py.* cut it off"):
+        with pytest.raises(mg.TapeError, match=r"test_jit\.py.* cut it off"):
             grad(np.ones(3), np.ones(3))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..rules.facts import facts
-from .ir import Node, Nodes, added_at, cast, written
+from .ir import Node, Nodes, added_at, cast, found_in, part, written
 
 
 class Place:
@@ -100,6 +100,11 @@ def overwrites(node: Node) -> list[Node]:
     return [node.args[0]] if f in (written, added_at) and type(node.args[0]) is Node else []
 
 
+def may_overlap(node: Node) -> bool:
+    """Tell whether a call writes rightly over memory that it reads: NumPy assigns a part to another as if copied."""
+    return node.function is written and not any(found_in(node.args[1], Node))
+
+
 def same_layout(x: Node, y: Node) -> bool:
     """Tell whether two values have the same memory layout."""
     return x.shape == y.shape and x.value.flags.c_contiguous and y.value.flags.c_contiguous
@@ -177,6 +182,8 @@ class Plan:
 
     def _roots_of(self, node: Node) -> frozenset[Node]:
         f = node.function
+        if f is part and isinstance(node.value, np.generic):  # an entry is a copy
+            return frozenset({node})
         if facts(f).memory == "view" or f is operator.getitem:
             first = self.roots_of(node.args[0]) if type(node.args[0]) is Node else frozenset()
             sure = all(root.function is not None for root in first) and np.may_share_memory(
@@ -219,7 +226,7 @@ class Plan:
                     or same_layout(place.owner, node)
                 )
                 and (whole.function is not None or place.donated)
-                and not any(whole in self.roots_of(y) for y in others)
+                and (may_overlap(node) or not any(whole in self.roots_of(y) for y in others))
                 and node in self.ways.get(place.owner, {node})
             ):
                 found.append(place)

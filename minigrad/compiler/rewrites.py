@@ -34,7 +34,7 @@ from .ir import (
     uniform_value,
     written,
 )
-from .stores import at_once, is_whole, is_zero_at, overwritten, read_as_written
+from .stores import at_once, is_whole, is_zero_at, overwritten, read_as_written, read_late, stored_back
 from .sums import combine, without_shift
 
 
@@ -50,7 +50,7 @@ def simplify(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
     """
     for rewrites in PASSES:
         nodes, results = rewritten(nodes, results, rewrites)
-    return nodes, results
+    return read_late(nodes, results)
 
 
 # Calls that change nothing, or whose value is known
@@ -360,11 +360,13 @@ def scattered_onto(node: Node) -> Node | None:
         return None
     for sparse, x in (node.args, node.args[::-1]):
         found = scattered(sparse)
-        if not found or len(sparse.readers) > 1 or type(x) is not Node or x.function is None:
+        if not found or type(x) is not Node or x.function is None:
             continue
         if not alike(node, x) or not alike(node, sparse):
             continue
         value, index, shape = found
+        if len(sparse.readers) > 1 and not is_basic(index):
+            continue
         if not is_basic(index) and one_a_row(index, shape) is None:
             return Node(added_at, (x, index, value), {}, x.value)
         before = read(x, index, shape)
@@ -445,6 +447,7 @@ TIDY = (
     at_once,
     read_as_written,
     overwritten,
+    stored_back,
 )
 PASSES = (
     (*TIDY, half_at_ties, without_shift),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .ir import SCATTER, Node, alike, part, scattered, written
+from .ir import SCATTER, Node, Nodes, alike, alive, key_of, part, renewed, scattered, written
 
 FARTHEST = 200
 """The most stores at the positions of a read that are searched for the one it finds."""
@@ -184,10 +185,12 @@ def stored(array: Node, index: Any) -> tuple[Any, Node] | None:
 
 
 def is_zero_at(array: Node, index: Any) -> bool:
-    """Tell whether an array of scattered values is zero at an index."""
+    """Tell whether an array is zero at an index: 0 is stored there, or nothing is scattered."""
     wanted, looked = region(index, array.shape), stored(array, index)
-    if wanted is None or looked is None or looked[0] is not None:
+    if wanted is None or looked is None:
         return False
+    if looked[0] is not None:
+        return type(looked[0]) is int and looked[0] == 0
     found = scattered(looked[1])
     at = region(found[1], array.shape) if found else None
     return at is not None and are_apart(at, wanted)
@@ -210,16 +213,34 @@ def read_as_written(node: Node) -> Node | None:
 
 
 def overwritten(node: Node) -> Node | None:
-    """Eliminate a store that the next one overwrites. Exact."""
+    """Eliminate a store that the next one overwrites, where no one else reads the array between them. Exact."""
     if node.function is not written or type(node.args[0]) is not Node:
         return None
     first = node.args[0]
+    if len(first.readers) > 1:
+        return None
     if first.function is not written or type(first.args[0]) is not Node or not alike(node, first):
         return None
     at = region(node.args[1], node.shape)
     if at is None or at != region(first.args[1], node.shape):
         return None
     return Node(written, (first.args[0], *node.args[1:]), {}, node.value)
+
+
+def stored_back(node: Node) -> Node | None:
+    """Eliminate a store of what is there. Exact."""
+    if node.function is not written or type(node.args[0]) is not Node or type(node.args[2]) is not Node:
+        return None
+    array: Node = node.args[0]
+    _, index, value = node.args
+    found = stored(array, index)
+    if found is None or not alike(node, array):
+        return None
+    if found[0] is value:
+        return array
+    if value.function is not part or value.args[0] is not found[1] or found[0] is not None:
+        return None
+    return array if region(value.args[1], node.shape) == region(index, node.shape) else None
 
 
 def at_once(node: Node) -> Node | None:
@@ -289,3 +310,58 @@ def is_whole(index: Any, shape: tuple[int, ...]) -> bool:
         return bool(shape)
     at = region(index, shape)
     return at is not None and bool(shape) and at.positions == tuple(map(range, shape)) and not any(at.single)
+
+
+def read_late(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
+    """Read parts after the stores that are elsewhere, so that no array is kept, and copied, for them. Exact.
+
+    Rewrites look a read up before these stores, where equal ones are found to be equal. Stores that no one reads are
+    eliminated here, when the reads are what they will be.
+    """
+    latest: dict[Stores, int] = {}
+    begun: dict[Node, Stores] = {}
+    new: dict[Node, Node] = {}
+    out: dict[Node, None] = {}
+    known: dict[Any, Node] = {}
+    uses = Counter(x for node in nodes for x in node.operands)
+    uses.update(results)
+
+    def now(x: Node) -> Node:
+        """Return the read of a part from the latest array that has it."""
+        array, index = x.args
+        wanted = region(index, array.shape) if type(array) is Node else None
+        if wanted is None:
+            return x
+        stores, count = stores_to(array) or (begun.get(array), 0)
+        last = latest.get(stores, 0) if stores is not None else 0
+        if stores is None or not count < last <= len(stores.nodes) or stores.last(wanted, last) >= count:
+            return x
+        later = stores.nodes[last - 1]
+        if later not in out:
+            return x
+        uses[later] += 1
+        read = Node(part, (later, index), {}, x.value, x.name)
+        return known.setdefault(key_of(read), read)
+
+    for node in nodes:
+        made = renewed(node, new)
+        if made.function is part and not made.shape:
+            made = now(made)
+        views = {x: now(x) for x in made.operands if x.function is part and x.shape}
+        out.update(dict.fromkeys(views.values()))
+        made = renewed(made, views)
+        if made.function is written:
+            first = made.args[0]
+            made.readers = [None]
+            if type(first) is Node and uses[first] == 1:
+                first.readers = [made]
+                made = overwritten(made) or made
+            made = stored_back(made) or made
+        new[node] = made
+        uses[made] = uses[node]
+        out[made] = None
+        if made.function is written and (found := stores_to(made)):
+            stores, latest[stores] = found
+            if latest[stores] == 1:
+                begun[stores.base] = stores
+    return alive([*out], [new.get(node, node) for node in results])
