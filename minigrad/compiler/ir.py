@@ -64,6 +64,7 @@ class Node:
 
 
 OBJECT = np.dtype(object)
+NESTED = (tuple, list, slice)
 
 
 def found_in(tree: Any, kind: type) -> Iterator[Any]:
@@ -72,7 +73,10 @@ def found_in(tree: Any, kind: type) -> Iterator[Any]:
         yield tree
     elif isinstance(tree, (tuple, list)):
         for each in tree:
-            yield from found_in(each, kind)
+            if type(each) is kind:
+                yield each
+            elif isinstance(each, NESTED):
+                yield from found_in(each, kind)
     elif isinstance(tree, slice):
         yield from found_in((tree.start, tree.stop, tree.step), kind)
 
@@ -86,7 +90,8 @@ def stand_ins_in(tree: Any) -> Iterator[Any]:
 def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
     """Apply a function to the leaves of nested tuples, lists and slices."""
     if isinstance(tree, (tuple, list)):
-        return rebuilt(tree, [mapped(function, each) for each in tree])
+        items = [mapped(function, each) if isinstance(each, NESTED) else function(each) for each in tree]
+        return rebuilt(tree, items)
     if isinstance(tree, slice):
         return slice(*mapped(function, (tree.start, tree.stop, tree.step)))
     return function(tree)
