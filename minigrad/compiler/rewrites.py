@@ -177,7 +177,7 @@ def broadcast_last(node: Node) -> Node | None:
 
 def adds_leading_axes(x: Node) -> bool:
     """Tell whether a value is a reshape to new axes of length 1 before the others, as broadcasting adds them."""
-    if x.function is not np.reshape or type(x.args[0]) is not Node or not x.args[0].shape:
+    if x.function is not np.reshape or type(x.args[0]) is not Node:
         return False
     return x.shape == (1,) * (len(x.shape) - len(x.args[0].shape)) + x.args[0].shape
 
