@@ -233,3 +233,17 @@ def test_the_gradient_of_what_is_added_to_is_left_where_it_is():
     np.testing.assert_allclose(step(x, y), mg.grad(accumulated, (0, 1))(x, y), rtol=1e-12)
     assert "] = 0" not in step.source
     assert "written" not in step.source
+
+
+def test_what_may_fail_is_called_before_an_argument_is_written_over():
+    @mg.jit(donate_argnums=0)
+    def step(p):
+        q = p.copy()
+        q[0] = 2
+        return q, np.linalg.inv(q[1:])
+
+    step(np.arange(6.0).reshape(3, 2))
+    p = np.zeros((3, 2))
+    with pytest.raises(np.linalg.LinAlgError):
+        step(p)
+    np.testing.assert_array_equal(p, 0)

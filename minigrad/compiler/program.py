@@ -32,6 +32,7 @@ from .rebinding import Containers, Entry, rebind, refuse_also_outside
 from .rewrites import simplify
 from .signature import reader
 from .source import Contained, ObjectWithArrays, PassedThrough, SourceWriter
+from .stores import read_late
 from .trace import Trace, TracedGenerator, fingerprint, same
 from .traced import Traced
 from .values import attributes_of, has_results, renewed, with_attributes
@@ -121,7 +122,7 @@ class Compiled:
         over = {node for node in given if isinstance(node.value, np.ndarray)}
         wanted = [node for node in found if type(node) is Node]
         nodes, results = simplify(trace.nodes, [*wanted, *writes.values()])
-        nodes = checks_first(nodes, bool(over))
+        nodes, results = read_late(checks_first(nodes, bool(over)), results)
         finals = dict(zip(writes, results[len(wanted) :], strict=True))
         plan = Plan(trace.inputs, nodes, results, over, finals)
         writer = SourceWriter(plan, list(zip(trace.inputs, hints, strict=True)), name_of(f))

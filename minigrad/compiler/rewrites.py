@@ -34,7 +34,7 @@ from .ir import (
     uniform_value,
     written,
 )
-from .stores import at_once, is_whole, is_zero_at, overwritten, read_as_written, read_late, stored_back
+from .stores import at_once, is_whole, is_zero_at, overwritten, read_as_written, stored_back
 from .sums import combine, without_shift
 
 
@@ -50,7 +50,7 @@ def simplify(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
     """
     for rewrites in PASSES:
         nodes, results = rewritten(nodes, results, rewrites)
-    return read_late(nodes, results)
+    return nodes, results
 
 
 # Calls that change nothing, or whose value is known

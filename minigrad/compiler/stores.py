@@ -1,4 +1,4 @@
-"""Rewrites of reads and writes: forward stored values to later reads, eliminate dead stores."""
+"""Reads and writes: forward stored values to later reads, eliminate dead stores, read from the latest array."""
 
 from __future__ import annotations
 
