@@ -31,6 +31,7 @@ class Node:
         "operands",
         "readers",
         "stand_ins",
+        "stores",
         "value",
         "views",
     )
@@ -46,6 +47,7 @@ class Node:
         self.operands: list[Node] = list(found_in((args, tuple(kwargs.values())), Node))
         self.readers: list[Node | None] = []
         self.key: Any = None
+        self.stores: Any = None  # by which an array is made, where they have been looked up
         self.stand_ins = self.views = 0  # in use, while a function is traced; the latter as views of another
 
     @property
@@ -62,6 +64,7 @@ class Node:
 
 
 OBJECT = np.dtype(object)
+NESTED = (tuple, list, slice)
 
 
 def found_in(tree: Any, kind: type) -> Iterator[Any]:
@@ -70,7 +73,10 @@ def found_in(tree: Any, kind: type) -> Iterator[Any]:
         yield tree
     elif isinstance(tree, (tuple, list)):
         for each in tree:
-            yield from found_in(each, kind)
+            if type(each) is kind:
+                yield each
+            elif isinstance(each, NESTED):
+                yield from found_in(each, kind)
     elif isinstance(tree, slice):
         yield from found_in((tree.start, tree.stop, tree.step), kind)
 
@@ -84,7 +90,8 @@ def stand_ins_in(tree: Any) -> Iterator[Any]:
 def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
     """Apply a function to the leaves of nested tuples, lists and slices."""
     if isinstance(tree, (tuple, list)):
-        return rebuilt(tree, [mapped(function, each) for each in tree])
+        items = [mapped(function, each) if isinstance(each, NESTED) else function(each) for each in tree]
+        return rebuilt(tree, items)
     if isinstance(tree, slice):
         return slice(*mapped(function, (tree.start, tree.stop, tree.step)))
     return function(tree)

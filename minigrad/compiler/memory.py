@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..rules.facts import facts
-from .ir import Node, Nodes, added_at, cast, written
+from .ir import Node, Nodes, added_at, cast, part, written
+from .stores import are_apart, region
 
 
 class Place:
@@ -100,6 +101,15 @@ def overwrites(node: Node) -> list[Node]:
     return [node.args[0]] if f in (written, added_at) and type(node.args[0]) is Node else []
 
 
+def reads_elsewhere(node: Node) -> bool:
+    """Tell whether a call writes to one part of an array what it reads of another, known to be disjoint."""
+    value = node.args[2] if node.function is written else None
+    if type(value) is not Node or value.function is not part or value.args[0] is not node.args[0]:
+        return False
+    into, of = region(node.args[1], node.shape), region(value.args[1], node.shape)
+    return into is not None and of is not None and are_apart(into, of)
+
+
 def same_layout(x: Node, y: Node) -> bool:
     """Tell whether two values have the same memory layout."""
     return x.shape == y.shape and x.value.flags.c_contiguous and y.value.flags.c_contiguous
@@ -177,6 +187,8 @@ class Plan:
 
     def _roots_of(self, node: Node) -> frozenset[Node]:
         f = node.function
+        if f is part and isinstance(node.value, np.generic):  # an entry is a copy
+            return frozenset({node})
         if facts(f).memory == "view" or f is operator.getitem:
             first = self.roots_of(node.args[0]) if type(node.args[0]) is Node else frozenset()
             sure = all(root.function is not None for root in first) and np.may_share_memory(
@@ -219,7 +231,7 @@ class Plan:
                     or same_layout(place.owner, node)
                 )
                 and (whole.function is not None or place.donated)
-                and not any(whole in self.roots_of(y) for y in others)
+                and (reads_elsewhere(node) or not any(whole in self.roots_of(y) for y in others))
                 and node in self.ways.get(place.owner, {node})
             ):
                 found.append(place)

@@ -151,8 +151,8 @@ def _reduction(ufunc: Any, function: Any) -> Callable[..., Any]:
         if more or others.keys() - {"keepdims"}:
             return trace.record(function, a, axis, *more, **others)
         axis, keepdims = _alone(axis), bool(others.get("keepdims", False))
-        if keepdims and axis == 0 and a.ndim:
-            return _first_axis_kept(trace, trace.record(ufunc.reduce, a, axis=axis, keepdims=False))
+        if keepdims and axis in (0, None) and a.ndim:
+            return _axes_kept(trace, a, trace.record(ufunc.reduce, a, axis=axis, keepdims=False))
         return trace.record(ufunc.reduce, a, axis=axis, keepdims=keepdims)
 
     return call
@@ -163,9 +163,9 @@ def _alone(axis: Any) -> Any:
     return axis[0] if type(axis) is tuple and len(axis) == 1 else axis
 
 
-def _first_axis_kept(trace: Any, x: Any) -> Any:
-    """Restore the first axis after a reduction, so that the call with ``keepdims`` is the same one as without."""
-    return _view(trace, np.reshape, x, (1, *x.shape))
+def _axes_kept(trace: Any, a: Any, x: Any) -> Any:
+    """Restore the axes after a reduction of all or the first, so that ``keepdims`` makes no other call of it."""
+    return _view(trace, np.reshape, x, (1,) * (a.ndim - x.ndim) + x.shape)
 
 
 def _mean(trace: Any, a: Any, axis: Any = None, *more: Any, **others: Any) -> Any:
@@ -173,8 +173,8 @@ def _mean(trace: Any, a: Any, axis: Any = None, *more: Any, **others: Any) -> An
     if more or others.keys() - {"keepdims"} or a.dtype.kind != "f" or a.dtype.itemsize < 4 or not a.ndim:
         return trace.record(np.mean, a, axis, *more, **others)
     axis, keepdims = _alone(axis), bool(others.get("keepdims", False))
-    if keepdims and axis == 0 and a.ndim:
-        return _first_axis_kept(trace, _mean(trace, a, 0))
+    if keepdims and axis in (0, None) and a.ndim:
+        return _axes_kept(trace, a, _mean(trace, a, axis))
     total = trace.record(np.add.reduce, a, axis=axis, keepdims=keepdims)
     return trace.record(np.divide, total, a.dtype.type(_count(a, total)))
 

@@ -32,6 +32,7 @@ from .places import PlaceKey, put
 from .rebinding import Containers, Entry, rebind, refuse_also_outside
 from .rewrites import simplify
 from .source import Contained, ObjectWithArrays, PassedThrough, SourceWriter
+from .stores import read_late
 from .trace import Trace, TracedGenerator, fingerprint
 from .traced import Traced
 from .values import attribute_values, fresh_copy, has_results, with_attributes
@@ -129,7 +130,7 @@ class Compiled:
         over = {node for node in given if isinstance(node.value, np.ndarray)}
         wanted = [node for node in found if type(node) is Node]
         nodes, results = simplify(trace.nodes, [*wanted, *writes.values()])
-        nodes = checks_first(nodes, bool(over))
+        nodes, results = read_late(checks_first(nodes, bool(over)), results)
         finals = dict(zip(writes, results[len(wanted) :], strict=True))
         used = {id(x) for node in nodes for x in node.operands} | set(map(id, [*results, *finals]))
         outer = iter([id(trace.inputs[i]) in used for i in spans[-1]])
@@ -160,6 +161,7 @@ class Compiled:
             for x in (node, *node.operands):
                 x.value = mapped(forgotten, x.value)
                 x.readers, x.key = [], None  # which lead to nodes that rewriting discarded, with values
+                x.stores = None
 
     @property
     def left_out(self) -> dict[PlaceKey, Any]:

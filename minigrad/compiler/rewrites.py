@@ -34,7 +34,7 @@ from .ir import (
     uniform_value,
     written,
 )
-from .stores import is_zero_at, overwritten, read_as_written
+from .stores import at_once, is_whole, is_zero_at, overwritten, read_as_written, stored_back
 from .sums import combine, without_shift
 
 
@@ -84,7 +84,11 @@ def unchanged(node: Node) -> Node | None:
     x = args[0] if args and type(args[0]) is Node else None
     if x is None or not alike(node, x):
         return None
-    if f in (np.copy, np.positive, np.reshape, np.broadcast_to, cast) or (f is part and args[1] == ()):
+    if f in (np.copy, np.positive, np.reshape, np.broadcast_to, cast):
+        return x
+    if f is part and (args[1] == () or is_whole(args[1], x.shape)):
+        return x
+    if f in (np.real, np.conjugate) and x.dtype.kind == "f":
         return x
     if f is np.transpose and args[1] == tuple(range(node.value.ndim)):
         return x
@@ -173,7 +177,7 @@ def broadcast_last(node: Node) -> Node | None:
 
 def adds_leading_axes(x: Node) -> bool:
     """Tell whether a value is a reshape to new axes of length 1 before the others, as broadcasting adds them."""
-    if x.function is not np.reshape or type(x.args[0]) is not Node or not x.args[0].shape:
+    if x.function is not np.reshape or type(x.args[0]) is not Node:
         return False
     return x.shape == (1,) * (len(x.shape) - len(x.args[0].shape)) + x.args[0].shape
 
@@ -208,6 +212,23 @@ def new_axis(node: Node) -> Node | None:
     ):
         return None
     return Node(np.reshape, (x, node.shape), {}, node.value)
+
+
+def number_as_float(node: Node) -> Node | None:
+    """Write a number among floats as Python's float, so that equal calls are found to be equal. Exact."""
+    if node.function not in NUMBERED or node.kwargs or node.dtype.kind != "f" or len(node.operands) > 1:
+        return None
+    if any(x.dtype != node.dtype for x in node.operands):
+        return None
+    for i, x in enumerate(node.args):
+        number = None if type(x) in (float, Node) else scalar_of(x)
+        if number is not None:
+            return Node(node.function, (*node.args[:i], number, *node.args[i + 1 :]), {}, node.value)
+    return None
+
+
+NUMBERED = (np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minimum)
+"""Functions to which one and 1.0 are the same among floats."""
 
 
 # Cheaper calls
@@ -339,11 +360,13 @@ def scattered_onto(node: Node) -> Node | None:
         return None
     for sparse, x in (node.args, node.args[::-1]):
         found = scattered(sparse)
-        if not found or len(sparse.readers) > 1 or type(x) is not Node or x.function is None:
+        if not found or type(x) is not Node or x.function is None:
             continue
         if not alike(node, x) or not alike(node, sparse):
             continue
         value, index, shape = found
+        if len(sparse.readers) > 1 and not is_basic(index):
+            continue
         if not is_basic(index) and one_a_row(index, shape) is None:
             return Node(added_at, (x, index, value), {}, x.value)
         before = read(x, index, shape)
@@ -416,12 +439,15 @@ TIDY = (
     folded,
     straight,
     unchanged,
+    number_as_float,
     small_operands,
     broadcast_last,
     new_axis,
     axes_kept,
+    at_once,
     read_as_written,
     overwritten,
+    stored_back,
 )
 PASSES = (
     (*TIDY, half_at_ties, without_shift),

@@ -22,7 +22,7 @@ from ..engine.statements import (
     is_stored,
     refuse_shuffle,
 )
-from ..engine.tensor import Tensor
+from ..engine.tensor import Tensor, would_be_cut_off
 from ..engine.writing import Writable
 from ..rules.elementwise import scalar_power
 from ..rules.facts import METHODS
@@ -289,6 +289,8 @@ class Traced(NDArrayOperatorsMixin, Writable):
             raise has_no_items(self.node.value)
         if type(value) is Traced and value.base is not None:
             refuse_shuffle()
+        if type(value) is not Tensor or not would_be_cut_off(value):
+            value = untaped(value)
         self.become(self.recorder.record(written, self, mapped(untaped, with_arrays(index)), value))
 
     def become(self, value: Traced) -> Traced:
@@ -377,5 +379,5 @@ class Traced(NDArrayOperatorsMixin, Writable):
 
 
 def untaped(x: Any) -> Any:
-    """Return the array of a tensor in an index, which has no gradient; anything else unchanged."""
+    """Return the array of a tensor that has no gradient here; anything else unchanged."""
     return x.data if type(x) is Tensor else x

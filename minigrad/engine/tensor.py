@@ -76,6 +76,11 @@ def _method(function: Callable[..., Any]) -> Callable[..., Tensor]:
     return method
 
 
+def would_be_cut_off(x: Variable) -> bool:
+    """Tell whether a plain array of a tensor's values would miss its gradient."""
+    return x.requires_grad and recording.get() is not None and parent_of(x) is not None
+
+
 @results_are
 class Tensor(Variable, Dispatched, Writable):
     """An ndarray with a gradient, and the call that made it. Make one with `tensor`.
@@ -248,7 +253,7 @@ class Tensor(Variable, Dispatched, Writable):
     # -- leaving the tape: explicitly, or not at all -------------------------------------------------------
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        if self.requires_grad and recording.get() is not None and parent_of(self) is not None:
+        if would_be_cut_off(self):
             refuse_option(self)
             where, instead = who_asks()
             raise TapeError(
@@ -259,7 +264,7 @@ class Tensor(Variable, Dispatched, Writable):
         return np.array(array, dtype=dtype) if copy or is_number(array) else np.asarray(array, dtype=dtype)
 
     def _number(self, kind: str) -> Any:
-        if self.requires_grad and recording.get() is not None and parent_of(self) is not None:
+        if would_be_cut_off(self):
             refuse_option(self)
             if is_stored():
                 raise TapeError(
