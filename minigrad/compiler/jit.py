@@ -64,12 +64,15 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
         variables that the function, and the functions it calls by name, read: numbers, strings and tuples of them
         compare by value, other objects (functions, classes) by identity; entries of lists and dicts and the attributes
         of objects and modules that the function names are followed, ``self`` of a method included; one that is
-        decorated is compiled for each instance. Attributes of installed modules are read once. Arrays must be
-        arguments; those in objects may be read for numbers, such as a mean, and compare by their entries (of more
-        than 65,536, by as many of them, evenly spaced); but one that is an argument of the call as well must be read
-        as the argument. What the function sets outside is set in each call, the arrays that it computes, too
-        (``self.cache = x, mask``); state that it makes of the state before (``self.t += 1``) must be an argument and
-        returned. During tracing arrays are arrays to isinstance, but not to ``type(x) is np.ndarray``.
+        decorated is compiled for each instance. Attributes of installed modules are read once. Arrays and random
+        generators that are read from outside are fetched in each call, as if they were arguments: their entries may
+        change, others of the same shapes and dtypes may take their places, and what the function writes into them is
+        written. Where their values are needed while it is compiled (``int(index[0])``, a mask), and where another
+        thread runs then, they are compared in each call instead (of more than 65,536 entries, as many of them, evenly
+        spaced), and such a large one must be an argument if it meets others. What the function sets outside is set in
+        each call, the arrays that it computes, too (``self.cache = x, mask``); a number that it makes of the number
+        before (``self.t += 1``) must be an argument and returned. During tracing arrays are arrays to isinstance, but
+        not to ``type(x) is np.ndarray``.
         `numpy.errstate` inside the function holds in the first call only: put it around the calls.
     donate_argnums
         The positions of arguments whose arrays may be overwritten and reused as results. Labels and indices
@@ -86,8 +89,8 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
     ------
     JitError
         When first called, at a line whose outcome depends on the values of arrays (``if loss > 3``,
-        ``float(x)``, ``np.asarray(x)``), on random numbers that are no argument, or on an array from outside; or if it
-        changes a number that it reads from outside, such as a counter.
+        ``float(x)``, ``np.asarray(x)``), or on random numbers of no `numpy.random.Generator`; or if it changes a number
+        that it reads from outside, such as a counter.
 
     Warns
     -----
