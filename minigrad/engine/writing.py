@@ -39,7 +39,7 @@ AT = (np.add, np.subtract)
 
 
 def addend(ufunc: Any, a: Any, value: Any) -> Any:
-    """Return what one of `AT` adds to an array."""
+    """Return what one of ``AT`` adds to an array."""
     if ufunc is np.add:
         return value
     if hasattr(value, "dtype"):  # an unsigned integer has no negative
@@ -48,7 +48,7 @@ def addend(ufunc: Any, a: Any, value: Any) -> Any:
 
 
 def change_at(ufunc: Any, a: Any, index: Any, value: Any) -> None:
-    """The ``at`` of one of `AT`: where the index repeats, all is added."""
+    """The ``at`` of one of ``AT``: where the index repeats, all is added."""
     index = deepcopy(bare(index))  # which may change before the backward pass
     part = np.broadcast_to(addend(ufunc, a, joined(value)), getitem(a.data, index).shape)
     part = part.astype(np.result_type(a.dtype, part.dtype), copy=False)  # in which they are added up

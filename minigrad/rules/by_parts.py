@@ -11,13 +11,9 @@ from .metadata import as_operand
 from .table import Arguments, Draw, compose
 
 
-def _scaled_by_sum(row: Any, power: int = 1) -> Any:
-    return row * np.sum(row) ** power
-
-
 def _along_axis_inputs(draw: Draw) -> Arguments:
     arr = draw.array(draw.shape(min_ndim=1, min_side=1))
-    function = draw.choice([_scaled_by_sum, np.sum, np.diagflat])
+    function = draw.choice([np.cumsum, np.sum, np.diagflat])
     return (function, draw.integer(-arr.ndim, arr.ndim - 1), arr), {}
 
 
@@ -62,7 +58,7 @@ def apply_over_axes(func: Callable[..., Any], a: Any, axes: Any) -> Any:
 
 def _piecewise_inputs(draw: Draw) -> Arguments:
     x = draw.array()
-    functions = [_scaled_by_sum, np.sin, np.cos]
+    functions = [np.cumsum, np.sin, np.cos]
     return (x, [(x < -0.5).tolist(), (x > 0.5).tolist()], functions[: draw.choice([3, 2])]), {}
 
 
