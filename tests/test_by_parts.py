@@ -41,5 +41,6 @@ def test_apply_along_axis_passes_arguments_on_and_puts_what_a_line_gives_in_its_
 
 def test_apply_over_axes_keeps_the_number_of_axes():
     check_rule(lambda x: np.apply_over_axes(np.sum, x * x, [0, -1]), X)
+    check_rule(lambda x: np.apply_over_axes(lambda a, axis: a * (1.0 + axis), x, [0, -1]), X)
     with pytest.raises(ValueError, match="returned 0 axes; expected 2 or one less"):
         np.apply_over_axes(lambda a, axis: a[0, 0], mg.tensor(X, requires_grad=True), 0)

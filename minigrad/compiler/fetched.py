@@ -62,7 +62,7 @@ class Fetched:
         return call
 
     def reader(self, args: tuple[Any, ...], kwargs: dict[str, Any], apart: list[int]) -> Callable[..., Any]:
-        """Return the `minigrad.compiler.signature.reader` of a call that is given the arrays too, as a function of what it is given."""
+        """Return a `minigrad.compiler.signature.reader` of calls that adds the arrays to what they are given."""
         if not self.places:
             return reader(args, {name: x for name, x in kwargs.items() if name != KEYWORD}, apart)
         leaves_of = reader(args, kwargs, apart)

@@ -27,11 +27,10 @@ def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any
     lead = lines.shape[:-1]
     if 0 in lead:
         raise ValueError("numpy.apply_along_axis: an axis that is iterated over has length 0")
-    results = [as_operand(func1d(lines[place], *args, **kwargs)) for place in np.ndindex(*lead)]
-    ndim = results[0].ndim
-    out = np.reshape(np.stack(results), (*lead, *results[0].shape))
+    results = np.stack([as_operand(func1d(lines[place], *args, **kwargs)) for place in np.ndindex(*lead)])
+    out = np.reshape(results, (*lead, *results.shape[1:]))
     at = axis % arr.ndim
-    return np.moveaxis(out, range(len(lead), len(lead) + ndim), range(at, at + ndim))
+    return np.moveaxis(out, range(len(lead), out.ndim), range(at, at + out.ndim - len(lead)))
 
 
 def _over_axes_inputs(draw: Draw) -> Arguments:
