@@ -261,3 +261,32 @@ def test_a_generator_outside_that_cannot_be_fetched_is_refused_as_before():
     rng = np.random.RandomState(0)
     with pytest.raises(JitError, match="a random generator too"):
         mg.jit(lambda x: x * rng.rand(2))(np.ones(2))
+
+
+class Adam:
+    """Adam as people write it, its counter a number or an array."""
+
+    def __init__(self, w, t):
+        self.w, self.m, self.v, self.t = w, np.zeros_like(w), np.zeros_like(w), t
+
+    def step(self, dw):
+        self.t += 1
+        self.m = 0.9 * self.m + 0.1 * dw
+        self.v = 0.99 * self.v + 0.01 * dw**2
+        self.w -= 0.1 * (self.m / (1 - 0.9**self.t)) / (np.sqrt(self.v / (1 - 0.99**self.t)) + 1e-8)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_counter_may_be_an_array(dtype):
+    one, other = (Adam(np.ones(3, dtype), np.zeros((), dtype)) for _ in range(2))
+    step, dw = mg.jit(one.step), np.arange(3, dtype=dtype)
+    for _ in range(4):
+        step(dw)
+        other.step(dw)
+    assert one.w.dtype == one.m.dtype == one.t.dtype == dtype and one.t == 4
+    same([one.w, one.m, one.v], [other.w, other.m, other.v])
+    assert step.cache_info().misses == 1
+    with pytest.raises(
+        JitError, match=r"step changes t, which it reads.* keep it in an array, np\.zeros\(\(\), np\."
+    ):
+        mg.jit(Adam(np.ones(3, dtype), 0).step)(dw)

@@ -129,7 +129,7 @@ class Effects:
                 again()  # what fails with nothing changed is not due to what it sets
                 for each in both:
                     if self.reads(again, [each]):
-                        raise self.changed(each.name) from None
+                        raise self.changed(each.name, value=each.value) from None
             raise
         self.refuse_draws()
         self.refuse_changes()
@@ -166,7 +166,7 @@ class Effects:
             if self.is_result(value) or (name not in WHOLE and structural_key(old) == structural_key(value)):
                 continue
             if self.may_set(name):
-                raise self.changed(name, ANEW)
+                raise self.changed(name, ANEW, value)
             self.are_its_own = False
 
     def reads(self, again: Callable[[], None], places: Sequence[Effect]) -> bool:
@@ -205,17 +205,18 @@ class Effects:
         self.between = self.before
         self.kept = self.fixed = []
 
-    def changed(self, name: Any, why: str = "") -> JitError:
-        """Return the error of a function that changes what it reads."""
+    def changed(self, name: Any, why: str = "", value: Any = None) -> JitError:
+        """Return the error of a function that changes what it reads, now this value."""
         if isinstance(name, str):
             what = f"{name}, which it reads"
         elif name is CELL:
             what = "a variable of an enclosing function that it reads"
         else:
             what = "a set or a deque that it reads" if name is OTHER else "a list that it reads"
-        return JitError(
-            f"jit: {self.name} changes {what}{why}; return the new value, and give the old one as an argument"
-        )
+        instead = "return the new value, and give the old one as an argument"
+        if isinstance(value, (int, float)):
+            instead += ", or keep it in an array, np.zeros((), np.float32), which may change"
+        return JitError(f"jit: {self.name} changes {what}{why}; {instead}")
 
 
 ANEW = ": every call would be compiled anew"
