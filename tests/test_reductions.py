@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad.gradient_check import check_grads
 from minigrad.rules import OPS
+from minigrad.rules.reductions import narrowed, widened
 
 MANY = 70_000
 
@@ -222,3 +223,14 @@ def test_axes_of_a_number_are_those_that_numpy_takes(function, axis):
             call(np.array(1.5))
     else:
         assert call(np.array(1.5)) == want
+
+
+@pytest.mark.parametrize(
+    ("dtype", "wide"),
+    [(np.float16, np.float32), (np.int8, np.float64), (bool, np.float64), (np.longdouble, np.longdouble)],
+)
+def test_what_sums_are_computed_in(dtype, wide):
+    assert widened(np.ones(2, dtype)).dtype == wide
+    assert narrowed(widened(np.ones(2, dtype)), np.ones(2, dtype)).dtype == (
+        dtype if dtype is np.float16 else wide
+    )

@@ -64,3 +64,13 @@ def test_ones_that_are_kept_cannot_be_written_to():
         with pytest.raises(ValueError, match="WRITEABLE"):
             array.flags.writeable = True
     assert is_outline(outline((2, 3))) and not is_outline(kept)
+
+
+@pytest.mark.parametrize("axes", [(), (0,), (1,), (0, 1)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sums_of_small_arrays_are_numpys_too(axes, dtype):
+    x = np.arange(12, dtype=dtype).reshape(3, 4)
+    for each in (x, x.T, x[::-1, ::2]):
+        np.testing.assert_array_equal(sums(each, axes), each.sum(axes, keepdims=True), strict=True)
+        products = sums_of_products(each, each + 1, axes)
+        np.testing.assert_array_equal(products, (each * (each + 1)).sum(axes, keepdims=True), strict=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.gradient_check import check_grads
-from minigrad.rules.sliding import WINDOWS_AT
+from minigrad.rules.sliding import WINDOWS_AT, _apart
 
 sliding_window_view = np.lib.stride_tricks.sliding_window_view
 
@@ -190,3 +190,32 @@ def test_numbers_are_lines():
 def test_numbers_in_the_place_of_lines(function):
     for one, other in (((), (2,)), ((2,), ()), ((), ())):
         check_call(function, np.full(one, 0.5), np.full(other, 1.5))
+
+
+def addresses(view):
+    places = np.zeros((), int)
+    for n, step in zip(view.shape, view.strides, strict=True):
+        places = np.add.outer(places, np.arange(n) * step)
+    return places
+
+
+@given(st.data())
+def test_parts_make_up_a_view_and_have_no_two_entries_at_one_place(data):
+    x = np.zeros(data.draw(st.sampled_from([(40,), (9, 11), (5, 4, 6)])))
+    lengths = tuple(data.draw(st.integers(1, n)) for n in x.shape)
+    steps = tuple(slice(None, None, data.draw(st.sampled_from([1, 2, 3, 7, 20, -1, -4]))) for _ in x.shape)
+    view = sliding_window_view(x, lengths)[steps]
+    places, found = addresses(view), np.zeros(view.shape, int)
+    for part in _apart(view):
+        found[part] += 1
+        assert len(np.unique(places[part])) == places[part].size
+    np.testing.assert_array_equal(found, 1)
+
+
+@pytest.mark.parametrize(
+    ("n", "hop", "parts"),
+    [(400, 100, 4), (400, 101, 4), (400, 99, 5), (400, 400, 1), (400, 500, 1), (8, 1, 8)],
+)
+def test_windows_are_few_parts(n, hop, parts):
+    view = sliding_window_view(np.zeros(20_000), n)[::hop]
+    assert len([*_apart(view)]) == parts

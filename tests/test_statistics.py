@@ -265,3 +265,4 @@ def test_a_deviation_of_zero_about_a_mean_has_the_subgradient_zero():
     f = lambda x: np.std(x, mean=np.mean(x, keepdims=True))  # noqa: E731
     for made in (mg.grad, lambda f: mg.jit(mg.grad(f))):
         np.testing.assert_array_equal(made(f)(np.full(3, 2.0)), np.zeros(3))
+    assert mg.value_and_grad(f)(np.full(3, 2.0))[0] == 0
