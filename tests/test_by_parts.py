@@ -21,6 +21,8 @@ def test_piecewise_takes_numbers_arguments_and_one_condition():
         np.piecewise(mg.tensor(X, requires_grad=True), [X > 0, X < 0], [np.exp])
     with pytest.raises(mg.JitError, match=r"piecewise, computed .* np\.select"):
         mg.jit(f)(X)
+    with pytest.raises(mg.JitError, match=r"by a mask .* np\.where\(mask, f\(x\), x\)"):
+        mg.jit(mg.grad(lambda x: np.sum(f(x))))(X)
 
 
 def test_apply_along_axis_passes_arguments_on_and_puts_what_a_line_gives_in_its_place():
@@ -37,6 +39,29 @@ def test_apply_along_axis_passes_arguments_on_and_puts_what_a_line_gives_in_its_
         np.apply_along_axis(np.sum, 0, t[:, :0])
     with pytest.raises(np.exceptions.AxisError):
         np.apply_along_axis(np.sum, 2, t)
+
+
+def test_a_line_may_give_a_list_of_numbers():
+    for f in (lambda line: [line[0] * line[1], 2], lambda line: [[line.sum(), 1], [line[0], line[-1]]]):
+        check_rule(lambda x, f=f: np.apply_along_axis(f, 1, x), X)
+        np.testing.assert_array_equal(
+            mg.jit(lambda x, f=f: np.apply_along_axis(f, 1, x))(X), np.apply_along_axis(f, 1, X)
+        )
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda line: line if line[0] < 1 else line[0],
+        lambda line: line[0] if line[0] < 1 else 2,
+        lambda line: 0 if line[0] < 1 else line.sum(),  # into integers
+        lambda line: line.astype(np.float32) if line[0] < 1 else line,
+    ],
+)
+def test_what_the_lines_after_the_first_give_is_written_as_numpy_writes_it(f):
+    got, want = (np.apply_along_axis(f, 1, x) for x in (mg.tensor(X, requires_grad=True), np.copy(X)))
+    assert got.dtype == want.dtype
+    np.testing.assert_array_equal(mg.stop_gradient(got), want)
 
 
 def test_apply_over_axes_keeps_the_number_of_axes():

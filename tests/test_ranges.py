@@ -27,7 +27,7 @@ def test_the_step_is_returned_and_the_last_number_is_the_end():
     y, step = np.linspace(mg.tensor(START, requires_grad=True), 0.1, 7, retstep=True)
     np.testing.assert_array_equal(y.numpy()[-1], [0.1, 0.1])
     np.testing.assert_array_equal(step.numpy(), np.linspace(START, 0.1, 7, retstep=True)[1])
-    assert np.isnan(np.linspace(mg.tensor(START, requires_grad=True), 1, 1, retstep=True)[1].numpy()).all()
+    assert np.isnan(np.linspace(mg.tensor(START, requires_grad=True), 1, 1, retstep=True)[1])
 
 
 def test_integers_have_no_gradient():

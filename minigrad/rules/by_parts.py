@@ -11,6 +11,11 @@ from .metadata import as_operand
 from .table import Arguments, Draw, compose
 
 
+def _as_array(x: Any) -> Any:
+    """Return what a function has returned as an array or tensor: nested lists, perhaps of tensors, are joined."""
+    return np.stack([_as_array(each) for each in x]) if isinstance(x, (list, tuple)) and x else as_operand(x)
+
+
 def _along_axis_inputs(draw: Draw) -> Arguments:
     arr = draw.array(draw.shape(min_ndim=1, min_side=1))
     function = draw.choice([np.cumsum, np.sum, np.diagflat])
@@ -27,10 +32,14 @@ def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any
     lead = lines.shape[:-1]
     if 0 in lead:
         raise ValueError("numpy.apply_along_axis: an axis that is iterated over has length 0")
-    results = np.stack([as_operand(func1d(lines[place], *args, **kwargs)) for place in np.ndindex(*lead)])
-    out = np.reshape(results, (*lead, *results.shape[1:]))
+    results = [_as_array(func1d(lines[place], *args, **kwargs)) for place in np.ndindex(*lead)]
+    shape, dtype = results[0].shape, results[0].dtype  # into an array like the first, NumPy writes the others
+    for i, x in enumerate(results):
+        if (x.shape, x.dtype) != (shape, dtype):
+            results[i] = np.broadcast_to(x, shape).astype(dtype)
+    out = np.reshape(np.stack(results), (*lead, *shape))
     at = axis % arr.ndim
-    return np.moveaxis(out, range(len(lead), out.ndim), range(at, at + out.ndim - len(lead)))
+    return np.moveaxis(out, range(len(lead), out.ndim), range(at, at + len(shape)))
 
 
 def _over_axes_inputs(draw: Draw) -> Arguments:
@@ -66,7 +75,7 @@ def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: 
     """Call each function on the entries where its condition holds; see `numpy.piecewise`."""
     if np.isscalar(condlist) or (x.ndim and not isinstance(condlist[0], (list, np.ndarray))):
         condlist = [condlist]
-    masks = np.asarray(condlist, bool)
+    masks = np.stack([as_operand(each).astype(bool) for each in condlist])
     if len(masks) == len(funclist) - 1:
         masks = np.concatenate([masks, ~np.any(masks, axis=0, keepdims=True)])
     elif len(masks) != len(funclist):
@@ -77,6 +86,6 @@ def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: 
     for mask, function in zip(masks, funclist, strict=True):
         if not callable(function):
             y[mask] = function
-        elif np.any(mask):
-            y[mask] = function(x[mask], *args, **kw)
+        elif (part := x[mask]).size:
+            y[mask] = function(part, *args, **kw)
     return y

@@ -40,7 +40,7 @@ def _linspace(
     start, stop = as_operand(start).astype(like.dtype), as_operand(stop).astype(like.dtype)
     difference = stop - start
     steps = np.arange(num, dtype=like.dtype).reshape(-1, *[1] * difference.ndim)
-    step = difference / count if count > 0 else np.full_like(difference, np.nan)
+    step = difference / count if count > 0 else np.nan
     y = steps * (step if count > 0 else difference) + start
     if endpoint and num > 1:
         y = np.concatenate([y[:-1], np.broadcast_to(stop, (1, *difference.shape))])
