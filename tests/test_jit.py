@@ -1881,12 +1881,26 @@ def test_a_view_of_what_was_written_to_since_is_not_handed_out():
 
 
 @pytest.mark.parametrize(
-    "f", [lambda x: (each for each in x), lambda x: {x[0], 2.0}, lambda x: map(np.sin, x)]
+    "f", [lambda x: (each for each in x), lambda x: {1.0, 2.0}, lambda x: map(np.sin, x)]
 )
 def test_what_is_returned_is_a_list_a_tuple_or_a_dict(f):
     with pytest.raises(
         JitError, match=r"jit: a (generator|set|map) is returned; return a list, tuple or dict"
     ):
+        mg.jit(f)(np.ones(2))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: {x.sum(): x},
+        lambda x: x if x.argmax() in {1} else 2 * x,
+        lambda x: {0: x}.get(x.argmax(), 2 * x),
+        lambda x: x * len({*x}),
+    ],
+)
+def test_numbers_that_are_not_known_are_no_keys(f):
+    with pytest.raises(JitError, match=r"a set, or a key of a dict, needs the values"):
         mg.jit(f)(np.ones(2))
 
 

@@ -17,6 +17,7 @@ ARRAY = (
 FILLED = (
     "fill an array made of the arguments, np.zeros_like(x) or np.zeros(shape) + 0 * x[0], or join by np.stack"
 )
+KEY = "collect in a list, look up in an array, or give the number as an option of the call"
 FORMATTED = "return the number, and format it outside"
 
 

@@ -34,7 +34,7 @@ from .numpy_calls import (
     read_part,
     value_of,
 )
-from .refused import ARRAY, BRANCH, FILLED, FORMATTED, NUMBER, leaked, needs_values
+from .refused import ARRAY, BRANCH, FILLED, FORMATTED, KEY, NUMBER, leaked, needs_values
 from .where import JitError, NeedsValues, user_line
 
 
@@ -214,8 +214,7 @@ class Traced(NDArrayOperatorsMixin, Writable):
     def __repr__(self) -> str:
         return f"Traced(shape={self.shape}, dtype={self.dtype})"
 
-    __hash__ = object.__hash__
-
+    __hash__: Any = needs_values("a set, or a key of a dict,", KEY)
     __bool__ = needs_values("a condition (if, while, and, or, not)", BRANCH)
 
     def __float__(self) -> float:
