@@ -108,6 +108,48 @@ def test_globals_are_read_in_each_call(monkeypatch, transformed):
     assert "W" in step.source
 
 
+def test_numpys_floats_are_too():
+    one, other = (
+        types.SimpleNamespace(
+            w=np.ones(2), mean=np.float64(1), rate=[np.float32(0.5)], best=np.float64(np.inf)
+        )
+        for _ in range(2)
+    )
+
+    def f(net, x):
+        net.w -= net.rate[0] * x
+        net.mean = 0.9 * net.mean + 0.1 * np.sum(x)
+        net.best = np.minimum(net.best, net.mean)
+        return net.mean * x
+
+    step = mg.jit(lambda x: f(one, x))
+    for x in (np.full(2, 2.0), np.full(2, -3.0), np.ones(2)):
+        np.testing.assert_allclose(step(x), f(other, x), rtol=1e-15)
+        np.testing.assert_allclose(one.w, other.w, rtol=1e-15)
+        assert type(one.mean) is type(other.mean) and type(one.best) is type(other.best)
+        np.testing.assert_allclose([one.mean, one.best], [other.mean, other.best], rtol=1e-15)
+        for net in (one, other):
+            net.rate[0] *= np.float32(0.5)
+    assert step.cache_info().misses == 1
+
+
+@pytest.mark.parametrize(
+    "decide", [lambda rate: rate > 1, lambda rate: rate in {np.float64(2)}, lambda rate: f"{rate:.0f}" == "2"]
+)
+def test_floats_that_decide_are_compared_beside_state_in_arrays(decide):
+    one, other = (types.SimpleNamespace(w=np.ones(2), rate=np.float64(1)) for _ in range(2))
+
+    def f(net, x):
+        net.w += x if decide(net.rate) else -x
+        return net.w * net.rate
+
+    step, x = mg.jit(lambda x: f(one, x)), np.ones(2)
+    for rate in (1, 1, 2, 2, 1):
+        one.rate = other.rate = np.float64(rate)
+        np.testing.assert_array_equal(step(x), f(other, x))
+    assert step.cache_info().misses == 2
+
+
 def test_closures_defaults_keyword_defaults_and_tuples_are_too():
     offset, data, first, second = np.ones(2), (np.arange(2.0), 2.0, "name"), np.full(2, 3.0), np.zeros(2)
 

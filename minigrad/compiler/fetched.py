@@ -112,6 +112,11 @@ def is_array(x: Any) -> bool:
     return type(x) in (np.ndarray, np.random.Generator)
 
 
+def may_change(x: Any) -> bool:
+    """Tell whether x `is_array`, or one of NumPy's floats, as a running mean is: as an argument it is an array, too."""
+    return is_array(x) or isinstance(x, np.inexact)
+
+
 def has_floats(x: Any) -> bool:
     """Tell whether x is an array of floats: those of integers and booleans may stand for indices and masks."""
     return type(x) is np.ndarray and x.dtype.kind in "fc"

@@ -20,7 +20,7 @@ from ..engine.recording import RUN_LATER, recording
 from ..engine.watch import Anomaly
 from . import locks
 from .effects import others_run
-from .fetched import NONE, Fetched, fetched_of, has_floats, is_array
+from .fetched import NONE, Fetched, fetched_of, has_floats, is_array, may_change
 from .methods import BoundMethod, BoundWeakly, has_weak_references
 from .outside import Outside
 from .places import PlaceKey
@@ -280,24 +280,26 @@ class Jitted:
         def compiled(fetched: Fetched) -> Compiled:
             return Compiled(self.function, args, kwargs, self.donated, outside, leaves, others, fetched)
 
-        errors: list[Exception] = []
-        for is_one in () if others_run() else (is_array, has_floats):
+        errors: list[Exception] = []  # JitErrors, most of them: it may need the values, as of indices
+        tried = None
+        for is_one in () if others_run() else (may_change, is_array, has_floats):
             fetched = fetched_of(outside.values, is_one)
             if not fetched.places:
                 break
+            if fetched.left_out.keys() == tried:
+                continue
+            tried = fetched.left_out.keys()
             try:
                 program = compiled(fetched)
                 return compiled(fetched.without(program.not_read)) if program.not_read else program
-            except (
-                TypeError,
-                AttributeError,
-            ) as error:  # a JitError, too: it may need their values, as of indices
+            except (TypeError, AttributeError) as error:
                 errors.append(error)
         try:
             return compiled(NONE)
         except JitError:
-            if errors and not isinstance(errors[0], NeedsValues):
-                raise errors[0] from None
+            for each in errors:
+                if not isinstance(each, NeedsValues):
+                    raise each from None
             raise
 
     def _warn_of_a_number(
