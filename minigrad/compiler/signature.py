@@ -231,7 +231,7 @@ def refuse_overlap(leaves: list[Any], overwritten: list[int], apart: list[int]) 
             if j != i and isinstance(other, np.ndarray) and np.may_share_memory(leaves[i], other):
                 raise ValueError(
                     f"jit: an array of shape {leaves[i].shape} would be written to, but shares its memory with "
-                    f"another argument, of shape {other.shape}; give a copy of one"
+                    f"another argument or array from outside, of shape {other.shape}; make one of them a copy"
                 )
 
 
