@@ -49,6 +49,14 @@ def test_a_line_may_give_a_list_of_numbers():
         )
 
 
+def test_a_line_may_give_nothing():
+    for x in (X, X.T):
+        got, want = (
+            np.apply_along_axis(lambda line: [], 1, a) for a in (mg.tensor(x, requires_grad=True), x)
+        )
+        assert got.shape == want.shape
+
+
 @pytest.mark.parametrize(
     "f",
     [
