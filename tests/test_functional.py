@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
+from minigrad.engine import in_place
+from minigrad.engine.ownership import share_memory
 
 
 def trees(leaves):
@@ -493,6 +495,24 @@ def test_a_change_of_an_argument_that_shares_its_memory_is_refused(x, y):
             call(x, y)
         call(x, y.copy())
     mg.grad(lambda x, y: np.sum(x * np.sum(y)), (0, 1))(x, y)  # without a change
+
+
+def test_arguments_are_compared_with_those_beside_them_in_memory_alone(monkeypatch):
+    def change_all(weights):
+        for w in weights:
+            w *= 2.0
+        return sum(np.sum(w) for w in weights)
+
+    counts = []
+    for n in (10, 40):
+        compared = []
+        monkeypatch.setattr(
+            in_place, "share_memory", lambda x, y, compared=compared: compared.append(share_memory(x, y))
+        )
+        for f in (mg.grad(change_all), mg.jit(mg.grad(change_all))):
+            f([np.ones(2) for _ in range(n)])
+        counts.append(len(compared))
+    assert counts[1] <= 4 * counts[0]
 
 
 def test_a_change_of_an_argument_that_is_kept_in_another_is_no_change_of_shared_memory():

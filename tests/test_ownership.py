@@ -12,9 +12,26 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad.checks.proof import of_arrays
 from minigrad.engine import watch
+from minigrad.engine.ownership import Neighbours
 from minigrad.rules import OPS
 from minigrad.rules.facts import facts
 from minigrad.testing import calls
+
+
+@given(st.data())
+def test_neighbours_are_all_that_share_memory(data):
+    memory = np.zeros(24), np.zeros((4, 6))
+
+    def draw():
+        x = data.draw(st.sampled_from(memory)).reshape(-1)
+        start, stop = sorted([data.draw(st.integers(0, 24)) for _ in range(2)])
+        return x[start : stop : data.draw(st.integers(1, 5))][:: data.draw(st.sampled_from([1, -1]))]
+
+    arrays, others = ([draw() for _ in range(data.draw(st.integers(0, 6)))] for _ in range(2))
+    near = [id(x) for x in Neighbours(arrays).near(others)]
+    assert len(set(near)) == len(near)
+    assert {id(x) for x in arrays for y in others if np.shares_memory(x, y)} <= set(near)
+
 
 VIEWS = {
     "row": lambda a: a[0],

@@ -11,10 +11,11 @@ import numpy as np
 
 from ..rules.elementwise import POSITIVE
 from .arguments import names_itself, own_cause, raise_instead
-from .arrays import as_array, held, refuse_foreign
+from .arrays import STAND_INS, as_array, held, refuse_foreign
 from .calls import NO_OPTIONS, bare, finish, lift, parent_of, variable
-from .containers import map_tree
+from .containers import leaves_of, map_tree
 from .leaving import stacklevel_of_program
+from .ownership import Neighbours
 from .recording import RECORD, Array, Call, differentiated, next_number, recording
 from .tensor import Tensor
 from .walk import ancestors, walk_back
@@ -140,18 +141,33 @@ class Options(dict[str, Any]):
         All arguments of the function, while it runs; one that it writes to may share memory with no other.
     originals : dict
         By the number of its call, the array of an argument whose tensor has a copy.
+    found
+        The arrays and the tensors among the arguments, when they have been asked for.
     """
 
     is_over = False
+    found: tuple[Neighbours, list[Tensor]] | None = None
 
     def __init__(self, *given: Any) -> None:
         self.given: Any = given
         self.originals: dict[int, Array] = {}
 
+    def arguments(self) -> tuple[Neighbours, list[Tensor]]:
+        """Return the arrays among the arguments, and the tensors, whose arrays are to be asked for each time."""
+        if self.found is None:
+            leaves = leaves_of(self.given)
+            arrays = [x for x in leaves if isinstance(x, np.ndarray) or type(x) in STAND_INS]
+            self.found = Neighbours(arrays), [x for x in leaves if type(x) is Tensor]
+        return self.found
+
+    def let_go(self) -> None:
+        """Release the arguments."""
+        self.given, self.originals, self.found = (), {}, None
+
     def finish(self) -> None:
-        """Let go of the arguments."""
+        """Note that the `grad` has finished, and release the arguments."""
         self.is_over = True
-        self.given, self.originals = (), {}
+        self.let_go()
 
 
 def as_input(targets: dict[int, Call], leaf: Any) -> Tensor:

@@ -14,7 +14,7 @@ from ..rules.indexing import SETITEM, setitem, with_arrays
 from ..rules.metadata import outline
 from .arrays import STAND_INS, as_array, has_no_items, has_stand_ins, is_number, takes_over
 from .calls import Variable, any_requires_grad, bare, filled, record, unwrap, variable
-from .containers import leaves_of, plain_sequence
+from .containers import plain_sequence
 from .ownership import is_shared, owns_data, share_memory, views_another
 from .recording import TapeError, recording
 from .statements import is_stored_back, refuse_shuffle
@@ -137,25 +137,20 @@ def _refuse_shared(self: Any) -> None:
     """Refuse a recorded change of an argument of `grad` that would not be seen in another that shares its memory."""
     if type(self.data) in STAND_INS:
         self.data.has_its_own_memory()
-    own, given, call = [self.data], [], self._call
+    own, known, call = [self.data], [], self._call
     # An argument of an inner `grad` is one of an outer one.
     while type(call) is tuple and call[1] is POSITIVE:
         number, _, _, (call,), options, _ = call
-        own.append(getattr(options, "originals", {}).get(number))
-        given.append([_given(x, number) for x in leaves_of(getattr(options, "given", ()))])
-    for arrays in given:
-        if sum(any(share_memory(x, y) for y in own) for x in arrays) > 1:
+        if hasattr(options, "originals"):
+            own += [options.originals[number]] if number in options.originals else []
+            known.append((number, *options.arguments()))
+    for number, arrays, tensors in known:
+        given = [x.data for x in tensors if x._call is None or x._call[0] < number]  # not put there by f
+        if sum(any(share_memory(x, y) for y in own) for x in given + arrays.near(own)) > 1:
             raise TapeError(
                 "in-place change of an argument that shares its memory with another: recorded, it would not reach the "
                 "other; give a copy of one, or make a new array, x = x + a in place of x += a"
             )
-
-
-def _given(leaf: Any, number: int) -> Any:
-    """Return an argument's array; None for a tensor that the function put into an argument, by a later call."""
-    if not isinstance(leaf, Variable):
-        return leaf
-    return None if leaf._call is not None and leaf._call[0] >= number else leaf.data
 
 
 def _is_argument(self: Any) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from sys import getrefcount
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from ..rules.metadata import is_outline
 from .arrays import STAND_INS
@@ -82,6 +85,41 @@ def owns_data(holder: Any) -> bool:
     if type(holder.data) is not np.ndarray or getrefcount(holder.data) > DATA_HELD_ONCE:
         return False
     return holder.data.base is None and bool(holder.data.flags.writeable)
+
+
+class Neighbours:
+    """Many arrays, or what stands for them, by the memory they lie in: those near another are found at once."""
+
+    def __init__(self, arrays: Iterable[Any]) -> None:
+        self.owners: dict[int, list[Any]] = {}  # of stand-ins
+        self.starts: list[int] = []
+        self.runs: list[list[Any]] = []  # of arrays whose bounds overlap, from each of the starts
+        bounds = []
+        for x in arrays:
+            if type(x) in STAND_INS:
+                self.owners.setdefault(id(x.owner), []).append(x)
+            else:
+                bounds.append((*byte_bounds(x), x))
+        end = 0
+        for low, high, x in sorted(bounds, key=itemgetter(0)):
+            if low >= end:
+                self.starts.append(low)
+                self.runs.append([])
+            self.runs[-1].append(x)
+            end = max(end, high)
+
+    def near(self, others: Iterable[Any]) -> list[Any]:
+        """Return those that may share memory with one of the others."""
+        found: dict[int, list[Any]] = {}
+        for x in others:
+            if type(x) in STAND_INS:
+                runs = [self.owners.get(id(x.owner), [])]
+            else:
+                low, high = byte_bounds(x)
+                first, last = bisect_right(self.starts, low) - 1, bisect_left(self.starts, high)
+                runs = self.runs[max(first, 0) : last]
+            found.update({id(run): run for run in runs})
+        return [each for run in found.values() for each in run]
 
 
 def share_memory(x: Any, y: Any) -> bool:

@@ -68,7 +68,7 @@ def _vjp(
     try:
         result = recorded(f, inputs, {}, targets)
     finally:
-        options.given, options.originals = (), {}
+        options.let_go()
     outs = leaves_of(result)
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
