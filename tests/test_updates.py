@@ -1,5 +1,7 @@
 """A rule of `minigrad.optim` updates all parameters at once, compiled, as it would one by one."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from test_solver import SoftmaxRegression, assert_same, copy_of, make_solver
 
 from minigrad import detect_anomaly, optim
+from minigrad.training.returned import checked_gradients
 from minigrad.training.updates import AtOnce, OneByOne, compiled, updating
 
 STEPS = 4
@@ -229,6 +232,15 @@ def test_a_number_may_be_the_result_for_a_parameter_without_axes():
     params = {"w": np.array(1.0)}
     OneByOne(lambda w, dw, config: (w - dw, config), {}, params)(params, {"w": np.array(0.5)})
     assert isinstance(params["w"], np.ndarray) and params["w"] == 0.5
+
+
+def test_a_parameter_may_have_any_name():
+    params = {"100%": np.ones(2), "%d %s": np.ones(3)}
+    for name in params:
+        with pytest.raises(
+            ValueError, match=re.escape(f"the gradient of {name!r} is float64 of shape (1,);")
+        ):
+            checked_gradients(params, params | {name: np.ones(1)})
 
 
 @pytest.mark.parametrize("gradient", [[1.0, 1.0], None])

@@ -23,7 +23,7 @@ def check_updated(rule: Any, name: str, w: NDArray[Any], result: Any) -> tuple[N
         raise TypeError(
             f"{called} a {type(new).__name__} for {name!r}; it must return the parameter, a NumPy array"
         )
-    return _like(new, w, f"{called} %s for {name!r}; it must be like the parameter"), config
+    return _like(new, w, called, f" for {name!r}"), config
 
 
 def as_number(value: Any, what: str) -> float:
@@ -61,15 +61,17 @@ def checked_gradients(
         dw = grads[name]
         if not isinstance(dw, np.ndarray | np.generic):  # NumPy's arithmetic turns 0-d arrays into scalars
             raise TypeError(f"the gradient of {name!r} is a {type(dw).__name__}; it must be a NumPy array")
-        checked[name] = _like(dw, w, f"the gradient of {name!r} is %s; it must be like its parameter")
+        checked[name] = _like(dw, w, f"the gradient of {name!r} is")
     return checked
 
 
-def _like(x: Any, w: NDArray[Any], otherwise: str) -> NDArray[Any]:
+def _like(x: Any, w: NDArray[Any], what: str, of: str = "") -> NDArray[Any]:
     """Return an array in a parameter's dtype; refuse another shape, or numbers of another kind.
 
     Hand-written layers make float64 of float32 here and there: a mask, ``np.zeros(shape)``, a NumPy number.
     """
     if x.shape != w.shape or x.dtype.kind not in "fc" or not np.can_cast(x.dtype, w.dtype, "same_kind"):
-        raise ValueError(f"{otherwise % f'{x.dtype} of shape {x.shape}'}, {w.dtype} of shape {w.shape}")
+        raise ValueError(
+            f"{what} {x.dtype} of shape {x.shape}{of}; it must be like the parameter, {w.dtype} of shape {w.shape}"
+        )
     return np.asarray(x, w.dtype)
