@@ -67,15 +67,11 @@ class Trace:
         self.inputs: list[Node] = []
         self.apart: set[Node] = set()  # those among them that may share memory with no other
         self.constants: dict[int, tuple[Node, int]] = {}
-        self.viewed: dict[
-            Node, int | None
-        ] = {}  # which stand-in a result views, where that depends on the layout
+        self.viewed: dict[Node, int | None] = {}  # what a result views, where that depends on the layout
         self.again: Iterator[Node] | None = None
         self.over = False
         self.memory = np.empty(0, np.uint8)  # of dropped values
-        self.compared: set[int] = (
-            set()
-        )  # the outside arrays whose entries are compared in each call, by ``id``
+        self.compared: set[int] = set()  # the outside arrays compared in each call, by ``id``
         self.error = ""  # the last error of a recorded call, with its line
         self.is_of_linalg = False
 
