@@ -898,7 +898,7 @@ def test_a_tensor_as_an_option_is_refused_by_name(name):
         assert f"{name}: no backward rule for a tensor as an option; detach it" in told
 
 
-@pytest.mark.parametrize("value", [[1.0, 2.0], (), np.ones((2, 2)), np.zeros(0)], ids=str)
+@pytest.mark.parametrize("value", [[1.0, 2.0], (), [1.0], np.ones((2, 2)), np.zeros(0)], ids=str)
 def test_arrays_are_filled_with_a_number_alone(value):
     with pytest.raises(ValueError, match="fill: the value has shape"):
         mg.tensor(np.ones(2)).fill(value)

@@ -318,3 +318,37 @@ def test_whatever_writes_does_as_numpys(dtype, kind, shape, of_values, data):
     if dtype is np.float64:
         weights = np.cos(np.arange(a.size)).reshape(shape)
         check_grads(lambda a, v: np.sum(written(a, v, *others) * weights) + np.sum(v), a, v)
+
+
+def by_flat_index(b):
+    for i, x in enumerate(b.flat):
+        b.flat[i] = 2 * x + b.flat[i - 1]
+
+
+LISTS = {
+    "put": lambda b: np.put(b, [0, 1], [b[1] * 2, 5.0]),
+    "put, at numbers that are computed": lambda b: np.put(b, [b.argmax(), b.argmin()], [7.0, b[1]]),
+    "put, at booleans": lambda b: np.put(b, [True, True, True], b * 2),
+    "putmask": lambda b: np.putmask(b, [True, False, True], [b[1] * 2, 5.0, 6.0]),
+    "place": lambda b: np.place(b, [True, False, True], [b[1] * 2, 5.0]),
+    "put_along_axis": lambda b: np.put_along_axis(b, np.array([0, 1]), [b[1] * 2, 5.0], 0),
+    "put_along_axis of all": lambda b: np.put_along_axis(b, np.array([0, 1]), [b[1] * 2, 5.0], None),
+    "flat": lambda b: b.flat.__setitem__([0, 2], [b[1] * 2, b[0]]),
+    "flat, where a number is": lambda b: b.flat.__setitem__(b > 1, 0.5),
+    "flat, read while it is written": by_flat_index,
+    "sort": lambda b: b.sort(order=None, stable=True),
+}
+
+
+@pytest.mark.parametrize("write", LISTS.values(), ids=LISTS)
+def test_lists_of_tensors_are_written_as_lists_of_numbers_are(write):
+    def f(x):
+        b = x * 1.5
+        write(b)
+        return np.sum(b * [1.0, 2.0, 4.0])
+
+    x = np.array([3.0, 0.5, 2.0])
+    for transformed in (f, mg.jit(f), lambda x: mg.value_and_grad(f)(x)[0]):
+        np.testing.assert_allclose(transformed(x), f(x), rtol=1e-15)
+    check_grads(f, x)
+    np.testing.assert_allclose(mg.jit(mg.grad(f))(x), mg.grad(f)(x), rtol=1e-15)

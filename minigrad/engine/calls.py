@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from ..rules.metadata import outline
+from ..rules.metadata import as_joined, outline
 from ..rules.sliding import WINDOWS_AT
 from .arrays import ARRAYS_AND_NUMBERS as PLAIN
 from .arrays import KNOWN, STAND_INS, TOO_DEEP, held, plain_array, takes_over
@@ -352,7 +352,7 @@ def joined(x: Any) -> Any:
     if type(x) not in SEQUENCES or not any_requires_grad(x):
         return x
     try:
-        return np.stack([joined(each) for each in x])
+        return as_joined(x)
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..rules.indexing import getitem, line_by_line, scatter
+from ..rules.metadata import as_joined
 from ..rules.table import any_true
 from .calls import bare, joined
 from .in_place import become, refuse_view
@@ -72,16 +73,17 @@ def _fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
 
 def _cycled(values: Any, a: Any, shape: tuple[int, ...]) -> Any:
     """Return values in a's dtype, repeated or cut to a shape."""
-    values = values if hasattr(values, "dtype") else np.asarray(values)
     return np.resize(values.astype(a.dtype), shape)
 
 
 def _put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
     if mode not in ("raise", "wrap", "clip"):
         raise ValueError(f"put: mode is {mode!r}; expected 'raise', 'wrap' or 'clip'")
-    if np.size(v) == 0 or np.size(ind) == 0:
+    v, ind = as_joined(v), np.ravel(as_joined(ind))
+    if v.size == 0 or ind.size == 0:
         return
-    ind = np.ravel(ind)
+    if ind.dtype == bool:
+        ind = ind.astype(np.intp)  # 0 and 1, no mask
     if mode != "raise":
         ind = ind % a.size if mode == "wrap" else np.clip(ind, 0, a.size - 1)
     line = np.copy(np.ravel(a))
@@ -92,27 +94,28 @@ def _put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
 def _putmask(a: Any, mask: Any, values: Any) -> None:
     if np.size(mask) != a.size:
         raise ValueError(f"putmask: mask has {np.size(mask)} entries; expected one for each of the {a.size}")
-    if np.size(values):
+    values = as_joined(values)
+    if values.size:
         a[...] = np.where(np.reshape(mask, a.shape), _cycled(values, a, a.shape), a)
 
 
 def _place(arr: Any, mask: Any, vals: Any) -> None:
     if np.size(mask) != arr.size:
         raise ValueError(f"place: mask has {np.size(mask)} entries; expected one for each of the {arr.size}")
-    mask = np.not_equal(np.reshape(mask, arr.shape), 0)
-    if not np.size(vals):
+    mask, vals = np.not_equal(np.reshape(mask, arr.shape), 0), as_joined(vals)
+    if not vals.size:
         if any_true(mask):
             raise ValueError("place: vals is empty; expected one value or more")
         return
-    which = np.reshape(np.cumsum(mask) - 1, arr.shape) % np.size(vals)  # of the values, for each true entry
-    arr[...] = np.where(mask, np.take(_cycled(vals, arr, (np.size(vals),)), which), arr)
+    which = np.reshape(np.cumsum(mask) - 1, arr.shape) % vals.size  # of the values, for each true entry
+    arr[...] = np.where(mask, np.take(_cycled(vals, arr, (vals.size,)), which), arr)
 
 
 def _put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
     if axis is None:
-        _put(arr, indices, np.broadcast_to(values, np.shape(indices)))
+        _put(arr, indices, np.broadcast_to(as_joined(values), np.shape(indices)))
         return
-    indices = indices if hasattr(indices, "dtype") else np.asarray(indices)
+    indices = as_joined(indices)
     if arr.ndim != indices.ndim:
         raise ValueError(
             f"put_along_axis: arr has {arr.ndim} axes and indices {indices.ndim}; expected as many"
@@ -150,20 +153,23 @@ class Flat:
         return int(self.base.size)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(np.ravel(self.base))
+        return (self[i] for i in range(len(self)))  # as they are when it is their turn
 
     def __getitem__(self, index: Any) -> Any:
         part = np.ravel(self.base)[index]
         return np.copy(part) if part.ndim else part
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        line = np.copy(np.ravel(self.base))
-        places = line[index].shape
-        if np.ndim(value) and not places:
-            raise ValueError(f"flat: got a value of shape {np.shape(value)} for one entry; expected a number")
-        if np.size(value):  # of none, as NumPy has it, nothing is written
-            line[index] = _cycled(value, self.base, places)
-            self.base[...] = np.reshape(line, self.base.shape)
+        line, value = np.copy(np.ravel(self.base)), as_joined(value)
+        if not value.size:  # nothing is written, as NumPy has it
+            return
+        if value.ndim:
+            places = line[index].shape
+            if not places:
+                raise ValueError(f"flat: got a value of shape {value.shape} for one entry; expected a number")
+            value = _cycled(value, self.base, places)
+        line[index] = value.astype(self.base.dtype)
+        self.base[...] = np.reshape(line, self.base.shape)
 
     def copy(self) -> Any:
         """Return the entries as an array of their own."""
@@ -189,13 +195,14 @@ class Writable:
 
     def fill(self, value: Any) -> None:
         """Write a number into every entry."""
-        if np.size(value) != 1:
-            raise ValueError(f"fill: the value has shape {np.shape(value)}; expected a number")
+        value = as_joined(value)
+        if value.ndim:
+            raise ValueError(f"fill: the value has shape {value.shape}; expected a number")
         self[...] = value
 
-    def sort(self, axis: Any = -1, kind: Any = None) -> None:
+    def sort(self, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> None:
         """Sort in place; see `numpy.sort`."""
-        self[...] = np.sort(self, axis=axis, kind=kind)  # type: ignore[call-overload]  # it dispatches
+        self[...] = np.sort(self, axis, kind, order, stable=stable)  # type: ignore[call-overload]  # it dispatches
 
     def partition(self, kth: Any, axis: Any = -1, kind: Any = "introselect") -> None:
         """Partition in place; see `numpy.partition`."""

@@ -7,13 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .metadata import as_operand
+from .metadata import as_joined, as_operand
 from .table import Arguments, Draw, compose
-
-
-def _as_array(x: Any) -> Any:
-    """Return what a function has returned as an array or tensor: nested lists, perhaps of tensors, are joined."""
-    return np.stack([_as_array(each) for each in x]) if isinstance(x, (list, tuple)) and x else as_operand(x)
 
 
 def _along_axis_inputs(draw: Draw) -> Arguments:
@@ -32,7 +27,7 @@ def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any
     lead = lines.shape[:-1]
     if 0 in lead:
         raise ValueError("numpy.apply_along_axis: an axis that is iterated over has length 0")
-    results = [_as_array(func1d(lines[place], *args, **kwargs)) for place in np.ndindex(*lead)]
+    results = [as_joined(func1d(lines[place], *args, **kwargs)) for place in np.ndindex(*lead)]
     shape, dtype = results[0].shape, results[0].dtype  # into an array like the first, NumPy writes the others
     for i, x in enumerate(results):
         if (x.shape, x.dtype) != (shape, dtype):

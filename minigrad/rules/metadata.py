@@ -15,6 +15,15 @@ def as_operand(x: Any, dtype: Any = None) -> Any:
     return x if hasattr(x, "dtype") else np.asarray(x, dtype)
 
 
+def as_joined(x: Any) -> Any:
+    """Return an operand as `as_operand` does; lists that hold arrays or tensors are joined by `numpy.stack`."""
+    if isinstance(x, (list, tuple)):
+        for each in x:
+            if hasattr(each, "dtype") or isinstance(each, (list, tuple)):
+                return np.stack([as_joined(each) for each in x])
+    return as_operand(x)
+
+
 def shape(x: Any) -> tuple[int, ...]:
     """Return the shape of an array or tensor, of a number, or of nested lists."""
     found: tuple[int, ...] = x.shape if hasattr(x, "shape") else np.shape(x)
