@@ -66,7 +66,7 @@ def test_ones_that_are_kept_cannot_be_written_to():
     assert is_outline(outline((2, 3))) and not is_outline(kept)
 
 
-@pytest.mark.parametrize("axes", [(), (0,), (1,), (0, 1)])
+@pytest.mark.parametrize("axes", [(), (0,), (1,), (-1,), (0, 1)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_sums_of_small_arrays_are_numpys_too(axes, dtype):
     x = np.arange(12, dtype=dtype).reshape(3, 4)
