@@ -261,3 +261,195 @@ def test_a_generator_outside_that_cannot_be_fetched_is_refused_as_before():
     rng = np.random.RandomState(0)
     with pytest.raises(JitError, match="a random generator too"):
         mg.jit(lambda x: x * rng.rand(2))(np.ones(2))
+
+
+def follow(make, calls):
+    """Call a function of some state and the compiled one, and compare results, the state and which places are one."""
+    (one, f), (other, g) = make(), make()
+    compiled = mg.jit(g)
+    for each in calls:
+        if callable(each):
+            each(one)
+            each(other)
+            continue
+        np.testing.assert_array_equal(compiled(each), f(each))
+        places = [[*vars(net).values(), *getattr(net, "h", ())] for net in (one, other)]
+        pictures = [
+            [next(i for i, y in enumerate(every) if y is x) for x in every if type(x) is np.ndarray]
+            for every in places
+        ]
+        assert pictures[0] == pictures[1]
+        for x, y in zip(*places, strict=True):
+            np.testing.assert_equal(y, x)
+            assert type(y) is type(x)
+    return compiled.cache_info().misses
+
+
+X = np.arange(3.0)
+
+
+def test_a_program_knows_which_places_have_one_array():
+    def make():
+        net = types.SimpleNamespace(h=[np.ones(3), None, np.full(3, 5.0)])
+        net.h[1] = net.h[0]
+
+        def f(x):
+            net.h[0] += 1.0
+            return net.h[1] * 10 + net.h[2] + np.sum(x)
+
+        return net, f
+
+    def first(net):
+        net.h[1] = net.h[0]
+
+    def last(net):
+        net.h[1] = net.h[2]
+
+    assert follow(make, [X, last, np.arange(4.0), first, np.arange(4.0), X, last, X, first, X]) == 4
+
+
+def test_places_may_have_one_array_later():
+    def make():
+        net = types.SimpleNamespace(w=np.ones(3), b=np.zeros(3))
+
+        def f(x):
+            net.w += x
+            return net.w + np.sum(net.b)
+
+        return net, f
+
+    def one(net):
+        net.b = net.w
+
+    def two(net):
+        net.b = np.ones(3)
+
+    assert follow(make, [X, two, X, one, X, two, X, one, X]) == 2
+
+
+@pytest.mark.parametrize("first", [lambda: [None] * 3, lambda: [np.zeros(3)] * 3])
+def test_what_moves_from_place_to_place_moves_in_each_call(first):
+    def make():
+        net = types.SimpleNamespace(w=np.ones(3), h=first())
+
+        def f(x):
+            net.h[2] = net.h[1]
+            net.h[1] = net.h[0]
+            net.h[0] = net.w
+            net.w = net.w + x
+            return x
+
+        return net, f
+
+    assert follow(make, [X] * 6) <= 3
+
+
+def test_an_array_that_is_left_in_several_places_is_one():
+    def make():
+        net = types.SimpleNamespace(w=np.ones(3), a=np.zeros(3), b=None, c=None, h=[])
+
+        def f(x):
+            net.a = net.w
+            net.w -= x
+            net.b = net.c = x * net.w
+            net.h = [net.b, net.b.copy(), net.w]
+            return np.sum(net.a)
+
+        return net, f
+
+    def change(net):
+        net.a += 1
+        net.c += 1
+
+    assert follow(make, [X, change, X, X, change, X]) == 1
+
+
+def test_state_is_made_in_a_call_that_runs_as_written():
+    def make():
+        net = types.SimpleNamespace(velocity=None, mean=0, table={}, total=0.0, is_made=False)
+        rng = np.random.default_rng(0)
+
+        def f(x):
+            if not net.is_made:
+                net.w, net.is_made = rng.normal(size=3) * x, True
+            if net.velocity is None:
+                net.velocity = np.zeros_like(x)
+            for key in "ab":
+                if key not in net.table:
+                    net.table[key] = x * 2
+                net.table[key] = net.table[key] + net.w
+            net.velocity = 0.9 * net.velocity + x
+            net.mean = 0.5 * net.mean + 0.5 * x
+            net.total += np.sum(x)
+            return net.velocity + net.mean + net.total + net.table["a"] + rng.random(3)
+
+        return net, f
+
+    assert follow(make, [X] * 5) == 1
+
+
+def test_what_each_call_would_make_anew_is_refused():
+    net = types.SimpleNamespace(t=0, velocity=None, losses=[])
+
+    def counts(x):
+        net.t += 1
+        net.velocity = x if net.velocity is None else net.velocity + x
+        return x / net.t
+
+    def appends(x):
+        net.losses.append(np.sum(x))
+        return x
+
+    for f in (counts, appends):
+        with pytest.raises(JitError, match="changes"):
+            mg.jit(f)(X)
+    assert net.velocity is None
+
+
+def test_numbers_of_numpy_are_fetched_unless_their_values_are_needed():
+    def make():
+        net = types.SimpleNamespace(
+            w=np.ones(3), seen=np.int64(0), rate=np.float64(0.5), k=np.int64(2), limit=np.float64(1)
+        )
+
+        def f(x):
+            net.seen = net.seen + len(x)
+            net.w = net.w - net.rate * x
+            if net.limit < 0.5:
+                net.w = 2 * net.w
+            return net.w + np.ones((net.k + 1, 3)) + net.seen
+
+        return net, f
+
+    def less(net):
+        net.rate = net.rate * 0.5
+
+    def limit(net):
+        net.limit = net.limit * 0.25
+
+    assert follow(make, [X, X, less, X, limit, X, less, X]) == 2
+
+
+def test_a_number_of_numpy_may_be_a_key():
+    net = types.SimpleNamespace(w=np.ones(3), k=np.int64(2), table={2: 1.0, 0: 5.0})
+    step = mg.jit(lambda x: x * net.table[net.k])
+    for net.k in (np.int64(2), np.int64(0)):
+        np.testing.assert_array_equal(step(X), X * net.table[net.k])
+
+
+def test_what_fails_draws_nothing():
+    rng = np.random.default_rng(0)
+
+    def draws(x):
+        return x * np.random.rand(3)
+
+    def fails(x):
+        rng.random(3)
+        raise KeyError("no")
+
+    np.random.seed(0)
+    for f, error in ((draws, JitError), (fails, KeyError)):
+        with pytest.raises(error):
+            mg.jit(f)(X)
+    assert np.random.rand() == np.random.RandomState(0).rand()
+    assert rng.random() == np.random.default_rng(0).random()

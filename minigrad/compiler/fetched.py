@@ -28,15 +28,18 @@ class Fetched:
     ----------
     left_out : dict
         The namespace of each place, by what identifies it: a snapshot of what is outside leaves them out.
+    together : frozenset
+        Which places have one array.
     """
 
-    __slots__ = ("left_out", "places")
+    __slots__ = ("left_out", "places", "together")
 
     def __init__(self, places: dict[str, Places]) -> None:
         self.places = places
         self.left_out: dict[PlaceKey, Any] = {
             place_of(namespace, name): namespace for each in places.values() for namespace, name in each
         }
+        self.together = frozenset(frozenset(place_of(*place) for place in each) for each in places.values())
 
     def arrays(self) -> dict[str, Any] | None:
         """Return what is in the places now; None, if those that had the same array do not have the same any more."""
@@ -48,9 +51,18 @@ class Fetched:
                     return None
         return found
 
+    def arrays_apart(self) -> dict[str, Any] | None:
+        """Return what is in the places now; None, if the places that have one array are not those they were."""
+        found = self.arrays()
+        return found if found is not None and len(set(map(id, found.values()))) == len(found) else None
+
     def without(self, names: Iterable[str]) -> Fetched:
         """Return the others."""
         return Fetched({name: each for name, each in self.places.items() if name not in names})
+
+    def floats(self) -> Fetched:
+        """Return those that are arrays of floats alone."""
+        return self.without([name for name, x in (self.arrays() or {}).items() if not has_floats(x)])
 
     def around(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function that takes the arrays as its last keyword, and calls f with these outside."""
@@ -91,12 +103,12 @@ class Fetched:
 NONE = Fetched({})
 
 
-def fetched_of(values: Iterable[tuple[Any, Any, Any]], is_one: Callable[[Any], bool]) -> Fetched:
-    """Return the places, of places with their values, that have arrays, or what else ``is_one`` is true of."""
+def fetched_of(values: Iterable[tuple[Any, Any, Any]]) -> Fetched:
+    """Return the places, of places with their values, that have arrays."""
     names: dict[int, str] = {}
     places: dict[str, Places] = {}
     for namespace, name, value in values:
-        if not is_one(value):
+        if not is_array(value):
             continue
         if id(value) not in names:
             called = name if isinstance(name, str) and name.isidentifier() else "outside"
@@ -106,10 +118,10 @@ def fetched_of(values: Iterable[tuple[Any, Any, Any]], is_one: Callable[[Any], b
 
 
 def is_array(x: Any) -> bool:
-    """Tell whether x is an array or a random generator, or a tuple of arrays, numbers and strings."""
+    """Tell whether x is an array, a random generator or a number of NumPy's, or a tuple of these and Python's."""
     if type(x) is tuple:
         return any(map(is_array, x)) and all(type(each) in PLAIN or is_array(each) for each in x)
-    return type(x) in (np.ndarray, np.random.Generator)
+    return type(x) in (np.ndarray, np.random.Generator) or isinstance(x, (np.number, np.bool_))
 
 
 def has_floats(x: Any) -> bool:

@@ -20,17 +20,19 @@ from ..engine.recording import RUN_LATER, recording
 from ..engine.watch import Anomaly
 from . import locks
 from .effects import others_run
-from .fetched import NONE, Fetched, fetched_of, has_floats, is_array
+from .fetched import NONE, Fetched, fetched_of
 from .methods import BoundMethod, BoundWeakly, has_weak_references
 from .outside import Outside
 from .places import PlaceKey
 from .program import Compiled, name_of
 from .signature import Inlined, differing_number, flatten, numbers, own_classes, refuse_overlap
-from .where import Caught, JitError, NeedsValues
+from .where import AsWritten, JitError, NeedsValues
 
 __all__ = ["JitError", "Jitted", "jit"]
 MAXSIZE = 32
 """The size of a function's cache, in signatures."""
+MOST_ERRORS = 10
+"""How often a function is compiled again with fewer arrays from outside fetched, before none is."""
 VALUES = 5
 """How many values of one number a function is compiled for before a warning."""
 
@@ -189,7 +191,7 @@ class Jitted:
         with locks.compiling:
             try:
                 program, given, is_new = self._found(args, kwargs, leaves, key, classes)
-            except (Caught, Inlined):
+            except (AsWritten, Inlined):
                 return self.function(*args, **kwargs)
         outcome = self._run(program, given, args, kwargs)
         if is_new and program.sets_only_unread:  # the call changed outside state: another key
@@ -208,9 +210,9 @@ class Jitted:
         """Return the program of a signature, its inputs, and whether it is new in the cache; compile on a miss."""
         before = self.recent and self.recent[0]
         programs = [*self.programs.values()]
-        ways = {frozenset(each.left_out): each for each in reversed(programs)}
-        for places, way in ways.items():
-            arrays = way.fetched.arrays()
+        ways = {(frozenset(each.left_out), each.fetched.together): each for each in reversed(programs)}
+        for (places, together), way in ways.items():
+            arrays = way.fetched.arrays_apart()
             if arrays is None:
                 continue
             given, whole = [*leaves], [*key]
@@ -219,7 +221,7 @@ class Jitted:
                 outside = before.now(given)
             else:
                 outside = Outside(self.function, given, places, classes)
-            signature = places, *whole, *outside.key
+            signature = places, together, *whole, *outside.key
             program = self.programs.get(signature)
             if program is not None:
                 refuse_overlap(given, program.overwritten, program.apart)
@@ -249,7 +251,7 @@ class Jitted:
         flatten((program.fetched.arrays() or {},), given, whole)
         places = frozenset(program.left_out)
         outside = Outside(self.function, given, places, classes)
-        return given, (places, *whole, *outside.key), outside
+        return given, (places, program.fetched.together, *whole, *outside.key), outside
 
     def _keep(self, program: Compiled, signature: tuple[Any, ...], outside: Outside) -> None:
         """Cache a program under a signature, the latest one, evicting the oldest entries."""
@@ -278,18 +280,22 @@ class Jitted:
             return Compiled(self.function, args, kwargs, self.donated, outside, leaves, others, fetched)
 
         errors: list[Exception] = []
-        for is_one in () if others_run() else (is_array, has_floats):
-            fetched = fetched_of(outside.values, is_one)
-            if not fetched.places:
-                break
+        fetched = NONE if others_run() else fetched_of(outside.values)
+        while fetched.places and len(errors) < MOST_ERRORS:
             try:
                 program = compiled(fetched)
-                return compiled(fetched.without(program.not_read)) if program.not_read else program
-            except (
-                TypeError,
-                AttributeError,
-            ) as error:  # a JitError, too: it may need their values, as of indices
+            except Exception as error:  # it may need their values, as of indices, or as keys
                 errors.append(error)
+                needed = error.names if isinstance(error, NeedsValues) else set()
+                rest = fetched.without(needed) if needed else fetched.floats()
+                fetched = rest if len(rest.places) < len(fetched.places) else NONE
+                continue
+            if not program.not_read:
+                return program
+            try:
+                return compiled(fetched.without(program.not_read))
+            except JitError:  # they are moved to other places
+                return program
         try:
             return compiled(NONE)
         except JitError:

@@ -31,12 +31,12 @@ from .outside import LARGE, Outside
 from .places import PlaceKey, put
 from .rebinding import Containers, Entry, rebind, refuse_also_outside
 from .rewrites import simplify
-from .source import Contained, ObjectWithArrays, PassedThrough, SourceWriter
+from .source import Contained, LeftOutside, ObjectWithArrays, PassedThrough, SourceWriter
 from .stores import read_late
 from .trace import Trace, TracedGenerator, fingerprint
 from .traced import Traced
 from .values import attribute_values, fresh_copy, has_results, with_attributes
-from .where import JitError, OtherCalls
+from .where import JitError, NeedsValues, OtherCalls
 
 
 class Compiled:
@@ -69,8 +69,14 @@ class Compiled:
             self._compile(trace, effects, f, args, {**kwargs, KEYWORD: arrays}, donated)
             effects.forget()
             refuse_leaks(trace, name_of(f))
-        except BaseException:
+        except BaseException as error:
             effects.put_back()
+            if isinstance(error, NeedsValues) and error.node is not None:
+                used = inputs_of(error.node)
+                nodes = iter(trace.inputs[len(trace.inputs) - len(inside) :])
+                for name, x in arrays.items():
+                    if not used.isdisjoint([next(nodes) for _ in named_leaves("", x)]):
+                        error.names.add(name)
             raise
         finally:
             trace.over = True
@@ -97,7 +103,8 @@ class Compiled:
 
         def outcome_of(one: Run) -> Any:
             if one.rebound or effects.kept:
-                return one.result, one.values, left_outside(trace, effects.left(), effects.known)
+                places = LeftArrays(trace, one.inputs)
+                return one.result, one.values, places.left(effects.left(), effects.known)
             return one.result
 
         first = run(called, name, args, kwargs, trace)
@@ -198,6 +205,18 @@ class Compiled:
         return Tape(list(calls.values()), self.names)
 
 
+def inputs_of(node: Node) -> set[Node]:
+    """Return the inputs that a node is computed from."""
+    found: set[Node] = set()
+    waiting = [node]
+    while waiting:
+        each = waiting.pop()
+        if each not in found:
+            found.add(each)
+            waiting += each.operands
+    return {each for each in found if each.function is None}
+
+
 def name_of(f: Callable[..., Any]) -> str:
     """Return a function's name."""
     return getattr(f, "__name__", type(f).__name__)
@@ -233,12 +252,18 @@ class Run(NamedTuple):
         The final value of each modified input.
     rebound, values
         The entries of arguments that it set or deleted, and their values.
+    inputs
+        The input of each argument's stand-in, by the ``id`` of this.
+    made
+        The stand-ins.
     """
 
     result: Any
     writes: dict[Node, Node]
     rebound: list[Entry]
     values: list[Any]
+    inputs: dict[int, Node]
+    made: list[Any]
 
 
 def run(f: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Run:
@@ -252,9 +277,9 @@ def run(f: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[st
     except ValueError as error:
         raise_instead(own_cause(error), error)
     rebound, values = containers.rebound(name, (args, kwargs))
-    pairs = zip(trace.inputs, made, strict=True)
+    pairs = [*zip(trace.inputs, made, strict=True)]
     writes = {node: x.node for node, x in pairs if type(x) is Traced and x.node is not node}
-    return Run(result, writes, rebound, values)
+    return Run(result, writes, rebound, values, {id(x): node for node, x in pairs}, made)
 
 
 def stand_in(shared: Any, leaf: Any) -> Any:
@@ -266,20 +291,30 @@ def stand_in(shared: Any, leaf: Any) -> Any:
     return made[-1]
 
 
-def left_outside(trace: Trace, tree: Any, known: set[int]) -> Any:
-    """Return a value that the function stores outside; arguments, and objects that hold arrays, are wrapped."""
-    x = tree.data if type(tree) is Tensor else tree
-    if type(x) is Traced:
-        return PassedThrough(x.node) if x.node in trace.inputs else x
-    if isinstance(x, dict):
-        return like(x, {key: left_outside(trace, each, known) for key, each in x.items()})
-    if isinstance(x, (list, tuple)):
-        return rebuilt(x, [left_outside(trace, each, known) for each in x])
-    if type(x) not in CONTAINERS and has_state(x) and has_results(x, known):
-        held = {name: each for name, each in attribute_values(x).items() if has_results(each, known)}
-        empty = with_attributes(x, dict.fromkeys(held))
-        return ObjectWithArrays(empty, left_outside(trace, held, known | {id(x)}))
-    return x
+class LeftArrays:
+    """The arrays that a function stores outside: arguments themselves, and one object for each that it makes."""
+
+    def __init__(self, trace: Trace, inputs: dict[int, Node]) -> None:
+        self.trace, self.inputs = trace, inputs
+        self.numbers: dict[int, int] = {}  # by the ``id`` of a stand-in
+
+    def left(self, tree: Any, known: set[int]) -> Any:
+        """Return a stored value; arrays in it, and objects that hold arrays, are wrapped."""
+        x = tree.data if type(tree) is Tensor else tree
+        if type(x) is Traced:
+            given = x.node if x.node in self.trace.inputs else self.inputs.get(id(x))
+            if given is not None:
+                return PassedThrough(given)
+            return LeftOutside(x, self.numbers.setdefault(id(x), len(self.numbers)))
+        if isinstance(x, dict):
+            return like(x, {key: self.left(each, known) for key, each in x.items()})
+        if isinstance(x, (list, tuple)):
+            return rebuilt(x, [self.left(each, known) for each in x])
+        if type(x) not in CONTAINERS and has_state(x) and has_results(x, known):
+            held = {name: each for name, each in attribute_values(x).items() if has_results(each, known)}
+            empty = with_attributes(x, dict.fromkeys(held))
+            return ObjectWithArrays(empty, self.left(held, known | {id(x)}))
+        return x
 
 
 def refuse_leaks(trace: Trace, name: str) -> None:
@@ -302,6 +337,8 @@ def nodes_of(trace: Trace, found: list[Any], tree: Any) -> Any:
     if type(tree) is PassedThrough:
         found.append(tree.node)
         return tree
+    if type(tree) is LeftOutside:
+        return LeftOutside(nodes_of(trace, found, tree.node), tree.number)
     if type(tree) is ObjectWithArrays:
         return ObjectWithArrays(tree.empty, nodes_of(trace, found, tree.attributes))
     if type(tree) in CONTAINERS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections import deque
-from collections.abc import Container
+from collections.abc import Callable, Container
 from copy import copy
 from enum import Enum
 from types import BuiltinMethodType, FunctionType, MappingProxyType, MethodType, ModuleType, NoneType
@@ -40,10 +40,20 @@ def has_results(x: Any, known: Container[int]) -> bool:
 
     Objects whose ``id`` is known are not looked into.
     """
+    return _finds(x, known, lambda each: type(each.data if type(each) is Tensor else each) in STAND_INS)
+
+
+def has_arrays(x: Any) -> bool:
+    """Tell whether there are arrays, NumPy's numbers or tensors in nested containers and objects."""
+    return _finds(x, (), lambda each: isinstance(each, (np.ndarray, np.generic, Tensor)))
+
+
+def _finds(x: Any, known: Container[int], is_one: Callable[[Any], bool]) -> bool:
+    """Tell whether ``is_one`` is true of a part of nested containers and objects."""
     waiting, seen = [x], set()
     while waiting:
         each = waiting.pop()
-        if type(each) in STAND_INS or (type(each) is Tensor and type(each.data) in STAND_INS):
+        if is_one(each):
             return True
         elif type(each) is Unread or id(each) in seen or id(each) in known:
             continue
