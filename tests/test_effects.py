@@ -235,11 +235,7 @@ class Changes:
 
     def counter(self, x):
         self.t += 1
-        return x
-
-    def divided(self, x):
-        self.t += 1
-        return x / self.t
+        return x if self.t % 2 else -x
 
     def sequence(self, x):
         self.shapes += (x.shape,)
@@ -476,12 +472,21 @@ def test_a_large_first_call_leaves_no_values():
 
 
 def test_a_counter_is_refused_while_another_thread_runs():
-    over, state = threading.Event(), Changes()
-    thread = threading.Thread(target=over.wait)
+    over, state = threading.Event(), types.SimpleNamespace(t=0)
+
+    def wait():
+        while not over.is_set():
+            pass
+
+    def count(x):
+        state.t += 1
+        return x / state.t
+
+    thread = threading.Thread(target=wait)
     thread.start()
     try:
         with pytest.raises(JitError, match="changes t"):
-            mg.jit(state.counter)(np.ones(3))
+            mg.jit(count)(np.ones(3))
     finally:
         over.set()
         thread.join()

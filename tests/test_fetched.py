@@ -394,7 +394,7 @@ def test_what_each_call_would_make_anew_is_refused():
     def counts(x):
         net.t += 1
         net.velocity = x if net.velocity is None else net.velocity + x
-        return x / net.t
+        return x / net.t if net.t % 3 else x
 
     def appends(x):
         net.losses.append(np.sum(x))
@@ -453,3 +453,87 @@ def test_what_fails_draws_nothing():
             mg.jit(f)(X)
     assert np.random.rand() == np.random.RandomState(0).rand()
     assert rng.random() == np.random.default_rng(0).random()
+
+
+COUNT = 0
+
+
+def test_counters_count():
+    def make():
+        net = types.SimpleNamespace(t=0, rate=0.5, m=[0, 0], v=None, t_2=0, last=None)
+        calls = 0
+
+        def f(x):
+            global COUNT
+            nonlocal calls
+            COUNT += 1
+            calls += 1
+            net.t += 1
+            net.rate *= 0.9
+            if net.v is None:
+                net.v = np.zeros_like(x)
+            net.v = 0.9 * net.v + 0.1 * x
+            for i in range(2):
+                net.m[i] = 0.9 * net.m[i] + 0.1 * (x + i)
+            net.last = net.v / (1 - 0.9**net.t) * net.rate
+            return x * calls + net.last + net.m[1]
+
+        return net, f
+
+    def back(net):
+        net.t = 0
+
+    assert follow(make, [X, X, X, back, X, X]) == 1
+    assert COUNT == 10
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.complex64])
+def test_counters_are_refused_where_numpy_would_compute_otherwise(dtype):
+    net = types.SimpleNamespace(t=1)
+
+    def f(x):
+        net.t += 1
+        return x * net.t
+
+    with pytest.raises(JitError, match="changes t"):
+        mg.jit(f)(X.astype(dtype))
+    assert net.t == 1
+
+    def power(x):
+        net.t += 1
+        return x * 2**net.t
+
+    with pytest.raises(JitError, match="changes t"):
+        mg.jit(power)(X)
+    net.t = True
+    with pytest.raises(JitError, match="changes t"):
+        mg.jit(f)(X)
+    assert net.t is True
+
+
+@pytest.mark.parametrize("first", [1 << 70, (1 << 62) - 2])
+def test_counters_have_no_end(first):
+    net, step = types.SimpleNamespace(t=first), None
+
+    def f(x):
+        net.t += 1
+        return x * (net.t - first)
+
+    step = mg.jit(f)
+    for i in range(1, 5):
+        np.testing.assert_array_equal(step(X), X * i)
+        assert net.t == first + i
+
+
+def test_state_that_changes_its_shape_and_dtype_is_compiled_for_each():
+    def make():
+        net = types.SimpleNamespace(w=np.ones(3), pair=(np.ones(3), 3.0))
+
+        def f(x):
+            net.w = np.concatenate([net.w, x]).astype(np.float32)
+            net.pair = net.pair[0] * x, net.pair[1] + 1
+            return np.mean(net.w) + net.pair[0] * net.pair[1]
+
+        return net, f
+
+    assert follow(make, [X] * 4) == 4

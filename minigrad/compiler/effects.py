@@ -27,7 +27,7 @@ from .places import (
     value_in,
 )
 from .values import Unread, has_arrays, has_results, structural_key
-from .where import Begins, JitError, OtherCalls
+from .where import Begins, Changed, JitError, OtherCalls
 
 
 class Effect(NamedTuple):
@@ -174,7 +174,7 @@ class Effects:
             if self.is_result(value) or (name not in WHOLE and structural_key(old) == structural_key(value)):
                 continue
             if self.may_set(name):
-                raise self.changed(name, ANEW)
+                raise self.changed(name, ANEW, [(namespace, name)] if is_counter(old, value) else [])
             self.are_its_own = False
 
     def reads(self, again: Callable[[], None], places: Sequence[Effect]) -> bool:
@@ -225,10 +225,15 @@ class Effects:
         ]
         for each, value, is_made in zip(read, old, is_new, strict=True):
             if not is_made and not (value is None or (type(value) is bool and any(is_new))):
-                return self.changed(each.name)
+                numbers = [
+                    (each.namespace, each.name)
+                    for each, value in zip(read, old, strict=True)
+                    if is_counter(value, each.value)
+                ]
+                return self.changed(each.name, numbers=numbers)
         return Begins(f"jit: {self.name} sets {read[0].name}, which it reads, for the first time")
 
-    def changed(self, name: Any, why: str = "") -> JitError:
+    def changed(self, name: Any, why: str = "", numbers: Sequence[tuple[Any, Any]] = ()) -> JitError:
         """Return the error of a function that changes what it reads."""
         if isinstance(name, str):
             what = f"{name}, which it reads"
@@ -236,9 +241,15 @@ class Effects:
             what = "a variable of an enclosing function that it reads"
         else:
             what = "a set or a deque that it reads" if name is OTHER else "a list that it reads"
-        return JitError(
-            f"jit: {self.name} changes {what}{why}; return the new value, and give the old one as an argument"
+        return Changed(
+            f"jit: {self.name} changes {what}{why}; return the new value, and give the old one as an argument",
+            [*numbers],
         )
+
+
+def is_counter(old: Any, new: Any) -> bool:
+    """Tell whether a place has had one number of Python's, and has another."""
+    return type(old) in (int, float) and type(new) is type(old)
 
 
 ANEW = ": every call would be compiled anew"

@@ -14,7 +14,8 @@ import numpy as np
 
 from .options import PLAIN
 from .places import PlaceKey, place_of, put, read, value_in
-from .signature import reader
+from .signature import flatten, reader
+from .where import NeedsValues
 
 Places = list[tuple[Any, Any]]
 KEYWORD = "from outside"
@@ -26,16 +27,19 @@ class Fetched:
 
     Attributes
     ----------
+    counters : dict
+        The places of Python's numbers, which are numbers of NumPy's while the function runs, by the name of each.
     left_out : dict
         The namespace of each place, by what identifies it: a snapshot of what is outside leaves them out.
     together : frozenset
         Which places have one array.
     """
 
-    __slots__ = ("left_out", "places", "together")
+    __slots__ = ("counters", "left_out", "places", "together")
 
-    def __init__(self, places: dict[str, Places]) -> None:
+    def __init__(self, places: dict[str, Places], counters: Iterable[str] = ()) -> None:
         self.places = places
+        self.counters = {name: place_of(*places[name][0]) for name in counters}
         self.left_out: dict[PlaceKey, Any] = {
             place_of(namespace, name): namespace for each in places.values() for namespace, name in each
         }
@@ -45,7 +49,7 @@ class Fetched:
         """Return what is in the places now; None, if those that had the same array do not have the same any more."""
         found = {}
         for name, (first, *others) in self.places.items():
-            found[name] = x = read(*first)
+            found[name] = x = as_numpy(read(*first)) if name in self.counters else read(*first)
             for other in others:
                 if read(*other) is not x:
                     return None
@@ -56,13 +60,32 @@ class Fetched:
         found = self.arrays()
         return found if found is not None and len(set(map(id, found.values()))) == len(found) else None
 
+    def key(self) -> list[Any]:
+        """Return what a signature has of them: shapes and dtypes, and the values of what is no array."""
+        key: list[Any] = []
+        flatten((self.arrays(),), [], key)
+        return key
+
     def without(self, names: Iterable[str]) -> Fetched:
         """Return the others."""
-        return Fetched({name: each for name, each in self.places.items() if name not in names})
+        left = {name: each for name, each in self.places.items() if name not in names}
+        return Fetched(left, self.counters.keys() & left.keys())
 
-    def floats(self) -> Fetched:
-        """Return those that are arrays of floats alone."""
-        return self.without([name for name, x in (self.arrays() or {}).items() if not has_floats(x)])
+    def with_counters(self, places: Places) -> Fetched:
+        """Return these and places of Python's numbers."""
+        found, counters = {**self.places}, {*self.counters}
+        for namespace, name in places:
+            called = new_name(name, found)
+            found[called] = [(namespace, name)]
+            counters.add(called)
+        return Fetched(found, counters)
+
+    def fewer(self, error: Exception) -> Fetched:
+        """Return those whose values are not needed, as an error tells, or else the arrays of floats, or none."""
+        needed = error.names if isinstance(error, NeedsValues) else set()
+        if not needed:
+            needed = {name for name, x in (self.arrays() or {}).items() if not has_floats(x)}
+        return self.without(needed) if needed else NONE
 
     def around(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function that takes the arrays as its last keyword, and calls f with these outside."""
@@ -111,10 +134,22 @@ def fetched_of(values: Iterable[tuple[Any, Any, Any]]) -> Fetched:
         if not is_array(value):
             continue
         if id(value) not in names:
-            called = name if isinstance(name, str) and name.isidentifier() else "outside"
-            names[id(value)] = called if called not in places else f"{called}_{len(places)}"
+            names[id(value)] = new_name(name, places)
         places.setdefault(names[id(value)], []).append((namespace, name))
     return Fetched(places)
+
+
+def new_name(name: Any, known: dict[str, Places]) -> str:
+    """Return a name for what is in a place, other than those that are known."""
+    called = name if isinstance(name, str) and name.isidentifier() else "outside"
+    return called if called not in known else f"{called}_{len(known)}"
+
+
+def as_numpy(x: Any) -> Any:
+    """Return a number of Python's as one of NumPy's, if it has it."""
+    if type(x) is int and abs(x) < 1 << 62:
+        return np.int64(x)
+    return np.float64(x) if type(x) is float else x
 
 
 def is_array(x: Any) -> bool:

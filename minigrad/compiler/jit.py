@@ -23,10 +23,10 @@ from .effects import others_run
 from .fetched import NONE, Fetched, fetched_of
 from .methods import BoundMethod, BoundWeakly, has_weak_references
 from .outside import Outside
-from .places import PlaceKey
+from .places import PlaceKey, place_of
 from .program import Compiled, name_of
 from .signature import Inlined, differing_number, flatten, numbers, own_classes, refuse_overlap
-from .where import AsWritten, JitError, NeedsValues
+from .where import AsWritten, Changed, JitError, NeedsValues
 
 __all__ = ["JitError", "Jitted", "jit"]
 MAXSIZE = 32
@@ -193,9 +193,14 @@ class Jitted:
                 program, given, is_new = self._found(args, kwargs, leaves, key, classes)
             except (AsWritten, Inlined):
                 return self.function(*args, **kwargs)
+        fetched = program.fetched.key() if is_new else None
         outcome = self._run(program, given, args, kwargs)
         if is_new and program.sets_only_unread:  # the call changed outside state: another key
             with locks.compiling:
+                if (
+                    program.fetched.key() != fetched
+                ):  # of other shapes, say, which are not those it is compiled for
+                    return outcome
                 self._keep(program, *self._snapshot(program, leaves, key, classes)[1:])
         return outcome
 
@@ -280,28 +285,37 @@ class Jitted:
             return Compiled(self.function, args, kwargs, self.donated, outside, leaves, others, fetched)
 
         errors: list[Exception] = []
-        fetched = NONE if others_run() else fetched_of(outside.values)
-        while fetched.places and len(errors) < MOST_ERRORS:
+        tried: set[PlaceKey] = set()
+        is_alone = not others_run()
+        fetched = fetched_of(outside.values) if is_alone else NONE
+        while True:
             try:
                 program = compiled(fetched)
+                break
+            except AsWritten:
+                raise
             except Exception as error:  # it may need their values, as of indices, or as keys
                 errors.append(error)
-                needed = error.names if isinstance(error, NeedsValues) else set()
-                rest = fetched.without(needed) if needed else fetched.floats()
-                fetched = rest if len(rest.places) < len(fetched.places) else NONE
-                continue
-            if not program.not_read:
-                return program
-            try:
-                return compiled(fetched.without(program.not_read))
-            except JitError:  # they are moved to other places
-                return program
+                numbers = error.numbers if is_alone and isinstance(error, Changed) else []
+                numbers = [place for place in numbers if place_of(*place) not in tried]
+                tried.update(place_of(*place) for place in numbers)
+                if numbers:
+                    fetched = fetched.with_counters(numbers)
+                elif fetched.places:
+                    fetched = fetched.fewer(error) if len(errors) < MOST_ERRORS else NONE
+                else:
+                    first = next((each for each in errors if not isinstance(each, NeedsValues)), error)
+                    errors.clear()  # which are in a circle with this frame
+                    try:
+                        raise first from None
+                    finally:
+                        del first
+        if not program.not_read:
+            return program
         try:
-            return compiled(NONE)
-        except JitError:
-            if errors and not isinstance(errors[0], NeedsValues):
-                raise errors[0] from None
-            raise
+            return compiled(fetched.without(program.not_read))
+        except JitError:  # they are moved to other places
+            return program
 
     def _warn_of_a_number(
         self, signature: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any]

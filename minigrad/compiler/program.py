@@ -28,7 +28,7 @@ from .memory import Plan
 from .order import checks_first
 from .origin import has_state
 from .outside import LARGE, Outside
-from .places import PlaceKey, put
+from .places import PlaceKey, place_of, put
 from .rebinding import Containers, Entry, rebind, refuse_also_outside
 from .rewrites import simplify
 from .source import Contained, LeftOutside, ObjectWithArrays, PassedThrough, SourceWriter
@@ -109,6 +109,8 @@ class Compiled:
 
         first = run(called, name, args, kwargs, trace)
         refuse_changed_constants(trace)
+        if self.fetched.counters:
+            refuse_other_dtypes(trace)
         effects.after_the_first_run()
         self.rebound, writes = first.rebound, first.writes
         refuse_also_outside(name, self.rebound, (args, kwargs), effects.search.objects)
@@ -183,8 +185,10 @@ class Compiled:
             if not (self.kept or self.rebound):
                 return outcome
             result, values, left = outcome
+            counters = self.fetched.counters.values()
             for (namespace, name), value in zip(self.kept, left, strict=True):
-                put(namespace, name, value)
+                is_counter = place_of(namespace, name) in counters and isinstance(value, np.generic)
+                put(namespace, name, value.item() if is_counter else value)
         rebind((args, kwargs), self.rebound, values)
         return result
 
@@ -388,6 +392,27 @@ def refuse_changed_constants(trace: Trace) -> None:
                 f"jit: an array of shape {node.shape} was changed after its use; write x = x + 1 in place of x += 1, "
                 "or the change would not be seen"
             )
+
+
+def refuse_other_dtypes(trace: Trace) -> None:
+    """Refuse to compute with a number of Python's as one of NumPy's where this gives another dtype, or overflows.
+
+    Python's numbers take on the dtypes of arrays, and its integers have no end.
+    """
+    for node in (*trace.inputs, *trace.nodes):
+        dtype = getattr(node.value, "dtype", None)
+        if dtype is not None and dtype.char not in ALIKE:
+            raise JitError(f"jit: a number from outside changes, and there are arrays of {dtype}")
+        if (
+            node.function in (np.power, np.left_shift, np.float_power)
+            and dtype is not None
+            and dtype.kind == "i"
+        ):
+            raise JitError("jit: a number from outside changes, and there are powers of integers")
+
+
+ALIKE = np.dtype(np.float64).char + np.dtype(np.int64).char + np.dtype(np.complex128).char + "?"
+"""The dtypes for which NumPy's numbers and Python's give the same ones."""
 
 
 def own_constants(trace: Trace) -> None:

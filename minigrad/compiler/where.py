@@ -34,6 +34,17 @@ class NeedsValues(JitError):
         self.names: set[str] = set()
 
 
+class Changed(JitError):
+    """Raised where a function changes what it reads outside.
+
+    ``numbers`` are the places, among these, of Python's numbers.
+    """
+
+    def __init__(self, message: str, numbers: list[tuple[Any, Any]]) -> None:
+        super().__init__(message)
+        self.numbers = numbers
+
+
 class AsWritten(JitError):
     """Raised where a function runs as it is written in this call."""
 
