@@ -537,3 +537,22 @@ def test_state_that_changes_its_shape_and_dtype_is_compiled_for_each():
         return net, f
 
     assert follow(make, [X] * 4) == 4
+
+
+def test_an_array_outside_that_is_left_in_another_place_is_itself():
+    def make():
+        net = types.SimpleNamespace(w=np.ones(3), best=None, h=[np.zeros(3)] * 2)
+
+        def f(x):
+            net.best = net.w
+            return x + net.h[1]
+
+        return net, f
+
+    def other(net):
+        net.h[1] = np.ones(3)
+
+    def change(net):
+        net.w = net.w * 2
+
+    assert follow(make, [X, other, X, change, X, X]) <= 4

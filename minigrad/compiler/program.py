@@ -130,6 +130,7 @@ class Compiled:
         effects.compare(again)
         self.kept = [(each.namespace, each.name) for each in effects.kept]
         self.fixed, self.unread = effects.fixed, effects.unread
+        self.from_outside = {id(x) for x in (*effects.search.arrays, *effects.search.objects)}
         self.has_effects = bool(self.kept or self.fixed or self.rebound)
         places = [each.place for each in (*effects.kept, *effects.fixed)]
         self.sets_only_unread = bool(places) and self.unread.keys() >= set(places)
@@ -181,7 +182,7 @@ class Compiled:
         """Apply the function's writes to outside state and to its arguments; return its result."""
         with locks.compiling:
             for namespace, name, value in self.fixed:
-                put(namespace, name, fresh_copy(value))
+                put(namespace, name, fresh_copy(value, self.from_outside))
             if not (self.kept or self.rebound):
                 return outcome
             result, values, left = outcome

@@ -124,10 +124,12 @@ WITH_IDENTITY = (MethodType, BuiltinMethodType, ModuleType)
 """Types compared by identity, although they have attributes."""
 
 
-def fresh_copy(x: Any) -> Any:
-    """Return a copy of arrays, lists, dicts and sets, however nested; anything else unchanged."""
+def fresh_copy(x: Any, known: Container[int] = ()) -> Any:
+    """Return a copy of arrays, lists, dicts and sets, however nested, but not of those whose ``id`` is known."""
+    if id(x) in known:
+        return x
     if isinstance(x, (np.ndarray, set, deque, bytearray, array)):
         return copy(x)
     if isinstance(x, (list, tuple)):
-        return rebuilt(x, [fresh_copy(each) for each in x])
-    return like(x, {key: fresh_copy(each) for key, each in x.items()}) if isinstance(x, dict) else x
+        return rebuilt(x, [fresh_copy(each, known) for each in x])
+    return like(x, {key: fresh_copy(each, known) for key, each in x.items()}) if isinstance(x, dict) else x
