@@ -251,6 +251,8 @@ def test_while_another_thread_runs_nothing_stands_in_its_arrays_places():
     try:
         for x in (1.0, 2.0):
             np.testing.assert_allclose(mg.jit(net.evaluated)(np.float64(x)), 14 + x)
+        with pytest.raises(JitError, match="or call it first while no other thread is in Python code"):
+            mg.jit(net.in_place)(np.ones((1, 3)))
     finally:
         over.set()
         thread.join()

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .options import PLAIN
-from .places import PlaceKey, place_of, put, read, value_in
-from .signature import flatten, reader
+from .places import CELL, PlaceKey, place_of, put, read, value_in
+from .signature import Place, flatten, reader
 from .where import NeedsValues
 
 Places = list[tuple[Any, Any]]
@@ -97,16 +98,21 @@ class Fetched:
         return call
 
     def reader(self, args: tuple[Any, ...], kwargs: dict[str, Any], apart: list[int]) -> Callable[..., Any]:
-        """Return the `signature.reader` of a call that is given the arrays too, as a function of what it is given."""
-        if not self.places:
-            return reader(args, {name: x for name, x in kwargs.items() if name != KEYWORD}, apart)
-        leaves_of = reader(args, kwargs, apart)
-
-        def read_all(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            arrays = self.arrays()
-            return None if arrays is None else leaves_of(args, {**kwargs, KEYWORD: arrays})
-
-        return read_all
+        """Return the `signature.reader` of a call that is given the arrays too, which reads them itself."""
+        given = {name: x for name, x in kwargs.items() if name != KEYWORD}
+        arrays = kwargs[KEYWORD]
+        outside = [
+            Place(
+                [
+                    (partial(read, namespace), key) if key is CELL else (namespace.get, key)
+                    for namespace, key in each
+                ],
+                as_numpy if name in self.counters else None,
+                arrays[name],
+            )
+            for name, each in self.places.items()
+        ]
+        return reader(args, given, apart, outside)
 
     @contextmanager
     def holding(self, arrays: dict[str, Any]) -> Iterator[None]:

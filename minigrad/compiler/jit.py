@@ -33,6 +33,10 @@ MAXSIZE = 32
 """The size of a function's cache, in signatures."""
 MOST_ERRORS = 10
 """How often a function is compiled again with fewer arrays from outside fetched, before none is."""
+THREADS = (
+    "; or call it first while no other thread is in Python code, such as a loader's: arrays and numbers outside are then "
+    "read and set in each call"
+)
 VALUES = 5
 """How many values of one number a function is compiled for before a warning."""
 
@@ -305,6 +309,8 @@ class Jitted:
                     fetched = fetched.fewer(error) if len(errors) < MOST_ERRORS else NONE
                 else:
                     first = next((each for each in errors if not isinstance(each, NeedsValues)), error)
+                    if isinstance(first, JitError) and not is_alone and fetched_of(outside.values).places:
+                        first = JitError(f"{first}{THREADS}")
                     errors.clear()  # which are in a circle with this frame
                     try:
                         raise first from None

@@ -28,7 +28,7 @@ from .memory import Plan
 from .order import checks_first
 from .origin import has_state
 from .outside import LARGE, Outside
-from .places import PlaceKey, place_of, put
+from .places import PlaceKey, put
 from .rebinding import Containers, Entry, rebind, refuse_also_outside
 from .rewrites import simplify
 from .source import Contained, LeftOutside, ObjectWithArrays, PassedThrough, SourceWriter
@@ -128,7 +128,8 @@ class Compiled:
                 raise OtherCalls(f"jit: run twice on the same arguments, {name} made different calls")
 
         effects.compare(again)
-        self.kept = [(each.namespace, each.name) for each in effects.kept]
+        counters = {*self.fetched.counters.values()}
+        self.kept = [(each.namespace, each.name, each.place in counters) for each in effects.kept]
         self.fixed, self.unread = effects.fixed, effects.unread
         self.from_outside = {id(x) for x in (*effects.search.arrays, *effects.search.objects)}
         self.has_effects = bool(self.kept or self.fixed or self.rebound)
@@ -186,11 +187,14 @@ class Compiled:
             if not (self.kept or self.rebound):
                 return outcome
             result, values, left = outcome
-            counters = self.fetched.counters.values()
-            for (namespace, name), value in zip(self.kept, left, strict=True):
-                is_counter = place_of(namespace, name) in counters and isinstance(value, np.generic)
-                put(namespace, name, value.item() if is_counter else value)
-        rebind((args, kwargs), self.rebound, values)
+            for (namespace, name, is_counter), value in zip(self.kept, left, strict=True):
+                value = value.item() if is_counter and isinstance(value, np.generic) else value
+                if type(namespace) is dict:
+                    namespace[name] = value
+                else:
+                    put(namespace, name, value)
+        if self.rebound:
+            rebind((args, kwargs), self.rebound, values)
         return result
 
     def tape(self) -> Tape:
