@@ -368,7 +368,7 @@ def test_an_array_that_is_left_in_several_places_is_one():
 
 def test_state_is_made_in_a_call_that_runs_as_written():
     def make():
-        net = types.SimpleNamespace(velocity=None, mean=0, table={}, total=0.0, is_made=False)
+        net = types.SimpleNamespace(velocity=None, mean=0, table={}, total=0.0, is_made=False, decay=0.5)
         rng = np.random.default_rng(0)
 
         def f(x):
@@ -383,7 +383,8 @@ def test_state_is_made_in_a_call_that_runs_as_written():
             net.velocity = 0.9 * net.velocity + x
             net.mean = 0.5 * net.mean + 0.5 * x
             net.total += np.sum(x)
-            return net.velocity + net.mean + net.total + net.table["a"] + rng.random(3)
+            net.decay = np.sqrt(net.decay)
+            return net.decay * net.velocity + net.mean + net.total + net.table["a"] + rng.random(3)
 
         return net, f
 
@@ -558,3 +559,50 @@ def test_an_array_outside_that_is_left_in_another_place_is_itself():
         net.w = net.w * 2
 
     assert follow(make, [X, other, X, change, X, X]) <= 4
+
+
+def test_dicts_and_lists_of_arrays_may_be_replaced_as_a_whole():
+    def make():
+        params = {"w": np.ones(3), "layers": [(np.zeros(3), 2.0), (np.ones(3), 3.0)]}
+        net = types.SimpleNamespace(params=params, same=params, h=[np.zeros(3), np.ones(3)], last=None)
+
+        def loss(params, x):
+            return np.sum((params["w"] * x + sum(b * k for b, k in params["layers"])) ** 2)
+
+        def f(x):
+            grads = mg.grad(lambda w: loss({**net.params, "w": w}, x))(net.params["w"])
+            layers = [(b * 0.5 + x, k) for b, k in net.params["layers"]]
+            net.last = net.params["w"]
+            net.params = {"w": net.params["w"] - 0.01 * grads, "layers": layers}
+            net.h = [*net.h[1:], net.params["w"]]
+            return net.same["w"] + net.h[0]
+
+        return net, f
+
+    def again(net):
+        net.same = net.params
+
+    def change(net):
+        net.params["w"] += 1.0
+        net.params["layers"][0] = (np.ones(3), 2.0)
+
+    assert follow(make, [X, X, change, X, X, X, again, X, X]) <= 4
+
+
+def test_a_list_that_grows_and_one_that_is_both_replaced_and_set_are_refused():
+    net = types.SimpleNamespace(h=[np.zeros(3)], d={"w": np.ones(3), "b": np.ones(3)})
+
+    def grows(x):
+        net.h = [*net.h, x * net.h[0]]
+        return x
+
+    def both(x):
+        net.d["w"] = x * net.d["w"]
+        net.d = {name: w * 2 for name, w in net.d.items()}
+        return x
+
+    before = [net.h, net.d, net.d["w"]]
+    for f, message in ((grows, "changes h, which it reads"), (both, "changes d, which it reads")):
+        with pytest.raises(JitError, match=message):
+            mg.jit(f)(X)
+    assert [*map(id, before)] == [*map(id, (net.h, net.d, net.d["w"]))]

@@ -26,7 +26,7 @@ from .places import (
     put,
     value_in,
 )
-from .values import Unread, has_arrays, has_results, structural_key
+from .values import Unread, has_arrays, has_results, nested_alike, structural_key
 from .where import Begins, Changed, JitError, OtherCalls
 
 
@@ -174,7 +174,7 @@ class Effects:
             if self.is_result(value) or (name not in WHOLE and structural_key(old) == structural_key(value)):
                 continue
             if self.may_set(name):
-                raise self.changed(name, ANEW, [(namespace, name)] if is_counter(old, value) else [])
+                raise self.changed_or_made([Effect(namespace, name, value)], ANEW)
             self.are_its_own = False
 
     def reads(self, again: Callable[[], None], places: Sequence[Effect]) -> bool:
@@ -215,25 +215,27 @@ class Effects:
         self.between = self.before
         self.kept = self.fixed = []
 
-    def changed_or_made(self, read: Sequence[Effect]) -> JitError:
+    def changed_or_made(self, read: Sequence[Effect], why: str = "") -> JitError:
         """Return the error of a function that changes these places, which it reads, or makes the arrays in them."""
         before = {place_of(namespace, name): value for namespace, name, value in self.before.values}
         old = [before.get(each.place) for each in read]
         is_new = [
-            self.is_result(each.value) and each.name not in WHOLE and not has_arrays(value)
+            each.name not in WHOLE
+            and (self.is_result(each.value) or has_arrays(each.value))
+            and not has_arrays(value)
             for each, value in zip(read, old, strict=True)
         ]
         for each, value, is_made in zip(read, old, is_new, strict=True):
             if not is_made and not (value is None or (type(value) is bool and any(is_new))):
-                numbers = [
+                places = [
                     (each.namespace, each.name)
                     for each, value in zip(read, old, strict=True)
-                    if is_counter(value, each.value)
+                    if each.name not in WHOLE and may_be_fetched(value, each.value)
                 ]
-                return self.changed(each.name, numbers=numbers)
+                return self.changed(each.name, why, places)
         return Begins(f"jit: {self.name} sets {read[0].name}, which it reads, for the first time")
 
-    def changed(self, name: Any, why: str = "", numbers: Sequence[tuple[Any, Any]] = ()) -> JitError:
+    def changed(self, name: Any, why: str = "", places: Sequence[tuple[Any, Any]] = ()) -> JitError:
         """Return the error of a function that changes what it reads."""
         if isinstance(name, str):
             what = f"{name}, which it reads"
@@ -243,13 +245,15 @@ class Effects:
             what = "a set or a deque that it reads" if name is OTHER else "a list that it reads"
         return Changed(
             f"jit: {self.name} changes {what}{why}; return the new value, and give the old one as an argument",
-            [*numbers],
+            [*places],
         )
 
 
-def is_counter(old: Any, new: Any) -> bool:
-    """Tell whether a place has had one number of Python's, and has another."""
-    return type(old) in (int, float) and type(new) is type(old)
+def may_be_fetched(old: Any, new: Any) -> bool:
+    """Tell whether a place has had one number of Python's and has another, or arrays that are nested alike."""
+    if type(old) in (int, float):
+        return type(new) is type(old)
+    return isinstance(old, (dict, list, tuple)) and has_arrays(old) and nested_alike(old, new)
 
 
 ANEW = ": every call would be compiled anew"

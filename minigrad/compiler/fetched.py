@@ -72,14 +72,27 @@ class Fetched:
         left = {name: each for name, each in self.places.items() if name not in names}
         return Fetched(left, self.counters.keys() & left.keys())
 
-    def with_counters(self, places: Places) -> Fetched:
-        """Return these and places of Python's numbers."""
+    def with_changed(self, changed: Places, values: Iterable[tuple[Any, Any, Any]]) -> Fetched:
+        """Return these and other places, of places with their values: of Python's numbers, and of nested arrays.
+
+        Nested arrays are fetched as a whole, wherever they are, and not one by one as well.
+        """
+        values = [*values]
         found, counters = {**self.places}, {*self.counters}
-        for namespace, name in places:
-            called = new_name(name, found)
-            found[called] = [(namespace, name)]
-            counters.add(called)
-        return Fetched(found, counters)
+        for place in changed:
+            value = read(*place)
+            called = new_name(place[1], found)
+            if type(value) in (int, float):
+                found[called] = [place]
+                counters.add(called)
+                continue
+            inside = set(map(id, containers_in(value)))
+            found = {
+                name: [each for each in places if place_of(*each)[0] not in inside]
+                for name, places in found.items()
+            }
+            found[called] = [(namespace, name) for namespace, name, x in values if x is value]
+        return Fetched({name: places for name, places in found.items() if places}, counters)
 
     def fewer(self, error: Exception) -> Fetched:
         """Return those whose values are not needed, as an error tells, or else the arrays of floats, or none."""
@@ -143,6 +156,14 @@ def fetched_of(values: Iterable[tuple[Any, Any, Any]]) -> Fetched:
             names[id(value)] = new_name(name, places)
         places.setdefault(names[id(value)], []).append((namespace, name))
     return Fetched(places)
+
+
+def containers_in(x: Any) -> Iterator[Any]:
+    """Yield the dicts, lists and tuples in nested ones, and these."""
+    if isinstance(x, (dict, list, tuple)):
+        yield x
+        for each in x.values() if isinstance(x, dict) else x:
+            yield from containers_in(each)
 
 
 def new_name(name: Any, known: dict[str, Places]) -> str:

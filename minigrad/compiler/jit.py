@@ -34,8 +34,8 @@ MAXSIZE = 32
 MOST_ERRORS = 10
 """How often a function is compiled again with fewer arrays from outside fetched, before none is."""
 THREADS = (
-    "; or call it first while no other thread is in Python code, such as a loader's: arrays and numbers outside are then "
-    "read and set in each call"
+    "; or call it first while no other thread is in Python code, such as a loader's: then what is "
+    "outside is read and set in each call"
 )
 VALUES = 5
 """How many values of one number a function is compiled for before a warning."""
@@ -300,11 +300,11 @@ class Jitted:
                 raise
             except Exception as error:  # it may need their values, as of indices, or as keys
                 errors.append(error)
-                numbers = error.numbers if is_alone and isinstance(error, Changed) else []
-                numbers = [place for place in numbers if place_of(*place) not in tried]
-                tried.update(place_of(*place) for place in numbers)
-                if numbers:
-                    fetched = fetched.with_counters(numbers)
+                changed = error.places if is_alone and isinstance(error, Changed) else []
+                changed = [place for place in changed if place_of(*place) not in tried]
+                tried.update(place_of(*place) for place in changed)
+                if changed:
+                    fetched = fetched.with_changed(changed, outside.values)
                 elif fetched.places:
                     fetched = fetched.fewer(error) if len(errors) < MOST_ERRORS else NONE
                 else:

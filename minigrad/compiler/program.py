@@ -113,6 +113,7 @@ class Compiled:
             refuse_other_dtypes(trace)
         effects.after_the_first_run()
         self.rebound, writes = first.rebound, first.writes
+        refuse_changed_outside(name, self.rebound)
         refuse_also_outside(name, self.rebound, (args, kwargs), effects.search.objects)
         found: list[Any] = []
         tree = nodes_of(trace, found, outcome_of(first))
@@ -324,6 +325,15 @@ class LeftArrays:
             empty = with_attributes(x, dict.fromkeys(held))
             return ObjectWithArrays(empty, self.left(held, known | {id(x)}))
         return x
+
+
+def refuse_changed_outside(name: str, rebound: list[Entry]) -> None:
+    """Refuse to set entries of a dict or a list that is fetched as a whole."""
+    for each in rebound:
+        if each.path[:2] == (1, KEYWORD):
+            raise JitError(
+                f"jit: {name} both replaces a dict or a list of arrays outside and sets its entries; do one of them"
+            )
 
 
 def refuse_leaks(trace: Trace, name: str) -> None:

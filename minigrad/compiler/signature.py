@@ -100,7 +100,7 @@ def stands_for_number(entry: Any) -> bool:
 
 
 class Place(NamedTuple):
-    """What a call reads from outside: ``get(key)`` for each place, which all give one object; and how it is converted."""
+    """What a call reads from outside: ``get(key)`` for each of the places, which all have one object."""
 
     places: list[tuple[Callable[[Any], Any], Any]]
     converted: Callable[[Any], Any] | None

@@ -16,6 +16,7 @@ import numpy as np
 from ..engine.arrays import STAND_INS
 from ..engine.containers import like, rebuilt
 from ..engine.tensor import Tensor
+from .options import PLAIN, option
 from .origin import has_state, slots_of
 from .places import CELL, read
 
@@ -46,6 +47,19 @@ def has_results(x: Any, known: Container[int]) -> bool:
 def has_arrays(x: Any) -> bool:
     """Tell whether there are arrays, NumPy's numbers or tensors in nested containers and objects."""
     return _finds(x, (), lambda each: isinstance(each, (np.ndarray, np.generic, Tensor)))
+
+
+def nested_alike(x: Any, other: Any) -> bool:
+    """Tell whether two values are arrays, nested alike in dicts, lists and tuples, with the same numbers."""
+    if isinstance(x, (np.ndarray, np.generic)):
+        return isinstance(other, (np.ndarray, np.generic, Tensor)) or type(other) in STAND_INS
+    if type(x) is not type(other):
+        return False
+    if type(x) is dict:
+        return [*x] == [*other] and all(map(nested_alike, x.values(), other.values()))
+    if type(x) in (list, tuple):
+        return len(x) == len(other) and all(map(nested_alike, x, other))
+    return type(x) in PLAIN and option(x) == option(other)
 
 
 def _finds(x: Any, known: Container[int], is_one: Callable[[Any], bool]) -> bool:

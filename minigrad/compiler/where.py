@@ -37,12 +37,12 @@ class NeedsValues(JitError):
 class Changed(JitError):
     """Raised where a function changes what it reads outside.
 
-    ``numbers`` are the places, among these, of Python's numbers.
+    ``places`` are those, among these, that may be fetched: of Python's numbers, and of nested arrays.
     """
 
-    def __init__(self, message: str, numbers: list[tuple[Any, Any]]) -> None:
+    def __init__(self, message: str, places: list[tuple[Any, Any]]) -> None:
         super().__init__(message)
-        self.numbers = numbers
+        self.places = places
 
 
 class AsWritten(JitError):
