@@ -3,6 +3,7 @@
 import copy
 import threading
 import types
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -606,3 +607,76 @@ def test_a_list_that_grows_and_one_that_is_both_replaced_and_set_are_refused():
         with pytest.raises(JitError, match=message):
             mg.jit(f)(X)
     assert [*map(id, before)] == [*map(id, (net.h, net.d, net.d["w"]))]
+
+
+@pytest.mark.parametrize(
+    "change", [lambda t, s: (t * 1000, s), lambda t, s: (t << 3, s), lambda t, s: (t + t, s)]
+)
+def test_integers_that_grow_fast_are_refused(change):
+    net = types.SimpleNamespace(t=1, s=1)
+
+    def f(x):
+        net.t, net.s = change(net.t, net.s)
+        return x + net.t
+
+    with pytest.raises(JitError, match="changes"):
+        mg.jit(f)(X)
+    assert (net.t, net.s) == (1, 1)
+
+
+class Params(NamedTuple):
+    w: np.ndarray
+    b: np.ndarray
+
+
+def test_named_tuples_are_fetched():
+    def make():
+        net = types.SimpleNamespace(
+            params=Params(np.ones(3), np.zeros(3)), fixed=Params(np.ones(3), np.zeros(3))
+        )
+
+        def f(x):
+            net.params = net.params._replace(w=net.params.w - x)
+            net.fixed.b[0] += 1
+            return net.params.w + net.params.b + net.fixed.w + net.fixed.b
+
+        return net, f
+
+    def change(net):
+        net.fixed.w[...] += 1
+        net.fixed = Params(net.fixed.w * 2, net.fixed.b)
+
+    assert follow(make, [X, X, change, X, X]) == 1
+
+
+def test_what_begins_anew_in_each_call_is_warned_of():
+    net = types.SimpleNamespace(h=None)
+
+    def f(x):
+        net.h = x if net.h is None else net.h + x
+        return 2 * net.h
+
+    step = mg.jit(f)
+    with pytest.warns(UserWarning, match="f sets h, which it reads, for the first time, in each of 10 calls"):
+        for _ in range(10):
+            net.h = None
+            np.testing.assert_array_equal(step(X), 2 * X)
+    np.testing.assert_array_equal(step(X), 4 * X)
+    assert step.cache_info().misses == 1
+
+
+def test_a_dict_that_is_left_in_several_places_is_one():
+    net = types.SimpleNamespace(w=np.ones(3))
+
+    def f(x):
+        net.d = {"w": net.w, "h": [x * 2]}
+        net.e = net.d
+        net.h = net.e["h"]
+        return x
+
+    step = mg.jit(f)
+    for _ in range(3):
+        step(X)
+        assert net.e is net.d
+        assert net.d["h"] is net.h
+        assert net.d["w"] is net.w

@@ -181,7 +181,7 @@ def as_numpy(x: Any) -> Any:
 
 def is_array(x: Any) -> bool:
     """Tell whether x is an array, a random generator or a number of NumPy's, or a tuple of these and Python's."""
-    if type(x) is tuple:
+    if isinstance(x, tuple):
         return any(map(is_array, x)) and all(type(each) in PLAIN or is_array(each) for each in x)
     return type(x) in (np.ndarray, np.random.Generator) or isinstance(x, (np.number, np.bool_))
 

@@ -26,13 +26,15 @@ from .outside import Outside
 from .places import PlaceKey, place_of
 from .program import Compiled, name_of
 from .signature import Inlined, differing_number, flatten, numbers, own_classes, refuse_overlap
-from .where import AsWritten, Changed, JitError, NeedsValues
+from .where import AsWritten, Begins, Changed, JitError, NeedsValues
 
 __all__ = ["JitError", "Jitted", "jit"]
 MAXSIZE = 32
 """The size of a function's cache, in signatures."""
 MOST_ERRORS = 10
 """How often a function is compiled again with fewer arrays from outside fetched, before none is."""
+MOST_BEGINNINGS = 10
+"""How many calls in a row make the state that they read, before a warning."""
 THREADS = (
     "; or call it first while no other thread is in Python code, such as a loader's: then what is "
     "outside is read and set in each call"
@@ -150,6 +152,7 @@ class Jitted:
         self.recent: tuple[Outside, Compiled] | None = None
         self.changes: Counter[Any] = Counter()  # of what is outside, for each of which it was compiled anew
         self.hits = self.misses = 0
+        self.begun = 0  # the calls in which it has made its state since it has last been compiled
         self.methods: dict[int, tuple[weakref.ref[Any], Jitted]] = {}  # by the ``id`` of their instances
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -195,9 +198,11 @@ class Jitted:
         with locks.compiling:
             try:
                 program, given, is_new = self._found(args, kwargs, leaves, key, classes)
-            except (AsWritten, Inlined):
+            except (AsWritten, Inlined) as error:
+                self._warn_of_a_beginning(error)
                 return self.function(*args, **kwargs)
         fetched = program.fetched.key() if is_new else None
+        self.begun = 0
         outcome = self._run(program, given, args, kwargs)
         if is_new and program.sets_only_unread:  # the call changed outside state: another key
             with locks.compiling:
@@ -338,6 +343,12 @@ class Jitted:
                     f"changes often, give np.{dtype}({name}), whose value is no part of the signature",
                     stacklevel=5,
                 )
+
+    def _warn_of_a_beginning(self, error: Exception) -> None:
+        """Warn when the function makes its state anew in call after call, which all run as written."""
+        self.begun += isinstance(error, Begins)
+        if isinstance(error, Begins) and self.begun == MOST_BEGINNINGS:
+            warnings.warn(f"{error}, in each of {MOST_BEGINNINGS} calls: it is not compiled", stacklevel=4)
 
     def _warn_of_a_change(self, before: Outside | None) -> None:
         """Warn when an array or a number that the function reads from outside has changed several times."""

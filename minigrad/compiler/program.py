@@ -73,10 +73,9 @@ class Compiled:
             effects.put_back()
             if isinstance(error, NeedsValues) and error.node is not None:
                 used = inputs_of(error.node)
-                nodes = iter(trace.inputs[len(trace.inputs) - len(inside) :])
-                for name, x in arrays.items():
-                    if not used.isdisjoint([next(nodes) for _ in named_leaves("", x)]):
-                        error.names.add(name)
+                error.names.update(
+                    name for name, nodes in last_inputs(trace, arrays).items() if not used.isdisjoint(nodes)
+                )
             raise
         finally:
             trace.over = True
@@ -110,7 +109,8 @@ class Compiled:
         first = run(called, name, args, kwargs, trace)
         refuse_changed_constants(trace)
         if self.fetched.counters:
-            refuse_other_dtypes(trace)
+            leaves = last_inputs(trace, kwargs[KEYWORD])
+            refuse_other_numbers(trace, {node for each in self.fetched.counters for node in leaves[each]})
         effects.after_the_first_run()
         self.rebound, writes = first.rebound, first.writes
         refuse_changed_outside(name, self.rebound)
@@ -145,11 +145,10 @@ class Compiled:
         nodes, results = read_late(checks_first(nodes, bool(over)), results)
         finals = dict(zip(writes, results[len(wanted) :], strict=True))
         used = {id(x) for node in nodes for x in node.operands} | set(map(id, [*results, *finals]))
-        outer = iter([id(trace.inputs[i]) in used for i in spans[-1]])
         self.not_read = [
-            each
-            for each, x in kwargs[KEYWORD].items()
-            if True not in [next(outer) for _ in named_leaves("", x)]
+            name
+            for name, inputs in last_inputs(trace, kwargs[KEYWORD]).items()
+            if used.isdisjoint(map(id, inputs))
         ]
         plan = Plan(trace.inputs, nodes, results, over, finals)
         writer = SourceWriter(plan, list(zip(trace.inputs, hints, strict=True)), name)
@@ -213,6 +212,13 @@ class Compiled:
                 node.value,
             )
         return Tape(list(calls.values()), self.names)
+
+
+def last_inputs(trace: Trace, arrays: dict[str, Any]) -> dict[str, list[Node]]:
+    """Return the inputs of arrays that are the last arguments, by name."""
+    leaves = {name: [leaf for _, leaf in named_leaves("", x)] for name, x in arrays.items()}
+    inputs = iter(trace.inputs[len(trace.inputs) - sum(map(len, leaves.values())) :])
+    return {name: [next(inputs) for _ in each] for name, each in leaves.items()}
 
 
 def inputs_of(node: Node) -> set[Node]:
@@ -302,7 +308,7 @@ def stand_in(shared: Any, leaf: Any) -> Any:
 
 
 class LeftArrays:
-    """The arrays that a function stores outside: arguments themselves, and one object for each that it makes."""
+    """What a function stores outside: arguments themselves, and one object for each array, dict and list it makes."""
 
     def __init__(self, trace: Trace, inputs: dict[int, Node]) -> None:
         self.trace, self.inputs = trace, inputs
@@ -315,16 +321,23 @@ class LeftArrays:
             given = x.node if x.node in self.trace.inputs else self.inputs.get(id(x))
             if given is not None:
                 return PassedThrough(given)
-            return LeftOutside(x, self.numbers.setdefault(id(x), len(self.numbers)))
+            return self.one(x, x)
         if isinstance(x, dict):
-            return like(x, {key: self.left(each, known) for key, each in x.items()})
-        if isinstance(x, (list, tuple)):
+            return self.one(x, like(x, {key: self.left(each, known) for key, each in x.items()}))
+        if isinstance(x, list):
+            return self.one(x, rebuilt(x, [self.left(each, known) for each in x]))
+        if isinstance(x, tuple):
             return rebuilt(x, [self.left(each, known) for each in x])
         if type(x) not in CONTAINERS and has_state(x) and has_results(x, known):
             held = {name: each for name, each in attribute_values(x).items() if has_results(each, known)}
             empty = with_attributes(x, dict.fromkeys(held))
-            return ObjectWithArrays(empty, self.left(held, known | {id(x)}))
+            wrapped = {name: self.left(each, known | {id(x)}) for name, each in held.items()}
+            return ObjectWithArrays(empty, wrapped)
         return x
+
+    def one(self, x: Any, wrapped: Any) -> LeftOutside:
+        """Return what is wrapped, with the number of an object."""
+        return LeftOutside(wrapped, self.numbers.setdefault(id(x), len(self.numbers)))
 
 
 def refuse_changed_outside(name: str, rebound: list[Entry]) -> None:
@@ -409,8 +422,8 @@ def refuse_changed_constants(trace: Trace) -> None:
             )
 
 
-def refuse_other_dtypes(trace: Trace) -> None:
-    """Refuse to compute with a number of Python's as one of NumPy's where this gives another dtype, or overflows.
+def refuse_other_numbers(trace: Trace, counters: set[Node]) -> None:
+    """Refuse to compute with numbers of Python's as numbers of NumPy's where this gives another dtype, or may overflow.
 
     Python's numbers take on the dtypes of arrays, and its integers have no end.
     """
@@ -418,14 +431,15 @@ def refuse_other_dtypes(trace: Trace) -> None:
         dtype = getattr(node.value, "dtype", None)
         if dtype is not None and dtype.char not in ALIKE:
             raise JitError(f"jit: a number from outside changes, and there are arrays of {dtype}")
-        if (
-            node.function in (np.power, np.left_shift, np.float_power)
-            and dtype is not None
-            and dtype.kind == "i"
-        ):
-            raise JitError("jit: a number from outside changes, and there are powers of integers")
+        if node.function is None or dtype is None or dtype.kind != "i" or node.shape:
+            continue
+        both = all(type(x) is Node for x in node.args)
+        if (node.function in GROWS or both) and inputs_of(node) <= counters:
+            raise JitError("jit: an integer from outside changes, and may grow fast")
 
 
+GROWS = (np.multiply, np.power, np.left_shift)
+"""Functions of integers that may overflow soon, with a constant too."""
 ALIKE = np.dtype(np.float64).char + np.dtype(np.int64).char + np.dtype(np.complex128).char + "?"
 """The dtypes for which NumPy's numbers and Python's give the same ones."""
 

@@ -78,7 +78,7 @@ class PassedThrough(NamedTuple):
 
 
 class LeftOutside(NamedTuple):
-    """An array that the function stores outside; of several with one number all are one object."""
+    """An array, a dict or a list that the function stores outside; of several with one number all are one object."""
 
     node: Any
     number: int
@@ -368,7 +368,8 @@ class SourceWriter(Scope):
             return self.names[tree.node]
         if type(tree) is LeftOutside:
             if tree.number not in self.left_outside:
-                self.left_outside[tree.number] = self.literal(tree.node, new)
+                made = self.literal(tree.node, new)
+                self.left_outside[tree.number] = made if type(tree.node) is Node else self.now(made)
             return self.left_outside[tree.number]
         if type(tree) is ObjectWithArrays:
             attributes = self.literal(tree.attributes, new)

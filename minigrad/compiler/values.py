@@ -57,7 +57,7 @@ def nested_alike(x: Any, other: Any) -> bool:
         return False
     if type(x) is dict:
         return [*x] == [*other] and all(map(nested_alike, x.values(), other.values()))
-    if type(x) in (list, tuple):
+    if isinstance(x, (list, tuple)):
         return len(x) == len(other) and all(map(nested_alike, x, other))
     return type(x) in PLAIN and option(x) == option(other)
 
