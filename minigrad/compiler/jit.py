@@ -72,12 +72,17 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
         variables that the function, and the functions it calls by name, read: numbers, strings and tuples of them
         compare by value, other objects (functions, classes) by identity; entries of lists and dicts and the attributes
         of objects and modules that the function names are followed, ``self`` of a method included; one that is
-        decorated is compiled for each instance. Attributes of installed modules are read once. Arrays must be
-        arguments; those in objects may be read for numbers, such as a mean, and compare by their entries (of more
-        than 65,536, by as many of them, evenly spaced); but one that is an argument of the call as well must be read
-        as the argument. What the function sets outside is set in each call, the arrays that it computes, too
-        (``self.cache = x, mask``); state that it makes of the state before (``self.t += 1``) must be an argument and
-        returned. During tracing arrays are arrays to isinstance, but not to ``type(x) is np.ndarray``.
+        decorated is compiled for each instance. Attributes of installed modules are read once.
+        Arrays, NumPy's numbers and random generators outside are read in each call, as arguments are, and written to;
+        so state in them works as it is written (``self.W -= lr * g``, ``self.m = 0.9 * self.m + g``). Where f needs
+        their values (``if self.P[0] > 1``), and where another thread is in Python code in the first call, they are
+        constants that compare by their entries (of more than 65,536, by as many of them, evenly spaced). A Python
+        number that f changes (``self.t += 1``) is read so too, among arrays of float64 and int64, if f does not need
+        its value; what is made of it and left elsewhere, or returned, is a number of NumPy's. So is a dict, a list or
+        a tuple of arrays that f replaces by one nested alike. A call that makes the state which it reads
+        (``if self.v is None``) runs as written. What the function sets outside is set in each call, the arrays that
+        it computes, too (``self.cache = x, mask``). During tracing arrays are arrays to isinstance, but not to
+        ``type(x) is np.ndarray``.
         `numpy.errstate` inside the function holds in the first call only: put it around the calls.
     donate_argnums
         The positions of arguments whose arrays may be overwritten and reused as results. Labels and indices
@@ -94,14 +99,14 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
     ------
     JitError
         When first called, at a line whose outcome depends on the values of arrays (``if loss > 3``,
-        ``float(x)``, ``np.asarray(x)``), on random numbers that are no argument, or on an array from outside; or if it
-        changes a number that it reads from outside, such as a counter.
+        ``float(x)``, ``np.asarray(x)``), or on NumPy's own random numbers; or if it changes what it reads from outside
+        in another way, such as a list that grows.
 
     Warns
     -----
     UserWarning
         When it is compiled for the fifth value of one number, such as a learning rate on a schedule, an argument or
-        from outside, or of an array from outside.
+        from outside, or of an array from outside; when the tenth call in a row makes its state.
 
     Examples
     --------
