@@ -680,3 +680,16 @@ def test_a_dict_that_is_left_in_several_places_is_one():
         assert net.e is net.d
         assert net.d["h"] is net.h
         assert net.d["w"] is net.w
+
+
+def test_many_integers_whose_values_are_needed_do_not_keep_state_from_being_fetched():
+    def make():
+        net = types.SimpleNamespace(w=np.ones(3), k=[np.array(i) for i in range(30)])
+
+        def f(x):
+            net.w = net.w * 0.5 + x
+            return sum(net.w[int(i) % 3] for i in net.k)
+
+        return net, f
+
+    assert follow(make, [X] * 3) == 1

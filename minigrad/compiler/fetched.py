@@ -94,11 +94,14 @@ class Fetched:
             found[called] = [(namespace, name) for namespace, name, x in values if x is value]
         return Fetched({name: places for name, places in found.items() if places}, counters)
 
-    def fewer(self, error: Exception) -> Fetched:
-        """Return those whose values are not needed, as an error tells, or else the arrays of floats, or none."""
+    def fewer(self, error: Exception, others_too: bool) -> Fetched:
+        """Return those whose values are not needed, as an error tells, or else the arrays of floats, or none.
+
+        With ``others_too``, values of all that are no arrays of floats may be needed.
+        """
         needed = error.names if isinstance(error, NeedsValues) else set()
-        if not needed:
-            needed = {name for name, x in (self.arrays() or {}).items() if not has_floats(x)}
+        if others_too or not needed:
+            needed |= {name for name, x in (self.arrays() or {}).items() if not has_floats(x)}
         return self.without(needed) if needed else NONE
 
     def around(self, f: Callable[..., Any]) -> Callable[..., Any]:

@@ -32,7 +32,9 @@ __all__ = ["JitError", "Jitted", "jit"]
 MAXSIZE = 32
 """The size of a function's cache, in signatures."""
 MOST_ERRORS = 10
-"""How often a function is compiled again with fewer arrays from outside fetched, before none is."""
+"""How often a function is compiled again with fewer arrays from outside fetched, before none is.
+
+After half as often, integers are not."""
 MOST_BEGINNINGS = 10
 """How many calls in a row make the state that they read, before a warning."""
 THREADS = (
@@ -316,7 +318,8 @@ class Jitted:
                 if changed:
                     fetched = fetched.with_changed(changed, outside.values)
                 elif fetched.places:
-                    fetched = fetched.fewer(error) if len(errors) < MOST_ERRORS else NONE
+                    many = len(errors) > MOST_ERRORS // 2
+                    fetched = fetched.fewer(error, many) if len(errors) < MOST_ERRORS else NONE
                 else:
                     first = next((each for each in errors if not isinstance(each, NeedsValues)), error)
                     if isinstance(first, JitError) and not is_alone and fetched_of(outside.values).places:
