@@ -693,3 +693,13 @@ def test_many_integers_whose_values_are_needed_do_not_keep_state_from_being_fetc
         return net, f
 
     assert follow(make, [X] * 3) == 1
+
+
+def test_an_error_of_the_function_is_that_of_the_function_as_written():
+    net = types.SimpleNamespace(k=np.int64(2), w=np.ones(3), table={2: 0.0})
+
+    def f(x):
+        return x * net.w / (1 / net.table[net.k])
+
+    with pytest.raises(ZeroDivisionError):
+        mg.jit(f)(X)

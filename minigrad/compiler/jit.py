@@ -301,40 +301,10 @@ class Jitted:
             return Compiled(self.function, args, kwargs, self.donated, outside, leaves, others, fetched)
 
         errors: list[Exception] = []
-        tried: set[PlaceKey] = set()
-        is_alone = not others_run()
-        fetched = fetched_of(outside.values) if is_alone else NONE
-        while True:
-            try:
-                program = compiled(fetched)
-                break
-            except AsWritten:
-                raise
-            except Exception as error:  # it may need their values, as of indices, or as keys
-                errors.append(error)
-                changed = error.places if is_alone and isinstance(error, Changed) else []
-                changed = [place for place in changed if place_of(*place) not in tried]
-                tried.update(place_of(*place) for place in changed)
-                if changed:
-                    fetched = fetched.with_changed(changed, outside.values)
-                elif fetched.places:
-                    many = len(errors) > MOST_ERRORS // 2
-                    fetched = fetched.fewer(error, many) if len(errors) < MOST_ERRORS else NONE
-                else:
-                    first = next((each for each in errors if not isinstance(each, NeedsValues)), error)
-                    if isinstance(first, JitError) and not is_alone and fetched_of(outside.values).places:
-                        first = JitError(f"{first}{THREADS}")
-                    errors.clear()  # which are in a circle with this frame
-                    try:
-                        raise first from None
-                    finally:
-                        del first
-        if not program.not_read:
-            return program
         try:
-            return compiled(fetched.without(program.not_read))
-        except JitError:  # they are moved to other places
-            return program
+            return compiled_fetching(compiled, outside, errors)
+        finally:
+            errors.clear()  # they are in a circle with the frames that they come from
 
     def _warn_of_a_number(
         self, signature: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -427,6 +397,47 @@ class Jitted:
     def cache_info(self) -> CacheInfo:
         """Return cache statistics: hits, misses, maximum and current size."""
         return CacheInfo(self.hits, self.misses, MAXSIZE, len(self.programs))
+
+
+def compiled_fetching(
+    compiled: Callable[[Fetched], Compiled], outside: Outside, errors: list[Exception]
+) -> Compiled:
+    """Compile a function that fetches as much of what is outside as can be; append the errors on the way."""
+    tried: set[PlaceKey] = set()
+    is_alone = not others_run()
+    fetched = fetched_of(outside.values) if is_alone else NONE
+    while True:
+        try:
+            program = compiled(fetched)
+            break
+        except AsWritten:
+            raise
+        except Exception as error:  # it may need their values, as of indices, or as keys
+            errors.append(error)
+            changed = error.places if is_alone and isinstance(error, Changed) else []
+            changed = [place for place in changed if place_of(*place) not in tried]
+            tried.update(place_of(*place) for place in changed)
+            if changed:
+                fetched = fetched.with_changed(changed, outside.values)
+            elif fetched.places:
+                many = len(errors) > MOST_ERRORS // 2
+                fetched = fetched.fewer(error, many) if len(errors) < MOST_ERRORS else NONE
+            elif isinstance(error, JitError):
+                raise error_of(errors, not is_alone and bool(fetched_of(outside.values).places)) from None
+            else:
+                raise
+    if not program.not_read:
+        return program
+    try:
+        return compiled(fetched.without(program.not_read))
+    except JitError:  # they are moved to other places
+        return program
+
+
+def error_of(errors: Sequence[Exception], due_to_threads: bool) -> Exception:
+    """Return the error to raise of several: the first one, unless it is due to what has been fetched."""
+    first = next((each for each in errors if not isinstance(each, NeedsValues)), errors[-1])
+    return JitError(f"{first}{THREADS}") if due_to_threads and isinstance(first, JitError) else first
 
 
 def float_dtype(arguments: list[Any]) -> str:
