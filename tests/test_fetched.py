@@ -703,3 +703,17 @@ def test_an_error_of_the_function_is_that_of_the_function_as_written():
 
     with pytest.raises(ZeroDivisionError):
         mg.jit(f)(X)
+
+
+def test_a_list_that_is_replaced_by_an_equal_one_is_not_compiled_anew():
+    def make():
+        net = types.SimpleNamespace(layers=[], names=["a"], h=[])
+
+        def f(x):
+            net.layers = [w * 0.5 for w in net.layers]
+            net.names = [name for name in net.names if name]
+            return x * len(net.names)
+
+        return net, f
+
+    assert follow(make, [X] * 4) == 1

@@ -143,8 +143,16 @@ class Effects:
                 ]
                 break
         else:
-            if self.kept:
-                culprits = [each for each in both if self.reads(again, [each])]
+            before = {place_of(namespace, name): value for namespace, name, value in self.before.values}
+            made_anew = [
+                each
+                for each in self.fixed
+                if type(each.value) in (list, dict)
+                and each.name not in WHOLE
+                and type(before.get(each.place)) is type(each.value)
+            ]
+            culprits = [each for each in (both if self.kept else made_anew) if self.reads(again, [each])]
+            if culprits or self.kept:
                 raise self.changed_or_made(culprits or self.kept)
         self.put_back()
 
@@ -253,7 +261,7 @@ def may_be_fetched(old: Any, new: Any) -> bool:
     """Tell whether a place has had one number of Python's and has another, or arrays that are nested alike."""
     if type(old) in (int, float):
         return type(new) is type(old)
-    return isinstance(old, (dict, list, tuple)) and has_arrays(old) and nested_alike(old, new)
+    return isinstance(old, (dict, list, tuple)) and nested_alike(old, new)
 
 
 ANEW = ": every call would be compiled anew"
