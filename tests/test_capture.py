@@ -1021,12 +1021,14 @@ def test_changes_in_place_of_arrays_in_an_object_are_seen(made):
         array += 3
         for _ in range(2):
             np.testing.assert_allclose(step(X), holder.step(X), rtol=1e-14)
-    assert step.cache_info().misses == 8
+    assert step.cache_info().misses == 4  # once for each whose values are asked for
     holder.large -= 3
     step(X)
-    holder.large += 3
+    holder.several[1][0][1] -= 3
     step(X)
-    assert step.cache_info().misses == 9  # as before
+    holder.several[1][0][1] += 3
+    step(X)
+    assert step.cache_info().misses == 5
 
 
 def test_arrays_of_an_object_that_are_arguments_or_asked_for_their_shape_may_change():
@@ -1075,7 +1077,7 @@ def test_globals_of_the_programs_modules_are_followed(tmp_path, monkeypatch):
 
 
 class Normalized:
-    """A running mean that is read and rebound, and counted."""
+    """A running mean that is read and rebound, and counted; what it computes depends on the count."""
 
     def __init__(self):
         self.mean, self.count = np.zeros(2), 0
@@ -1083,7 +1085,7 @@ class Normalized:
     def loss(self, w, x):
         self.mean = 0.9 * self.mean + 0.1 * x.mean(axis=0)
         self.count += 1
-        return np.sum((x - w) ** 2)
+        return np.sum((x - w) ** 2) if self.count else np.sum(w)
 
 
 def test_what_is_refused_leaves_attributes_as_they_were():

@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from .free_variables import Search
-from .generators import generator_states
+from .generators import generators_of, set_state, state_of
 from .origin import LIBRARIES
 from .outside import Outside
 from .places import (
@@ -24,10 +24,11 @@ from .places import (
     is_set,
     place_of,
     put,
+    read,
     value_in,
 )
-from .values import Unread, has_results, structural_key
-from .where import JitError, OtherCalls
+from .values import Unread, has_arrays, has_results, nested_alike, structural_key
+from .where import Begins, Changed, JitError, OtherCalls
 
 
 class Effect(NamedTuple):
@@ -64,7 +65,7 @@ class Effects:
         self, name: str, outside: Outside, leaves: Sequence[Any], others: dict[PlaceKey, Any]
     ) -> None:
         self.name, self.before, self.between, self.leaves = name, outside, outside, leaves
-        self.states = generator_states(outside)
+        self.generators = [(which, each, state_of(each)) for which, each in generators_of(outside).items()]
         self.search = Search(outside.function, outside.unread, outside.classes, outside.stores)
         places = [*self.search]
         self.saved = Saved(places, self.search.objects, self.search.arrays)
@@ -127,9 +128,9 @@ class Effects:
                 self.refuse_draws()
                 self.put_back()
                 again()  # what fails with nothing changed is not due to what it sets
-                for each in both:
-                    if self.reads(again, [each]):
-                        raise self.changed(each.name, value=each.value) from None
+                read = [each for each in both if self.reads(again, [each])]
+                if read:
+                    raise self.changed_or_made(read) from None
             raise
         self.refuse_draws()
         self.refuse_changes()
@@ -143,19 +144,35 @@ class Effects:
                 ]
                 break
         else:
-            if self.kept:
-                culprits = [each for each in self.kept if self.reads(again, [each])]
-                raise self.changed((culprits or self.kept)[0].name)
+            before = {place_of(namespace, name): value for namespace, name, value in self.before.values}
+            made_anew = [
+                each
+                for each in self.fixed
+                if type(each.value) in (list, dict)
+                and each.name not in WHOLE
+                and type(before.get(each.place)) is type(each.value)
+            ]
+            culprits = [each for each in (both if self.kept else made_anew) if self.reads(again, [each])]
+            if culprits or self.kept:
+                raise self.changed_or_made(culprits or self.kept)
         self.put_back()
 
     def refuse_draws(self) -> None:
         """Refuse a function that has drawn random numbers."""
-        for which, state in generator_states(self.between.now(self.leaves)).items():
-            if self.states.get(which, state) != state and not others_run():
+        for which in self.drawn_from():
+            if not others_run():
                 raise JitError(
                     f"jit: {self.name} draws from {which}, which is no argument: a compiled function would draw once "
                     "and for all; give a numpy.random.Generator as an argument"
                 )
+
+    def drawn_from(self) -> dict[str, tuple[Any, Any]]:
+        """Return the random generators that are not in the states they were in, by name, with these."""
+        return {
+            which: (each, before)
+            for which, each, before in self.generators
+            if structural_key(state_of(each)) != structural_key(before)
+        }
 
     def refuse_changes(self) -> None:
         """Refuse a function whose second run has changed the places of the first once more."""
@@ -166,7 +183,7 @@ class Effects:
             if self.is_result(value) or (name not in WHOLE and structural_key(old) == structural_key(value)):
                 continue
             if self.may_set(name):
-                raise self.changed(name, ANEW, value)
+                raise self.changed_or_made([Effect(namespace, name, value)], ANEW)
             self.are_its_own = False
 
     def reads(self, again: Callable[[], None], places: Sequence[Effect]) -> bool:
@@ -190,23 +207,45 @@ class Effects:
                 return True
             if any(structural_key(now(each).value) != structural_key(each.value) for each in self.fixed):
                 return True
-            for each in (*self.kept, *self.fixed, *self.others):
-                value = now(each).value
-                if type(value) is Unread and value is not made.get(each.place):  # moved there
+            for place, value in (*map(placed, (*self.kept, *self.fixed, *self.others)), *self.saved.now()):
+                if type(value) is Unread and value is not made.get(place):  # moved there
                     return True
         return False
 
     def put_back(self) -> None:
         """Put everything outside back to what it was."""
         self.saved.put_back(self.may_set)
+        for each, before in self.drawn_from().values():
+            if not others_run():
+                set_state(each, before)
 
     def forget(self) -> None:
         """Release all values that were seen outside, stand-ins among them."""
         self.between = self.before
         self.kept = self.fixed = []
 
-    def changed(self, name: Any, why: str = "", value: Any = None) -> JitError:
-        """Return the error of a function that changes what it reads, now this value."""
+    def changed_or_made(self, read: Sequence[Effect], why: str = "") -> JitError:
+        """Return the error of a function that changes these places, which it reads, or makes the arrays in them."""
+        before = {place_of(namespace, name): value for namespace, name, value in self.before.values}
+        old = [before.get(each.place) for each in read]
+        is_new = [
+            each.name not in WHOLE
+            and (self.is_result(each.value) or has_arrays(each.value))
+            and not has_arrays(value)
+            for each, value in zip(read, old, strict=True)
+        ]
+        for each, value, is_made in zip(read, old, is_new, strict=True):
+            if not is_made and not (value is None or (type(value) is bool and any(is_new))):
+                places = [
+                    (each.namespace, each.name)
+                    for each, value in zip(read, old, strict=True)
+                    if each.name not in WHOLE and may_be_fetched(value, each.value)
+                ]
+                return self.changed(each.name, why, places)
+        return Begins(f"jit: {self.name} sets {read[0].name}, which it reads, for the first time")
+
+    def changed(self, name: Any, why: str = "", places: Sequence[tuple[Any, Any]] = ()) -> JitError:
+        """Return the error of a function that changes what it reads."""
         if isinstance(name, str):
             what = f"{name}, which it reads"
         elif name is CELL:
@@ -214,9 +253,16 @@ class Effects:
         else:
             what = "a set or a deque that it reads" if name is OTHER else "a list that it reads"
         instead = "return the new value, and give the old one as an argument"
-        if isinstance(value, (int, float)):
-            instead += ", or keep it in an array, np.zeros((), np.float32), which may change"
-        return JitError(f"jit: {self.name} changes {what}{why}; {instead}")
+        if any(type(read(*place)) in (int, float) for place in places):
+            instead += ", or keep it in an array, np.zeros((), np.float32)"
+        return Changed(f"jit: {self.name} changes {what}{why}; {instead}", [*places])
+
+
+def may_be_fetched(old: Any, new: Any) -> bool:
+    """Tell whether a place has had one number of Python's and has another, or arrays that are nested alike."""
+    if type(old) in (int, float):
+        return type(new) is type(old)
+    return isinstance(old, (dict, list, tuple)) and nested_alike(old, new)
 
 
 ANEW = ": every call would be compiled anew"
@@ -228,6 +274,11 @@ def now(place: Effect) -> Effect:
     if name in WHOLE:
         return Effect(namespace, name, [*namespace.of()])
     return Effect(namespace, name, value_in(namespace, name))
+
+
+def placed(place: Effect) -> tuple[PlaceKey, Any]:
+    """Return the key and the current value of a place."""
+    return place.place, now(place).value
 
 
 def places_of(effects: Iterable[Effect]) -> dict[PlaceKey, Any]:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .options import PLAIN
-from .places import PlaceKey, place_of, put, read, value_in
-from .signature import reader
+from .places import CELL, PlaceKey, place_of, put, read, value_in
+from .signature import Place, flatten, reader
+from .where import NeedsValues
 
 Places = list[tuple[Any, Any]]
 KEYWORD = "from outside"
@@ -26,31 +28,81 @@ class Fetched:
 
     Attributes
     ----------
+    counters : dict
+        The places of Python's numbers, which are numbers of NumPy's while the function runs, by the name of each.
     left_out : dict
         The namespace of each place, by what identifies it: a snapshot of what is outside leaves them out.
+    together : frozenset
+        Which places have one array.
     """
 
-    __slots__ = ("left_out", "places")
+    __slots__ = ("counters", "left_out", "places", "together")
 
-    def __init__(self, places: dict[str, Places]) -> None:
+    def __init__(self, places: dict[str, Places], counters: Iterable[str] = ()) -> None:
         self.places = places
+        self.counters = {name: place_of(*places[name][0]) for name in counters}
         self.left_out: dict[PlaceKey, Any] = {
             place_of(namespace, name): namespace for each in places.values() for namespace, name in each
         }
+        self.together = frozenset(frozenset(place_of(*place) for place in each) for each in places.values())
 
     def arrays(self) -> dict[str, Any] | None:
         """Return what is in the places now; None, if those that had the same array do not have the same any more."""
         found = {}
         for name, (first, *others) in self.places.items():
-            found[name] = x = read(*first)
+            found[name] = x = as_numpy(read(*first)) if name in self.counters else read(*first)
             for other in others:
                 if read(*other) is not x:
                     return None
         return found
 
+    def arrays_apart(self) -> dict[str, Any] | None:
+        """Return what is in the places now; None, if the places that have one array are not those they were."""
+        found = self.arrays()
+        return found if found is not None and len(set(map(id, found.values()))) == len(found) else None
+
+    def key(self) -> list[Any]:
+        """Return what a signature has of them: shapes and dtypes, and the values of what is no array."""
+        key: list[Any] = []
+        flatten((self.arrays(),), [], key)
+        return key
+
     def without(self, names: Iterable[str]) -> Fetched:
         """Return the others."""
-        return Fetched({name: each for name, each in self.places.items() if name not in names})
+        left = {name: each for name, each in self.places.items() if name not in names}
+        return Fetched(left, self.counters.keys() & left.keys())
+
+    def with_changed(self, changed: Places, values: Iterable[tuple[Any, Any, Any]]) -> Fetched:
+        """Return these and other places, of places with their values: of Python's numbers, and of nested arrays.
+
+        Nested arrays are fetched as a whole, wherever they are, and not one by one as well.
+        """
+        values = [*values]
+        found, counters = {**self.places}, {*self.counters}
+        for place in changed:
+            value = read(*place)
+            called = new_name(place[1], found)
+            if type(value) in (int, float):
+                found[called] = [place]
+                counters.add(called)
+                continue
+            inside = set(map(id, containers_in(value)))
+            found = {
+                name: [each for each in places if place_of(*each)[0] not in inside]
+                for name, places in found.items()
+            }
+            found[called] = [(namespace, name) for namespace, name, x in values if x is value]
+        return Fetched({name: places for name, places in found.items() if places}, counters)
+
+    def fewer(self, error: Exception, others_too: bool) -> Fetched:
+        """Return those whose values are not needed, as an error tells, or else the arrays of floats, or none.
+
+        With ``others_too``, values of all that are no arrays of floats may be needed.
+        """
+        needed = error.names if isinstance(error, NeedsValues) else set()
+        if others_too or not needed:
+            needed |= {name for name, x in (self.arrays() or {}).items() if not has_floats(x)}
+        return self.without(needed) if needed else NONE
 
     def around(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function that takes the arrays as its last keyword, and calls f with these outside."""
@@ -62,16 +114,21 @@ class Fetched:
         return call
 
     def reader(self, args: tuple[Any, ...], kwargs: dict[str, Any], apart: list[int]) -> Callable[..., Any]:
-        """Return a `minigrad.compiler.signature.reader` of calls that adds the arrays to what they are given."""
-        if not self.places:
-            return reader(args, {name: x for name, x in kwargs.items() if name != KEYWORD}, apart)
-        leaves_of = reader(args, kwargs, apart)
-
-        def read_all(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            arrays = self.arrays()
-            return None if arrays is None else leaves_of(args, {**kwargs, KEYWORD: arrays})
-
-        return read_all
+        """Return the `signature.reader` of a call that is given the arrays too, which reads them itself."""
+        given = {name: x for name, x in kwargs.items() if name != KEYWORD}
+        arrays = kwargs[KEYWORD]
+        outside = [
+            Place(
+                [
+                    (partial(read, namespace), key) if key is CELL else (namespace.get, key)
+                    for namespace, key in each
+                ],
+                as_numpy if name in self.counters else None,
+                arrays[name],
+            )
+            for name, each in self.places.items()
+        ]
+        return reader(args, given, apart, outside)
 
     @contextmanager
     def holding(self, arrays: dict[str, Any]) -> Iterator[None]:
@@ -91,30 +148,45 @@ class Fetched:
 NONE = Fetched({})
 
 
-def fetched_of(values: Iterable[tuple[Any, Any, Any]], is_one: Callable[[Any], bool]) -> Fetched:
-    """Return the places, of places with their values, that have arrays, or what else ``is_one`` is true of."""
+def fetched_of(values: Iterable[tuple[Any, Any, Any]]) -> Fetched:
+    """Return the places, of places with their values, that have arrays."""
     names: dict[int, str] = {}
     places: dict[str, Places] = {}
     for namespace, name, value in values:
-        if not is_one(value):
+        if not is_array(value):
             continue
         if id(value) not in names:
-            called = name if isinstance(name, str) and name.isidentifier() else "outside"
-            names[id(value)] = called if called not in places else f"{called}_{len(places)}"
+            names[id(value)] = new_name(name, places)
         places.setdefault(names[id(value)], []).append((namespace, name))
     return Fetched(places)
 
 
+def containers_in(x: Any) -> Iterator[Any]:
+    """Yield the dicts, lists and tuples in nested ones, and these."""
+    if isinstance(x, (dict, list, tuple)):
+        yield x
+        for each in x.values() if isinstance(x, dict) else x:
+            yield from containers_in(each)
+
+
+def new_name(name: Any, known: dict[str, Places]) -> str:
+    """Return a name for what is in a place, other than those that are known."""
+    called = name if isinstance(name, str) and name.isidentifier() else "outside"
+    return called if called not in known else f"{called}_{len(known)}"
+
+
+def as_numpy(x: Any) -> Any:
+    """Return a number of Python's as one of NumPy's, if it has it."""
+    if type(x) is int and abs(x) < 1 << 62:
+        return np.int64(x)
+    return np.float64(x) if type(x) is float else x
+
+
 def is_array(x: Any) -> bool:
-    """Tell whether x is an array or a random generator, or a tuple of arrays, numbers and strings."""
-    if type(x) is tuple:
+    """Tell whether x is an array, a random generator or a number of NumPy's, or a tuple of these and Python's."""
+    if isinstance(x, tuple):
         return any(map(is_array, x)) and all(type(each) in PLAIN or is_array(each) for each in x)
-    return type(x) in (np.ndarray, np.random.Generator)
-
-
-def may_change(x: Any) -> bool:
-    """Tell whether x `is_array`, or one of NumPy's floats, as a running mean is: as an argument it is an array, too."""
-    return is_array(x) or isinstance(x, np.inexact)
+    return type(x) in (np.ndarray, np.random.Generator) or isinstance(x, (np.number, np.bool_))
 
 
 def has_floats(x: Any) -> bool:

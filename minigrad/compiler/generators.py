@@ -13,27 +13,32 @@ from .instructions import attributes_in, names_in
 from .outside import Outside
 
 
-def generator_states(outside: Outside) -> dict[str, Any]:
-    """Return the states of the random generators that a function may draw from, by name."""
-    found: dict[str, Any] = {}
-    for _, name, value in outside.values:
-        if isinstance(value, np.random.Generator):
-            found[f"the random generator {name}"] = str(value.bit_generator.state)
-        elif isinstance(value, (np.random.RandomState, random.Random)):
-            found[f"the random generator {name}"] = _state_of(value)
+def generators_of(outside: Outside) -> dict[str, Any]:
+    """Return the random generators that a function may draw from, by name; modules, for those of functions in them."""
+    found: dict[str, Any] = {
+        f"the random generator {name}": value
+        for _, name, value in outside.values
+        if isinstance(value, (np.random.Generator, np.random.RandomState, random.Random))
+    }
     functions = [outside.function, *[value for _, _, value in outside.values]]
     if any(_is_random(each) for each in functions):
-        found["Python's random generator"] = random.getstate()
-        found["NumPy's random generator"] = _state_of(np.random)
+        found |= {"Python's random generator": random, "NumPy's random generator": np.random}
     return found
 
 
-def _state_of(generator: Any) -> Any:
-    """Return the state of a legacy generator."""
-    if isinstance(generator, random.Random):
-        return generator.getstate()
-    state = generator.get_state(legacy=False)
-    return str(state["bit_generator"]), state["state"]["pos"], state["state"]["key"].tobytes()
+def state_of(generator: Any) -> Any:
+    """Return the state of a generator."""
+    if isinstance(generator, np.random.Generator):
+        return generator.bit_generator.state
+    return generator.getstate() if hasattr(generator, "getstate") else generator.get_state(legacy=False)
+
+
+def set_state(generator: Any, state: Any) -> None:
+    """Set the state of a generator."""
+    if isinstance(generator, np.random.Generator):
+        generator.bit_generator.state = state
+    else:
+        (generator.setstate if hasattr(generator, "setstate") else generator.set_state)(state)
 
 
 def _is_random(f: Any) -> bool:

@@ -20,17 +20,27 @@ from ..engine.recording import RUN_LATER, recording
 from ..engine.watch import Anomaly
 from . import locks
 from .effects import others_run
-from .fetched import NONE, Fetched, fetched_of, has_floats, is_array, may_change
+from .fetched import NONE, Fetched, fetched_of
 from .methods import BoundMethod, BoundWeakly, has_weak_references
 from .outside import Outside
-from .places import PlaceKey
+from .places import PlaceKey, place_of
 from .program import Compiled, name_of
 from .signature import Inlined, differing_number, flatten, numbers, own_classes, refuse_overlap
-from .where import Caught, JitError, NeedsValues
+from .where import AsWritten, Begins, Changed, JitError, NeedsValues
 
 __all__ = ["JitError", "Jitted", "jit"]
 MAXSIZE = 32
 """The size of a function's cache, in signatures."""
+MOST_ERRORS = 10
+"""How often a function is compiled again with fewer arrays from outside fetched, before none is.
+
+After half as often, integers are not."""
+MOST_BEGINNINGS = 10
+"""How many calls in a row make the state that they read, before a warning."""
+THREADS = (
+    "; or call it first while no other thread is in Python code, such as a loader's: then what is "
+    "outside is read and set in each call"
+)
 VALUES = 5
 """How many values of one number a function is compiled for before a warning."""
 
@@ -64,15 +74,17 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
         variables that the function, and the functions it calls by name, read: numbers, strings and tuples of them
         compare by value, other objects (functions, classes) by identity; entries of lists and dicts and the attributes
         of objects and modules that the function names are followed, ``self`` of a method included; one that is
-        decorated is compiled for each instance. Attributes of installed modules are read once. Arrays and random
-        generators that are read from outside are fetched in each call, as if they were arguments: their entries may
-        change, others of the same shapes and dtypes may take their places, and what the function writes into them is
-        written. Where their values are needed while it is compiled (``int(index[0])``, a mask), and where another
-        thread runs then, they are compared in each call instead (of more than 65,536 entries, as many of them, evenly
-        spaced), and such a large one must be an argument if it meets others. What the function sets outside is set in
-        each call, the arrays that it computes, too (``self.cache = x, mask``); a number that it makes of the number
-        before (``self.t += 1``) must be an argument and returned. During tracing arrays are arrays to isinstance, but
-        not to ``type(x) is np.ndarray``.
+        decorated is compiled for each instance. Attributes of installed modules are read once.
+        Arrays, NumPy's numbers and random generators outside are read in each call, as arguments are, and written to;
+        so state in them works as it is written (``self.W -= lr * g``, ``self.m = 0.9 * self.m + g``). Where f needs
+        their values (``if self.P[0] > 1``), and where another thread is in Python code in the first call, they are
+        constants that compare by their entries (of more than 65,536, by as many of them, evenly spaced). A Python
+        number that f changes (``self.t += 1``) is read so too, among arrays of float64 and int64, if f does not need
+        its value; what is made of it and left elsewhere, or returned, is a number of NumPy's. So is a dict, a list or
+        a tuple of arrays that f replaces by one nested alike. A call that makes the state which it reads
+        (``if self.v is None``) runs as written. What the function sets outside is set in each call, the arrays that
+        it computes, too (``self.cache = x, mask``). During tracing arrays are arrays to isinstance, but not to
+        ``type(x) is np.ndarray``.
         `numpy.errstate` inside the function holds in the first call only: put it around the calls.
     donate_argnums
         The positions of arguments whose arrays may be overwritten and reused as results. Labels and indices
@@ -89,14 +101,14 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
     ------
     JitError
         When first called, at a line whose outcome depends on the values of arrays (``if loss > 3``,
-        ``float(x)``, ``np.asarray(x)``), or on random numbers of no `numpy.random.Generator`; or if it changes a number
-        that it reads from outside, such as a counter.
+        ``float(x)``, ``np.asarray(x)``), or on NumPy's own random numbers; or if it changes what it reads from outside
+        in another way, such as a list that grows.
 
     Warns
     -----
     UserWarning
         When it is compiled for the fifth value of one number, such as a learning rate on a schedule, an argument or
-        from outside, or of an array from outside.
+        from outside, or of an array from outside; when the tenth call in a row makes its state.
 
     Examples
     --------
@@ -147,6 +159,7 @@ class Jitted:
         self.recent: tuple[Outside, Compiled] | None = None
         self.changes: Counter[Any] = Counter()  # of what is outside, for each of which it was compiled anew
         self.hits = self.misses = 0
+        self.begun = 0  # the calls in which it has made its state since it has last been compiled
         self.methods: dict[int, tuple[weakref.ref[Any], Jitted]] = {}  # by the ``id`` of their instances
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -192,11 +205,18 @@ class Jitted:
         with locks.compiling:
             try:
                 program, given, is_new = self._found(args, kwargs, leaves, key, classes)
-            except (Caught, Inlined):
+            except (AsWritten, Inlined) as error:
+                self._warn_of_a_beginning(error)
                 return self.function(*args, **kwargs)
+        fetched = program.fetched.key() if is_new else None
+        self.begun = 0
         outcome = self._run(program, given, args, kwargs)
         if is_new and program.sets_only_unread:  # the call changed outside state: another key
             with locks.compiling:
+                if (
+                    program.fetched.key() != fetched
+                ):  # of other shapes, say, which are not those it is compiled for
+                    return outcome
                 self._keep(program, *self._snapshot(program, leaves, key, classes)[1:])
         return outcome
 
@@ -211,9 +231,9 @@ class Jitted:
         """Return the program of a signature, its inputs, and whether it is new in the cache; compile on a miss."""
         before = self.recent and self.recent[0]
         programs = [*self.programs.values()]
-        ways = {frozenset(each.left_out): each for each in reversed(programs)}
-        for places, way in ways.items():
-            arrays = way.fetched.arrays()
+        ways = {(frozenset(each.left_out), each.fetched.together): each for each in reversed(programs)}
+        for (places, together), way in ways.items():
+            arrays = way.fetched.arrays_apart()
             if arrays is None:
                 continue
             given, whole = [*leaves], [*key]
@@ -222,7 +242,7 @@ class Jitted:
                 outside = before.now(given)
             else:
                 outside = Outside(self.function, given, places, classes)
-            signature = places, *whole, *outside.key
+            signature = places, together, *whole, *outside.key
             program = self.programs.get(signature)
             if program is not None:
                 refuse_overlap(given, program.overwritten, program.apart)
@@ -252,7 +272,7 @@ class Jitted:
         flatten((program.fetched.arrays() or {},), given, whole)
         places = frozenset(program.left_out)
         outside = Outside(self.function, given, places, classes)
-        return given, (places, *whole, *outside.key), outside
+        return given, (places, program.fetched.together, *whole, *outside.key), outside
 
     def _keep(self, program: Compiled, signature: tuple[Any, ...], outside: Outside) -> None:
         """Cache a program under a signature, the latest one, evicting the oldest entries."""
@@ -280,27 +300,11 @@ class Jitted:
         def compiled(fetched: Fetched) -> Compiled:
             return Compiled(self.function, args, kwargs, self.donated, outside, leaves, others, fetched)
 
-        errors: list[Exception] = []  # JitErrors, most of them: it may need the values, as of indices
-        tried = None
-        for is_one in () if others_run() else (may_change, is_array, has_floats):
-            fetched = fetched_of(outside.values, is_one)
-            if not fetched.places:
-                break
-            if fetched.left_out.keys() == tried:
-                continue
-            tried = fetched.left_out.keys()
-            try:
-                program = compiled(fetched)
-                return compiled(fetched.without(program.not_read)) if program.not_read else program
-            except (TypeError, AttributeError) as error:
-                errors.append(error)
+        errors: list[Exception] = []
         try:
-            return compiled(NONE)
-        except JitError:
-            for each in errors:
-                if not isinstance(each, NeedsValues):
-                    raise each from None
-            raise
+            return compiled_fetching(compiled, outside, errors)
+        finally:
+            errors.clear()  # they are in a circle with the frames that they come from
 
     def _warn_of_a_number(
         self, signature: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -317,6 +321,12 @@ class Jitted:
                     f"changes often, give np.{dtype}({name}), whose value is no part of the signature",
                     stacklevel=5,
                 )
+
+    def _warn_of_a_beginning(self, error: Exception) -> None:
+        """Warn when the function makes its state anew in call after call, which all run as written."""
+        self.begun += isinstance(error, Begins)
+        if isinstance(error, Begins) and self.begun == MOST_BEGINNINGS:
+            warnings.warn(f"{error}, in each of {MOST_BEGINNINGS} calls: it is not compiled", stacklevel=4)
 
     def _warn_of_a_change(self, before: Outside | None) -> None:
         """Warn when an array or a number that the function reads from outside has changed several times."""
@@ -387,6 +397,47 @@ class Jitted:
     def cache_info(self) -> CacheInfo:
         """Return cache statistics: hits, misses, maximum and current size."""
         return CacheInfo(self.hits, self.misses, MAXSIZE, len(self.programs))
+
+
+def compiled_fetching(
+    compiled: Callable[[Fetched], Compiled], outside: Outside, errors: list[Exception]
+) -> Compiled:
+    """Compile a function that fetches as much of what is outside as can be; append the errors on the way."""
+    tried: set[PlaceKey] = set()
+    is_alone = not others_run()
+    fetched = fetched_of(outside.values) if is_alone else NONE
+    while True:
+        try:
+            program = compiled(fetched)
+            break
+        except AsWritten:
+            raise
+        except Exception as error:  # it may need their values, as of indices, or as keys
+            errors.append(error)
+            changed = error.places if is_alone and isinstance(error, Changed) else []
+            changed = [place for place in changed if place_of(*place) not in tried]
+            tried.update(place_of(*place) for place in changed)
+            if changed:
+                fetched = fetched.with_changed(changed, outside.values)
+            elif fetched.places:
+                many = len(errors) > MOST_ERRORS // 2
+                fetched = fetched.fewer(error, many) if len(errors) < MOST_ERRORS else NONE
+            elif isinstance(error, JitError):
+                raise error_of(errors, not is_alone and bool(fetched_of(outside.values).places)) from None
+            else:
+                raise
+    if not program.not_read:
+        return program
+    try:
+        return compiled(fetched.without(program.not_read))
+    except JitError:  # they are moved to other places
+        return program
+
+
+def error_of(errors: Sequence[Exception], due_to_threads: bool) -> Exception:
+    """Return the error to raise of several: the first one, unless it is due to what has been fetched."""
+    first = next((each for each in errors if not isinstance(each, NeedsValues)), errors[-1])
+    return JitError(f"{first}{THREADS}") if due_to_threads and isinstance(first, JitError) else first
 
 
 def float_dtype(arguments: list[Any]) -> str:

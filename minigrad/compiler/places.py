@@ -155,6 +155,14 @@ class Saved:
         self.contents = [(x, _contents(x)) for x in objects if isinstance(x, MUTABLE)]
         self.arrays = [(x, x.copy()) for x in arrays if x.flags.writeable and x.nbytes <= MOST_BYTES]
 
+    def now(self) -> Iterator[tuple[PlaceKey, Any]]:
+        """Yield the keys and the current values of the saved places and contents."""
+        for namespace, name, _ in self.values:
+            yield place_of(namespace, name), value_in(namespace, name)
+        for x, _ in self.contents:
+            for name, value in x.items() if isinstance(x, dict) else enumerate(x):
+                yield (id(x), name), value
+
     def put_back(self, sets: Callable[[Any], bool]) -> None:
         """Restore saved contents and arrays, and those names for which ``sets(name)`` is true."""
         for x, before in self.contents:

@@ -31,12 +31,12 @@ from .outside import LARGE, Outside
 from .places import PlaceKey, put
 from .rebinding import Containers, Entry, rebind, refuse_also_outside
 from .rewrites import simplify
-from .source import Contained, ObjectWithArrays, PassedThrough, SourceWriter
+from .source import Contained, LeftOutside, ObjectWithArrays, PassedThrough, SourceWriter
 from .stores import read_late
 from .trace import Trace, TracedGenerator, fingerprint
 from .traced import Traced
 from .values import attribute_values, fresh_copy, has_results, with_attributes
-from .where import JitError, OtherCalls
+from .where import JitError, NeedsValues, OtherCalls
 
 
 class Compiled:
@@ -69,8 +69,13 @@ class Compiled:
             self._compile(trace, effects, f, args, {**kwargs, KEYWORD: arrays}, donated)
             effects.forget()
             refuse_leaks(trace, name_of(f))
-        except BaseException:
+        except BaseException as error:
             effects.put_back()
+            if isinstance(error, NeedsValues) and error.node is not None:
+                used = inputs_of(error.node)
+                error.names.update(
+                    name for name, nodes in last_inputs(trace, arrays).items() if not used.isdisjoint(nodes)
+                )
             raise
         finally:
             trace.over = True
@@ -97,13 +102,18 @@ class Compiled:
 
         def outcome_of(one: Run) -> Any:
             if one.rebound or effects.kept:
-                return one.result, one.values, left_outside(trace, effects.left(), effects.known)
+                places = LeftArrays(trace, one.inputs)
+                return one.result, one.values, places.left(effects.left(), effects.known)
             return one.result
 
         first = run(called, name, args, kwargs, trace)
         refuse_changed_constants(trace)
+        if self.fetched.counters:
+            leaves = last_inputs(trace, kwargs[KEYWORD])
+            refuse_other_numbers(trace, {node for each in self.fetched.counters for node in leaves[each]})
         effects.after_the_first_run()
         self.rebound, writes = first.rebound, first.writes
+        refuse_changed_outside(name, self.rebound)
         refuse_also_outside(name, self.rebound, (args, kwargs), effects.search.objects)
         found: list[Any] = []
         tree = nodes_of(trace, found, outcome_of(first))
@@ -119,8 +129,10 @@ class Compiled:
                 raise OtherCalls(f"jit: run twice on the same arguments, {name} made different calls")
 
         effects.compare(again)
-        self.kept = [(each.namespace, each.name) for each in effects.kept]
+        counters = {*self.fetched.counters.values()}
+        self.kept = [(each.namespace, each.name, each.place in counters) for each in effects.kept]
         self.fixed, self.unread = effects.fixed, effects.unread
+        self.from_outside = {id(x) for x in (*effects.search.arrays, *effects.search.objects)}
         self.has_effects = bool(self.kept or self.fixed or self.rebound)
         places = [each.place for each in (*effects.kept, *effects.fixed)]
         self.sets_only_unread = bool(places) and self.unread.keys() >= set(places)
@@ -133,11 +145,10 @@ class Compiled:
         nodes, results = read_late(checks_first(nodes, bool(over)), results)
         finals = dict(zip(writes, results[len(wanted) :], strict=True))
         used = {id(x) for node in nodes for x in node.operands} | set(map(id, [*results, *finals]))
-        outer = iter([id(trace.inputs[i]) in used for i in spans[-1]])
         self.not_read = [
-            each
-            for each, x in kwargs[KEYWORD].items()
-            if True not in [next(outer) for _ in named_leaves("", x)]
+            name
+            for name, inputs in last_inputs(trace, kwargs[KEYWORD]).items()
+            if used.isdisjoint(map(id, inputs))
         ]
         plan = Plan(trace.inputs, nodes, results, over, finals)
         writer = SourceWriter(plan, list(zip(trace.inputs, hints, strict=True)), name)
@@ -172,13 +183,18 @@ class Compiled:
         """Apply the function's writes to outside state and to its arguments; return its result."""
         with locks.compiling:
             for namespace, name, value in self.fixed:
-                put(namespace, name, fresh_copy(value))
+                put(namespace, name, fresh_copy(value, self.from_outside))
             if not (self.kept or self.rebound):
                 return outcome
             result, values, left = outcome
-            for (namespace, name), value in zip(self.kept, left, strict=True):
-                put(namespace, name, value)
-        rebind((args, kwargs), self.rebound, values)
+            for (namespace, name, is_counter), value in zip(self.kept, left, strict=True):
+                value = value.item() if is_counter and isinstance(value, np.generic) else value
+                if type(namespace) is dict:
+                    namespace[name] = value
+                else:
+                    put(namespace, name, value)
+        if self.rebound:
+            rebind((args, kwargs), self.rebound, values)
         return result
 
     def tape(self) -> Tape:
@@ -196,6 +212,25 @@ class Compiled:
                 node.value,
             )
         return Tape(list(calls.values()), self.names)
+
+
+def last_inputs(trace: Trace, arrays: dict[str, Any]) -> dict[str, list[Node]]:
+    """Return the inputs of arrays that are the last arguments, by name."""
+    leaves = {name: [leaf for _, leaf in named_leaves("", x)] for name, x in arrays.items()}
+    inputs = iter(trace.inputs[len(trace.inputs) - sum(map(len, leaves.values())) :])
+    return {name: [next(inputs) for _ in each] for name, each in leaves.items()}
+
+
+def inputs_of(node: Node) -> set[Node]:
+    """Return the inputs that a node is computed from."""
+    found: set[Node] = set()
+    waiting = [node]
+    while waiting:
+        each = waiting.pop()
+        if each not in found:
+            found.add(each)
+            waiting += each.operands
+    return {each for each in found if each.function is None}
 
 
 def name_of(f: Callable[..., Any]) -> str:
@@ -233,12 +268,18 @@ class Run(NamedTuple):
         The final value of each modified input.
     rebound, values
         The entries of arguments that it set or deleted, and their values.
+    inputs
+        The input of each argument's stand-in, by the ``id`` of this.
+    made
+        The stand-ins.
     """
 
     result: Any
     writes: dict[Node, Node]
     rebound: list[Entry]
     values: list[Any]
+    inputs: dict[int, Node]
+    made: list[Any]
 
 
 def run(f: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> Run:
@@ -252,9 +293,9 @@ def run(f: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[st
     except ValueError as error:
         raise_instead(own_cause(error), error)
     rebound, values = containers.rebound(name, (args, kwargs))
-    pairs = zip(trace.inputs, made, strict=True)
+    pairs = [*zip(trace.inputs, made, strict=True)]
     writes = {node: x.node for node, x in pairs if type(x) is Traced and x.node is not node}
-    return Run(result, writes, rebound, values)
+    return Run(result, writes, rebound, values, {id(x): node for node, x in pairs}, made)
 
 
 def stand_in(shared: Any, leaf: Any) -> Any:
@@ -266,20 +307,46 @@ def stand_in(shared: Any, leaf: Any) -> Any:
     return made[-1]
 
 
-def left_outside(trace: Trace, tree: Any, known: set[int]) -> Any:
-    """Return a value that the function stores outside; arguments, and objects that hold arrays, are wrapped."""
-    x = tree.data if type(tree) is Tensor else tree
-    if type(x) is Traced:
-        return PassedThrough(x.node) if x.node in trace.inputs else x
-    if isinstance(x, dict):
-        return like(x, {key: left_outside(trace, each, known) for key, each in x.items()})
-    if isinstance(x, (list, tuple)):
-        return rebuilt(x, [left_outside(trace, each, known) for each in x])
-    if type(x) not in CONTAINERS and has_state(x) and has_results(x, known):
-        held = {name: each for name, each in attribute_values(x).items() if has_results(each, known)}
-        empty = with_attributes(x, dict.fromkeys(held))
-        return ObjectWithArrays(empty, left_outside(trace, held, known | {id(x)}))
-    return x
+class LeftArrays:
+    """What a function stores outside: arguments themselves, and one object for each array, dict and list it makes."""
+
+    def __init__(self, trace: Trace, inputs: dict[int, Node]) -> None:
+        self.trace, self.inputs = trace, inputs
+        self.numbers: dict[int, int] = {}  # by the ``id`` of a stand-in
+
+    def left(self, tree: Any, known: set[int]) -> Any:
+        """Return a stored value; arrays in it, and objects that hold arrays, are wrapped."""
+        x = tree.data if type(tree) is Tensor else tree
+        if type(x) is Traced:
+            given = x.node if x.node in self.trace.inputs else self.inputs.get(id(x))
+            if given is not None:
+                return PassedThrough(given)
+            return self.one(x, x)
+        if isinstance(x, dict):
+            return self.one(x, like(x, {key: self.left(each, known) for key, each in x.items()}))
+        if isinstance(x, list):
+            return self.one(x, rebuilt(x, [self.left(each, known) for each in x]))
+        if isinstance(x, tuple):
+            return rebuilt(x, [self.left(each, known) for each in x])
+        if type(x) not in CONTAINERS and has_state(x) and has_results(x, known):
+            held = {name: each for name, each in attribute_values(x).items() if has_results(each, known)}
+            empty = with_attributes(x, dict.fromkeys(held))
+            wrapped = {name: self.left(each, known | {id(x)}) for name, each in held.items()}
+            return ObjectWithArrays(empty, wrapped)
+        return x
+
+    def one(self, x: Any, wrapped: Any) -> LeftOutside:
+        """Return what is wrapped, with the number of an object."""
+        return LeftOutside(wrapped, self.numbers.setdefault(id(x), len(self.numbers)))
+
+
+def refuse_changed_outside(name: str, rebound: list[Entry]) -> None:
+    """Refuse to set entries of a dict or a list that is fetched as a whole."""
+    for each in rebound:
+        if each.path[:2] == (1, KEYWORD):
+            raise JitError(
+                f"jit: {name} both replaces a dict or a list of arrays outside and sets its entries; do one of them"
+            )
 
 
 def refuse_leaks(trace: Trace, name: str) -> None:
@@ -302,6 +369,8 @@ def nodes_of(trace: Trace, found: list[Any], tree: Any) -> Any:
     if type(tree) is PassedThrough:
         found.append(tree.node)
         return tree
+    if type(tree) is LeftOutside:
+        return LeftOutside(nodes_of(trace, found, tree.node), tree.number)
     if type(tree) is ObjectWithArrays:
         return ObjectWithArrays(tree.empty, nodes_of(trace, found, tree.attributes))
     if type(tree) in CONTAINERS:
@@ -351,6 +420,28 @@ def refuse_changed_constants(trace: Trace) -> None:
                 f"jit: an array of shape {node.shape} was changed after its use; write x = x + 1 in place of x += 1, "
                 "or the change would not be seen"
             )
+
+
+def refuse_other_numbers(trace: Trace, counters: set[Node]) -> None:
+    """Refuse to compute with numbers of Python's as numbers of NumPy's where this gives another dtype, or may overflow.
+
+    Python's numbers take on the dtypes of arrays, and its integers have no end.
+    """
+    for node in (*trace.inputs, *trace.nodes):
+        dtype = getattr(node.value, "dtype", None)
+        if dtype is not None and dtype.char not in ALIKE:
+            raise JitError(f"jit: a number from outside changes, and there are arrays of {dtype}")
+        if node.function is None or dtype is None or dtype.kind != "i" or node.shape:
+            continue
+        both = all(type(x) is Node for x in node.args)
+        if (node.function in GROWS or both) and inputs_of(node) <= counters:
+            raise JitError("jit: an integer from outside changes, and may grow fast")
+
+
+GROWS = (np.multiply, np.power, np.left_shift)
+"""Functions of integers that may overflow soon, with a constant too."""
+ALIKE = np.dtype(np.float64).char + np.dtype(np.int64).char + np.dtype(np.complex128).char + "?"
+"""The dtypes for which NumPy's numbers and Python's give the same ones."""
 
 
 def own_constants(trace: Trace) -> None:

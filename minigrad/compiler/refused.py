@@ -37,7 +37,8 @@ def needs_values(what: str, instead: str) -> Callable[..., Any]:
             raise leaked()
         raise NeedsValues(
             f"{user_line()}: {what} needs the values of an array of shape {self.shape}, which are not known while the "
-            f"function is compiled; {instead}"
+            f"function is compiled; {instead}",
+            self.node,
         )
 
     return method

@@ -8,7 +8,7 @@ generates a fast check that a call has the same signature as an earlier one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -99,7 +99,17 @@ def stands_for_number(entry: Any) -> bool:
     return isinstance(entry, tuple) and bool(entry) and entry[0] in (int, float)
 
 
-def reader(args: tuple[Any, ...], kwargs: dict[str, Any], overwritten: list[int]) -> Callable[..., Any]:
+class Place(NamedTuple):
+    """What a call reads from outside: ``get(key)`` for each of the places, which all have one object."""
+
+    places: list[tuple[Callable[[Any], Any], Any]]
+    converted: Callable[[Any], Any] | None
+    value: Any
+
+
+def reader(
+    args: tuple[Any, ...], kwargs: dict[str, Any], overwritten: list[int], outside: Iterable[Place] = ()
+) -> Callable[..., Any]:
     """Generate the function that extracts the arrays from the arguments of a call with this signature.
 
     Parameters
@@ -108,6 +118,8 @@ def reader(args: tuple[Any, ...], kwargs: dict[str, Any], overwritten: list[int]
         The arguments of the call.
     overwritten
         The positions, among the arrays, of those that the program overwrites.
+    outside
+        What is read from outside, the last of the arrays.
 
     Returns
     -------
@@ -118,6 +130,8 @@ def reader(args: tuple[Any, ...], kwargs: dict[str, Any], overwritten: list[int]
     source = ReaderSource()
     source.read("args", args)
     source.read("kwargs", kwargs)
+    for place in outside:
+        source.read_outside(place)
     source.keep_apart(overwritten)
     exec(compile(source.text(), "<jit signature>", "exec"), source.namespace)
     leaves_of: Callable[..., Any] = source.namespace["leaves_of"]
@@ -174,6 +188,17 @@ class ReaderSource:
             self.unpack(f"({self.bound(children_of)}({name}),)", [children_of(x)])
         else:
             self.require(f"{name} is {self.bound(x)}" if cannot_change(x) else "False")
+
+    def read_outside(self, place: Place) -> None:
+        """Emit the reading and the comparison of what is outside."""
+        name = self.bound(None)
+        (first, key), *others = place.places
+        self.lines.append(f"{name} = {self.bound(first)}({self.bound(key)})")
+        for get, key in others:
+            self.require(f"{self.bound(get)}({self.bound(key)}) is {name}")
+        if place.converted is not None:
+            self.lines.append(f"{name} = {self.bound(place.converted)}({name})")
+        self.read(name, place.value)
 
     def unpack(self, iterable: str, items: Iterable[Any]) -> None:
         """Emit the comparison of a container's items."""

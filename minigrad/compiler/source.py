@@ -77,6 +77,13 @@ class PassedThrough(NamedTuple):
     node: Node
 
 
+class LeftOutside(NamedTuple):
+    """An array, a dict or a list that the function stores outside; of several with one number all are one object."""
+
+    node: Any
+    number: int
+
+
 class ObjectWithArrays(NamedTuple):
     """An object that the function stores outside: a copy without arrays, and the attributes that hold them."""
 
@@ -104,6 +111,9 @@ class SourceWriter(Scope):
         self.views: dict[
             tuple[Any, ...], str
         ] = {}  # the names of buffers and views of them, by what they view
+        self.left_outside: dict[
+            int, str
+        ] = {}  # the names of arrays that are stored outside, by their numbers
         uses = Counter(x for node in plan.nodes for x in node.operands)
         uses.update(plan.results)
         self.once = {node for node in plan.nodes if uses[node] == 1}
@@ -356,6 +366,11 @@ class SourceWriter(Scope):
             return self.handed_out(new.get(id(tree), tree), isinstance(tree.value, np.ndarray))
         if type(tree) is PassedThrough:
             return self.names[tree.node]
+        if type(tree) is LeftOutside:
+            if tree.number not in self.left_outside:
+                made = self.literal(tree.node, new)
+                self.left_outside[tree.number] = made if type(tree.node) is Node else self.now(made)
+            return self.left_outside[tree.number]
         if type(tree) is ObjectWithArrays:
             attributes = self.literal(tree.attributes, new)
             made = self.bound(with_attributes, "with_attributes")

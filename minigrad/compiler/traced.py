@@ -221,7 +221,8 @@ class Traced(NDArrayOperatorsMixin, Writable):
         if is_stored(2):
             raise NeedsValues(
                 f"{user_line()}: array[i] = x (or array.fill, np.fromiter) would need the value of an array, "
-                f"which is not known while the function is compiled; {FILLED}"
+                f"which is not known while the function is compiled; {FILLED}",
+                self.node,
             )
         return float(self._refused_float())
 
@@ -243,7 +244,8 @@ class Traced(NDArrayOperatorsMixin, Writable):
         raise NeedsValues(
             f"{user_line()}: np.asarray(), or a plain array that is to hold it, needs the values of an array of shape "
             f"{self.shape}, which are not known while the function is compiled; "
-            f"{f'write {known}' if known else ARRAY}"
+            f"{f'write {known}' if known else ARRAY}",
+            self.node,
         )
 
     # -- operators: the mixin's, but for those of arrays and what is no array-like --------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections import deque
-from collections.abc import Container
+from collections.abc import Callable, Container
 from copy import copy
 from enum import Enum
 from types import BuiltinMethodType, FunctionType, MappingProxyType, MethodType, ModuleType, NoneType
@@ -16,6 +16,7 @@ import numpy as np
 from ..engine.arrays import STAND_INS
 from ..engine.containers import like, rebuilt
 from ..engine.tensor import Tensor
+from .options import PLAIN, option
 from .origin import has_state, slots_of
 from .places import CELL, read
 
@@ -40,10 +41,33 @@ def has_results(x: Any, known: Container[int]) -> bool:
 
     Objects whose ``id`` is known are not looked into.
     """
+    return _finds(x, known, lambda each: type(each.data if type(each) is Tensor else each) in STAND_INS)
+
+
+def has_arrays(x: Any) -> bool:
+    """Tell whether there are arrays, NumPy's numbers or tensors in nested containers and objects."""
+    return _finds(x, (), lambda each: isinstance(each, (np.ndarray, np.generic, Tensor)))
+
+
+def nested_alike(x: Any, other: Any) -> bool:
+    """Tell whether two values are arrays, nested alike in dicts, lists and tuples, with the same numbers."""
+    if isinstance(x, (np.ndarray, np.generic)):
+        return isinstance(other, (np.ndarray, np.generic, Tensor)) or type(other) in STAND_INS
+    if type(x) is not type(other):
+        return False
+    if type(x) is dict:
+        return [*x] == [*other] and all(map(nested_alike, x.values(), other.values()))
+    if isinstance(x, (list, tuple)):
+        return len(x) == len(other) and all(map(nested_alike, x, other))
+    return type(x) in PLAIN and option(x) == option(other)
+
+
+def _finds(x: Any, known: Container[int], is_one: Callable[[Any], bool]) -> bool:
+    """Tell whether ``is_one`` is true of a part of nested containers and objects."""
     waiting, seen = [x], set()
     while waiting:
         each = waiting.pop()
-        if type(each) in STAND_INS or (type(each) is Tensor and type(each.data) in STAND_INS):
+        if is_one(each):
             return True
         elif type(each) is Unread or id(each) in seen or id(each) in known:
             continue
@@ -114,10 +138,12 @@ WITH_IDENTITY = (MethodType, BuiltinMethodType, ModuleType)
 """Types compared by identity, although they have attributes."""
 
 
-def fresh_copy(x: Any) -> Any:
-    """Return a copy of arrays, lists, dicts and sets, however nested; anything else unchanged."""
+def fresh_copy(x: Any, known: Container[int] = ()) -> Any:
+    """Return a copy of arrays, lists, dicts and sets, however nested, but not of those whose ``id`` is known."""
+    if id(x) in known:
+        return x
     if isinstance(x, (np.ndarray, set, deque, bytearray, array)):
         return copy(x)
     if isinstance(x, (list, tuple)):
-        return rebuilt(x, [fresh_copy(each) for each in x])
-    return like(x, {key: fresh_copy(each) for key, each in x.items()}) if isinstance(x, dict) else x
+        return rebuilt(x, [fresh_copy(each, known) for each in x])
+    return like(x, {key: fresh_copy(each, known) for key, each in x.items()}) if isinstance(x, dict) else x

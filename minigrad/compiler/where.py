@@ -9,6 +9,7 @@ from copy import deepcopy
 from functools import lru_cache
 from itertools import pairwise
 from types import CodeType, FrameType
+from typing import Any
 
 import numpy as np
 
@@ -22,11 +23,38 @@ class OtherCalls(JitError):
 
 
 class NeedsValues(JitError):
-    """Raised where a function needs the values of an array, which are not known while it is compiled."""
+    """Raised where a function needs the values of an array, which are not known while it is compiled.
+
+    ``node`` is what it is recorded as, and ``names`` those of the arrays from outside that it is computed from.
+    """
+
+    def __init__(self, message: str, node: Any = None) -> None:
+        super().__init__(message)
+        self.node = node
+        self.names: set[str] = set()
 
 
-class Caught(JitError):
-    """Raised where a function has caught an error of `numpy.linalg`: in this call it runs as it is written."""
+class Changed(JitError):
+    """Raised where a function changes what it reads outside.
+
+    ``places`` are those, among these, that may be fetched: of Python's numbers, and of nested arrays.
+    """
+
+    def __init__(self, message: str, places: list[tuple[Any, Any]]) -> None:
+        super().__init__(message)
+        self.places = places
+
+
+class AsWritten(JitError):
+    """Raised where a function runs as it is written in this call."""
+
+
+class Caught(AsWritten):
+    """Raised where a function has caught an error of `numpy.linalg`."""
+
+
+class Begins(AsWritten):
+    """Raised where a function makes its state in this call: ``if self.velocity is None: …``."""
 
 
 OURS = os.path.dirname(os.path.dirname(__file__))
