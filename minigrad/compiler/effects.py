@@ -24,7 +24,6 @@ from .places import (
     is_set,
     place_of,
     put,
-    read,
     value_in,
 )
 from .values import Unread, has_arrays, has_results, nested_alike, structural_key
@@ -241,21 +240,23 @@ class Effects:
                     for each, value in zip(read, old, strict=True)
                     if each.name not in WHOLE and may_be_fetched(value, each.value)
                 ]
-                return self.changed(each.name, why, places)
+                return self.changed(each.name, why, places, AS_ARRAY if type(value) in (int, float) else "")
         return Begins(f"jit: {self.name} sets {read[0].name}, which it reads, for the first time")
 
-    def changed(self, name: Any, why: str = "", places: Sequence[tuple[Any, Any]] = ()) -> JitError:
-        """Return the error of a function that changes what it reads."""
+    def changed(
+        self, name: Any, why: str = "", places: Sequence[tuple[Any, Any]] = (), instead: str = ""
+    ) -> JitError:
+        """Return the error of a function that changes what it reads; and what it may do instead."""
         if isinstance(name, str):
             what = f"{name}, which it reads"
         elif name is CELL:
             what = "a variable of an enclosing function that it reads"
         else:
             what = "a set or a deque that it reads" if name is OTHER else "a list that it reads"
-        instead = "return the new value, and give the old one as an argument"
-        if any(type(read(*place)) in (int, float) for place in places):
-            instead += ", or keep it in an array, np.zeros((), np.float32)"
-        return Changed(f"jit: {self.name} changes {what}{why}; {instead}", [*places])
+        return Changed(
+            f"jit: {self.name} changes {what}{why}; return the new value, and give the old one as an argument{instead}",
+            [*places],
+        )
 
 
 def may_be_fetched(old: Any, new: Any) -> bool:
@@ -265,6 +266,7 @@ def may_be_fetched(old: Any, new: Any) -> bool:
     return isinstance(old, (dict, list, tuple)) and nested_alike(old, new)
 
 
+AS_ARRAY = ", or keep it in an array, np.zeros((), np.float32)"
 ANEW = ": every call would be compiled anew"
 
 

@@ -114,7 +114,7 @@ class Fetched:
         return call
 
     def reader(self, args: tuple[Any, ...], kwargs: dict[str, Any], apart: list[int]) -> Callable[..., Any]:
-        """Return the `signature.reader` of a call that is given the arrays too, which reads them itself."""
+        """Return the `minigrad.compiler.signature.reader` of a call, which reads the arrays itself."""
         given = {name: x for name, x in kwargs.items() if name != KEYWORD}
         arrays = kwargs[KEYWORD]
         outside = [
