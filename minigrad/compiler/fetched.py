@@ -15,7 +15,7 @@ import numpy as np
 
 from .options import PLAIN
 from .places import CELL, PlaceKey, place_of, put, read, value_in
-from .signature import Place, flatten, reader
+from .signature import Reading, flatten, reader
 from .where import NeedsValues
 
 Places = list[tuple[Any, Any]]
@@ -118,7 +118,7 @@ class Fetched:
         given = {name: x for name, x in kwargs.items() if name != KEYWORD}
         arrays = kwargs[KEYWORD]
         outside = [
-            Place(
+            Reading(
                 [
                     (partial(read, namespace), key) if key is CELL else (namespace.get, key)
                     for namespace, key in each

@@ -99,7 +99,7 @@ def stands_for_number(entry: Any) -> bool:
     return isinstance(entry, tuple) and bool(entry) and entry[0] in (int, float)
 
 
-class Place(NamedTuple):
+class Reading(NamedTuple):
     """What a call reads from outside: ``get(key)`` for each of the places, which all have one object."""
 
     places: list[tuple[Callable[[Any], Any], Any]]
@@ -108,7 +108,7 @@ class Place(NamedTuple):
 
 
 def reader(
-    args: tuple[Any, ...], kwargs: dict[str, Any], overwritten: list[int], outside: Iterable[Place] = ()
+    args: tuple[Any, ...], kwargs: dict[str, Any], overwritten: list[int], outside: Iterable[Reading] = ()
 ) -> Callable[..., Any]:
     """Generate the function that extracts the arrays from the arguments of a call with this signature.
 
@@ -189,7 +189,7 @@ class ReaderSource:
         else:
             self.require(f"{name} is {self.bound(x)}" if cannot_change(x) else "False")
 
-    def read_outside(self, place: Place) -> None:
+    def read_outside(self, place: Reading) -> None:
         """Emit the reading and the comparison of what is outside."""
         name = self.bound(None)
         (first, key), *others = place.places
