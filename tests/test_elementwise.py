@@ -7,6 +7,7 @@ import pytest
 from derivatives import check_call, check_rule
 
 import minigrad as mg
+from minigrad.rules.elementwise import KEEPS_DTYPE
 
 
 def bessel_i1(x):
@@ -75,6 +76,19 @@ def test_powers_by_numpys_numbers_have_numpys_dtype(dtype, exponent):
             compiled = mg.jit(lambda x, number=number: x**number)(x)
             assert compiled.dtype == want.dtype
             np.testing.assert_array_equal(compiled, want)
+
+
+@pytest.mark.parametrize("exponent", [np.float64(2), np.array(3.0), np.array([2.0, 3.0])])
+def test_a_power_by_an_argument_has_numpys_dtype_or_is_refused(exponent):
+    """In NumPy 2.0 the dtype depends on the value of a number."""
+    x = np.array([3, 2], np.float32)
+    try:
+        got = mg.jit(lambda x, exponent: x**exponent)(x, exponent)
+    except mg.JitError as error:
+        assert exponent.ndim == 0 and KEEPS_DTYPE and "needs the values" in str(error)
+        return
+    assert got.dtype == (x**exponent).dtype
+    np.testing.assert_allclose(got, x**exponent, rtol=1e-6)
 
 
 HUGE = 10**30

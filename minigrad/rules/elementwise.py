@@ -100,6 +100,9 @@ KEEPS_DTYPE = (np.ones(1, np.float32) ** np.float64(2)).dtype == np.float32
 def _is_number(exponent: Any, x: Any) -> bool:
     """Tell whether an exponent is a number of NumPy's, or an array of no axes, unless a compiled call reads it anew."""
     if not is_plain(exponent):
+        is_stand_in = hasattr(exponent, "as_read_only")
+        if is_stand_in and not exponent.ndim and np.result_type(x.dtype, exponent.dtype) != x.dtype:
+            exponent.item()  # raises that the value, which decides the dtype, is needed
         return False
     if isinstance(exponent, np.ndarray):
         return not exponent.ndim and exponent.dtype.kind in "iuf" and is_plain(x)
