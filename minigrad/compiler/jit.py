@@ -213,11 +213,9 @@ class Jitted:
         outcome = self._run(program, given, args, kwargs)
         if is_new and program.sets_only_unread:  # the call changed outside state: another key
             with locks.compiling:
-                if (
-                    program.fetched.key() != fetched
-                ):  # of other shapes, say, which are not those it is compiled for
-                    return outcome
-                self._keep(program, *self._snapshot(program, leaves, key, classes)[1:])
+                if program.fetched.key() == fetched:  # else of other shapes, say, than it is compiled for
+                    arrays = program.fetched.arrays() or {}
+                    self._keep(program, *self._snapshot(program, arrays, leaves, key, classes)[1:])
         return outcome
 
     def _found(
@@ -232,17 +230,11 @@ class Jitted:
         before = self.recent and self.recent[0]
         programs = [*self.programs.values()]
         ways = {(frozenset(each.left_out), each.fetched.together): each for each in reversed(programs)}
-        for (places, together), way in ways.items():
+        for way in ways.values():
             arrays = way.fetched.arrays_apart()
             if arrays is None:
                 continue
-            given, whole = [*leaves], [*key]
-            flatten((arrays,), given, whole)
-            if before is not None and before.classes == classes and before.unread == places:
-                outside = before.now(given)
-            else:
-                outside = Outside(self.function, given, places, classes)
-            signature = places, together, *whole, *outside.key
+            given, signature, outside = self._snapshot(way, arrays, leaves, key, classes)
             program = self.programs.get(signature)
             if program is not None:
                 refuse_overlap(given, program.overwritten, program.apart)
@@ -255,7 +247,8 @@ class Jitted:
             raise Inlined
         others = {place: namespace for each in programs for place, namespace in each.unread.items()}
         program = self._compile(args, kwargs, everything, leaves, others)
-        given, signature, fresh = self._snapshot(program, leaves, key, classes)
+        arrays = program.fetched.arrays() or {}
+        given, signature, fresh = self._snapshot(program, arrays, leaves, key, classes)
         self._warn_of_a_number(signature, args, kwargs)
         self._warn_of_a_change(before)
         refuse_overlap(given, program.overwritten, program.apart)
@@ -265,13 +258,21 @@ class Jitted:
         return program, given, program.may_be_kept
 
     def _snapshot(
-        self, program: Compiled, leaves: Sequence[Any], key: Sequence[Any], classes: tuple[type, ...]
+        self,
+        program: Compiled,
+        arrays: dict[str, Any],
+        leaves: Sequence[Any],
+        key: Sequence[Any],
+        classes: tuple[type, ...],
     ) -> tuple[list[Any], tuple[Any, ...], Outside]:
-        """Return a program's inputs, the signature that it is kept under, and what is outside, all of now."""
+        """Return a program's inputs, with these arrays outside, its signature, and what is outside, all of now."""
         given, whole = [*leaves], [*key]
-        flatten((program.fetched.arrays() or {},), given, whole)
-        places = frozenset(program.left_out)
-        outside = Outside(self.function, given, places, classes)
+        flatten((arrays,), given, whole)
+        places, before = frozenset(program.left_out), self.recent and self.recent[0]
+        if before is not None and before.classes == classes and before.unread == places:
+            outside = before.now(given)
+        else:
+            outside = Outside(self.function, given, places, classes)
         return given, (places, program.fetched.together, *whole, *outside.key), outside
 
     def _keep(self, program: Compiled, signature: tuple[Any, ...], outside: Outside) -> None:
