@@ -152,7 +152,7 @@ def unwrap(
     args: list[Any] = []
     parents: list[Parent] = []
     for x in operands:
-        if type(x) is not Tensor and type(x) in SEQUENCES:
+        if type(x) in SEQUENCES:
             x = joined(x)
         if type(x) is Tensor:
             args.append(x.data)
@@ -271,10 +271,14 @@ def record(op: Any, args: Sequence[Any], parents: Sequence[Parent], options: dic
         if parent is not None and (mode := recording.get()) is not None:
             if not op.complex_numbers:
                 _refuse_complex(op, args, out)
-            call = (next_number(), op, args, parents, options, out)
+            result = Tensor()  # as `lift` makes it
+            result.data = out
+            result._grad = None
+            result.requires_grad = True
+            result._call = (next_number(), op, args, parents, options, out)
             if mode.watches:
-                mode.called(call)
-            return lift(out, call)
+                mode.called(result._call)
+            return result
     return variable(out)
 
 

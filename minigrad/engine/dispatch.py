@@ -14,7 +14,7 @@ from ..rules.table import OPS, Composite, Op, full_name, overrides
 from ..rules.ufunc_methods import METHODS
 from .arrays import ARRAYS, ForeignError, foreign, has_stand_ins, is_foreign, refuse_foreign
 from .calls import any_requires_grad, apart, apply, bare, binary, constants
-from .in_place import NEVER_CHANGE, as_kept, fit_in_place
+from .in_place import NEVER_CHANGE, as_kept, fit_in_place, never_changes
 from .leaving import AS_AN_OPTION, EXPLICITLY, held_by_others, written_to
 from .recording import TapeError, recording
 from .statements import rebinds
@@ -85,10 +85,10 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             return write_into(kwargs["out"], call(function, args, others))
         if kwargs["out"] is None:
             kwargs = others
-    op = rules_of(function)
+    op = OPS.get(function) or rules_of(function)
     if type(op) is Op:
         operands, options = op.bind(args, kwargs)
-        if options and not NEVER_CHANGE.issuperset(map(type, options.values())):
+        if options and not all(map(never_changes, options.values())):
             if options.get("dtype") is not None and _gives_integers(op, operands, options["dtype"]):
                 return _call_on_constants(function, args, kwargs)
             if not all(map(_has_no_tensors, options.values())):

@@ -163,6 +163,11 @@ NEVER_CHANGE = frozenset({int, bool, float, type(None)})
 PLAIN_PARTS = NEVER_CHANGE | {slice, type(...)}
 
 
+def never_changes(x: Any) -> bool:
+    """Tell whether an option is one that the tape keeps as it is, or a tuple of such: a shape, axes."""
+    return type(x) in NEVER_CHANGE or (type(x) is tuple and NEVER_CHANGE.issuperset(map(type, x)))
+
+
 def as_kept(index: Any) -> Any:
     """Return an index, or an option, as the tape may keep it: arrays for tensors, and copies of arrays and lists.
 

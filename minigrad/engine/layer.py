@@ -16,7 +16,7 @@ from .arguments import BARE, array_of, explained, names_itself, parameters_of, r
 from .arrays import ARRAY_LIKE, ARRAYS, as_array, has_stand_ins, refuse_foreign
 from .calls import apart, bare, by_value, record, refuse_tensors, unwrap
 from .containers import rebuilt
-from .in_place import NEVER_CHANGE, as_kept
+from .in_place import as_kept, never_changes
 from .pickling import PickledByName
 from .recording import TapeError, recomputing
 from .tensor import Tensor
@@ -66,7 +66,7 @@ class Layer(PickledByName):
             given = [read_only(x) for x in args]
         if options:
             refuse_tensors(self, options)
-            if not NEVER_CHANGE.issuperset(map(type, options.values())):
+            if not all(map(never_changes, options.values())):
                 options = {name: as_kept(x) for name, x in options.items()}
         try:
             returned = self.forward(*given, **options)
