@@ -1,18 +1,20 @@
 """Polynomials as 1-d arrays of coefficients, the highest power first.
 
-`numpy.polymul`, ``polydiv`` and ``poly`` leave leading zeros out, so that a shape would depend on values: they have no
-rule; a product is `numpy.convolve`.
+`numpy.polymul`, ``polydiv`` and ``roots`` leave zeros out, and a coefficient that is left out would have a gradient: of
+a tensor they are refused.
 """
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
 from . import metadata
+from .conjugates import conj, real
 from .elementwise import as_floats
-from .table import Arguments, Draw, compose, declare
+from .table import Arguments, Draw, any_true, compose, declare, is_plain
 
 
 def _as_line(p: Any) -> Any:
@@ -144,3 +146,146 @@ def _vander(g: Any, out: Any, x: Any, N: Any = None, increasing: bool = False) -
 
 
 declare(np.vander, _vander, inputs=_vander_inputs, memory="new")
+
+
+def _left_out(p: Any, zeros: int, name: str, instead: str) -> None:
+    """Refuse to leave zeros of a tensor out."""
+    if zeros and not is_plain(p):
+        raise ValueError(
+            f"numpy.{name}: leaves out {zeros} zero{'s' * (zeros > 1)} of the coefficients, whose gradient would be "
+            f"lost; {instead}"
+        )
+
+
+def _without_leading_zeros(p: Any, name: str) -> Any:
+    p = _as_line(p)
+    if p.ndim > 1:
+        raise ValueError(f"numpy.{name}: p has shape {p.shape}; expected one axis, of coefficients")
+    places = np.nonzero(np.not_equal(p, 0))[0]
+    zeros = int(places[0]) if len(places) else max(len(p) - 1, 0)
+    _left_out(p, zeros, name, "a product with all coefficients is np.convolve(a, b)")
+    return p[zeros:] if len(p) else np.zeros(1, p.dtype)
+
+
+def _no_leading_zero(draw: Draw) -> Arguments:
+    lengths = draw.integer(3, 4), draw.integer(2, 3)
+    return tuple([draw.array((n,), 0.5, 2.0) for n in lengths]), {}
+
+
+@compose(np.polymul, inputs=_no_leading_zero, shape_from_values=True)
+def _polymul(a1: Any, a2: Any) -> Any:
+    return np.convolve(_without_leading_zeros(a1, "polymul"), _without_leading_zeros(a2, "polymul"))
+
+
+@compose(np.polydiv, inputs=_no_leading_zero, shape_from_values=True)
+def _polydiv(u: Any, v: Any) -> Any:
+    """The quotient and the remainder, by long division."""
+    u, v = as_floats(_as_line(u)), as_floats(_as_line(v))
+    if not (u.ndim == v.ndim == 1 and len(u) and len(v)):
+        raise ValueError(f"numpy.polydiv: u and v have shapes {u.shape} and {v.shape}; expected coefficients")
+    inverse, degree = 1.0 / v[0], len(v) - 1
+    quotient, rest = [], u.astype(np.result_type(u.dtype, v.dtype))
+    for _ in range(len(u) - degree):
+        quotient.append(inverse * rest[0])
+        rest = np.concatenate([rest[1 : degree + 1] - quotient[-1] * v[1:], rest[degree + 1 :]])
+    zeros = 0
+    while zeros < len(rest) - 1 and np.allclose(rest[zeros], 0, rtol=1e-14):
+        zeros += 1
+    _left_out(rest, zeros, "polydiv", "divide the values, np.polyval(u, x) / np.polyval(v, x)")
+    nothing = np.zeros(1, rest.dtype)
+    return np.stack(quotient) if quotient else nothing, rest[zeros:] if len(rest) else nothing
+
+
+def _roots_inputs(draw: Draw) -> Arguments:
+    n = draw.integer(1, 3)
+    x = draw.array((n,), -0.2, 0.2)
+    return (np.poly(x + np.array([1.0, -2.0, 4.0])[:n]).astype(x.dtype),), {}
+
+
+@compose(np.roots, inputs=_roots_inputs, shape_from_values=True)
+def _roots(p: Any) -> Any:
+    """The eigenvalues of the companion matrix, which are to be distinct; in NumPy's order."""
+    p = as_floats(_as_line(p))
+    if p.ndim > 1:
+        raise ValueError("Input must be a rank-1 array.")
+    places = np.nonzero(np.not_equal(p, 0))[0]
+    first, last = (int(places[0]), int(places[-1])) if len(places) else (len(p), len(p) - 1)
+    _left_out(p, first + len(p) - 1 - last, "roots", "find the roots of what is between, p[i:j]")
+    inner = p[first : last + 1]
+    if len(inner) < 2:
+        return np.zeros(len(p) - 1 - last) if len(places) else np.zeros(0)
+    below = np.eye(len(inner) - 2, len(inner) - 1, dtype=inner.dtype)
+    found = np.linalg.eigvals(np.concatenate([np.reshape(-inner[1:] / inner[0], (1, -1)), below]))
+    return np.concatenate([found, np.zeros(len(p) - 1 - last, found.dtype)])
+
+
+@compose(np.poly, inputs=lambda draw: ((draw.array((draw.integer(1, 4),)),), {}))
+def _poly(seq_of_zeros: Any) -> Any:
+    """The product of the factors [1, -root]; of a square matrix, the roots are its eigenvalues."""
+    roots = _as_line(metadata.as_joined(seq_of_zeros))
+    if roots.ndim == 2 and roots.shape[0] == roots.shape[1] != 0:
+        roots = np.linalg.eigvals(roots)
+    elif roots.ndim != 1:
+        raise ValueError("input must be 1d or non-empty square 2d array.")
+    if not len(roots):
+        return 1.0
+    roots = as_floats(roots)
+    one = np.ones((), roots.dtype)
+    product = np.ones(1, roots.dtype)
+    for root in roots:
+        product = np.convolve(product, np.stack([one, -root]))
+    return real(product) if _in_conjugate_pairs(roots) else product
+
+
+def _in_conjugate_pairs(roots: Any) -> bool:
+    """Tell whether roots are complex, and each as often as its conjugate, so that NumPy takes the product as real."""
+    if roots.dtype.kind != "c":
+        return False
+    same, conjugate = (np.equal(x[:, None], roots).sum(axis=1) for x in (roots, conj(roots)))
+    return not any_true(np.not_equal(same, conjugate))
+
+
+def _polyfit_inputs(draw: Draw) -> Arguments:
+    deg = draw.integer(0, 2)
+    x = np.cumsum(draw.array((deg + draw.integer(2, 3),), 0.5, 1.5)) - 2.0
+    y = draw.array((len(x), *draw.choice([(), (2,)])))
+    weights = draw.array(x.shape, 0.5, 1.5) if draw.choice([False, True]) else None
+    return (x.astype(y.dtype), y), {"deg": deg, "w": weights, "cov": draw.choice([False, "unscaled", True])}
+
+
+@compose(np.polyfit, inputs=_polyfit_inputs, memory="new")
+def _polyfit(
+    x: Any, y: Any, deg: Any, rcond: Any = None, full: bool = False, w: Any = None, cov: Any = False
+) -> Any:
+    """The least squares solution of the powers of x, of columns of length 1, for y."""
+    x, y, order = as_floats(metadata.as_joined(x)), as_floats(metadata.as_joined(y)), int(deg) + 1
+    if order < 1:
+        raise ValueError("expected deg >= 0")
+    if x.ndim != 1 or not x.size or not 1 <= y.ndim <= 2 or len(x) != len(y):
+        raise TypeError(
+            f"numpy.polyfit: x and y have shapes {x.shape} and {y.shape}; expected (M,) and (M,) or (M, K)"
+        )
+    rcond = len(x) * np.finfo(x.dtype).eps if rcond is None else rcond
+    powers = np.vander(x, order)
+    if w is not None:
+        w = as_floats(metadata.as_joined(w))
+        if w.shape != x.shape:
+            raise TypeError(f"numpy.polyfit: w has shape {w.shape}; expected {x.shape}, as x has")
+        powers, y = powers * w[:, None], y * (w[:, None] if y.ndim == 2 else w)
+    scale = np.sqrt(np.sum(powers * powers, axis=0))
+    powers = powers / scale
+    c, left, rank, values = np.linalg.lstsq(powers, y, rcond)
+    c = (c.T / scale).T
+    if full:
+        return c, left, rank, values, rcond
+    if rank != order:
+        warnings.warn("Polyfit may be poorly conditioned", np.exceptions.RankWarning, stacklevel=2)
+    if not cov:
+        return c
+    v = np.linalg.inv(powers.T @ powers) / np.outer(scale, scale)
+    if cov != "unscaled":
+        if len(x) <= order:
+            raise ValueError("the number of data points must exceed order to scale the covariance matrix")
+        v = (v if y.ndim == 1 else v[:, :, None]) * (left / (len(x) - order))
+        return c, v
+    return c, v if y.ndim == 1 else v[:, :, None]

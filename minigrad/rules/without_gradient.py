@@ -120,15 +120,6 @@ state(
     no_gradient="reads memory, however it lies",
     instead="np.lib.stride_tricks.sliding_window_view(t, n)[::hop]",
 )
-state(
-    *named("roots"),
-    no_gradient="its roots are complex and have no order",
-    instead="one Newton step from each root found: x - np.polyval(p, x) / np.polyval(np.polyder(p), x)",
-)
-state(*named("polyfit"), no_gradient="a fit", instead="np.linalg.lstsq(np.vander(x, deg + 1), y)[0]")
-state(*named("poly"), no_gradient="a product", instead="np.convolve of the factors [1, -root]")
-state(*named("polydiv"), no_gradient="of coefficients", instead="np.polyval of both, divided")
-state(*named("polymul"), no_gradient="of coefficients", instead="np.convolve(a, b)")
 state(*named("sort_complex real_if_close"), no_gradient="for complex numbers", instead="np.sort and np.real")
 
 # -- old names of functions ------------------------------------------------------------------------------------------
@@ -143,7 +134,7 @@ for _old, _new in _OLD_NAMES.items():
 state(*named("argmax argmin argsort full sort take"), memory="new")
 state(np.cumprod, memory="out")
 state(
-    *named("argwhere flatnonzero intersect1d nonzero roots setdiff1d setxor1d trim_zeros"),
+    *named("argwhere flatnonzero intersect1d nonzero setdiff1d setxor1d trim_zeros"),
     *named("union1d unique unique_all unique_counts unique_inverse unique_values"),
     np.linalg.lstsq,
     shape_from_values=True,
