@@ -14,6 +14,7 @@ from array import array
 from collections import OrderedDict, defaultdict, deque, namedtuple
 from contextlib import suppress
 from functools import cache, cached_property, partial
+from itertools import combinations
 from queue import Queue
 from random import choice
 from types import MappingProxyType, SimpleNamespace
@@ -215,6 +216,8 @@ def cross_entropy(x, y):
 
 INEXACT = {
     "combine": (lambda x, y: x - 0.5 * (3 * y + x), 8),
+    "sums_by_dot": (lambda x, y: np.concatenate([x.sum(0), (x + y).sum(1), np.mean(y, axis=0)]), 8),
+    "extremes_of_columns": (lambda x, y: np.tile(x, (40, 1)).max(1) - np.tile(y, (40, 1)).min(axis=-1), 1),
     "compared_by_rows": (lambda x, y: np.minimum(np.maximum(np.tile(x, (128, 8)), -0.5), 0.0), 0),
     "half_at_ties": (lambda x, y: mg.grad(lambda x: np.sum(np.maximum(x, 0) * y))(x), 1),
     "squares_to_vdot": (lambda x, y: np.sum(x**2), 8),
@@ -1224,6 +1227,8 @@ REWRITES = {
     "sums of scaled": (lambda x: x - 0.1 * (0.5 * x + np.tanh(x)), "multiply(", 2),
     "powers": (lambda x: x**3 + x**4.0 + (10 * x).astype(int) ** 3, "power(", 1),
     "dead": (lambda x: (np.exp(x), x * 2)[1], "exp", 0),
+    "sums of rows and columns": (lambda x: (x.sum(0), np.mean(x * 2, axis=-1, keepdims=True)), "dot(", 2),
+    "largest of rows": (lambda x: np.max(np.tile(x, (40, 1)), axis=1), "axis=0", 1),
     "matrix products": (lambda x: (x.T @ x, x[:1] @ x.T), "dot(", 2),
 }
 
@@ -1233,6 +1238,32 @@ def test_rewrites(name):
     f, call, times = REWRITES[name]
     step = check(f, [np.linspace(-1, 1, 12).reshape(4, 3)])
     assert step.source.split("def ")[1].count(call) == times
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.int64, np.bool_])
+@pytest.mark.parametrize("layout", ["C", "F", "reversed"])
+def test_reductions_over_any_axes(dtype, layout):
+    """Also of what is not finite, which stays in its row."""
+    x = np.sin(np.arange(4 * 30 * 3 * 5)).reshape(4, 30, 3, 5)
+    if np.dtype(dtype).kind == "f":
+        x[1, 2, 0, 3], x[3, 20, 2, 2], x[0, 0, 1, 0] = np.nan, np.inf, -np.inf
+    x = np.array(x.astype(dtype), order="F" if layout == "F" else "C")
+    x = x[::-1, ::-1] if layout == "reversed" else x
+    axes = [axes for n in range(1, 5) for axes in combinations(range(4), n)]
+
+    def f(x):
+        return [
+            np.abs(reduced(x, axis=axis, keepdims=keepdims))
+            for reduced in (np.sum, np.max, np.min)
+            for keepdims in (False, True)
+            for axis in [-1, 0, None, *axes]
+        ]
+
+    step, want = mg.jit(f), f(x)
+    for _ in range(2):
+        for got, right in zip(step(x), want, strict=True):
+            assert (got.shape, got.dtype) == (right.shape, right.dtype)
+            np.testing.assert_allclose(got, right, rtol=1e-5, atol=1e-5)
 
 
 def test_numbers_are_compared_by_operators():
@@ -1488,7 +1519,8 @@ def in_one_memory(x):
 
 
 def large(x, b):
-    return x + b, np.tanh(x) * b, b - np.exp(x)
+    rows = np.reshape(x, (600, 20))
+    return x + b, np.tanh(x) * b, b - np.exp(x), rows.max(axis=1), np.min(rows, axis=-1, keepdims=True)
 
 
 def rows_in_another_order(x):

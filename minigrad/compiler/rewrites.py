@@ -34,6 +34,7 @@ from .ir import (
     uniform_value,
     written,
 )
+from .reductions import extremes_of_columns, sums_by_dot
 from .stores import at_once, is_whole, is_zero_at, overwritten, read_as_written, stored_back
 from .sums import combine, without_shift
 
@@ -463,7 +464,7 @@ PASSES = (
         squares_to_vdot,
         matrix_products,
     ),
-    (compared_by_rows,),
+    (compared_by_rows, sums_by_dot, extremes_of_columns),
 )
 """The rewrites, pass by pass."""
 EXACT = (*TIDY, flat_labels)
