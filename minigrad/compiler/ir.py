@@ -10,7 +10,7 @@ import numpy as np
 from ..engine.arrays import STAND_INS
 from ..engine.containers import rebuilt
 from ..rules.facts import facts, state
-from ..rules.indexing import scatter
+from ..rules.indexing import add_at, scatter
 from ..rules.sliding import windows_added
 from .where import NeedsValues, user_line
 
@@ -290,7 +290,7 @@ def written(a: Any, index: Any, value: Any) -> Any:
 def added_at(a: Any, index: Any, value: Any) -> Any:
     """Return ``a`` with a value added at an index; repeated indices accumulate."""
     out = np.array(a)
-    np.add.at(out, index, value)
+    add_at(out, index, value)
     return out
 
 
