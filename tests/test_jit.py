@@ -5,6 +5,7 @@ import gc
 import operator
 import pickle
 import random
+import re
 import threading
 import time
 import tracemalloc
@@ -1238,6 +1239,18 @@ def test_rewrites(name):
     f, call, times = REWRITES[name]
     step = check(f, [np.linspace(-1, 1, 12).reshape(4, 3)])
     assert step.source.split("def ")[1].count(call) == times
+
+
+def test_what_was_reshaped_is_written_over_in_its_new_shape():
+    step = check(
+        lambda x: np.sum(np.tanh(3 * np.exp(x).reshape(12) + 1) ** 2), [np.linspace(-1, 1, 12).reshape(4, 3)]
+    )
+    assert re.findall(r"out=(\w+)", step.source) == ["t_2", *["t_2_flat"] * 3]
+    arrays = mg.jit(lambda x: (np.exp(x).reshape(12) + 1, np.exp(x) * 2))
+    for _ in range(2):
+        flat, doubled = arrays(np.zeros((4, 3)))
+        np.testing.assert_array_equal(flat, 2 * np.ones(12))
+        np.testing.assert_array_equal(doubled, 2 * np.ones((4, 3)))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.int64, np.bool_])

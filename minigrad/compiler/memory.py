@@ -111,8 +111,8 @@ def reads_elsewhere(node: Node) -> bool:
 
 
 def same_layout(x: Node, y: Node) -> bool:
-    """Tell whether two values have the same memory layout."""
-    return x.shape == y.shape and x.value.flags.c_contiguous and y.value.flags.c_contiguous
+    """Tell whether two values lie in memory alike, as their entries follow one another, in any shapes."""
+    return bool(x.value.size == y.value.size and x.value.flags.c_contiguous and y.value.flags.c_contiguous)
 
 
 def is_broadcast(node: Node) -> bool:

@@ -24,9 +24,9 @@ def over_axes(node: Node, functions: tuple[Any, ...]) -> tuple[Node, tuple[int, 
     x, axis = node.args[0], node.kwargs.get("axis", 0)
     if type(x) is not Node or axis is None or x.dtype.char not in "fd" or node.dtype != x.dtype:
         return None
-    if not x.value.size or not x.value.flags.c_contiguous:
-        return None
     ndim = x.value.ndim
+    if ndim < 2 or not x.value.size or not x.value.flags.c_contiguous:
+        return None
     axes = tuple(sorted({i % ndim for i in (axis if type(axis) is tuple else (axis,))}))
     return (x, axes) if 0 < len(axes) < ndim else None
 
@@ -34,7 +34,11 @@ def over_axes(node: Node, functions: tuple[Any, ...]) -> tuple[Node, tuple[int, 
 def in_rows(x: Node, first: int) -> Node:
     """Return the node of x as a matrix, with the axes before the first one as its rows."""
     rows = math.prod(x.shape[:first])
-    shape = rows, x.value.size // rows
+    return reshaped(x, (rows, x.value.size // rows))
+
+
+def reshaped(x: Node, shape: tuple[int, ...]) -> Node:
+    """Return the node of x in another shape, whose value is a view."""
     return x if x.shape == shape else Node(np.reshape, (x, shape), {}, np.reshape(x.value, shape))
 
 
@@ -62,14 +66,13 @@ def sums_by_dot(node: Node) -> Node | None:
     if leading:
         rows = in_rows(x, leading)
         x = _dot(constant(np.ones(rows.shape[0], x.dtype)), rows, x.shape[leading:])
-    return x if x.shape == node.shape else Node(np.reshape, (x, node.shape), {}, node.value)
+    return reshaped(x, node.shape)
 
 
 def _dot(x: Node, y: Node, shape: tuple[int, ...]) -> Node:
     """Return the node of a product of a matrix and a vector, in another shape."""
-    value = np.empty((x.shape[:-1] + y.shape[1:]), x.dtype)
-    product = Node(np.dot, (x, y), {}, value)
-    return product if value.shape == shape else Node(np.reshape, (product, shape), {}, value.reshape(shape))
+    value = np.empty(x.shape[:-1] + y.shape[1:], x.dtype)
+    return reshaped(Node(np.dot, (x, y), {}, value), shape)
 
 
 FEW, MANY = 32, 100
@@ -93,6 +96,5 @@ def extremes_of_columns(node: Node) -> Node | None:
         return None
     columns = Node(np.transpose, (rows, (1, 0)), {}, rows.value.T)
     copied = Node(np.copy, (columns,), {"order": "C"}, np.copy(columns.value, order="C"))
-    value = np.empty(rows.shape[0], x.dtype)
-    made = Node(node.function, (copied,), {"axis": 0, "keepdims": False}, value)
-    return made if value.shape == node.shape else Node(np.reshape, (made, node.shape), {}, node.value)
+    over_rows = {"axis": 0, "keepdims": False}
+    return reshaped(Node(node.function, (copied,), over_rows, np.empty(len(rows.value), x.dtype)), node.shape)
