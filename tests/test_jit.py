@@ -226,6 +226,7 @@ INEXACT = {
     "scattered_products": (labelled, 4),
     "sums_of_scattered": (labelled, 4),
     "matrix_products": (lambda x, y: x @ y.T, 16),
+    "products_with_vectors": (lambda x, y: (x @ y[0][:, None])[:, 0], 16),
     "powers_to_products": (lambda x, y: (x / 4) ** 3 + (y / 4) ** 4.0 + (x / 4) ** 3.0 * (y / 4), 8),
     "without_shift": (cross_entropy, 16),
 }
@@ -1230,6 +1231,9 @@ REWRITES = {
     "dead": (lambda x: (np.exp(x), x * 2)[1], "exp", 0),
     "sums of rows and columns": (lambda x: (x.sum(0), np.mean(x * 2, axis=-1, keepdims=True)), "dot(", 2),
     "largest of rows": (lambda x: np.max(np.tile(x, (40, 1)), axis=1), "axis=0", 1),
+    "equal calls in another order": (lambda x: np.sin(0.1 * x) * np.sin(x * 0.1), "sin(", 1),
+    "one column": (lambda x: (2 * x[:, :1] + 1)[:, 0] * (2 * x[:, :1] + 1)[..., 0], "[", 1),
+    "vectors": (lambda x: (x @ x[0][:, None])[:, 0] + (x[:, 0][None] @ x)[0, 1], "(4, 1)", 0),
     "matrix products": (lambda x: (x.T @ x, x[:1] @ x.T), "dot(", 2),
 }
 
@@ -1531,6 +1535,12 @@ def in_one_memory(x):
     )
 
 
+def columns(x, y):
+    """Columns and rows of length 1, and what is multiplied by them."""
+    one = np.exp(x[:, :1])
+    return one[:, 0], one[..., 0] * 2, (x @ y[0][:, None])[:, 0], (y[:, 1][None] @ x)[0], one[:, 0] @ x
+
+
 def large(x, b):
     rows = np.reshape(x, (600, 20))
     return x + b, np.tanh(x) * b, b - np.exp(x), rows.max(axis=1), np.min(rows, axis=-1, keepdims=True)
@@ -1562,6 +1572,7 @@ EXAMPLES = [
     (rows_in_another_order, [A]),
     (rows_and_labels, [A, B]),
     (probabilities, [A, np.array([0, 2, 1, 1]), B]),
+    (columns, [A, B]),
     (bounded, [np.cos(np.arange(12000, dtype=np.float32)).reshape(120, 100)]),
     (large, [np.cos(np.arange(12000.0)).reshape(120, 100), np.sin(np.arange(100.0))]),
 ]
@@ -1720,6 +1731,68 @@ def test_the_signs_of_a_complex_constants_zeros_are_kept():
         return np.angle(x * np.array([-1 + 0j, complex(-1, -0.0)]))
 
     np.testing.assert_array_equal(mg.jit(f)(np.ones(2, complex)), [np.pi, -np.pi])
+
+
+def log_of_sum(x):
+    top = np.max(x, axis=-1)
+    return top + np.log(np.sum(np.exp(x - top[..., None]), axis=-1))
+
+
+def log_of_sum_of_columns(x):
+    top = x.max(axis=1, keepdims=True)
+    return top[:, 0] + np.log(np.exp(x - top).sum(1))
+
+
+def softmax(x):
+    weights = np.exp(x - x.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+SHIFTED = {
+    "without keepdims": (lambda x, y: np.sum((x - log_of_sum(x)[:, np.newaxis]) * y), (5, 5)),
+    "a column": (lambda x, y: np.sum(log_of_sum_of_columns(x) * y[0]), (5, 5)),
+    "of four axes": (lambda x, y: np.sum((softmax(x @ y) @ y) ** 2), (2, 3, 4, 4)),
+    "masked": (lambda x, y: np.sum(softmax(np.where(np.tri(4, dtype=bool), x @ y, -1e9)) ** 2), (2, 3, 4, 4)),
+    "of the diagonal": (lambda x, y: np.sum(np.diag((x * y) - log_of_sum(x * y)[:, None])), (5, 5)),
+    "reshaped": (lambda x, y: np.sum(softmax(x).reshape(3, 2, 4) * y.reshape(3, 2, 4)), (2, 3, 4)),
+}
+
+
+@pytest.mark.parametrize("name", SHIFTED)
+def test_a_shift_that_cancels_is_dropped(name):
+    f, shape = SHIFTED[name]
+    x = np.sin(np.arange(float(np.prod(shape)))).reshape(shape)
+    step = check(mg.value_and_grad(f), [x, np.cos(x) + 0.3 * x**2])
+    assert "equal(" not in step.source
+
+
+def rows_for_columns(x, y):
+    """Sums of rows that are subtracted as a row: the matrix is square."""
+    weights = np.exp(x - x.max(axis=1))
+    return np.sum(weights / weights.sum(axis=1) * y)
+
+
+def rows_once_for_columns(x, y):
+    weights = np.exp(x - x.max(axis=1)[:, None])
+    return np.sum(weights / weights.sum(axis=1) * y)
+
+
+def other_rows(x, y):
+    z = x - x.max(axis=-1)[:, None]
+    return np.sum((z - np.log(np.sum(np.exp(z), axis=0))) * y)
+
+
+def other_axes(x, y):
+    z = np.stack([x, y * x, x + y])
+    z = z - z.max(axis=-1, keepdims=True)
+    return np.sum(np.exp(z) / np.exp(z).sum(axis=-1)[:, None] * y)
+
+
+@pytest.mark.parametrize("f", [rows_for_columns, rows_once_for_columns, other_rows, other_axes])
+def test_a_shift_of_rows_is_kept_where_columns_are_summed(f):
+    x = np.sin(np.arange(9.0)).reshape(3, 3)
+    step = check(mg.value_and_grad(f), [x, np.cos(x) + 0.3 * x**2])
+    assert "equal(" in step.source
 
 
 @pytest.mark.parametrize("make", [lambda s: s.copy(), lambda s: s.astype(float)])

@@ -34,8 +34,17 @@ from .ir import (
     uniform_value,
     written,
 )
-from .reductions import extremes_of_columns, sums_by_dot
-from .stores import at_once, is_whole, is_zero_at, overwritten, read_as_written, stored_back
+from .reductions import extremes_of_columns, reshaped, sums_by_dot
+from .stores import (
+    at_once,
+    is_whole,
+    is_zero_at,
+    overwritten,
+    read_as_written,
+    region,
+    stored_back,
+    without_ellipsis,
+)
 from .sums import combine, without_shift
 
 
@@ -213,6 +222,18 @@ def new_axis(node: Node) -> Node | None:
     ):
         return None
     return Node(np.reshape, (x, node.shape), {}, node.value)
+
+
+def all_of_it(node: Node) -> Node | None:
+    """Turn a read of all, as ``x[:, 0]`` of one column, and the scatter that is its gradient, into a reshape. Exact."""
+    x, index = node.args[:2] if node.function is part else (scattered(node) or (None, ()))[:2]
+    if type(x) is not Node or not x.shape or not node.shape or node.value.size != x.value.size:
+        return None
+    shape = x.shape if node.function is part else node.shape
+    at = region(without_ellipsis(index, shape), shape)
+    if at is None or any(each.step < 0 for each in at.positions):
+        return None
+    return reshaped(x, node.shape)
 
 
 def number_as_float(node: Node) -> Node | None:
@@ -436,6 +457,27 @@ def matrix_products(node: Node) -> Node | None:
     return Node(np.dot, node.args, {}, node.value)
 
 
+def products_with_vectors(node: Node) -> Node | None:
+    """Multiply a matrix by a vector, in place of a matrix of one column or row whose product is a vector again.
+
+    Changes the last bits.
+    """
+    product = node.args[0] if node.function is np.reshape else None
+    if type(product) is not Node or product.function not in (np.dot, np.matmul) or len(node.shape) != 1:
+        return None
+    if product.kwargs or product.value.ndim != 2 or any(reader is not node for reader in product.readers[1:]):
+        return None
+    for side in (0, 1):
+        x = product.args[side]
+        if type(x) is not Node or x.function is not np.reshape or x.shape[side] != 1:
+            continue
+        vector = x.args[0]
+        if type(vector) is Node and vector.value.ndim == 1 and product.shape[side] == 1:
+            args = (vector, product.args[1]) if side == 0 else (product.args[0], vector)
+            return Node(product.function, args, {}, node.value)
+    return None
+
+
 TIDY = (
     folded,
     straight,
@@ -444,6 +486,7 @@ TIDY = (
     small_operands,
     broadcast_last,
     new_axis,
+    all_of_it,
     axes_kept,
     at_once,
     read_as_written,
@@ -462,6 +505,7 @@ PASSES = (
         flat_labels,
         powers_to_products,
         squares_to_vdot,
+        products_with_vectors,
         matrix_products,
     ),
     (compared_by_rows, sums_by_dot, extremes_of_columns),

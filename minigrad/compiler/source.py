@@ -42,6 +42,8 @@ HINTS |= {pick: "picked", np.log: "logs", np.vdot: "squares"}
 """Names of values that have none in the function."""
 VIEW_HINTS = {np.transpose: "_T", np.reshape: "_flat", part: "_part"}
 """Suffixes of the names of views."""
+METHODS = (np.reshape, np.transpose)
+"""Functions of which the method takes a third of the time."""
 NAMES = re.compile(r"[^\W\d]\w*")
 LARGE = 1 << 14
 """Arrays from this size on, in bytes, are deleted after their last use, so that NumPy can reuse their memory."""
@@ -274,6 +276,8 @@ class SourceWriter(Scope):
             return f"{self.spelled(args[0])}[{args[1]}]"
         if f is np.transpose and args[1] == tuple(range(len(args[1])))[::-1]:
             return f"{self.spelled(args[0])}.T"
+        if f in METHODS and type(args[0]) is Node and not node.kwargs:
+            return f"{self.spelled(args[0])}.{f.__name__}({self.spelled(args[1])})"
         if f is cast and type(args[0]) is Node:
             casting = "" if args[2:] in ((), ("unsafe",)) else f", casting={args[2]!r}"
             return f"{self.spelled(args[0])}.astype({self.spelled(args[1])}{casting})"
