@@ -226,6 +226,10 @@ INEXACT = {
     "scattered_products": (labelled, 4),
     "sums_of_scattered": (labelled, 4),
     "matrix_products": (lambda x, y: x @ y.T, 16),
+    "softplus": (
+        lambda x, y: np.logaddexp(np.tile(x, (30, 1)), 0) - np.logaddexp(1.5, np.tile(y, (30, 1))),
+        4,
+    ),
     "products_with_vectors": (lambda x, y: (x @ y[0][:, None])[:, 0], 16),
     "powers_to_products": (lambda x, y: (x / 4) ** 3 + (y / 4) ** 4.0 + (x / 4) ** 3.0 * (y / 4), 8),
     "without_shift": (cross_entropy, 16),
@@ -1230,6 +1234,7 @@ REWRITES = {
     "powers": (lambda x: x**3 + x**4.0 + (10 * x).astype(int) ** 3, "power(", 1),
     "dead": (lambda x: (np.exp(x), x * 2)[1], "exp", 0),
     "sums of rows and columns": (lambda x: (x.sum(0), np.mean(x * 2, axis=-1, keepdims=True)), "dot(", 2),
+    "softplus": (lambda x: mg.grad(lambda x: np.sum(np.logaddexp(0, x)))(np.tile(x, (30, 1))), "exp(", 1),
     "largest of rows": (lambda x: np.max(np.tile(x, (40, 1)), axis=1), "axis=0", 1),
     "equal calls in another order": (lambda x: np.sin(0.1 * x) * np.sin(x * 0.1), "sin(", 1),
     "one column": (lambda x: (2 * x[:, :1] + 1)[:, 0] * (2 * x[:, :1] + 1)[..., 0], "[", 1),
@@ -1243,6 +1248,21 @@ def test_rewrites(name):
     f, call, times = REWRITES[name]
     step = check(f, [np.linspace(-1, 1, 12).reshape(4, 3)])
     assert step.source.split("def ")[1].count(call) == times
+
+
+@np.errstate(invalid="ignore")  # np.logaddexp warns of NaN
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_softplus_where_it_is_not_finite(dtype):
+    x = np.array([np.inf, -np.inf, np.nan, 0.0, -0.0, 80.0, -80.0, 1e30, -1e30], dtype).repeat(40)
+
+    def f(x):
+        return np.logaddexp(0, x), np.logaddexp(x, -3.0), mg.grad(lambda x: np.sum(np.logaddexp(x, 0.0)))(x)
+
+    step = mg.jit(f)
+    for _ in range(2):
+        for got, want in zip(step(x), f(x), strict=True):
+            assert got.dtype == dtype
+            np.testing.assert_allclose(got, want, rtol=1e-5 if dtype == np.float32 else 1e-13)
 
 
 def test_what_was_reshaped_is_written_over_in_its_new_shape():
@@ -1543,7 +1563,14 @@ def columns(x, y):
 
 def large(x, b):
     rows = np.reshape(x, (600, 20))
-    return x + b, np.tanh(x) * b, b - np.exp(x), rows.max(axis=1), np.min(rows, axis=-1, keepdims=True)
+    return (
+        x + b,
+        np.tanh(x) * b,
+        b - np.exp(x),
+        np.logaddexp(x, 0.5),
+        rows.max(axis=1),
+        np.min(rows, axis=-1, keepdims=True),
+    )
 
 
 def rows_in_another_order(x):

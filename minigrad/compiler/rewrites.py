@@ -400,6 +400,8 @@ def scattered_onto(node: Node) -> Node | None:
 
 FEW = 256
 """Up to this size one call of np.heaviside is faster than three vectorized ones."""
+FEW_LOGARITHMS = 64
+"""Up to this size one call of np.logaddexp is faster than five vectorized ones."""
 
 
 def half_at_ties(node: Node) -> Node | None:
@@ -424,6 +426,26 @@ def half_at_ties(node: Node) -> Node | None:
     sign = Node(np.sign, (x,), {}, node.value)
     scaled = Node(np.multiply, (sign, 0.5), {}, node.value)
     return Node(np.add, (scaled, 0.5), {}, node.value)
+
+
+def softplus(node: Node) -> Node | None:
+    """Compute np.logaddexp of a number by vectorized calls, in a tenth of the time. Changes the last bits.
+
+    They do not warn of NaN, which np.logaddexp does.
+    """
+    if node.function is not np.logaddexp or node.kwargs or node.dtype.char not in "fd":
+        return None
+    for x, bound in (node.args, node.args[::-1]):
+        number = scalar_of(bound)
+        if number is None or not np.isfinite(number) or type(x) is not Node or not alike(node, x):
+            continue
+        if node.value.size <= FEW_LOGARITHMS:
+            return None
+        above = x if number == 0 else Node(np.subtract, (x, number), {}, node.value)
+        for function in (np.absolute, np.negative, np.exp, np.log1p):
+            above = Node(function, (above,), {}, node.value)
+        return Node(np.add, (Node(np.maximum, (x, number), {}, node.value), above), {}, node.value)
+    return None
 
 
 def compared_by_rows(node: Node) -> Node | None:
@@ -494,7 +516,7 @@ TIDY = (
     stored_back,
 )
 PASSES = (
-    (*TIDY, half_at_ties, without_shift),
+    (*TIDY, half_at_ties, softplus, without_shift),
     (combine,),
     (*TIDY, scattered_products, sums_of_scattered),
     (
