@@ -5,6 +5,7 @@ import gc
 import operator
 import pickle
 import random
+import re
 import threading
 import time
 import tracemalloc
@@ -14,6 +15,7 @@ from array import array
 from collections import OrderedDict, defaultdict, deque, namedtuple
 from contextlib import suppress
 from functools import cache, cached_property, partial
+from itertools import combinations
 from queue import Queue
 from random import choice
 from types import MappingProxyType, SimpleNamespace
@@ -216,6 +218,8 @@ def cross_entropy(x, y):
 
 INEXACT = {
     "combine": (lambda x, y: x - 0.5 * (3 * y + x), 8),
+    "sums_by_dot": (lambda x, y: np.concatenate([x.sum(0), (x + y).sum(1), np.mean(y, axis=0)]), 8),
+    "extremes_of_columns": (lambda x, y: np.tile(x, (40, 1)).max(1) - np.tile(y, (40, 1)).min(axis=-1), 1),
     "compared_by_rows": (lambda x, y: np.minimum(np.maximum(np.tile(x, (128, 8)), -0.5), 0.0), 0),
     "half_at_ties": (lambda x, y: mg.grad(lambda x: np.sum(np.maximum(x, 0) * y))(x), 1),
     "squares_to_vdot": (lambda x, y: np.sum(x**2), 8),
@@ -223,6 +227,11 @@ INEXACT = {
     "scattered_products": (labelled, 4),
     "sums_of_scattered": (labelled, 4),
     "matrix_products": (lambda x, y: x @ y.T, 16),
+    "softplus": (
+        lambda x, y: np.logaddexp(np.tile(x, (30, 1)), 0) - np.logaddexp(1.5, np.tile(y, (30, 1))),
+        4,
+    ),
+    "products_with_vectors": (lambda x, y: (x @ y[0][:, None])[:, 0], 16),
     "powers_to_products": (lambda x, y: (x / 4) ** 3 + (y / 4) ** 4.0 + (x / 4) ** 3.0 * (y / 4), 8),
     "without_shift": (cross_entropy, 16),
 }
@@ -1227,6 +1236,12 @@ REWRITES = {
     "sums of scaled": (lambda x: x - 0.1 * (0.5 * x + np.tanh(x)), "multiply(", 2),
     "powers": (lambda x: x**3 + x**4.0 + (10 * x).astype(int) ** 3, "power(", 1),
     "dead": (lambda x: (np.exp(x), x * 2)[1], "exp", 0),
+    "sums of rows and columns": (lambda x: (x.sum(0), np.mean(x * 2, axis=-1, keepdims=True)), "dot(", 2),
+    "softplus": (lambda x: mg.grad(lambda x: np.sum(np.logaddexp(0, x)))(np.tile(x, (30, 1))), "exp(", 1),
+    "largest of rows": (lambda x: np.max(np.tile(x, (40, 1)), axis=1), "axis=0", 1),
+    "equal calls in another order": (lambda x: np.sin(0.1 * x) * np.sin(x * 0.1), "sin(", 1),
+    "one column": (lambda x: (2 * x[:, :1] + 1)[:, 0] * (2 * x[:, :1] + 1)[..., 0], "[", 1),
+    "vectors": (lambda x: (x @ x[0][:, None])[:, 0] + (x[:, 0][None] @ x)[0, 1], "(4, 1)", 0),
     "matrix products": (lambda x: (x.T @ x, x[:1] @ x.T), "dot(", 2),
 }
 
@@ -1236,6 +1251,59 @@ def test_rewrites(name):
     f, call, times = REWRITES[name]
     step = check(f, [np.linspace(-1, 1, 12).reshape(4, 3)])
     assert step.source.split("def ")[1].count(call) == times
+
+
+@np.errstate(invalid="ignore")  # np.logaddexp warns of NaN
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_softplus_where_it_is_not_finite(dtype):
+    x = np.array([np.inf, -np.inf, np.nan, 0.0, -0.0, 80.0, -80.0, 1e30, -1e30], dtype).repeat(40)
+
+    def f(x):
+        return np.logaddexp(0, x), np.logaddexp(x, -3.0), mg.grad(lambda x: np.sum(np.logaddexp(x, 0.0)))(x)
+
+    step = mg.jit(f)
+    for _ in range(2):
+        for got, want in zip(step(x), f(x), strict=True):
+            assert got.dtype == dtype
+            np.testing.assert_allclose(got, want, rtol=1e-5 if dtype == np.float32 else 1e-13)
+
+
+def test_what_was_reshaped_is_written_over_in_its_new_shape():
+    step = check(
+        lambda x: np.sum(np.tanh(3 * np.exp(x).reshape(12) + 1) ** 2), [np.linspace(-1, 1, 12).reshape(4, 3)]
+    )
+    assert re.findall(r"out=(\w+)", step.source) == ["t_2", *["t_2_flat"] * 3]
+    arrays = mg.jit(lambda x: (np.exp(x).reshape(12) + 1, np.exp(x) * 2))
+    for _ in range(2):
+        flat, doubled = arrays(np.zeros((4, 3)))
+        np.testing.assert_array_equal(flat, 2 * np.ones(12))
+        np.testing.assert_array_equal(doubled, 2 * np.ones((4, 3)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.int64, np.bool_])
+@pytest.mark.parametrize("layout", ["C", "F", "reversed"])
+def test_reductions_over_any_axes(dtype, layout):
+    """Also of what is not finite, which stays in its row."""
+    x = np.sin(np.arange(4 * 30 * 3 * 5)).reshape(4, 30, 3, 5)
+    if np.dtype(dtype).kind == "f":
+        x[1, 2, 0, 3], x[3, 20, 2, 2], x[0, 0, 1, 0] = np.nan, np.inf, -np.inf
+    x = np.array(x.astype(dtype), order="F" if layout == "F" else "C")
+    x = x[::-1, ::-1] if layout == "reversed" else x
+    axes = [axes for n in range(1, 5) for axes in combinations(range(4), n)]
+
+    def f(x):
+        return [
+            np.abs(reduced(x, axis=axis, keepdims=keepdims))
+            for reduced in (np.sum, np.max, np.min)
+            for keepdims in (False, True)
+            for axis in [-1, 0, None, *axes]
+        ]
+
+    step, want = mg.jit(f), f(x)
+    for _ in range(2):
+        for got, right in zip(step(x), want, strict=True):
+            assert (got.shape, got.dtype) == (right.shape, right.dtype)
+            np.testing.assert_allclose(got, right, rtol=1e-5, atol=1e-5)
 
 
 def test_numbers_are_compared_by_operators():
@@ -1490,8 +1558,22 @@ def in_one_memory(x):
     )
 
 
+def columns(x, y):
+    """Columns and rows of length 1, and what is multiplied by them."""
+    one = np.exp(x[:, :1])
+    return one[:, 0], one[..., 0] * 2, (x @ y[0][:, None])[:, 0], (y[:, 1][None] @ x)[0], one[:, 0] @ x
+
+
 def large(x, b):
-    return x + b, np.tanh(x) * b, b - np.exp(x)
+    rows = np.reshape(x, (600, 20))
+    return (
+        x + b,
+        np.tanh(x) * b,
+        b - np.exp(x),
+        np.logaddexp(x, 0.5),
+        rows.max(axis=1),
+        np.min(rows, axis=-1, keepdims=True),
+    )
 
 
 def rows_in_another_order(x):
@@ -1520,6 +1602,7 @@ EXAMPLES = [
     (rows_in_another_order, [A]),
     (rows_and_labels, [A, B]),
     (probabilities, [A, np.array([0, 2, 1, 1]), B]),
+    (columns, [A, B]),
     (bounded, [np.cos(np.arange(12000, dtype=np.float32)).reshape(120, 100)]),
     (large, [np.cos(np.arange(12000.0)).reshape(120, 100), np.sin(np.arange(100.0))]),
 ]
@@ -1678,6 +1761,68 @@ def test_the_signs_of_a_complex_constants_zeros_are_kept():
         return np.angle(x * np.array([-1 + 0j, complex(-1, -0.0)]))
 
     np.testing.assert_array_equal(mg.jit(f)(np.ones(2, complex)), [np.pi, -np.pi])
+
+
+def log_of_sum(x):
+    top = np.max(x, axis=-1)
+    return top + np.log(np.sum(np.exp(x - top[..., None]), axis=-1))
+
+
+def log_of_sum_of_columns(x):
+    top = x.max(axis=1, keepdims=True)
+    return top[:, 0] + np.log(np.exp(x - top).sum(1))
+
+
+def softmax(x):
+    weights = np.exp(x - x.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+SHIFTED = {
+    "without keepdims": (lambda x, y: np.sum((x - log_of_sum(x)[:, np.newaxis]) * y), (5, 5)),
+    "a column": (lambda x, y: np.sum(log_of_sum_of_columns(x) * y[0]), (5, 5)),
+    "of four axes": (lambda x, y: np.sum((softmax(x @ y) @ y) ** 2), (2, 3, 4, 4)),
+    "masked": (lambda x, y: np.sum(softmax(np.where(np.tri(4, dtype=bool), x @ y, -1e9)) ** 2), (2, 3, 4, 4)),
+    "of the diagonal": (lambda x, y: np.sum(np.diag((x * y) - log_of_sum(x * y)[:, None])), (5, 5)),
+    "reshaped": (lambda x, y: np.sum(softmax(x).reshape(3, 2, 4) * y.reshape(3, 2, 4)), (2, 3, 4)),
+}
+
+
+@pytest.mark.parametrize("name", SHIFTED)
+def test_a_shift_that_cancels_is_dropped(name):
+    f, shape = SHIFTED[name]
+    x = np.sin(np.arange(float(np.prod(shape)))).reshape(shape)
+    step = check(mg.value_and_grad(f), [x, np.cos(x) + 0.3 * x**2])
+    assert "equal(" not in step.source
+
+
+def rows_for_columns(x, y):
+    """Sums of rows that are subtracted as a row: the matrix is square."""
+    weights = np.exp(x - x.max(axis=1))
+    return np.sum(weights / weights.sum(axis=1) * y)
+
+
+def rows_once_for_columns(x, y):
+    weights = np.exp(x - x.max(axis=1)[:, None])
+    return np.sum(weights / weights.sum(axis=1) * y)
+
+
+def other_rows(x, y):
+    z = x - x.max(axis=-1)[:, None]
+    return np.sum((z - np.log(np.sum(np.exp(z), axis=0))) * y)
+
+
+def other_axes(x, y):
+    z = np.stack([x, y * x, x + y])
+    z = z - z.max(axis=-1, keepdims=True)
+    return np.sum(np.exp(z) / np.exp(z).sum(axis=-1)[:, None] * y)
+
+
+@pytest.mark.parametrize("f", [rows_for_columns, rows_once_for_columns, other_rows, other_axes])
+def test_a_shift_of_rows_is_kept_where_columns_are_summed(f):
+    x = np.sin(np.arange(9.0)).reshape(3, 3)
+    step = check(mg.value_and_grad(f), [x, np.cos(x) + 0.3 * x**2])
+    assert "equal(" in step.source
 
 
 @pytest.mark.parametrize("make", [lambda s: s.copy(), lambda s: s.astype(float)])

@@ -10,7 +10,7 @@ import numpy as np
 from ..engine.arrays import STAND_INS
 from ..engine.containers import rebuilt
 from ..rules.facts import facts, state
-from ..rules.indexing import scatter
+from ..rules.indexing import add_at, scatter
 from ..rules.sliding import windows_added
 from .where import NeedsValues, user_line
 
@@ -241,6 +241,9 @@ def alive(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
     return out[::-1], results
 
 
+COMMUTATIVE = (np.add, np.multiply)
+
+
 def key_of(node: Node) -> Any:
     """Return a hashable key, equal for equal calls and constants; nodes by identity, numbers by value and type."""
     if node.key is None and node.function is None:
@@ -248,9 +251,10 @@ def key_of(node: Node) -> Any:
         contents = id(node.value) if array.dtype.hasobject else array.tobytes()
         node.key = type(node.value), array.dtype, array.shape, contents
     elif node.key is None:
+        args = hashable(node.args)
         node.key = (
             node.function,
-            hashable(node.args),
+            frozenset(args) if node.function in COMMUTATIVE and len(node.args) == 2 else args,
             hashable(tuple(node.kwargs.items())) if node.kwargs else (),
         )
     return node.key
@@ -290,7 +294,7 @@ def written(a: Any, index: Any, value: Any) -> Any:
 def added_at(a: Any, index: Any, value: Any) -> Any:
     """Return ``a`` with a value added at an index; repeated indices accumulate."""
     out = np.array(a)
-    np.add.at(out, index, value)
+    add_at(out, index, value)
     return out
 
 

@@ -111,8 +111,8 @@ def reads_elsewhere(node: Node) -> bool:
 
 
 def same_layout(x: Node, y: Node) -> bool:
-    """Tell whether two values have the same memory layout."""
-    return x.shape == y.shape and x.value.flags.c_contiguous and y.value.flags.c_contiguous
+    """Tell whether two values lie in memory alike, as their entries follow one another, in any shapes."""
+    return bool(x.value.size == y.value.size and x.value.flags.c_contiguous and y.value.flags.c_contiguous)
 
 
 def is_broadcast(node: Node) -> bool:
@@ -191,8 +191,8 @@ class Plan:
             return frozenset({node})
         if facts(f).memory == "view" or f is operator.getitem:
             first = self.roots_of(node.args[0]) if type(node.args[0]) is Node else frozenset()
-            sure = all(root.function is not None for root in first) and np.may_share_memory(
-                node.value, node.args[0].value
+            sure = all(root.function is not None for root in first) and (
+                node.args[0].value.flags.c_contiguous or np.may_share_memory(node.value, node.args[0].value)
             )
             return first if f is not np.reshape or sure else first | {node}
         if fills(node) or is_new(node) or isinstance(f, np.ufunc) or is_reduction(f):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .ir import Node, is_constant
+from .ir import Node, is_constant, uniform_value
 from .memory import is_reduction
 
 
@@ -92,6 +92,8 @@ class Scope:
                 return self.names[x]
             if not is_constant(x):
                 raise AssertionError(f"the value of {x.function} is used, but is computed nowhere")
+            if x.value.ndim == 1 and x.dtype.kind == "f" and uniform_value(x) == 1:
+                return self.ones(len(x.value), x.dtype)
             return self.spelled(x.value) if x.value.ndim == 0 else self.bound(x.value, "constant")
         if isinstance(x, tuple):
             return f"({', '.join(map(self.spelled, x))}{',' if len(x) == 1 else ''})"
@@ -116,6 +118,16 @@ class Scope:
             else:
                 shown.append(self.spelled(each))
         return ", ".join(shown) + ("," if type(x) is tuple and len(parts) == 1 else "") if parts else "()"
+
+    def ones(self, n: int, dtype: np.dtype[Any]) -> str:
+        """Return the name of a vector of ones."""
+        key = f"{n} ones", dtype
+        if key not in self.numbers:
+            self.numbers[key] = name = self.unused(f"ones_{n}")
+            self.namespace[name] = np.ones(n, dtype)
+            self.function(np.ones)
+            self.header.append(f'{name} = ones({n}, "{dtype}")')
+        return self.numbers[key]
 
     def number(self, x: float, dtype: np.dtype[Any]) -> str:
         """Return the name of a scalar as a 0-d array."""

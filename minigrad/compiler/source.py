@@ -13,8 +13,9 @@ import numpy as np
 
 from ..engine.containers import like, with_children
 from ..rules.facts import facts
+from ..rules.indexing import add_at
 from .ir import Node, added_at, cast, is_constant, is_kept, part, pick, scalar_of, written
-from .memory import Place, Plan, is_broadcast
+from .memory import Place, Plan, is_broadcast, overwrites
 from .scope import Scope
 from .values import with_attributes
 
@@ -41,6 +42,8 @@ HINTS |= {pick: "picked", np.log: "logs", np.vdot: "squares"}
 """Names of values that have none in the function."""
 VIEW_HINTS = {np.transpose: "_T", np.reshape: "_flat", part: "_part"}
 """Suffixes of the names of views."""
+METHODS = (np.reshape, np.transpose)
+"""Functions of which the method takes a third of the time."""
 NAMES = re.compile(r"[^\W\d]\w*")
 LARGE = 1 << 14
 """Arrays from this size on, in bytes, are deleted after their last use, so that NumPy can reuse their memory."""
@@ -110,7 +113,7 @@ class SourceWriter(Scope):
         self.large: set[str] = set()  # the names of large arrays new in each call, and of views of them
         self.views: dict[
             tuple[Any, ...], str
-        ] = {}  # the names of buffers and views of them, by what they view
+        ] = {}  # the names of buffers and views of them, by the place and what they view
         self.left_outside: dict[
             int, str
         ] = {}  # the names of arrays that are stored outside, by their numbers
@@ -170,11 +173,9 @@ class SourceWriter(Scope):
             place.name = self.names[place.owner]
         elif not place.name:
             place.name = self.bound_buffer(place, self.hint(node))
-        x = node.args[0]
-        over_view = (
-            node.function in (written, added_at) and self.plan.places.get(self.plan.viewed(x)) is place
-        )
-        self.names[node] = self.names[x] if over_view else place.name
+        over = [x for x in overwrites(node) if self.plan.places.get(self.plan.viewed(x)) is place]
+        views = [self.names[x] for x in over if x.shape == node.shape]  # of an array of another shape
+        self.names[node] = views[0] if views else place.name
         for line in self.filling(node, self.names[node]):
             self.lines.append((line, shape_of(node)))
 
@@ -218,7 +219,7 @@ class SourceWriter(Scope):
         name = self.unused(hint)
         self.namespace[name] = array = place.array
         if array is not None:
-            self.views.setdefault((array.ctypes.data, array.shape, array.strides, array.dtype), name)
+            self.views[place, array.ctypes.data, array.shape, array.strides, array.dtype] = name
         return name
 
     def view_beforehand(self, node: Node) -> bool:
@@ -231,7 +232,8 @@ class SourceWriter(Scope):
         view = node.function(base, *node.args[1:], **node.kwargs)
         if not np.may_share_memory(view, base) or not view.ndim:
             return False
-        key = (view.ctypes.data, view.shape, view.strides, view.dtype)
+        place = next((self.plan.places.get(root) for root in self.plan.roots_of(node)), None)
+        key = (place, view.ctypes.data, view.shape, view.strides, view.dtype)
         if key not in self.views:
             self.views[key] = name = self.unused(self.hint(node))
             self.namespace[name] = view
@@ -274,6 +276,8 @@ class SourceWriter(Scope):
             return f"{self.spelled(args[0])}[{args[1]}]"
         if f is np.transpose and args[1] == tuple(range(len(args[1])))[::-1]:
             return f"{self.spelled(args[0])}.T"
+        if f in METHODS and type(args[0]) is Node and not node.kwargs:
+            return f"{self.spelled(args[0])}.{f.__name__}({self.spelled(args[1])})"
         if f is cast and type(args[0]) is Node:
             casting = "" if args[2:] in ((), ("unsafe",)) else f", casting={args[2]!r}"
             return f"{self.spelled(args[0])}.astype({self.spelled(args[1])}{casting})"
@@ -299,7 +303,7 @@ class SourceWriter(Scope):
                 return [*first, f"{into}[{self.index(index)}] = {self.spelled(value)}"]
             return [
                 *first,
-                f"{self.function(np.add)}.at({into}, {self.spelled(index)}, {self.spelled(value)})",
+                f"{self.function(add_at)}({into}, {self.spelled(index)}, {self.spelled(value)})",
             ]
         return [f"{self.function(f)}({', '.join([*self.arguments(node), f'out={into}'])})"]
 

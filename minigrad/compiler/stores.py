@@ -39,6 +39,15 @@ def region(index: Any, shape: tuple[int, ...]) -> Region | None:
     return _region(tuple(parts), shape) if len(parts) <= len(shape) else None
 
 
+def without_ellipsis(index: Any, shape: tuple[int, ...]) -> Any:
+    """Return an index with slices in the place of an ellipsis."""
+    parts = index if type(index) is tuple else (index,)
+    if sum(each is Ellipsis for each in parts) != 1 or len(parts) > len(shape) + 1:
+        return index
+    at = next(i for i, each in enumerate(parts) if each is Ellipsis)
+    return (*parts[:at], *[slice(None)] * (len(shape) + 1 - len(parts)), *parts[at + 1 :])
+
+
 @lru_cache(maxsize=2**14)
 def _region(parts: tuple[Any, ...], shape: tuple[int, ...]) -> Region:
     """Return the region of integers, and of the ends and steps of slices; a loop asks for each often."""

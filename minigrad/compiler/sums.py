@@ -143,7 +143,7 @@ def _shared_by_ties(shift: Node) -> Node | None:
     share, ties = shift.args
     if type(ties) is not Node or ties.function is not np.equal or type(share) is not Node:
         return None
-    if not any(type(x) is Node and x.function == np.maximum.reduce for x in ties.args):
+    if not any(_is_extreme(x) for x in ties.args):
         return None
     if share.function is cast:
         share = share.args[0]
@@ -151,6 +151,13 @@ def _shared_by_ties(shift: Node) -> Node | None:
         return None
     total: Node = share.args[0]
     return total
+
+
+def _is_extreme(x: Any) -> bool:
+    """Tell whether a value is the largest or smallest entry of each row."""
+    if type(x) is Node and x.function is np.reshape:
+        x = x.args[0]
+    return type(x) is Node and x.function in (np.maximum.reduce, np.minimum.reduce)
 
 
 Sum = dict[frozenset[tuple[Any, int]], float]
@@ -202,28 +209,26 @@ def expanded(node: Any, cancelled: float) -> Sum:
         return _times(expanded(args[0], cancelled), {frozenset((x, -n) for x, n in powers): 1 / c})
     if f == np.add.reduce:
         return _expanded_total(node, cancelled)
-    if f is np.reshape and len(args[0].shape) == 1 and node.shape == (*args[0].shape, 1):
+    if f is np.reshape and type(args[0]) is Node and node.shape == (*args[0].shape, 1):
         return _by_row(expanded(args[0], cancelled))
+    if f is np.reshape and type(args[0]) is Node and args[0].shape == (*node.shape, 1):
+        return _without_columns(expanded(args[0], cancelled))
     return _atom(node)
 
 
 def _expanded_total(node: Node, cancelled: float) -> Sum:
     """Expand the sum of products along the last axis; factors with one column move out of the sum."""
-    x = node.args[0]
-    if (
-        node.kwargs.get("axis") not in (1, -1, (1,), (-1,))
-        or not node.kwargs.get("keepdims")
-        or len(node.args) > 1
-    ):
+    x, axis = node.args[0], node.kwargs.get("axis")
+    if len(node.args) > 1 or x.value.ndim < 2 or x.shape[-1] < 2:
         return _atom(node)
-    if x.value.ndim != 2 or x.shape[1] < 2:
+    if axis not in (-1, x.value.ndim - 1, (-1,), (x.value.ndim - 1,)):
         return _atom(node)
     total: Sum = {}
     for powers, c in expanded(x, cancelled).items():
         inside = frozenset((y, n) for y, n in powers if _columns(y) > 1)
         scale = {powers - inside: c}
-        total = _plus(total, _times(scale, _total_of(inside, x.shape[1], cancelled)), cancelled)
-    return total
+        total = _plus(total, _times(scale, _total_of(inside, x.shape[-1], cancelled)), cancelled)
+    return total if node.kwargs.get("keepdims") else _without_columns(total)
 
 
 def _total_of(product: frozenset[tuple[Any, int]], columns: int, cancelled: float) -> Sum:
@@ -234,20 +239,39 @@ def _total_of(product: frozenset[tuple[Any, int]], columns: int, cancelled: floa
     found = scattered(y) if not more and n == 1 else None
     if found and one_a_row(*found[1:]) is not None:
         return _by_row(expanded(found[0], cancelled))
+    if not more and n == 1 and type(y) is Node and is_constant(y) and y.dtype.kind == "f":
+        totals = np.sum(y.value, axis=-1)
+        if np.all(totals == totals.flat[0]):
+            return {frozenset(): float(totals.flat[0])}
     return {frozenset({(("sum", product), 1)}): 1.0}
 
 
 def _by_row(x: Sum) -> Sum:
-    """Mark the factors that have one entry a row: in a product they would be taken for rows."""
-    return {
-        frozenset((("row", y) if type(y) is Node and y.shape else y, n) for y, n in powers): c
-        for powers, c in x.items()
-    }
+    """Mark the factors of an expression to which a last axis of length 1 is added: they are one entry a row."""
+    return _marked(x, "row", "column")
+
+
+def _without_columns(x: Sum) -> Sum:
+    """Mark the factors of an expression of which the last axis, of length 1, is dropped; the reverse of `_by_row`."""
+    return _marked(x, "column", "row")
+
+
+def _marked(x: Sum, mark: str, reverse: str) -> Sum:
+    """Mark the factors that are arrays, or take the reverse mark away."""
+
+    def marked(y: Any) -> Any:
+        if type(y) is tuple and y[0] == reverse:
+            return y[1]
+        return y if type(y) is Node and not y.shape else (mark, y)
+
+    return {frozenset((marked(y), n) for y, n in powers): c for powers, c in x.items()}
 
 
 def _columns(x: Any) -> int:
     """Return a factor's number of columns, as it broadcasts to rows; 1 for one of one entry a row."""
-    return int(x.shape[-1]) if type(x) is Node and x.shape else 1
+    if type(x) is Node:
+        return int(x.shape[-1]) if x.shape else 1
+    return 2 if x[0] == "column" else 1  # some
 
 
 def _atom(node: Node) -> Sum:

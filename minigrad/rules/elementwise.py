@@ -169,11 +169,16 @@ declare(np.log1p, lambda g, out, x: g / (1 + x), inputs=within((-0.8, 2.0)))
 def _weight(x: Any, y: Any, scale: float = 1.0) -> Any:
     """Return exp(x) / (exp(x) + exp(y)) of x and y times a scale; where both are inf 1/2, where both are -inf 0."""
     x, y = as_floats(x), as_floats(y)
-    ties = np.isinf(x) & np.equal(x, y)
-    if not any_true(ties):
+    ties = False if _is_finite(x) or _is_finite(y) else np.isinf(x) & np.equal(x, y)
+    if ties is False or not any_true(ties):
         return sigmoid(scale * (x - y))
     weight = sigmoid(scale * (np.where(ties, 0, x) - np.where(ties, 0, y)))
     return np.where(ties & np.less(x, 0), 0, weight)
+
+
+def _is_finite(x: Any) -> bool:
+    """Tell whether an operand is a number, known and finite."""
+    return isinstance(x, (float, np.floating)) and bool(np.isfinite(x))
 
 
 declare(
@@ -199,7 +204,8 @@ def sigmoid(x: Any) -> Any:
         small = np.exp(np.where(right, -x, x))
         return np.where(right, 1, small) / (1 + small)
     small = np.exp(-np.abs(x))
-    return np.where(np.greater_equal(x, 0), 1, small) / (1 + small)
+    right = np.greater_equal(x, 0).astype(small.dtype)  # to select takes several times as long
+    return np.maximum(right, small) / (1 + small)
 
 
 declare(sigmoid, lambda g, out, x: g * out * (1 - out), inputs=within(ANY))

@@ -79,12 +79,52 @@ def getitem(a: Any, index: Any) -> Any:
     return a[index]
 
 
+FEW, CHUNK = 256, 1 << 16
+"""Up to so many entries `numpy.ufunc.at` is as fast; the most that are added at once, whose positions fit the cache."""
+
+
+def add_at(total: Any, index: Any, part: Any) -> None:
+    """Add a part at an index, as ``np.add.at``; where it repeats, one after the other.
+
+    NumPy is four to twenty times as fast for entries of one axis as for rows: rows are added entry by entry.
+    """
+    rows = _rows(total, index, part) if getattr(part, "ndim", 0) > 1 and part.size > FEW else None
+    if rows is None:
+        np.add.at(total, index, part)
+        return
+    entries, part = total.reshape(-1), part.reshape(rows.size, -1)
+    columns = np.arange(part.shape[1])
+    step = max(CHUNK // part.shape[1], 1)
+    for start in range(0, rows.size, step):
+        chosen = slice(start, start + step)
+        places = (rows[chosen, None] * len(columns) + columns).reshape(-1)
+        np.add.at(entries, places, part[chosen].reshape(-1))
+
+
+def _rows(total: Any, index: Any, part: Any) -> Any:
+    """Return which rows, of the axes after those indexed, an index of integer arrays reads; None for another."""
+    arrays = index if type(index) is tuple else (index,)
+    if not all(type(each) is np.ndarray and each.dtype.kind in "iu" and each.size for each in arrays):
+        return None
+    n = len(arrays)
+    if not total.flags.c_contiguous or total.dtype != part.dtype or n > total.ndim:
+        return None
+    if part.shape != np.broadcast_shapes(*[each.shape for each in arrays]) + total.shape[n:]:
+        return None
+    rows: Any = 0
+    for each, length in zip(arrays, total.shape, strict=False):
+        if each.min() < -length or each.max() >= length:
+            return None  # for NumPy to refuse
+        rows = rows * length + np.where(each < 0, each + length, each)
+    return rows.reshape(-1).astype(np.intp, copy=False)
+
+
 @whole(memory="new")
 def scatter(part: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """Return zeros of this shape with part added at index; where index repeats, all is added."""
     out = np.zeros(shape, part.dtype)
     if _repeats(index):
-        np.add.at(out, index, part)
+        add_at(out, index, part)
     else:
         out[index] = part
     return out
@@ -93,7 +133,7 @@ def scatter(part: Any, index: Any, shape: tuple[int, ...]) -> Any:
 def _add_at(total: Any, g: Any, index: Any) -> None:
     """Add the gradient of a part: a loop that reads an array row by row makes no array of zeros for each."""
     if _repeats(index):
-        np.add.at(total, index, g)
+        add_at(total, index, g)
     else:
         total[index] += g
 
