@@ -789,3 +789,43 @@ def test_a_list_that_is_replaced_by_an_equal_one_is_not_compiled_anew():
         return net, f
 
     assert follow(make, [X] * 4) == 1
+
+
+class Layer:
+    """A layer that keeps its gradients in a list, and hands the list out."""
+
+    def __init__(self):
+        self.grads, self.more, self.cache = [np.zeros(2)], {"b": (np.zeros(2), 3.0)}, None
+
+    def filled(self, x):
+        self.grads[0][...] = x
+        self.more["b"] = 2 * x, 3.0
+
+    def returned(self, x, kept):
+        self.filled(x)
+        return self.grads, {"more": self.more}
+
+    def read(self, x, kept):
+        return self.grads, x
+
+    def left(self, x, kept):
+        self.cache = self.grads, [x + 1, self.more]
+        self.filled(x)
+
+    def set_in_an_argument(self, x, kept):
+        kept["alone"], kept["beside"] = self.grads, [x + 1, self.more]
+        self.filled(x)
+
+
+@pytest.mark.parametrize("method", ["returned", "read", "left", "set_in_an_argument"])
+def test_a_list_outside_that_is_handed_out_has_the_arrays_of_each_call(method):
+    one, other = Layer(), Layer()
+    step = mg.jit(getattr(one, method))
+    for x in (np.ones(2), np.full(2, 2.0), np.full(2, 3.0)):
+        kept, others = {}, {}
+        given, expected = step(x, kept), getattr(other, method)(x, others)
+        for a, b in [(given, expected), (one.cache, other.cache), (kept, others), (one.grads, other.grads)]:
+            assert repr(a) == repr(b)
+        one.grads[0] += 1
+        other.grads[0] += 1
+    assert step.cache_info().misses == 1

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.containers import map_tree
 from .options import PLAIN
 from .places import CELL, PlaceKey, place_of, put, read, value_in
 from .signature import Reading, flatten, reader
@@ -105,11 +106,14 @@ class Fetched:
         return self.without(needed) if needed else NONE
 
     def around(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function that takes the arrays as its last keyword, and calls f with these outside."""
+        """Return a function that takes the arrays as its last keyword, and calls f with these outside.
+
+        A dict or a list outside that it returns is returned as it is then, with these.
+        """
 
         def call(*args: Any, **kwargs: Any) -> Any:
             with self.holding(kwargs.pop(KEYWORD)):
-                return f(*args, **kwargs)
+                return map_tree(lambda _, x: x, None, f(*args, **kwargs))
 
         return call
 
