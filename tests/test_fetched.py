@@ -789,3 +789,95 @@ def test_a_list_that_is_replaced_by_an_equal_one_is_not_compiled_anew():
         return net, f
 
     assert follow(make, [X] * 4) == 1
+
+
+class Layer:
+    """A layer that keeps its gradients in a list, and hands the list out."""
+
+    def __init__(self):
+        self.grads, self.more, self.cache = [np.zeros(2)], {"b": (np.zeros(2), 3.0)}, None
+
+    def filled(self, x):
+        self.grads[0][...] = x
+        self.more["b"] = 2 * x, 3.0
+
+    def returned(self, x, kept):
+        self.filled(x)
+        return self.grads, {"more": self.more}
+
+    def read(self, x, kept):
+        return self.grads, x
+
+    def left(self, x, kept):
+        self.cache = self.grads, [x + 1, self.more]
+        self.filled(x)
+
+    def set_in_an_argument(self, x, kept):
+        kept["alone"], kept["beside"] = self.grads, [x + 1, self.more]
+        self.filled(x)
+
+
+@pytest.mark.parametrize("method", ["returned", "read", "left", "set_in_an_argument"])
+def test_a_list_outside_that_is_handed_out_has_the_arrays_of_each_call(method):
+    one, other = Layer(), Layer()
+    step = mg.jit(getattr(one, method))
+    for x in (np.ones(2), np.full(2, 2.0), np.full(2, 3.0)):
+        kept, others = {}, {}
+        given, expected = step(x, kept), getattr(other, method)(x, others)
+        for a, b in [(given, expected), (one.cache, other.cache), (kept, others), (one.grads, other.grads)]:
+            assert repr(a) == repr(b)
+        one.grads[0] += 1
+        other.grads[0] += 1
+    assert step.cache_info().misses == 1
+
+
+class Normalized:
+    """A layer with running statistics, which a computation of gradients leaves as tensors."""
+
+    def __init__(self):
+        self.mean, self.state, self.sums = None, (np.zeros(2), np.ones(2)), {"a": np.zeros(2)}
+
+    def loss(self, w, x):
+        if self.mean is None:
+            self.mean = np.zeros(2)
+        h, c = self.state
+        y = x * w + h
+        self.mean = 0.9 * self.mean + 0.1 * y
+        self.state = y, c + h
+        self.sums = {"a": self.sums["a"] + y}
+        return np.sum((y - self.mean) ** 2 + c)
+
+
+@pytest.mark.parametrize("eager", [(), (0,), (1, 2), (0, 3)])
+def test_tensors_that_a_gradient_left_as_state_are_arrays(eager):
+    one, other = Normalized(), Normalized()
+    written = mg.value_and_grad(one.loss)
+    step = mg.jit(written)
+    for i in range(6):
+        w, x = np.array([1.0, i]), np.array([0.5, 2.0])
+        value, slope = (written if i in eager else step)(w, x)
+        expected = mg.value_and_grad(other.loss)(w, x)
+        same(
+            [value, slope, one.mean, *one.state, one.sums["a"]],
+            [*expected, other.mean, *other.state, other.sums["a"]],
+        )
+    assert step.cache_info().misses <= 2 and step.cache_info().hits >= 2
+
+
+def test_what_reads_a_tensor_on_the_tape_from_outside_is_part_of_its_computation():
+    x = np.array([1.0, 2.0, 3.0])
+
+    def gradient(wrapped):
+        return mg.grad(lambda w: np.sum(wrapped(lambda x: w * x**2)(x) ** 2) + np.sum(w))(np.ones(3))
+
+    np.testing.assert_allclose(gradient(mg.jit), gradient(lambda f: f))
+    np.testing.assert_allclose(mg.jit(lambda: gradient(mg.jit))(), gradient(lambda f: f))
+
+    leaf = mg.tensor(np.ones(3), requires_grad=True)
+    step = mg.jit(lambda x: np.sum(leaf * x))
+    with mg.no_grad():
+        assert step(x) == step(x) == 6.0
+    for _ in range(2):
+        step(x).backward()
+    np.testing.assert_array_equal(leaf.grad, 2 * x)
+    assert step.cache_info().currsize == 1

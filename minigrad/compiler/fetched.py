@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.containers import leaves_of, map_tree
+from ..engine.tensor import Tensor, would_be_cut_off
 from .options import PLAIN
 from .places import CELL, PlaceKey, place_of, put, read, value_in
 from .signature import Reading, flatten, reader
@@ -50,16 +52,24 @@ class Fetched:
         """Return what is in the places now; None, if those that had the same array do not have the same any more."""
         found = {}
         for name, (first, *others) in self.places.items():
-            found[name] = x = as_numpy(read(*first)) if name in self.counters else read(*first)
+            x = read(*first)
             for other in others:
                 if read(*other) is not x:
                     return None
+            found[name] = as_numpy(x) if name in self.counters else without_tensors(x)
         return found
 
     def arrays_apart(self) -> dict[str, Any] | None:
         """Return what is in the places now; None, if the places that have one array are not those they were."""
         found = self.arrays()
         return found if found is not None and len(set(map(id, found.values()))) == len(found) else None
+
+    def conversion(self, name: str) -> Callable[[Any], Any] | None:
+        """Return the function by which `arrays` makes an array of what is in a place now; None, if it is one."""
+        if name in self.counters:
+            return as_numpy
+        value = read(*self.places[name][0])
+        return without_tensors if any(type(x) is Tensor for x in leaves_of(value)) else None
 
     def key(self) -> list[Any]:
         """Return what a signature has of them: shapes and dtypes, and the values of what is no array."""
@@ -105,11 +115,14 @@ class Fetched:
         return self.without(needed) if needed else NONE
 
     def around(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function that takes the arrays as its last keyword, and calls f with these outside."""
+        """Return a function that takes the arrays as its last keyword, and calls f with these outside.
+
+        A dict or a list outside that it returns is returned as it is then, with these.
+        """
 
         def call(*args: Any, **kwargs: Any) -> Any:
             with self.holding(kwargs.pop(KEYWORD)):
-                return f(*args, **kwargs)
+                return map_tree(lambda _, x: x, None, f(*args, **kwargs))
 
         return call
 
@@ -123,7 +136,7 @@ class Fetched:
                     (partial(read, namespace), key) if key is CELL else (namespace.get, key)
                     for namespace, key in each
                 ],
-                as_numpy if name in self.counters else None,
+                self.conversion(name),
                 arrays[name],
             )
             for name, each in self.places.items()
@@ -175,6 +188,13 @@ def new_name(name: Any, known: dict[str, Places]) -> str:
     return called if called not in known else f"{called}_{len(known)}"
 
 
+def without_tensors(x: Any) -> Any:
+    """Return nested arrays with the arrays of tensors in place of these, but for those whose gradient would be lost."""
+    return map_tree(
+        lambda _, leaf: leaf.data if type(leaf) is Tensor and not would_be_cut_off(leaf) else leaf, None, x
+    )
+
+
 def as_numpy(x: Any) -> Any:
     """Return a number of Python's as one of NumPy's, if it has it."""
     if type(x) is int and abs(x) < 1 << 62:
@@ -183,10 +203,13 @@ def as_numpy(x: Any) -> Any:
 
 
 def is_array(x: Any) -> bool:
-    """Tell whether x is an array, a random generator or a number of NumPy's, or a tuple of these and Python's."""
+    """Tell whether x is an array, a random generator or a number of NumPy's, or a tuple of these and Python's.
+
+    A tensor is one, whose gradient nobody asks for any more: state that a gradient's computation left.
+    """
     if isinstance(x, tuple):
         return any(map(is_array, x)) and all(type(each) in PLAIN or is_array(each) for each in x)
-    return type(x) in (np.ndarray, np.random.Generator) or isinstance(x, (np.number, np.bool_))
+    return type(x) in (np.ndarray, np.random.Generator, Tensor) or isinstance(x, (np.number, np.bool_))
 
 
 def has_floats(x: Any) -> bool:

@@ -48,7 +48,7 @@ class Search:
 
     ``classes`` are those of arguments, whose methods may be called; ``unread`` are places, as `place_of` has them,
     that the function is known not to read before it sets them; with ``stores`` places are found that are set alone.
-    ``arrays`` are the arrays found whose entries may be read, not only their shape and dtype.
+    ``arrays`` are the arrays found whose entries may be read, not only their shape and dtype; ``tensors`` all tensors.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class Search:
     ) -> None:
         self.unread, self.stores = unread, stores
         self.arrays: list[np.ndarray[Any, Any]] = []
+        self.tensors: list[Tensor] = []
         self.waiting: list[Any] = [f, *classes]
         self.seen: set[Any] = set()
         # The classes of the objects found, and whether they may be called themselves.
@@ -89,6 +90,7 @@ class Search:
 
     def of_object(self, x: Any) -> Iterator[tuple[Any, Any]]:
         """Yield the mutable parts of an object; its methods and attributes are looked up later."""
+        self.tensors += [x] if type(x) is Tensor else []
         array = x.data if type(x) is Tensor else x
         if isinstance(array, np.ndarray):
             self.arrays += [] if type(array) in STAND_INS else [array]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine.arguments import argument_names, names_itself
-from ..engine.arrays import STAND_INS, TOO_DEEP
+from ..engine.arrays import TOO_DEEP
 from ..engine.containers import CONTAINERS
 from ..engine.pickling import global_name
 from ..engine.recording import RUN_LATER, recording
@@ -61,8 +61,9 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
     The first call with a signature (how the arguments are nested, the arrays' shapes and dtypes, the values of
     all other arguments) runs the function on stand-ins that record NumPy's calls, the backward pass of `grad`
     and `value_and_grad` included. What is recorded is simplified, given buffers, and written as Python source.
-    Later calls run that. A function whose arguments are tensors, or which is called in one that is compiled, is
-    part of that computation and is not compiled on its own; in `detect_anomaly` it runs as it is written.
+    Later calls run that. A function whose arguments are tensors, or which reads tensors from outside that require a
+    gradient, or which is called in one that is compiled, is part of that computation and is not compiled on its own;
+    in `detect_anomaly` it runs as it is written.
 
     Parameters
     ----------
@@ -243,7 +244,7 @@ class Jitted:
                 self.recent = outside, program
                 return program, given, False
         everything = Outside(self.function, leaves, (), classes, stores=True)
-        if any(type(value) in STAND_INS for _, _, value in everything.values):
+        if everything.is_on_a_tape():
             raise Inlined
         others = {place: namespace for each in programs for place, namespace in each.unread.items()}
         program = self._compile(args, kwargs, everything, leaves, others)
@@ -273,6 +274,8 @@ class Jitted:
             outside = before.now(given)
         else:
             outside = Outside(self.function, given, places, classes)
+        if outside.tensors and outside.is_on_a_tape():
+            raise Inlined
         return given, (places, program.fetched.together, *whole, *outside.key), outside
 
     def _keep(self, program: Compiled, signature: tuple[Any, ...], outside: Outside) -> None:

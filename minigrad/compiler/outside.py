@@ -8,6 +8,8 @@ from zlib import crc32
 
 import numpy as np
 
+from ..engine.arrays import STAND_INS
+from ..engine.tensor import would_be_cut_off
 from .free_variables import Search
 from .options import PLAIN, taken
 from .places import CELL, KEYS, PlaceKey, read
@@ -28,6 +30,7 @@ class Outside:
         "key",
         "names",
         "stores",
+        "tensors",
         "unread",
         "values",
     )
@@ -48,10 +51,19 @@ class Outside:
         given = set(map(id, leaves))
         self.arguments = [x for x in search.arrays if id(x) in given]
         self.arrays = [(x, array_key(x)) for x in search.arrays if id(x) not in given]
+        self.tensors = search.tensors
         self.key = (*[taken(value) for _, _, value in found], *[each for _, each in self.arrays])
+
+    def is_on_a_tape(self) -> bool:
+        """Tell whether there are tensors whose gradient would be lost, or stand-ins, of a larger computation."""
+        return any(would_be_cut_off(x) or type(x.data) in STAND_INS for x in self.tensors) or any(
+            type(value) in STAND_INS for _, _, value in self.values
+        )
 
     def changed(self, leaves: Iterable[Any]) -> bool:
         """Tell whether the snapshot is out of date, in a call with these arrays."""
+        if self.tensors and self.is_on_a_tape():
+            return True
         if self.arguments and not set(map(id, leaves)).issuperset(map(id, self.arguments)):
             return True
         for x, before in self.arrays:

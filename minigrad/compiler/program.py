@@ -29,7 +29,7 @@ from .order import checks_first
 from .origin import has_state
 from .outside import LARGE, Outside
 from .places import PlaceKey, put
-from .rebinding import Containers, Entry, rebind, refuse_also_outside
+from .rebinding import Containers, Entry, rebind, refuse_also_outside, replaced
 from .rewrites import simplify
 from .source import Contained, LeftOutside, ObjectWithArrays, PassedThrough, SourceWriter
 from .stores import read_late
@@ -103,7 +103,8 @@ class Compiled:
         def outcome_of(one: Run) -> Any:
             if one.rebound or effects.kept:
                 places = LeftArrays(trace, one.inputs)
-                return one.result, one.values, places.left(effects.left(), effects.known)
+                values = replaced(one.values, lambda part: from_outside(part, effects.known))
+                return one.result, values, places.left(effects.left(), effects.known)
             return one.result
 
         first = run(called, name, args, kwargs, trace)
@@ -322,6 +323,9 @@ class LeftArrays:
             if given is not None:
                 return PassedThrough(given)
             return self.one(x, x)
+        itself = from_outside(x, known)
+        if itself is not None:
+            return itself
         if isinstance(x, dict):
             return self.one(x, like(x, {key: self.left(each, known) for key, each in x.items()}))
         if isinstance(x, list):
@@ -338,6 +342,11 @@ class LeftArrays:
     def one(self, x: Any, wrapped: Any) -> LeftOutside:
         """Return what is wrapped, with the number of an object."""
         return LeftOutside(wrapped, self.numbers.setdefault(id(x), len(self.numbers)))
+
+
+def from_outside(x: Any, known: set[int]) -> PassedThrough | None:
+    """Return a dict or a list itself, if it is one from outside, whose ``id`` is known; its arrays are set there."""
+    return PassedThrough(x) if isinstance(x, (dict, list)) and id(x) in known else None
 
 
 def refuse_changed_outside(name: str, rebound: list[Entry]) -> None:
@@ -367,7 +376,7 @@ def nodes_of(trace: Trace, found: list[Any], tree: Any) -> Any:
     Of a registered container, which may have arrays alone, `Contained` takes the place.
     """
     if type(tree) is PassedThrough:
-        found.append(tree.node)
+        found += [tree.item] if type(tree.item) is Node else []
         return tree
     if type(tree) is LeftOutside:
         return LeftOutside(nodes_of(trace, found, tree.node), tree.number)

@@ -136,12 +136,16 @@ class Moved:
 
 
 def replaced(value: Any, find: Callable[[Any], Any]) -> Any:
-    """Return nested dicts, lists and tuples with ``find(part)`` in the place of each part for which it is not None."""
+    """Return nested dicts, lists and tuples with ``find(part)`` in the place of each part for which it is not None.
+
+    A dict, a list or a tuple with no such part is returned itself.
+    """
     other = find(value)
     if other is not None:
         return other
-    if isinstance(value, dict):
-        return like(value, {key: replaced(each, find) for key, each in value.items()})
-    if isinstance(value, (list, tuple)):
-        return rebuilt(value, [replaced(each, find) for each in value])
-    return value
+    if not isinstance(value, (dict, list, tuple)):
+        return value
+    parts = {key: replaced(each, find) for key, each in entries(value).items()}
+    if all(parts[key] is each for key, each in entries(value).items()):
+        return value
+    return like(value, parts) if isinstance(value, dict) else rebuilt(value, [*parts.values()])

@@ -75,9 +75,9 @@ class Contained(NamedTuple):
 
 
 class PassedThrough(NamedTuple):
-    """An argument that the function stores outside: itself, not a copy."""
+    """What the function stores outside itself, not a copy: an argument, or a dict or a list from outside."""
 
-    node: Node
+    item: Any
 
 
 class LeftOutside(NamedTuple):
@@ -369,7 +369,7 @@ class SourceWriter(Scope):
         if type(tree) is Node:
             return self.handed_out(new.get(id(tree), tree), isinstance(tree.value, np.ndarray))
         if type(tree) is PassedThrough:
-            return self.names[tree.node]
+            return self.names[tree.item] if type(tree.item) is Node else self.bound(tree.item, "outside")
         if type(tree) is LeftOutside:
             if tree.number not in self.left_outside:
                 made = self.literal(tree.node, new)
