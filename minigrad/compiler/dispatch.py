@@ -92,6 +92,10 @@ def call_function(trace: Any, function: Any, args: tuple[Any, ...], kwargs: dict
             raise
     elif (known := facts(function)).metadata:
         return function(*mapped(value_of, args), **kwargs)
+    elif known.whole is not None and known.made > trace.begun:  # each run makes another: traced into
+        result = known.whole(*args, **kwargs)
+    elif known.made:
+        result = perhaps_a_view(trace, known.whole, *args, **kwargs)
     elif known.whole is not None:
         given = signature(known.whole).bind(*args, **kwargs)  # by position, as the rewrites look for them
         result = trace.record(known.whole, *given.args, **given.kwargs)
