@@ -137,6 +137,27 @@ def test_hessians():
     np.testing.assert_allclose(third[0, 0, 0], 24 * x[0])
 
 
+@pytest.mark.parametrize("wrapped", [lambda f: f, mg.jit])
+def test_hessians_of_several_results(wrapped):
+    x = np.array([0.3, -0.4])
+    for f in (lambda x: np.outer(x, np.sin(x)), lambda x: A @ x**3):
+        found = wrapped(mg.hessian(f))(x)
+        assert found.shape == (*f(x).shape, 2, 2)
+        for i in np.ndindex(f(x).shape):
+            np.testing.assert_allclose(found[i], mg.hessian(lambda x, i=i, f=f: f(x)[i])(x), rtol=1e-12)
+    assert mg.hessian(lambda x: np.prod(x)[None])(x).shape == (2, 2)
+    assert mg.hessian(lambda x: np.sum(x) * np.ones(3))(np.zeros(0)).shape == (3, 0, 0)
+
+
+def test_jacobians_of_what_has_no_gradient_are_refused():
+    """As by `mg.grad`: a forgotten return would be zeros."""
+    for of in (mg.jacobian, mg.hessian):
+        with pytest.raises(TypeError, match="f returned None; expected one array"):
+            of(lambda x: None)(np.ones(2))
+        with pytest.raises(TypeError, match="f returned dtype int64, which has no gradient"):
+            of(lambda x: np.argmax(x))(np.ones(2))
+
+
 def test_hvp_takes_one_vector():
     x = np.ones(2)
     with pytest.raises(
