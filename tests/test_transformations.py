@@ -466,7 +466,12 @@ def test_a_rule_made_in_a_compiled_function():
         ruled = mg.rule(lambda x: np.power(x, power), lambda g, out, x: g * power * x ** (power - 1))
         return np.sum(ruled(x))
 
+    def with_what_is_computed(x):
+        y = np.exp(x)
+        return mg.rule(lambda x: x * y, lambda g, out, x: g * y)(x)
+
     x = np.array([0.5, -2.0, 3.0])
+    np.testing.assert_allclose(mg.jit(with_what_is_computed)(x), x * np.exp(x))
     np.testing.assert_allclose(mg.jit(f)(x), np.sum(x**3))
     np.testing.assert_allclose(mg.jit(mg.grad(f))(x), 3 * x**2)
 
