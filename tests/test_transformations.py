@@ -1,6 +1,7 @@
 """Transformations of random programs, and of functions with known derivatives."""
 
 import gc
+import operator
 import tracemalloc
 import warnings
 import weakref
@@ -134,6 +135,27 @@ def test_hessians():
     np.testing.assert_allclose(mg.jvp(mg.grad(f), (x,), (v,))[1], expected @ v, rtol=1e-12)
     third = mg.jacobian(mg.hessian(lambda x: np.sum(x**4)))(x)
     np.testing.assert_allclose(third[0, 0, 0], 24 * x[0])
+
+
+@pytest.mark.parametrize("wrapped", [lambda f: f, mg.jit])
+def test_hessians_of_several_results(wrapped):
+    x = np.array([0.3, -0.4])
+    for f in (lambda x: np.outer(x, np.sin(x)), lambda x: A @ x**3):
+        found = wrapped(mg.hessian(f))(x)
+        assert found.shape == (*f(x).shape, 2, 2)
+        for i in np.ndindex(f(x).shape):
+            np.testing.assert_allclose(found[i], mg.hessian(lambda x, i=i, f=f: f(x)[i])(x), rtol=1e-12)
+    assert mg.hessian(lambda x: np.prod(x)[None])(x).shape == (2, 2)
+    assert mg.hessian(lambda x: np.sum(x) * np.ones(3))(np.zeros(0)).shape == (3, 0, 0)
+
+
+def test_jacobians_of_what_has_no_gradient_are_refused():
+    """As by `mg.grad`: a forgotten return would be zeros."""
+    for of in (mg.jacobian, mg.hessian):
+        with pytest.raises(TypeError, match="f returned None; expected one array"):
+            of(lambda x: None)(np.ones(2))
+        with pytest.raises(TypeError, match="f returned dtype int64, which has no gradient"):
+            of(lambda x: np.argmax(x))(np.ones(2))
 
 
 def test_hvp_takes_one_vector():
@@ -406,6 +428,82 @@ def test_a_rule_of_ones_own():
         mg.rule(softplus)
     with pytest.raises(TypeError, match="expected a function of arrays"):
         mg.rule(3, softplus)
+
+
+def compiled_code(x):
+    """Stand for SciPy's functions and others that need the entries of an array."""
+    return np.array([np.array(each) ** 3 for each in np.asarray(x).tolist()])
+
+
+def test_a_rule_of_compiled_code_is_one_call_to_jit():
+    slope = mg.rule(
+        lambda g, x: np.asarray(g) * 3 * np.asarray(x) ** 2,
+        lambda gg, out, g, x: 3 * gg * x**2,
+        lambda gg, out, g, x: 6 * gg * g * x,
+    )
+    cube = mg.rule(compiled_code, lambda g, out, x: slope(g, x))
+    total = mg.rule(lambda x: float(np.sum(np.asarray(x))), lambda g, out, x: g * np.ones_like(x))
+
+    def f(x):
+        return total(cube(x) * x)
+
+    x = np.array([0.5, -2.0])
+    for own, expected in (
+        (f, lambda x: np.sum(x**4)),
+        (mg.grad(f), lambda x: 4 * x**3),
+        (lambda x: mg.hvp(f, (x,), (x,)), lambda x: 12 * x**3),
+    ):
+        compiled = mg.jit(own)
+        for each in (x, 3 * x):
+            np.testing.assert_allclose(compiled(each), expected(each))
+
+
+def test_a_rule_made_in_a_compiled_function():
+    """Each run makes another, of which no call could be compared with that of the run before."""
+
+    def f(x):
+        power = len(x)
+        ruled = mg.rule(lambda x: np.power(x, power), lambda g, out, x: g * power * x ** (power - 1))
+        return np.sum(ruled(x))
+
+    def with_what_is_computed(x):
+        y = np.exp(x)
+        return mg.rule(lambda x: x * y, lambda g, out, x: g * y)(x)
+
+    x = np.array([0.5, -2.0, 3.0])
+    np.testing.assert_allclose(mg.jit(with_what_is_computed)(x), x * np.exp(x))
+    np.testing.assert_allclose(mg.jit(f)(x), np.sum(x**3))
+    np.testing.assert_allclose(mg.jit(mg.grad(f))(x), 3 * x**2)
+
+
+def test_a_view_by_a_rule_is_not_written_to():
+    """As it is, it would be written to as a copy, and the array that is viewed stay as it was."""
+    same = mg.rule(lambda x: x, lambda g, out, x: g)
+
+    def f(x):
+        y = same(x)
+        y[0] = 5.0
+        return np.sum(x)
+
+    with pytest.raises(mg.JitError, match="write to a copy"):
+        mg.jit(f)(np.ones(2))
+
+
+@pytest.mark.parametrize(
+    "product",
+    [lambda a, b: a * b, lambda *factors: factors[0] * factors[1], operator.mul, np.vectorize(operator.mul)],
+)
+def test_operands_of_a_rule_are_known_by_position(product):
+    """Where the function has none of the names by which the rules call them."""
+    ruled = mg.rule(product, lambda g, out, x, y: g * y, lambda g, out, x, y: g * x)
+    x, y = np.array([1.0, 2.0]), np.array([3.0, 5.0])
+    for found in (
+        mg.grad(lambda x, y: np.sum(ruled(x, y)), (0, 1)),
+        mg.jit(mg.grad(lambda x, y: np.sum(ruled(x, y)), (0, 1))),
+    ):
+        np.testing.assert_array_equal(found(x, y), [y, x])
+    with pytest.raises(TypeError, match="for this call; the rule knows x, y"):
+        mg.grad(lambda x: np.sum(ruled(x)))(x)
 
 
 def test_a_function_with_a_rule_returns_one_array():

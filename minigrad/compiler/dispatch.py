@@ -78,7 +78,11 @@ def call_ufunc(
 
 
 def call_function(trace: Any, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Record a NumPy function called on stand-ins."""
+    """Record a NumPy function called on stand-ins, or one that is given a rule."""
+    if (known := facts(function)).made and known.whole is not None:
+        if known.made > trace.begun:  # each run makes another: traced into
+            return known.whole(*args, **kwargs)
+        return perhaps_a_view(trace, known.whole, *args, **kwargs)
     args, kwargs, out = arguments_of(function, args, kwargs)
     refuse_shapes(function, args, kwargs)
     if function in CALLS:
@@ -90,7 +94,7 @@ def call_function(trace: Any, function: Any, args: tuple[Any, ...], kwargs: dict
                     f"{user_line()}: {function.__name__} is not captured with these arguments: {error}"
                 ) from None
             raise
-    elif (known := facts(function)).metadata:
+    elif known.metadata:
         return function(*mapped(value_of, args), **kwargs)
     elif known.whole is not None:
         given = signature(known.whole).bind(*args, **kwargs)  # by position, as the rewrites look for them

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..engine.containers import rebuilt
 from ..engine.ownership import views_another
-from ..rules.facts import facts
+from ..rules.facts import MADE, facts
 from .ir import Draws, Node, found_in, mapped, part
 from .numpy_calls import OPTION, has_traced, shape_error, value_of
 from .refused import leaked
@@ -63,6 +63,7 @@ class Trace:
     """
 
     def __init__(self) -> None:
+        self.begun = next(MADE)
         self.nodes: list[Node] = []
         self.inputs: list[Node] = []
         self.apart: set[Node] = set()  # those among them that may share memory with no other

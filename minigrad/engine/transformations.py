@@ -221,21 +221,30 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
                 f"jacobian: f returned a {type(result).__name__}; expected one array (for a Hessian make one vector of "
                 "nested arguments, mg.flatten)"
             )
+        if result is None:
+            raise TypeError("jacobian: f returned None; expected one array")
         shape, dtype = np.shape(result), result.dtype if type(result) is Tensor else np.result_type(result)
+        if dtype.kind not in "fc" and type(result) is not int:
+            raise TypeError(f"jacobian: f returned dtype {dtype}, which has no gradient; expected floats")
         leaves = leaves_of(x)
         entries = sum(math.prod(np.shape(leaf)) for leaf in leaves)
         if entries < math.prod(shape) or dtype.kind == "c":
             return _columns(_pushed(*recorded_once)[1], x, leaves, shape)
         rows = [leaves_of(pull(basis)[0]) for basis in _basis(shape, dtype)]
         stacked = [
-            np.reshape(np.stack([row[i] for row in rows]), (*shape, *np.shape(leaf)))
-            if rows
-            else np.zeros((*shape, *np.shape(leaf)))
-            for i, leaf in enumerate(leaves)
+            _joined([row[i] for row in rows], (*shape, *np.shape(leaf))) for i, leaf in enumerate(leaves)
         ]
         return rebuilt_of(x, stacked)
 
     return whole
+
+
+def _joined(rows: list[Any], shape: tuple[int, ...]) -> Any:
+    """Return the rows as one array of the shape."""
+    if not rows:
+        return np.zeros(shape)
+    found = np.stack(rows) if len(rows) > 1 else rows[0]
+    return found if found.shape == shape else np.reshape(found, shape)
 
 
 def _columns(
@@ -261,9 +270,10 @@ def _basis(shape: tuple[int, ...], dtype: Any) -> list[Any]:
 
 @names_itself
 def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
-    """Return the function that computes the matrix of second derivatives of a scalar function.
+    """Return the function that computes the matrix of second derivatives of a scalar function, or of each of several.
 
-    Its shape is the argument's twice, one array alone; `hvp` multiplies by it at the cost of two gradients.
+    Its shape is the argument's twice, one array alone, after the result's, if that has more than one entry. `hvp`
+    multiplies by the matrix of a scalar function at the cost of two gradients.
 
     Examples
     --------
@@ -271,7 +281,17 @@ def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
     array([[0., 1.],
            [1., 0.]])
     """
-    return jacobian(grad(f, argnums), argnums)
+    slopes = jacobian(f, argnums)
+
+    @wraps(f)
+    def first(*args: Any, **kwargs: Any) -> Any:
+        found, x = slopes(*args, **kwargs), args[argnums]
+        if isinstance(found, (dict, list, tuple)):
+            return found  # which `jacobian` refuses
+        before = found.shape[: found.ndim - np.ndim(x)]
+        return np.reshape(found, np.shape(x)) if before and math.prod(before) == 1 else found
+
+    return jacobian(first, argnums)
 
 
 @names_itself

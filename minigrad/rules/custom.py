@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
 
-from .facts import Facts, state
+from .facts import MADE, Facts, state
 from .metadata import read_only
 from .table import OPS, Arguments, Draw, Op, Rule, dispatched
 
@@ -40,8 +41,9 @@ def rule(
     Returns
     -------
     callable
-        The function, to be called on arrays and tensors; one call of the tape, and one to `jit`. A ufunc is given its
-        rules as it is, too: ``scipy.special.erf(t)`` works afterwards.
+        The function, to be called on arrays and tensors; one call of the tape, and one to `jit`, which traces into
+        one that is given its rules while the compiled function runs. A ufunc is given its rules as it is, too:
+        ``scipy.special.erf(t)`` works afterwards.
 
     Raises
     ------
@@ -63,12 +65,14 @@ def rule(
     if isinstance(function, np.ufunc):
         OPS[function] = Op(function, rules, inputs)
         state(function, complex_numbers=complex_numbers)
+    called = _changing_nothing(function)
     dispatcher: Any = dispatched(function)
-    op = Op(dispatcher, rules, inputs, forward=_changing_nothing(function))
+    forward: Any = dispatched(called)  # on what a tensor holds: an array, or a stand-in for one
+    op = Op(dispatcher, rules, inputs, forward=forward)
     if inputs is not None:
         OPS[dispatcher] = op
     dispatcher.op = op  # which goes with it, as the facts do
-    dispatcher.facts = Facts(whole=function, complex_numbers=complex_numbers)
+    dispatcher.facts = forward.facts = Facts(whole=called, complex_numbers=complex_numbers, made=next(MADE))
     return dispatcher  # type: ignore[no-any-return]  # a function
 
 
@@ -81,6 +85,7 @@ def _changing_nothing(function: Callable[..., Any]) -> Callable[..., Any]:
         If it returns several, or nothing.
     """
 
+    @wraps(function)
     def called(*operands: Any, **options: Any) -> Any:
         result = function(*map(read_only, operands), **options)
         if result is None or isinstance(result, tuple):
@@ -88,6 +93,6 @@ def _changing_nothing(function: Callable[..., Any]) -> Callable[..., Any]:
                 f"{getattr(function, '__name__', 'rule')}: returned a {type(result).__name__}; expected one array: "
                 "join several, as by np.stack, or give each a function and rules of its own"
             )
-        return result
+        return np.asarray(result) if type(result) in (bool, int, float, complex) else result
 
     return called

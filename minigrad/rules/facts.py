@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from types import FunctionType
 from typing import Any, Literal, NamedTuple
 
@@ -38,7 +39,9 @@ class Facts(NamedTuple):
     checks
         Whether it validates its input, and so must be called even if its result is unused.
     whole
-        For a function of minigrad's that is traced as one call: the function to call.
+        For a function of minigrad's, or one given a rule, that is traced as one call: the function to call.
+    made
+        The number of one given a rule, by `MADE`; 0 for others.
     """
 
     constant: str = ""
@@ -52,11 +55,14 @@ class Facts(NamedTuple):
     metadata: bool = False
     checks: bool = False
     whole: Callable[..., Any] | None = None
+    made: int = 0
 
 
 FACTS: dict[Any, Facts] = {}
 """The facts, keyed by the function that users call."""
 UNKNOWN = Facts()
+MADE = count(1)
+"""Counts functions given a rule and traces of programs: of two, the one with the smaller number was there first."""
 
 
 def facts(function: Any) -> Facts:

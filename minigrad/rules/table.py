@@ -151,8 +151,11 @@ class Op:
 
     @cached_property
     def defaults(self) -> dict[str, Any]:
-        """The parameters of the function, with their defaults."""
-        return _defaults(self.function) or dict.fromkeys(self.known)
+        """The parameters of the function, with their defaults; its operands as the rules call them, unless it does."""
+        own, operands = _defaults(self.function), self.known[: self.arity]
+        if own.keys().isdisjoint(operands):
+            own = {**dict.fromkeys(operands), **dict(list(own.items())[self.arity :])}
+        return own
 
     @cached_property
     def positional(self) -> int:
