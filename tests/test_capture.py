@@ -5,6 +5,7 @@ import dataclasses
 import gc
 import math
 import weakref
+from fractions import Fraction
 from functools import lru_cache, partial
 from queue import Queue
 from typing import NamedTuple
@@ -1354,3 +1355,29 @@ def test_a_tensor_of_constants_is_added_to_in_place():
         assert f(x, index * 0) == 36
     for f in (mg.grad(summed), mg.jit(mg.grad(summed))):
         np.testing.assert_array_equal(f(x, index), [2, 10, 10])
+
+
+def test_objects_live_in_memory_of_their_own():
+    """The buffers of a compiled function are raw memory, in which there may be no references to objects."""
+    w, objects = np.arange(4.0).reshape(2, 2), np.array([[Fraction(1, 3), 2], [0.5, Fraction(5, 7)]])
+
+    def f(w, x):
+        c = np.zeros_like(x)
+        c[0] = x[1] * w[0]
+        c += np.maximum(x, 1)
+        np.add.at(c, [0, 0], 1)
+        return np.mean((x - w) ** 2, axis=0), c, x @ x, w.astype(object) * 2, np.where(x > 1, x, w)
+
+    compiled = mg.jit(f)
+    for _ in range(20):
+        for got, want in zip(compiled(w, objects), f(w, objects), strict=True):
+            assert got.dtype == want.dtype
+            np.testing.assert_array_equal(got, want)
+
+
+def test_add_at_returns_nothing():
+    def f(x):
+        sums = np.zeros_like(x)
+        return np.add.at(sums, [0, 0], 1.0), sums
+
+    assert mg.jit(f)(np.ones(2))[0] is None

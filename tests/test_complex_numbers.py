@@ -310,3 +310,35 @@ def test_a_jacobian_of_complex_results_is_that_of_small_real_steps(copies):
     np.testing.assert_allclose(by_x, np.concatenate([np.diag(z * z)] * copies))
     np.testing.assert_allclose(mg.jacobian(lambda x: np.exp(1j * x))(x), np.diag(1j * np.exp(1j * x)))
     np.testing.assert_allclose(mg.jacobian(lambda z: np.abs(z) ** 2)(z), np.diag(2 * z))
+
+
+def test_the_sign_of_a_complex_number_turns_with_it_and_that_of_a_real_one_does_not():
+    z = np.array([1 + 2j, -3 + 0.5j, 0.1j])
+
+    def f(z):
+        return np.sum(np.abs(np.sign(z) - 0.3) ** 2)
+
+    def by_abs(z):
+        return np.sum(np.abs(z / np.abs(z) - 0.3) ** 2)
+
+    expected = mg.grad(by_abs)(z)
+    assert np.abs(expected).min() > 0.01
+    for found in (mg.grad(f)(z), mg.jit(mg.grad(f))(z)):
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_array_equal(mg.grad(lambda z: np.sum(np.real(np.sign(z))))(np.array([0j, 2.0])), 0)
+    x = mg.tensor(np.array([1.0, -2.0, 0.0]), requires_grad=True)
+    assert not np.sign(x).requires_grad
+    assert np.sign(x, dtype=np.float32).dtype == np.float32
+
+
+@pytest.mark.parametrize("power", [np.power, np.float_power])
+@pytest.mark.parametrize("base", [np.array([-1.4, 2.0, -3.0]), np.array([-2, 3, -1]), -2.5])
+def test_a_negative_base_of_a_complex_exponent_has_a_complex_logarithm(power, base):
+    y = np.array([1 + 2j, -0.3 + 0.5j, 0.2j])
+
+    def f(y):
+        return np.sum(np.real(power(base, y)))
+
+    expected = np.conj(power(base, y) * np.log(np.asarray(base, complex)))
+    for found in (mg.grad(f)(y), mg.jit(mg.grad(f))(y)):
+        np.testing.assert_allclose(found, expected, rtol=1e-12)

@@ -1,6 +1,7 @@
 """Arrays and generators that a compiled function reads from outside are fetched in each call, as if they were given."""
 
 import copy
+import ctypes
 import threading
 import types
 from typing import NamedTuple
@@ -881,3 +882,66 @@ def test_what_reads_a_tensor_on_the_tape_from_outside_is_part_of_its_computation
         step(x).backward()
     np.testing.assert_array_equal(leaf.grad, 2 * x)
     assert step.cache_info().currsize == 1
+
+
+def test_a_memory_map_outside_is_an_array(tmp_path):
+    mapped = np.memmap(tmp_path / "data", dtype=np.float64, mode="w+", shape=(3, 2))
+    mapped[...] = np.arange(6.0).reshape(3, 2)
+    net = types.SimpleNamespace(data=mapped)
+
+    def f(x):
+        net.data[0] += 1
+        return np.sum(net.data @ x), net.data[1] * 2
+
+    compiled, x = mg.jit(f), np.array([1.0, -2.0])
+    for _ in range(3):
+        before = mapped.copy()
+        expected = f(x)
+        written = mapped.copy()
+        mapped[...] = before
+        for got, want in zip(compiled(x), expected, strict=True):
+            np.testing.assert_array_equal(got, want)
+        np.testing.assert_array_equal(mapped, written)
+        assert type(net.data) is np.memmap
+        mapped[2] *= 1.5
+    assert compiled.cache_info().misses == 1
+    needed = mg.jit(lambda x: x * mapped if float(mapped[0, 0]) > 0 else x)
+    np.testing.assert_array_equal(needed(x), x * mapped)
+    mapped[0, 0] = -1
+    np.testing.assert_array_equal(needed(x), x)
+
+
+class Own(np.ndarray):
+    """A user's array."""
+
+
+@pytest.mark.parametrize("kind", [Own, np.matrix, np.ma.MaskedArray])
+def test_subclasses_of_arrays_outside_are_refused_as_operands(kind):
+    x = np.ones((2, 2)).view(kind)
+    with pytest.raises(TypeError, match=rf"{kind.__name__}, which does not compute as arrays do"):
+        mg.jit(lambda w: np.sum(w * x))(np.ones((2, 2)))
+
+
+class Interface:
+    """What gives NumPy the memory of an array."""
+
+    def __init__(self, x):
+        self.kept, self.__array_interface__ = [x], x.__array_interface__
+
+
+@pytest.mark.parametrize("with_gradient", [False, True])
+@pytest.mark.parametrize(
+    "of", [memoryview, Interface, lambda x: (ctypes.c_double * 3).from_buffer(x)], ids=["view", "own", "C"]
+)
+def test_changes_in_memory_that_is_no_array_are_seen(of, with_gradient):
+    memory = np.arange(3.0)
+    outside = of(memory)
+
+    def f(x):
+        return np.sum(outside) * np.sum(x)
+
+    f = mg.value_and_grad(f) if with_gradient else f
+    compiled = mg.jit(f)
+    for value in (1.0, 5.0):
+        memory[1] = value
+        np.testing.assert_equal(compiled(X), f(X))

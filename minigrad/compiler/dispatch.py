@@ -54,7 +54,8 @@ def call_ufunc(
                 f"{user_line()}: np.{ufunc.__name__}.at is captured into an array made of the arguments: start from "
                 "np.zeros_like(x), or np.zeros(shape) + 0 * x[0]"
             )
-        return into.become(trace.record(added_at, into, index, addend(ufunc, into, value)))
+        into.become(trace.record(added_at, into, index, addend(ufunc, into, value)))
+        return None
     if out is not None and len(inputs) == 2 and out[0] is inputs[0] and type(out[0]) is np.ndarray:
         if method == "__call__" and rebinds(out):
             value = trace.record(ufunc, *inputs, **kwargs)

@@ -209,9 +209,11 @@ def is_array(x: Any) -> bool:
     """
     if isinstance(x, tuple):
         return any(map(is_array, x)) and all(type(each) in PLAIN or is_array(each) for each in x)
-    return type(x) in (np.ndarray, np.random.Generator, Tensor) or isinstance(x, (np.number, np.bool_))
+    return type(x) in (np.ndarray, np.memmap, np.random.Generator, Tensor) or isinstance(
+        x, (np.number, np.bool_)
+    )
 
 
 def has_floats(x: Any) -> bool:
     """Tell whether x is an array of floats: those of integers and booleans may stand for indices and masks."""
-    return type(x) is np.ndarray and x.dtype.kind in "fc"
+    return type(x) in (np.ndarray, np.memmap) and x.dtype.kind in "fc"

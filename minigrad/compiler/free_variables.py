@@ -27,7 +27,7 @@ from .instructions import (
     chains_in,
     names_in,
 )
-from .members import attributes_of, contents_of, functions_of, methods_of
+from .members import attributes_of, contents_of, functions_of, memory_of, methods_of
 from .origin import has_constant_globals, is_library_class, is_users
 from .places import CELL, KEYS, Contents, PlaceKey, place_of, read
 from .where import JitError
@@ -103,6 +103,8 @@ class Search:
                 f"jit: a {type(x).__name__} is read from outside, which each call would advance; give what it yields "
                 "as an argument"
             )
+        if (memory := memory_of(x)) is not None:
+            self.arrays.append(memory)
         kind = x if isinstance(x, type) else type(x)
         self.kinds[kind] = self.kinds.get(kind, False) or kind is x
         self.waiting += functions_of(x)

@@ -12,6 +12,8 @@ from types import BuiltinMethodType, FunctionType, MappingProxyType, MethodType,
 from typing import Any
 from weakref import ProxyTypes
 
+import numpy as np
+
 from ..engine.layer import Layer
 from .methods import BoundMethod, BoundWeakly
 from .origin import has_state, is_library_class, is_ours, slots_of
@@ -44,6 +46,21 @@ def contents_of(x: Any) -> Iterator[tuple[Any, Any]]:
         yield from class_names(kind)
     elif isinstance(x, type) and not is_library_class(x):
         yield from class_names(x)
+
+
+def memory_of(x: Any) -> Any:
+    """Return an array of what is in an object's memory, which NumPy reads: a memoryview, a ctypes array; or None.
+
+    Neither of what cannot change, nor of what `contents_of` finds entries in.
+    """
+    if isinstance(x, (type, bytes, bytearray, array, np.generic)):
+        return None
+    try:
+        if getattr_static(x, "__array_interface__", None) is None:
+            x = memoryview(x)
+        return np.asarray(x)
+    except (TypeError, ValueError, BufferError):  # it has none, or of a format that NumPy does not know
+        return None
 
 
 def attributes_of(x: Any) -> Iterator[tuple[Any, str]]:

@@ -71,7 +71,9 @@ OUT_OR_DTYPE = frozenset({np.concatenate, np.stack})
 def fills(node: Node) -> bool:
     """Tell whether a call accepts ``out``, or has another way to write into a given array."""
     f = node.function
-    if not node.shape:
+    if (
+        not node.shape or node.dtype.hasobject
+    ):  # NumPy counts references to objects: raw memory cannot hold them
         return False
     return (
         (isinstance(f, np.ufunc) and f.nout == 1)

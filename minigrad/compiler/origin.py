@@ -16,9 +16,20 @@ LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib",
 
 def is_users(module: ModuleType) -> bool:
     """Tell whether a module is of the program's own, whose globals may change: no library."""
-    name = module.__name__.partition(".")[0]
     file = getattr(module, "__file__", None) or ""
-    return not (is_ours(name) or name in sys.stdlib_module_names or file.startswith(LIBRARIES))
+    name = module.__name__
+    return not (is_ours(name) or is_standard(name.partition(".")[0]) or file.startswith(LIBRARIES))
+
+
+def is_standard(module: str) -> bool:
+    """Tell whether a module is the standard library's; a program may have one of the same name, such as ``queue``.
+
+    What is made by ``exec`` in a namespace without ``__name__`` says that it is of ``builtins``.
+    """
+    if module not in sys.stdlib_module_names:
+        return False
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return file is None or file.startswith(LIBRARIES)
 
 
 def is_ours(module: str) -> bool:
@@ -35,7 +46,9 @@ def has_constant_globals(f: FunctionType) -> bool:
 def is_library_class(kind: Any) -> bool:
     """Tell whether a class is minigrad's, NumPy's, the standard library's or made in C."""
     module = kind.__module__
-    return is_ours(module) or module in sys.stdlib_module_names or not kind.__flags__ & HEAP_TYPE
+    if not kind.__flags__ & HEAP_TYPE:
+        return True
+    return module != "builtins" and (is_ours(module) or is_standard(module))
 
 
 def has_state(x: Any) -> bool:

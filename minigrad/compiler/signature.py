@@ -142,7 +142,7 @@ class ReaderSource:
     """The source of a `reader`."""
 
     def __init__(self) -> None:
-        self.namespace: dict[str, Any] = {"ndarray": np.ndarray}
+        self.namespace: dict[str, Any] = {"ndarray": np.ndarray, "memmap": np.memmap}
         self.lines: list[str] = []
         self.leaves: list[tuple[str, Any]] = []  # names, and arrays
 
@@ -163,7 +163,9 @@ class ReaderSource:
 
     def read(self, name: str, x: Any) -> None:
         """Emit the comparison of an argument."""
-        x = x.view(np.ndarray) if type(x) is np.memmap else x
+        if type(x) is np.memmap:
+            self.lines.append(f"if type({name}) is memmap: {name} = {name}.view(ndarray)")
+            x = x.view(np.ndarray)
         kind = type(x)
         if kind is np.ndarray:
             self.require(

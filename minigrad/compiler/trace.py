@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.arrays import refuse_foreign
 from ..engine.containers import rebuilt
 from ..engine.ownership import views_another
 from ..rules.facts import MADE, facts
@@ -189,6 +190,7 @@ class Trace:
         if not isinstance(x, np.ndarray) or self.again is not None:
             return x
         if id(x) not in self.constants:
+            refuse_foreign(x, "jit")
             self.constants[id(x)] = Node(None, (), {}, x), fingerprint(x)
         return self.constants[id(x)][0]
 
@@ -210,7 +212,7 @@ class Trace:
             )
         if isinstance(x, np.ndarray):
             value = recorded.value if type(recorded) is Node else None
-            if type(value) is not np.ndarray:
+            if not isinstance(value, np.ndarray) or type(value) is not type(x):
                 return False
             if np.may_share_memory(x, value) and not self.is_known(x):  # what it makes itself, it made anew
                 raise JitError(

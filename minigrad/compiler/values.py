@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from array import array
 from collections import deque
 from collections.abc import Callable, Container
@@ -17,7 +16,7 @@ from ..engine.arrays import STAND_INS
 from ..engine.containers import like, rebuilt
 from ..engine.tensor import Tensor
 from .options import PLAIN, option
-from .origin import has_state, slots_of
+from .origin import has_state, is_standard, slots_of
 from .places import CELL, read
 
 
@@ -131,7 +130,7 @@ def equality_key(x: Any) -> Any:
     """Return a key of a value by its own ``==``, if it is a fraction or a date, say; or else by its ``id``."""
     kind: Any = type(x)
     has_own = kind.__eq__ is not object.__eq__ and kind.__hash__ not in (None, object.__hash__)
-    return (kind, x) if has_own and kind.__module__ in sys.stdlib_module_names else (kind, id(x))
+    return (kind, x) if has_own and is_standard(kind.__module__) else (kind, id(x))
 
 
 WITH_IDENTITY = (MethodType, BuiltinMethodType, ModuleType)

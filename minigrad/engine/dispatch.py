@@ -102,6 +102,9 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return op(*args, **kwargs)
     if function in WRITERS and isinstance(args[0], Dispatched):
         return WRITERS[function](*args, **kwargs)
+    of_complex = facts(function).of_complex_numbers
+    if of_complex is not None and np.iscomplexobj(args[0]):
+        return call(of_complex, args, kwargs)
     if "out" not in kwargs and not facts(function).in_place:
         out = function(*bare(args), **bare(kwargs))
         if facts(function).constant and not (

@@ -15,7 +15,7 @@ from .cumulative import recurrence
 from .decompositions import eigenpairs, orthogonal_triangular, singular_triples, singular_values
 from .diagonals import on_diagonal
 from .eig import general_eigenpairs, general_eigenvalues
-from .elementwise import astype
+from .elementwise import astype, direction
 from .facts import named, state
 from .indexing import getitem, scatter, setitem
 from .least_squares import least_squares
@@ -47,7 +47,7 @@ state(
     *named("fftshift ifftshift", np.fft),
     *named("inv solve det pinv cholesky eigvalsh", np.linalg),
     *named("fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 irfft2 fftn ifftn rfftn irfftn", np.fft),
-    *(recurrence, astype, getitem, setitem, scatter, products_of_others, on_diagonal),
+    *(recurrence, astype, direction, getitem, setitem, scatter, products_of_others, on_diagonal),
     *(sign_and_log, inverses, least_squares, length, windows_at, windows_added),
     *(general_eigenpairs, general_eigenvalues),
     *(eigenpairs, singular_triples, singular_values, orthogonal_triangular),

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .table import Arguments, Draw, any_true, declare, dispatched, fitted, is_plain
+from .facts import state
+from .table import Arguments, Draw, any_true, declare, dispatched, fitted, is_plain, whole
 
 
 def within(*intervals: tuple[float, float]) -> Callable[[Draw], Arguments]:
@@ -133,6 +134,8 @@ def _power_base(g: Any, out: Any, x: Any, y: Any) -> Any:
 def _power_exponent(g: Any, out: Any, x: Any, y: Any) -> Any:
     """Gradient of x ** y for y: x^y log x; at x = 0 it is 0."""
     x = as_floats(x)
+    if out.dtype.kind == "c" and not np.iscomplexobj(x):  # the logarithm of a negative number is complex
+        x = x + 0j
     zero = np.equal(x, 0)
     if any_true(zero):
         x = np.where(zero, np.ones_like(x), x)
@@ -153,6 +156,23 @@ def _absolute(g: Any, out: Any, x: Any) -> Any:
 ABSOLUTE = declare(np.absolute, _absolute, inputs=within(ANY))
 """At 0 the subgradient 0: sign(0), or NaN where g is infinite."""
 declare(np.fabs, lambda g, out, x: g * np.sign(x), inputs=within(ANY))
+
+
+@whole(memory="new")
+def direction(z: Any) -> Any:
+    """Return z / abs(z) of complex numbers, and 0 of 0."""
+    return np.sign(z)
+
+
+def _direction(g: Any, out: Any, z: Any) -> Any:
+    """The part of g across the direction, by the distance from 0; at 0 it is 0."""
+    distance = np.abs(z)
+    across = g - np.real(g * out) * np.conj(out)
+    return np.where(np.equal(distance, 0), 0, across / np.where(np.equal(distance, 0), 1, distance))
+
+
+declare(direction, _direction, inputs=within(ABOVE_ZERO))
+state(np.sign, constant="piecewise constant", of_complex_numbers=direction)
 
 declare(np.sqrt, lambda g, out, x: g / (2 * out), inputs=within(ABOVE_ZERO))
 declare(np.cbrt, lambda g, out, x: g / (3 * out * out), inputs=within(ABOVE_ZERO))

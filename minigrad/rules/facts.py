@@ -34,6 +34,8 @@ class Facts(NamedTuple):
         Whether its result's shape depends on values.
     complex_numbers
         Whether its rules hold for complex numbers.
+    of_complex_numbers
+        For a function that is constant of real numbers alone: what it is of complex ones, a function with a rule.
     metadata
         Whether it reads shape and dtype only.
     checks
@@ -52,6 +54,7 @@ class Facts(NamedTuple):
     memory: Memory = ""
     shape_from_values: bool = False
     complex_numbers: bool = False
+    of_complex_numbers: Callable[..., Any] | None = None
     metadata: bool = False
     checks: bool = False
     whole: Callable[..., Any] | None = None

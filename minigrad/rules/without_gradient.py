@@ -11,7 +11,7 @@ from .table import OPS
 
 # -- constant: float results that carry no gradient ----------------------------------------------------------------
 
-state(*named("sign floor ceil rint trunc floor_divide round around fix"), constant="piecewise constant")
+state(*named("floor ceil rint trunc floor_divide round around fix"), constant="piecewise constant")
 state(
     *named("zeros_like ones_like empty_like full_like"), constant="new arrays, of an array's shape and dtype"
 )
