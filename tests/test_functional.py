@@ -309,7 +309,7 @@ def test_second_derivatives_go_through_what_was_written_over():
 @pytest.mark.parametrize("transform", [mg.grad, lambda f: mg.jit(mg.grad(f)), mg.jit])
 @pytest.mark.parametrize("method", ["entry", "fill", "fromiter"])
 def test_an_entry_of_a_plain_array_does_not_take_a_tensor(transform, method):
-    """NumPy's "setting an array element with a sequence" would not say why."""
+    """NumPy's "setting an array element with a sequence" would not say why; the traceback ends where it is."""
 
     def f(x):
         out = np.zeros(2)
@@ -321,8 +321,9 @@ def test_an_entry_of_a_plain_array_does_not_take_a_tensor(transform, method):
             out = np.fromiter((each for each in x), float)
         return (out * x).sum()
 
-    with pytest.raises(TypeError, match=r"array\[i\] = [tx] \(or array.fill, np.fromiter\) would"):
+    with pytest.raises(TypeError, match=r"array\[i\] = [tx] \(or array.fill, np.fromiter\) would") as caught:
         transform(f)(np.ones(2))
+    assert caught.traceback[-1].frame.code.raw is f.__code__
 
 
 def test_errors_of_the_function_keep_their_cause():

@@ -1699,11 +1699,16 @@ def test_tensors_made_of_what_is_traced():
         np.add.at(total, i, x[2:])
         return (total**3).sum() + (mg.tensor(np.arange(4.0))[i] * x[:2]).sum()
 
-    for f, args in ((filled, (x,)), (joined, (x, x)), (assembled, (x, i))):
+    def nested(x, y):
+        turned = mg.tensor([-y[1], y[0]])
+        return (mg.tensor([turned, [turned[1], 2.0], mg.tensor(y[:2])]) @ x[:2]).sum()
+
+    for f, args in ((filled, (x,)), (joined, (x, x)), (nested, (x, x)), (assembled, (x, i))):
         compiled = mg.jit(mg.grad(f))
         np.testing.assert_allclose(compiled(*args), mg.grad(f)(*args), rtol=1e-12)
     np.testing.assert_allclose(compiled(x, i[::-1]), mg.grad(assembled)(x, i[::-1]), rtol=1e-12)
-    assert mg.jit(joined)(x, x) == joined(x, x)
+    for f in (joined, nested):
+        assert mg.jit(f)(x, x) == f(x, x)
 
 
 def test_an_argument_may_have_any_name():

@@ -177,11 +177,16 @@ def own_cause(error: Exception) -> TypeError | None:
 
 
 def raise_instead(told: Exception | None, error: Exception) -> NoReturn:
-    """Raise ``told``, or the error itself; no frame keeps a reference, which would keep the arguments alive."""
+    """Raise ``told``, or the error itself; no frame keeps a reference, which would keep the arguments alive.
+
+    What was raised below NumPy's error is told with its traceback, which ends in the program's statement.
+    """
     try:
         if told is None:
             raise error
-        raise told from None if told is error.__cause__ or told is error.__context__ else error
+        if told is error.__cause__ or told is error.__context__:
+            raise told.with_traceback(error.__traceback__) from None
+        raise told from error
     finally:
         del told, error
 

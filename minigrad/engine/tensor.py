@@ -506,7 +506,7 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
             stacked: Any = np.stack([each if type(each) is Tensor else tensor(each) for each in data])
             made: Tensor = stacked if dtype is None else stacked.astype(dtype)
             return made
-        if has_stand_ins(data):
+        if has_stand_ins(bare(data)):
             data = np.stack([tensor(each).data for each in data])
     if type(data) is Tensor:
         if data.requires_grad and recording.get() is not None:
