@@ -38,7 +38,7 @@ from .training.interrupt import deferred_interrupt
 from .training.measure import Metric, accuracy, measured, undone_on_error
 from .training.model import Model, left_out_of_state, loss_and_gradients
 from .training.progress import Log
-from .training.returned import checked_gradients
+from .training.returned import check_names, checked_gradients
 from .training.schedules import Schedule
 from .training.updates import decay, follow, learning_rate, updating
 from .training.weights import Weights, copies
@@ -213,6 +213,7 @@ class Solver:
         self.val_acc_history: list[float] = []
         self.best_val_acc = -math.inf
         self.diverged: int | None = None
+        self._names = frozenset(model.params)
         self._weights = Weights(model, average)
         self._update = updating(rule, optim_config or {}, model.params)
         self._records: list[dict[str, Any]] = []
@@ -242,7 +243,7 @@ class Solver:
         }
         self._identity = Identity(model, self._data, settings)
         self._applied = True  # the last gradient
-        self._saved = False
+        self._told = False  # what the model's state lacks
         self._is_training = False
         if self.checkpoint is not None:
             checkpoints.check(self._state())
@@ -294,6 +295,14 @@ class Solver:
         try:
             self._train_to(start + (count or self.num_epochs))
             self._call = None
+            best = self.val_acc_history.index(self.best_val_acc)
+            if best != self.epoch:
+                self._tell_left_out(
+                    left_out_of_state(self.model, generators=False),
+                    f"the model has the best parameters, of epoch {best}, but",
+                    f"of epoch {self.epoch}: together they were not measured",
+                    stacklevel=4,
+                )
         except FloatingPointError:
             self.diverged = len(self.loss_history) + (not self._applied)
             self._batches.used()
@@ -444,6 +453,7 @@ class Solver:
                 "its gradient was not applied. Try a lower learning rate, a smaller weight_scale or "
                 "less regularization, and look for NaN and unscaled values in the data"
             )
+        check_names(self.model.params, self._names)
         self._update(self.model.params, checked_gradients(self.model.params, grads))
         self._weights.updated()
         self.loss_history.append(loss)
@@ -512,16 +522,24 @@ class Solver:
     def _save(self) -> None:
         if self.checkpoint is None:
             return
-        if not self._saved and (names := left_out_of_state(self.model)):
+        self._tell_left_out(
+            left_out_of_state(self.model),
+            f"{self.checkpoint} does not hold",
+            "which may change in training: resume() would not continue bit for bit",
+            stacklevel=6,
+        )
+        checkpoints.save(self.checkpoint, self._state())
+
+    def _tell_left_out(self, names: list[str], before: str, after: str, stacklevel: int) -> None:
+        """Warn of what is not in the model's ``state``, once, where `train` is called."""
+        if names and not self._told:
+            self._told = True
             left_out = ", ".join(f"{type(self.model).__name__}.{name}" for name in names)
             warnings.warn(
-                f"{self.checkpoint} does not hold {left_out}, which may change in training: resume() would not "
-                "continue bit for bit. Put it into an attribute state, a dict, as in "
+                f"{before} {left_out}, {after}. Put it into an attribute state, a dict, as in "
                 f"self.state = {{{names[0]!r}: self.{names[0]}}}",
-                stacklevel=5,  # where train is called
+                stacklevel=stacklevel,
             )
-        self._saved = True
-        checkpoints.save(self.checkpoint, self._state())
 
     def _how_to_go_on(self, of_all: str) -> str:
         kept = (

@@ -624,3 +624,73 @@ def test_running_means_that_a_checkpoint_would_lack_are_told(tmp_path):
     model.itself = [model.params]
     model.itself.append(model.itself)
     make_solver(model, checkpoint=tmp_path / "third.npz").train()
+
+
+def test_running_means_that_are_not_of_the_best_parameters_are_told():
+    def train(model):
+        scores = iter([0.0, 0.0, 2.0, 2.0, 1.0, 1.0])  # of training and validation, of epochs 0, 1 and 2
+        make_solver(model, metric=lambda outputs, y: next(scores), num_epochs=2).train()
+
+    told = pytest.warns(
+        UserWarning,
+        match=r"best parameters, of epoch 1, but WithBatchNorm.bn_params, of epoch 2: .*self.state = ",
+    )
+    with told as warned:
+        train(WithBatchNorm())
+    assert [each.filename for each in warned] == [__file__]
+    model = WithBatchNorm()
+    model.state = {"normalization": model.bn_params}
+    train(model)  # without a warning
+
+
+def test_a_state_of_the_running_means_themselves_is_enough(tmp_path):
+    class OfArrays(WithBatchNorm):
+        def __init__(self):
+            super().__init__()
+            self.bn_params[0] |= {"running_mean": np.zeros(4), "running_var": np.zeros(4)}
+
+        @property
+        def state(self):
+            return {name: self.bn_params[0][name] for name in ("running_mean", "running_var")}
+
+    first = make_solver(OfArrays(), checkpoint=tmp_path / "run.npz")
+    first.train(1)  # without a warning
+    second = make_solver(OfArrays()).resume(tmp_path / "run.npz")
+    first.train(1), second.train(1)
+    assert same(second.model.bn_params, first.model.bn_params)
+
+
+class StateOf(SoftmaxRegression):
+    """Its state is a property, which makes a dict of what it keeps."""
+
+    def __init__(self, make):
+        super().__init__()
+        self.kept, self.make = {"mean": np.zeros(4), "rng": np.random.default_rng(0), "steps": [0]}, make
+
+    @property
+    def state(self):
+        return self.make(self.kept)
+
+
+@pytest.mark.parametrize(
+    ("make", "lost"),
+    [
+        (lambda kept: kept | {"t": kept["steps"][0]}, r"state\['t'\]"),
+        (lambda kept: kept | {"mean": kept["mean"].copy()}, r"state\['mean'\]"),
+        (lambda kept: {"all": (kept["mean"], None)}, r"state\['all'\]\[1\]"),
+        (lambda kept: {"all": [kept["mean"], copy.deepcopy(kept["rng"])]}, r"state\['all'\]\[1\]"),
+    ],
+)
+def test_a_state_that_is_made_anew_is_refused(make, lost):
+    with pytest.raises(TypeError, match=rf"StateOf\.{lost} is made anew whenever"):
+        make_solver(StateOf(make))
+
+
+@pytest.mark.parametrize("make", [dict, lambda kept: {"all": list(kept.values())}])
+def test_a_state_may_be_a_property_that_gives_what_the_model_keeps(tmp_path, make):
+    trained, resumed = StateOf(make), StateOf(make)
+    make_solver(trained, checkpoint=tmp_path / "run.npz").train(1)
+    trained.kept["mean"] += 1
+    make_solver(trained, checkpoint=tmp_path / "run.npz").train(1)
+    make_solver(resumed, checkpoint=tmp_path / "run.npz").resume()
+    assert same(make(resumed.kept), make(trained.kept))

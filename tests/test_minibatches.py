@@ -248,8 +248,8 @@ def test_unfit_minibatches_are_refused_before_any_parameter_changes(batch, error
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"batches": 3}, TypeError, "batches must be an iterable of .* got 3"),
-        ({"batches": make_data()}, TypeError, "batches must be an iterable"),
+        ({"batches": 3}, TypeError, "batches must be an iterable of .* got int$"),
+        ({"batches": make_data()}, TypeError, "batches must be an iterable of .* got dict$"),
         ({"batches": [], "replacement": False}, ValueError, "batches and replacement=False are both given"),
         ({"batches": [], "sample_weights": np.ones(30)}, ValueError, "batches and sample_weights are both"),
     ],

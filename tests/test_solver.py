@@ -15,11 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import minigrad as mg
 from minigrad.optim import sgd
 from minigrad.optim.rule import find_rule
 from minigrad.solver import Solver
 from minigrad.sweep import sweep
-from minigrad.training import cosine
+from minigrad.training import cosine, shift
 from minigrad.training.weights import same, unless_changed
 
 
@@ -1198,8 +1199,14 @@ class WithoutLoss:
     [
         (object(), "object.params must be a dict"),
         (WithoutLoss([np.ones(1)]), "WithoutLoss.params must be a dict"),
-        (WithoutLoss({}), "WithoutLoss.params must be a dict"),
-        (WithoutLoss({"W": [1.0]}), r"params\['W'\] must be a NumPy array, got list"),
+        (WithoutLoss([np.ones(5)]), "got list$"),
+        (
+            WithoutLoss({}),
+            "WithoutLoss.params is empty; all parameters must be there when the Solver is made",
+        ),
+        (WithoutLoss({"W": [1.0]}), r"params\['W'\] must be a NumPy array, got list$"),
+        (WithoutLoss({"W": {"b": np.ones(1)}}), "got dict; give one dict of arrays, not nested"),
+        (WithoutLoss({"W": mg.tensor(np.ones(1))}), r"got Tensor; give its array, \.data"),
         (WithoutLoss({"W": np.ones(1)}), r"must have a method loss\(X, y=None\)"),
     ],
 )
@@ -1236,6 +1243,53 @@ def test_params_may_be_a_property_that_gives_the_models_arrays():
     expected.train()
     make_solver(model).train()
     assert_same(model.params, expected.model.params)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda params: params.update(c=np.zeros(3)), lambda params: params.pop("b")]
+)
+def test_parameters_that_come_or_go_in_training_are_refused(change):
+    class Late(SoftmaxRegression):
+        def loss(self, X, y=None):
+            result = super().loss(X, y)
+            if y is not None:
+                change(self.params)
+                change(result[1])
+            return result
+
+    with pytest.raises(
+        ValueError, match=r"model\.params has .* but it had \['W', 'b'\] when the Solver was made"
+    ):
+        make_solver(Late(), average=0.9).train()
+
+
+def test_scores_may_be_a_tensor():
+    class OnTheTape(SoftmaxRegression):
+        def loss(self, X, y=None):
+            result = super().loss(X, y)
+            return mg.tensor(result, requires_grad=True) * 1 if y is None else result
+
+    solver, expected = make_solver(OnTheTape()), make_solver()
+    solver.train(), expected.train()
+    assert solver.val_acc_history == expected.val_acc_history
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "call"),
+    [
+        ("lr_schedule", cosine, r"lr_schedule\(step\)"),
+        ("augment", shift, r"augment\(X, rng\)"),
+        ("augment", lambda X: X, r"augment\(X, rng\)"),
+        ("metric", lambda outputs: 0.0, r"metric\(outputs, y\)"),
+        ("callback", lambda: None, r"callback\(solver\)"),
+        ("batches", lambda: [], r"batches\(rng\)"),
+    ],
+)
+def test_a_function_of_other_arguments_is_refused_when_the_solver_is_made(option, value, call):
+    with pytest.raises(
+        TypeError, match=rf"Solver: {option} is called as {call}, which [a-z_.<>]+ does not take"
+    ):
+        make_solver(**{option: value})
 
 
 def test_a_complex_loss_is_refused():

@@ -13,28 +13,62 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.scalars import as_int, as_real
+from ..engine.tensor import Tensor
 from ..layers.parameters import check_keys
 from ..optim.rule import CourseRule, UpdateRule
 from ..optim.validation import Config
+from .identity import name_of
 
 
 def check_model(model: Any) -> None:
-    """Refuse a model without parameters or a loss."""
+    """Refuse a model without parameters or a loss, and one that does not keep what `train` changes."""
+    called = type(model).__name__
     params = getattr(model, "params", None)
-    if not isinstance(params, dict) or not params:
-        raise TypeError(f"{type(model).__name__}.params must be a dict from names to arrays, got {params!r}")
+    if not isinstance(params, dict):
+        raise TypeError(f"{called}.params must be a dict from names to arrays, got {type(params).__name__}")
+    if not params:
+        raise TypeError(f"{called}.params is empty; all parameters must be there when the Solver is made")
     again = model.params
     for name, w in params.items():
         if not isinstance(w, np.ndarray):
-            raise TypeError(f"model.params[{name!r}] must be a NumPy array, got {type(w).__name__}")
+            hint = {dict: "; give one dict of arrays, not nested", Tensor: "; give its array, .data"}
+            raise TypeError(
+                f"model.params[{name!r}] must be a NumPy array, got {type(w).__name__}{hint.get(type(w), '')}"
+            )
         is_kept = again is params if not w.flags.writeable else np.may_share_memory(w, again[name])
         if w.size and not is_kept:
             raise TypeError(
-                f"{type(model).__name__}.params is made anew whenever it is read, so that updates of {name!r} would be "
+                f"{called}.params is made anew whenever it is read, so that updates of {name!r} would be "
                 "lost; it must hold the arrays that the model computes with"
             )
+    state, again = getattr(model, "state", None), getattr(model, "state", None)
+    if state is not again and (lost := _not_kept(state, again, f"{called}.state")):
+        raise TypeError(
+            f"{lost} is made anew whenever {called}.state is read, so that what `resume` restores there would be lost; "
+            "let the attribute be a dict that the model keeps, and reads itself"
+        )
     if not callable(getattr(model, "loss", None)):
-        raise TypeError(f"{type(model).__name__} must have a method loss(X, y=None)")
+        raise TypeError(f"{called} must have a method loss(X, y=None)")
+
+
+def _not_kept(first: Any, again: Any, place: str) -> str | None:
+    """Return the place in a state, read twice, to which nothing can be restored; None if there is none.
+
+    Arrays are restored in their memory, dicts, lists and generators in the object.
+    """
+    if first is again and isinstance(first, dict | list | np.random.Generator | np.random.RandomState):
+        return None
+    if type(first) is not type(again):
+        return place
+    if isinstance(first, np.ndarray):
+        is_kept = first.flags.writeable and np.may_share_memory(first, again)
+        return None if is_kept or first.size == 0 else place
+    if isinstance(first, list | tuple):
+        first, again = (dict(enumerate(each)) for each in (first, again))
+    if not isinstance(first, dict):
+        return place
+    found = (_not_kept(each, again.get(name), f"{place}[{name!r}]") for name, each in first.items())
+    return next((lost for lost in found if lost), None)
 
 
 def check_data(data: Any, is_labels: bool, is_streamed: bool = False) -> None:
@@ -105,8 +139,11 @@ def check_stream(batches: Any, replacement: bool, sample_weights: Any) -> None:
     """Refuse batches that are neither iterable nor a function, and options that have no effect beside them."""
     if not (isinstance(batches, Iterable) or callable(batches)) or isinstance(batches, str | Mapping):
         raise TypeError(
-            f"batches must be an iterable of (X, y) or a function batches(rng) that returns one, got {batches!r}"
+            "batches must be an iterable of (X, y) or a function batches(rng) that returns one, got "
+            f"{type(batches).__name__}"
         )
+    if not isinstance(batches, Iterable):
+        _takes("rng")("batches", batches)
     if sample_weights is not None:
         raise ValueError("batches and sample_weights are both given; let batches give (X, y, sample_weights)")
     if not replacement:
@@ -135,9 +172,24 @@ def _check_bool(name: str, value: object) -> None:
         raise TypeError(f"{name} must be True or False, got {value!r}")
 
 
-def _check_callable(name: str, value: object) -> None:
-    if not callable(value):
-        raise TypeError(f"{name} must be a function, got {value!r}")
+def _takes(*arguments: str) -> Callable[[str, object], None]:
+    """Return a check that an option is a function that can be called with so many arguments."""
+
+    def check(name: str, value: object) -> None:
+        if not callable(value):
+            raise TypeError(f"{name} must be a function, got {value!r}")
+        try:
+            parameters = inspect.signature(value)
+        except ValueError:  # a function made in C
+            return
+        try:
+            parameters.bind(*arguments)
+        except TypeError as error:
+            raise TypeError(
+                f"{name} is called as {name}({', '.join(arguments)}), which {name_of(value)} does not take: {error}"
+            ) from None
+
+    return check
 
 
 def _check_path(name: str, value: object) -> None:
@@ -168,13 +220,13 @@ _CHECKS: dict[str, Callable[[str, Any], object]] = {
     "num_val_samples": _check_count,
     "seed": partial(as_int, least=0),
     "on_divergence": _check_on_divergence,
-    "lr_schedule": _check_callable,
+    "lr_schedule": _takes("step"),
     "replacement": _check_bool,
-    "augment": _check_callable,
+    "augment": _takes("X", "rng"),
     "patience": _check_count,
     "average": partial(as_real, interval="(0, 1)"),
-    "metric": _check_callable,
-    "callback": _check_callable,
+    "metric": _takes("outputs", "y"),
+    "callback": _takes("solver"),
     "checkpoint": _check_path,
     "checkpoint_seconds": _check_positive,
     "history": _check_path,

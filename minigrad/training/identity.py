@@ -85,7 +85,7 @@ def described(value: Any, within: tuple[Any, ...] = ()) -> Any:
         return {str(name): described(each, within) for name, each in value.items()}
     if isinstance(value, list | tuple):
         return tuple(described(each, within) for each in value)
-    name = _name_of(value)
+    name = name_of(value)
     if value is None or any(value is each for each in within):
         return value if value is None else name
     made_of = ", ".join(
@@ -94,7 +94,7 @@ def described(value: Any, within: tuple[Any, ...] = ()) -> Any:
     return f"{name}({made_of})" if made_of else name
 
 
-def _name_of(value: Any) -> str:
+def name_of(value: Any) -> str:
     """Return a function's name, or an object's class."""
     for name in ("__qualname__", "__name__"):
         if isinstance(found := getattr(value, name, None), str):

@@ -10,6 +10,7 @@ from typing import Any, SupportsFloat, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ..engine.tensor import Tensor
 from .returned import as_number
 
 Metric: TypeAlias = Callable[[NDArray[Any], NDArray[Any]], SupportsFloat]
@@ -71,7 +72,8 @@ def _outputs(model: Any, X: NDArray[Any]) -> NDArray[Any]:
     view = X.view()
     view.flags.writeable = False
     try:
-        return np.asarray(model.loss(view))
+        outputs = model.loss(view)
+        return np.asarray(outputs.data if isinstance(outputs, Tensor) else outputs)
     except ValueError as error:
         if "read-only" not in str(error):
             raise

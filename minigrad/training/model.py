@@ -52,29 +52,32 @@ def loss_and_gradients(model: Any, batch: Batch) -> tuple[float, Mapping[str, ND
     return as_number(result[0], "the loss that model.loss(X, y) returned"), result[1]
 
 
-def left_out_of_state(model: Any) -> list[str]:
+def left_out_of_state(model: Any, generators: bool = True) -> list[str]:
     """Return the names of a model's attributes that hold running means or generators which are not in its ``state``."""
-    attributes = getattr(model, "__dict__", {})
-    kept = {id(x) for x in _changing(getattr(model, "state", {}))}
+    state = list(_within(getattr(model, "state", {})))
+    kept = {id(x) for x in state}
+
+    def is_left_out(x: Any) -> bool:
+        if isinstance(x, dict) and "running_mean" in x:
+            return not {id(x), id(x["running_mean"])} & kept
+        return generators and isinstance(x, np.random.Generator | np.random.RandomState) and id(x) not in kept
+
     return [
         name
-        for name, value in attributes.items()
-        if name not in ("params", "state") and any(id(x) not in kept for x in _changing(value))
+        for name, value in getattr(model, "__dict__", {}).items()
+        if name not in ("params", "state") and any(map(is_left_out, _within(value)))
     ]
 
 
-def _changing(value: Any) -> Iterator[Any]:
-    """Yield, from nested containers, the dicts of a batch normalization's running mean, and random generators."""
+def _within(value: Any) -> Iterator[Any]:
+    """Yield a value and, if it is a container, what is in it, however deep."""
     found, seen = [value], set()
     while found:
         each = found.pop()
         if id(each) in seen:
             continue
         seen.add(id(each))
-        if isinstance(each, np.random.Generator | np.random.RandomState) or (
-            isinstance(each, dict) and "running_mean" in each
-        ):
-            yield each
+        yield each
         if isinstance(each, dict):
             found.extend(each.values())
         elif isinstance(each, list | tuple):

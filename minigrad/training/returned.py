@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,15 @@ def as_number(value: Any, what: str) -> float:
         return float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{what} is {value!r}; it must be one number") from None
+
+
+def check_names(params: Mapping[str, NDArray[Any]], names: Set[str]) -> None:
+    """Refuse parameters of other names than before: no rule, average or checkpoint would have them."""
+    if params.keys() != names:
+        raise ValueError(
+            f"after model.loss(X, y) model.params has {sorted(params)}, but it had {sorted(names)} when the Solver was "
+            "made; all parameters must be there then"
+        )
 
 
 def checked_gradients(
