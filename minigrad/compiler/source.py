@@ -6,17 +6,15 @@ import operator
 import re
 from collections import Counter
 from collections.abc import Callable
-from copy import copy
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ..engine.containers import like, with_children
 from ..rules.facts import facts
-from .ir import Node, added_at, cast, is_constant, is_kept, part, pick, scalar_of, written
+from .ir import Node, Nodes, added_at, cast, is_constant, is_kept, part, pick, scalar_of, written
 from .memory import Place, Plan, is_broadcast
+from .results import Assembled, LeftOutside, PassedThrough
 from .scope import Scope
-from .values import with_attributes
 
 SIGNS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
 OPERATORS: dict[Any, str] = {
@@ -64,46 +62,19 @@ def takes(f: np.ufunc, dtype: np.dtype[Any]) -> bool:
     return dtype.char * f.nin in loops and not any("l" in loop and "d" in loop for loop in loops)
 
 
-class Contained(NamedTuple):
-    """A registered container in a result: a copy without arrays, and its children."""
-
-    empty: Any
-    children: Any
-
-
-class PassedThrough(NamedTuple):
-    """An argument that the function stores outside: itself, not a copy."""
-
-    node: Node
-
-
-class LeftOutside(NamedTuple):
-    """An array, a dict or a list that the function stores outside; of several with one number all are one object."""
-
-    node: Any
-    number: int
-
-
-class ObjectWithArrays(NamedTuple):
-    """An object that the function stores outside: a copy without arrays, and the attributes that hold them."""
-
-    empty: Any
-    attributes: dict[str, Any]
-
-
 class SourceWriter(Scope):
     """Writes a planned program as the source of a function, and compiles it.
 
     Parameters
     ----------
     plan
-    parameters : list of (Node, str)
-        The inputs and their names.
+    inputs : list of Node
+        The parameters of the function.
     name
         The function's name.
     """
 
-    def __init__(self, plan: Plan, parameters: list[tuple[Node, str]], name: str) -> None:
+    def __init__(self, plan: Plan, inputs: Nodes, name: str) -> None:
         super().__init__()
         self.plan = plan
         self.lines: list[tuple[str, str]] = []
@@ -120,9 +91,8 @@ class SourceWriter(Scope):
         self.results = set(plan.results)
         self.soon = self.read_before_a_write()
         self.name = self.unused(name)
-        self.parameters = [self.unused(hint) for _, hint in parameters]
-        for (node, _), called in zip(parameters, self.parameters, strict=True):
-            self.names[node] = called
+        self.parameters = [self.unused(node.name) for node in inputs]
+        self.names |= zip(inputs, self.parameters, strict=True)
         self.augmented = self.augmented_writes()
         skipped = {x for part, changed in self.augmented.values() for x in (part, changed)}
         for node in plan.nodes:
@@ -368,28 +338,16 @@ class SourceWriter(Scope):
             return self.names[tree.node]
         if type(tree) is LeftOutside:
             if tree.number not in self.left_outside:
-                made = self.literal(tree.node, new)
-                self.left_outside[tree.number] = made if type(tree.node) is Node else self.now(made)
+                made = self.literal(tree.value, new)
+                self.left_outside[tree.number] = made if type(tree.value) is Node else self.now(made)
             return self.left_outside[tree.number]
-        if type(tree) is ObjectWithArrays:
-            attributes = self.literal(tree.attributes, new)
-            made = self.bound(with_attributes, "with_attributes")
-            return f"{made}({self.bound(tree.empty, 'kind')}, {attributes})"
-        if type(tree) is Contained:
-            children = self.literal(tree.children, new)
-            return (
-                f"{self.bound(with_children, 'with_children')}({self.bound(tree.empty, 'kind')}, {children})"
-            )
+        if type(tree) is Assembled:
+            parts = self.literal(tree.parts, new)
+            assemble = self.bound(tree.assemble, tree.assemble.__name__)
+            return f"{assemble}({self.bound(tree.empty, 'kind')}, {parts})"
         if type(tree) is dict:
-            return (
-                "{"
-                + ", ".join(f"{self.spelled(key)}: {self.literal(x, new)}" for key, x in tree.items())
-                + "}"
-            )
-        if isinstance(tree, dict):
-            empty = copy(tree)
-            empty.clear()
-            return f"{self.bound(like, 'like')}({self.bound(empty, 'kind')}, {self.literal(dict(tree), new)})"
+            items = ", ".join(f"{self.spelled(key)}: {self.literal(x, new)}" for key, x in tree.items())
+            return f"{{{items}}}"
         if isinstance(tree, (list, tuple)):
             items = ", ".join(self.literal(x, new) for x in tree)
             if type(tree) is tuple:

@@ -7,7 +7,6 @@ function is run twice, and must make the same calls.
 from __future__ import annotations
 
 import operator
-import zlib
 from collections.abc import Iterator
 from copy import deepcopy
 from types import FunctionType
@@ -17,6 +16,7 @@ import numpy as np
 
 from ..engine.containers import rebuilt
 from ..engine.ownership import views_another
+from ..engine.watch import fingerprint
 from ..rules.facts import facts
 from .ir import Draws, Node, found_in, mapped, part
 from .numpy_calls import OPTION, has_traced, shape_error, value_of
@@ -66,7 +66,7 @@ class Trace:
         self.nodes: list[Node] = []
         self.inputs: list[Node] = []
         self.apart: set[Node] = set()  # those among them that may share memory with no other
-        self.constants: dict[int, tuple[Node, int]] = {}
+        self.constants: dict[int, tuple[Node, int | None]] = {}  # with their checksums
         self.viewed: dict[Node, int | None] = {}  # what a result views, where that depends on the layout
         self.again: Iterator[Node] | None = None
         self.over = False
@@ -238,8 +238,3 @@ def unwritable(value: Any) -> Any:
         value = value.view(np.ndarray)
         value.flags.writeable = False
     return value
-
-
-def fingerprint(array: Any) -> int:
-    """Return a checksum of an array's contents."""
-    return zlib.crc32(np.ascontiguousarray(array).tobytes())

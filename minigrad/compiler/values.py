@@ -87,14 +87,6 @@ def attribute_values(x: Any) -> dict[str, Any]:
     return getattr(x, "__dict__", {}) | slots
 
 
-def with_attributes(x: Any, attributes: dict[str, Any]) -> Any:
-    """Return a copy of an object with other attributes."""
-    made = copy(x)
-    for name, value in attributes.items():
-        object.__setattr__(made, name, value)
-    return made
-
-
 def structural_key(x: Any, within: tuple[int, ...] = ()) -> Any:
     """Return a structural key: equal for two values built alike, even if they are different objects.
 

@@ -139,7 +139,7 @@ def register_container(
             raise TypeError(
                 f"register_container: {kind.__name__} is no dataclass; give children(x) and rebuild(x, new), too"
             )
-        children, rebuild = _fields_of, _with_fields
+        children, rebuild = _fields_of, with_attributes
     CONTAINERS[kind] = children, rebuild
     return kind
 
@@ -150,10 +150,11 @@ def _fields_of(x: Any) -> dict[str, Any]:
     return {field.name: getattr(x, field.name) for field in fields(x)}
 
 
-def _with_fields(x: Any, new: dict[str, Any]) -> Any:
+def with_attributes(x: Any, new: dict[str, Any]) -> Any:
+    """Return a copy of an object with other values of attributes; of a frozen dataclass, too."""
     made = copy(x)
     for name, value in new.items():
-        object.__setattr__(made, name, value)  # a frozen dataclass, too
+        object.__setattr__(made, name, value)
     return made
 
 

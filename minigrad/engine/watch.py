@@ -51,7 +51,7 @@ class Anomaly(Recording):
             raise FloatingPointError(
                 f"{op.name}: made a NaN of operands of shape {shapes}, none of which has one"
             )
-        self.prints[number] = [_fingerprint(x) for x in (*operands, out)]
+        self.prints[number] = [fingerprint(x) for x in (*operands, out)]
 
     def gradients(self, call: Call, g: Any, out: Any, operands: Sequence[Any], needs: Sequence[Any]) -> Any:
         """Return the gradients of a call's operands; refuse arrays that changed since, and a NaN made of numbers."""
@@ -59,7 +59,7 @@ class Anomaly(Recording):
         for i, (array, before) in enumerate(
             zip((*arrays, result), self.prints.get(number, ()), strict=False)
         ):
-            if before != _fingerprint(array):
+            if before != fingerprint(array):
                 raise _changed(op, i, array, arrays)
         had_nan = _has_nan(g)
         found = op.gradients(g, out, operands, options, needs)
@@ -85,7 +85,8 @@ def _has_nan(x: Any) -> bool:
     return array is not None and array.dtype.kind in "fc" and bool(np.isnan(array).any())
 
 
-def _fingerprint(x: Any) -> int | None:
+def fingerprint(x: Any) -> int | None:
+    """Return a checksum of an array's contents; None for anything else."""
     import zlib  # here, so that importing stays fast
 
     return zlib.crc32(np.ascontiguousarray(x).tobytes()) if isinstance(x, np.ndarray) else None
