@@ -15,6 +15,7 @@ import numpy as np
 
 from .options import PLAIN
 from .places import CELL, PlaceKey, place_of, put, read, value_in
+from .rebinding import containers_in
 from .signature import Reading, flatten, reader
 from .where import NeedsValues
 
@@ -86,7 +87,7 @@ class Fetched:
                 found[called] = [place]
                 counters.add(called)
                 continue
-            inside = set(map(id, containers_in(value)))
+            inside = {id(x) for _, x in containers_in(value)}
             found = {
                 name: [each for each in places if place_of(*each)[0] not in inside]
                 for name, places in found.items()
@@ -159,14 +160,6 @@ def fetched_of(values: Iterable[tuple[Any, Any, Any]]) -> Fetched:
             names[id(value)] = new_name(name, places)
         places.setdefault(names[id(value)], []).append((namespace, name))
     return Fetched(places)
-
-
-def containers_in(x: Any) -> Iterator[Any]:
-    """Yield the dicts, lists and tuples in nested ones, and these."""
-    if isinstance(x, (dict, list, tuple)):
-        yield x
-        for each in x.values() if isinstance(x, dict) else x:
-            yield from containers_in(each)
 
 
 def new_name(name: Any, known: dict[str, Places]) -> str:

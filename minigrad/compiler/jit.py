@@ -313,9 +313,8 @@ class Jitted:
     ) -> None:
         """Warn when a signature differs from several earlier ones in the value of one number alone."""
         counts = Counter(differing_number(signature, other) for other in list(self.programs))
-        names = [*argument_names(self.function, len(args)), *kwargs]
-        given = list(numbers(names, [*args, *kwargs.values()]))
-        for i, (name, value) in enumerate(given):
+        named = [*zip(argument_names(self.function, len(args)), args, strict=True), *kwargs.items()]
+        for i, (name, value) in enumerate(each for pair in named for each in numbers(*pair)):
             if counts[i] == VALUES - 1:
                 dtype = "int64" if type(value) is int else float_dtype([*args, *kwargs.values()])
                 warnings.warn(

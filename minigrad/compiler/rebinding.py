@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ..engine.containers import CONTAINERS, children_of, like, rebuilt
+from ..engine.containers import CONTAINERS, entries_of, inside_of, like, rebuilt
 from .where import JitError
 
 Path = tuple[Any, ...]
@@ -28,7 +28,7 @@ class Containers:
     """The dicts and lists in arguments, and their entries before a function runs."""
 
     def __init__(self, arguments: Any) -> None:
-        self.before = [(path, x, entries(x)) for path, x in containers_in(arguments)]
+        self.before = [(path, x, entries_of(x) or {}) for path, x in containers_in(arguments)]
 
     def rebound(self, name: str, given: Any) -> tuple[list[Entry], list[Any]]:
         """Return the entries that have changed, and their new values; ``given`` are the arguments of the call itself.
@@ -52,7 +52,7 @@ class Containers:
         found: list[Entry] = []
         values: list[Any] = []
         for path, x, before in self.before:
-            after = entries(x)
+            after = entries_of(x) or {}
             if len(after) == len(before) and all(
                 key in before and before[key] is value for key, value in after.items()
             ):
@@ -88,18 +88,11 @@ def refuse_also_outside(name: str, places: Sequence[Entry], given: Any, outside:
 
 def containers_in(x: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Yield the dicts, lists and registered containers in nested arguments, each with its path."""
-    inside = children_of(x) if type(x) in CONTAINERS else x
-    if inside is not x or isinstance(x, (dict, list)):
+    entries = entries_of(x)
+    if entries is not None and not isinstance(x, tuple):
         yield path, x
-    if isinstance(inside, (dict, list, tuple)):
-        for key, each in entries(inside).items():
-            yield from containers_in(each, (*path, key))
-
-
-def entries(x: Any) -> dict[Any, Any]:
-    """Return the entries of a container by key or index."""
-    inside = children_of(x) if type(x) in CONTAINERS else x
-    return dict(inside) if isinstance(inside, dict) else dict(enumerate(inside))
+    for key, each in (entries or {}).items():
+        yield from containers_in(each, (*path, key))
 
 
 def rebind(arguments: Any, places: Sequence[Entry], values: Sequence[Any]) -> None:
@@ -118,7 +111,7 @@ def rebind(arguments: Any, places: Sequence[Entry], values: Sequence[Any]) -> No
 def at(x: Any, path: Path) -> Any:
     """Return the container that a path leads to."""
     for key in path:
-        x = (children_of(x) if type(x) in CONTAINERS else x)[key]
+        x = inside_of(x)[key]
     return x
 
 

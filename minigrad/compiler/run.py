@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine.arguments import own_cause, raise_instead
-from ..engine.containers import CONTAINERS, children_of, map_tree
+from ..engine.containers import entries_of, map_tree
 from .ir import Node
 from .rebinding import Containers, Entry
 from .trace import Trace
@@ -27,15 +27,9 @@ def is_leaf(x: Any) -> bool:
 
 def named_leaves(name: str, x: Any) -> Iterator[tuple[str, Any]]:
     """Return the arrays in an argument, each with a name for the source: the nearest key or attribute."""
-    if isinstance(x, dict):
-        for key, each in x.items():
-            yield from named_leaves(key if isinstance(key, str) else f"{name}_{key}", each)
-    elif isinstance(x, (tuple, list)):
-        for i, each in enumerate(x):
-            yield from named_leaves(f"{name}_{i}", each)
-    elif type(x) in CONTAINERS:
-        yield from named_leaves(name, children_of(x))
-    elif is_leaf(x):
+    for key, each in (entries_of(x) or {}).items():
+        yield from named_leaves(key if isinstance(key, str) else f"{name}_{key}", each)
+    if is_leaf(x):
         yield name, x
 
 

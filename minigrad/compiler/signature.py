@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.containers import CONTAINERS, children_of
+from ..engine.containers import CONTAINERS, children_of, entries_of
 from ..engine.tensor import Tensor
 from .options import cannot_change, option
 from .origin import is_library_class
@@ -60,26 +60,19 @@ def own_classes(x: Any) -> Iterator[type]:
     """Yield the classes in nested arguments, and those of containers that are not Python's own."""
     if isinstance(x, type) and not is_library_class(x):
         yield x
-    inside = children_of(x) if type(x) in CONTAINERS else x
-    if not isinstance(inside, (dict, list, tuple)):
-        return
-    if type(x) not in (dict, list, tuple):
+    entries = entries_of(x)
+    if entries is not None and type(x) not in (dict, list, tuple):
         yield type(x)
-    for each in inside.values() if isinstance(inside, dict) else inside:
+    for each in (entries or {}).values():
         yield from own_classes(each)
 
 
-def numbers(names: Iterable[str], items: Iterable[Any]) -> Iterator[tuple[str, int | float]]:
-    """Find the Python numbers in nested arguments, in the order of `flatten`, each with the nearest name to it."""
-    for name, x in zip(names, items, strict=True):
-        if isinstance(x, dict):
-            yield from numbers([key if isinstance(key, str) else name for key in x], x.values())
-        elif isinstance(x, (tuple, list)):
-            yield from numbers([name] * len(x), x)
-        elif type(x) in CONTAINERS:
-            yield from numbers([name], [children_of(x)])
-        elif type(x) in (int, float):
-            yield name, x
+def numbers(name: str, x: Any) -> Iterator[tuple[str, int | float]]:
+    """Yield the Python numbers in a nested argument, in the order of `flatten`, each with the nearest name to it."""
+    for key, each in (entries_of(x) or {}).items():
+        yield from numbers(key if isinstance(key, str) else name, each)
+    if type(x) in (int, float):
+        yield name, x
 
 
 def differing_number(signature: tuple[Any, ...], other: tuple[Any, ...]) -> int | None:

@@ -61,7 +61,7 @@ def leaves_like(tree: Any, other: Any, what: str) -> list[Any]:
     ValueError
         If other is not nested as the tree is; ``what`` names it in the message.
     """
-    inside, other_inside = _inside(tree), _inside(other)
+    inside, other_inside = inside_of(tree), inside_of(other)
     if isinstance(inside, dict) and isinstance(other_inside, dict):
         if inside.keys() != other_inside.keys():
             raise ValueError(f"{what} has the keys {[*other_inside]}; expected {[*inside]}")
@@ -76,7 +76,7 @@ def leaves_like(tree: Any, other: Any, what: str) -> list[Any]:
     return [other]
 
 
-def _inside(x: Any) -> Any:
+def inside_of(x: Any) -> Any:
     """Return the children of a registered container; anything else unchanged."""
     return children_of(x) if type(x) in CONTAINERS else x
 
@@ -96,6 +96,16 @@ def children_of(x: Any) -> Any:
 def with_children(x: Any, new: Any) -> Any:
     """Return a registered container like x with other children."""
     return CONTAINERS[type(x)][1](x, new)
+
+
+def entries_of(x: Any) -> dict[Any, Any] | None:
+    """Return the entries of a container, by key or index, in a new dict; None for a leaf."""
+    inside = inside_of(x)
+    if isinstance(inside, dict):
+        return dict(inside)
+    if isinstance(inside, (list, tuple)):
+        return dict(enumerate(inside))
+    return None if inside is x else {0: inside}
 
 
 @names_itself
