@@ -240,12 +240,7 @@ def _check_tape(
         Way("tape", tape_gradients(f, arrays, dout), []),
         lambda xs, dout: tape_gradients(f, xs, dout),
         eps,
-        roundoff(
-            lambda xs: tape_gradients(f, xs[:-1], xs[-1]),
-            [*arrays, dout],
-            eps,
-            largest(dout),
-        ),
+        roundoff(lambda xs: tape_gradients(f, xs[:-1], xs[-1]), [*arrays, dout], eps, largest(dout)),
         analytic,
         tape=False,
     )

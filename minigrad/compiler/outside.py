@@ -20,17 +20,7 @@ class Outside:
     of ``classes``, those of the arguments, are searched too. With ``stores``, places only written to are included.
     """
 
-    __slots__ = (
-        "arguments",
-        "arrays",
-        "classes",
-        "function",
-        "key",
-        "names",
-        "stores",
-        "unread",
-        "values",
-    )
+    __slots__ = ("arguments", "arrays", "classes", "function", "key", "names", "stores", "unread", "values")
 
     def __init__(
         self,

@@ -16,12 +16,7 @@ from ..engine.arrays import has_no_items, stands_in, takes_over
 from ..engine.in_place import fit_in_place
 from ..engine.leaving import OTHERWISE, asked_by, held_by_others, parts_are_read
 from ..engine.recording import recording
-from ..engine.statements import (
-    OBJECT_HELD_BY_A_NAME,
-    is_borrowed,
-    is_stored,
-    refuse_shuffle,
-)
+from ..engine.statements import OBJECT_HELD_BY_A_NAME, is_borrowed, is_stored, refuse_shuffle
 from ..engine.tensor import Tensor, would_be_cut_off
 from ..engine.writing import Writable
 from ..rules.elementwise import scalar_power
@@ -29,11 +24,7 @@ from ..rules.facts import METHODS
 from ..rules.indexing import with_arrays
 from .dispatch import call_function, call_ufunc
 from .ir import Node, cast, mapped, part, written
-from .numpy_calls import (
-    has_traced,
-    read_part,
-    value_of,
-)
+from .numpy_calls import has_traced, read_part, value_of
 from .refused import ARRAY, BRANCH, FILLED, FORMATTED, KEY, NUMBER, leaked, needs_values
 from .where import JitError, NeedsValues, user_line
 

@@ -57,12 +57,7 @@ def _partition_inputs(draw: Draw) -> Arguments:
 
 
 declare(np.sort, _back_in_place, inputs=_sort_inputs)
-declare(
-    np.partition,
-    _partition,
-    inputs=_partition_inputs,
-    memory="new",
-)
+declare(np.partition, _partition, inputs=_partition_inputs, memory="new")
 
 
 def _between_ranks(
