@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..engine.arrays import overlaps_itself
 from ..engine.containers import CONTAINERS, children_of, entries_of
 from ..engine.tensor import Tensor
 from .options import cannot_change, option
@@ -251,15 +252,3 @@ def refuse_overlap(leaves: list[Any], overwritten: list[int], apart: list[int]) 
                     f"jit: an array of shape {leaves[i].shape} would be written to, but shares its memory with "
                     f"another argument or array from outside, of shape {other.shape}; make one of them a copy"
                 )
-
-
-def overlaps_itself(x: np.ndarray[Any, Any]) -> bool:
-    """Tell whether entries of an array may share memory, as those of a broadcast array or a sliding window do."""
-    if not x.size:
-        return False
-    extent = x.itemsize
-    for stride, length in sorted((abs(s), n) for s, n in zip(x.strides, x.shape, strict=True) if n > 1):
-        if stride < extent:
-            return True
-        extent += stride * (length - 1)
-    return False

@@ -140,3 +140,15 @@ def plain_array(x: Any, name: str) -> Any:
             f"{name}: an operand is a {type(x).__name__} of dtype {array.dtype}; expected numbers"
         )
     return array
+
+
+def overlaps_itself(x: Array) -> bool:
+    """Tell whether entries of an array may share memory, as those of a broadcast array or a sliding window do."""
+    if not x.size:
+        return False
+    extent = x.itemsize
+    for stride, length in sorted((abs(s), n) for s, n in zip(x.strides, x.shape, strict=True) if n > 1):
+        if stride < extent:
+            return True
+        extent += stride * (length - 1)
+    return False
