@@ -143,7 +143,7 @@ class Effects:
                 ]
                 break
         else:
-            before = {place_of(namespace, name): value for namespace, name, value in self.before.values}
+            before = self.before.by_place()
             made_anew = [
                 each
                 for each in self.fixed
@@ -176,7 +176,7 @@ class Effects:
     def refuse_changes(self) -> None:
         """Refuse a function whose second run has changed the places of the first once more."""
         after = self.between.now(self.leaves)
-        before = {place_of(namespace, name): value for namespace, name, value in self.between.values}
+        before = self.between.by_place()
         for namespace, name, value in changes(self.between, after):
             old = before.get(place_of(namespace, name), DELETED)
             if self.is_result(value) or (name not in WHOLE and structural_key(old) == structural_key(value)):
@@ -225,7 +225,7 @@ class Effects:
 
     def changed_or_made(self, read: Sequence[Effect], why: str = "") -> JitError:
         """Return the error of a function that changes these places, which it reads, or makes the arrays in them."""
-        before = {place_of(namespace, name): value for namespace, name, value in self.before.values}
+        before = self.before.by_place()
         old = [before.get(each.place) for each in read]
         is_new = [
             each.name not in WHOLE
@@ -300,7 +300,7 @@ def changes(old: Outside, new: Outside) -> list[Effect]:
 
     A list whose length changed, and a set or deque that changed, count as one place.
     """
-    before = {place_of(namespace, name): value for namespace, name, value in old.values}
+    before = old.by_place()
     names = {place_of(namespace, KEYS)[0]: set(known) for namespace, known in old.names}
     known = {place for place, _ in before} | names.keys()
     found: list[Effect] = []

@@ -10,7 +10,7 @@ import numpy as np
 
 from .free_variables import Search
 from .options import PLAIN, taken
-from .places import CELL, KEYS, PlaceKey, read
+from .places import CELL, KEYS, PlaceKey, place_of, read
 
 
 class Outside:
@@ -70,6 +70,10 @@ class Outside:
             if value is not before and any(plain) and not (all(plain) and taken(value) == taken(before)):
                 return namespace, name
         return None
+
+    def by_place(self) -> dict[PlaceKey, Any]:
+        """Return the values by the keys of their places."""
+        return {place_of(namespace, name): value for namespace, name, value in self.values}
 
     def now(self, leaves: Iterable[Any]) -> Outside:
         """Return the current values."""

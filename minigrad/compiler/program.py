@@ -196,16 +196,10 @@ class Compiled:
         """Return the calls, as a tape that can be printed and drawn."""
         calls: dict[Node, Any] = {}
         for i, node in enumerate(self.nodes):
+            op = SimpleNamespace(name=name_of(node.function))
             parents = [calls.get(x, x if id(x) in self.names else None) for x in node.operands]
             operands = [x.value for x in node.operands]
-            calls[node] = (
-                i,
-                SimpleNamespace(name=name_of(node.function)),
-                operands,
-                parents,
-                node.kwargs,
-                node.value,
-            )
+            calls[node] = i, op, operands, parents, node.kwargs, node.value
         return Tape(list(calls.values()), self.names)
 
 

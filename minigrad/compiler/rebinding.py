@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..engine.containers import CONTAINERS, entries_of, inside_of, like, rebuilt
@@ -115,17 +116,11 @@ def at(x: Any, path: Path) -> Any:
     return x
 
 
+@dataclass(frozen=True)
 class Moved:
     """Stands for a dict or a list that a function puts into another place of its arguments."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is Moved and other.path == self.path
-
-    def __hash__(self) -> int:
-        return hash(self.path)
+    path: Path
 
 
 def replaced(value: Any, find: Callable[[Any], Any]) -> Any:

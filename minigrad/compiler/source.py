@@ -79,12 +79,9 @@ class SourceWriter(Scope):
         self.plan = plan
         self.lines: list[tuple[str, str]] = []
         self.large: set[str] = set()  # the names of large arrays new in each call, and of views of them
-        self.views: dict[
-            tuple[Any, ...], str
-        ] = {}  # the names of buffers and views of them, by what they view
-        self.left_outside: dict[
-            int, str
-        ] = {}  # the names of arrays that are stored outside, by their numbers
+        # The names of buffers and of their views, by what they view; of what is stored outside, by its number.
+        self.views: dict[tuple[Any, ...], str] = {}
+        self.left_outside: dict[int, str] = {}
         uses = Counter(x for node in plan.nodes for x in node.operands)
         uses.update(plan.results)
         self.once = {node for node in plan.nodes if uses[node] == 1}
@@ -255,23 +252,23 @@ class SourceWriter(Scope):
         if f is cast:
             return [f"{self.function(np.copyto)}({into}, {self.spelled(args[0])}, casting='unsafe')"]
         if f is np.copy:
-            return [f"{self.function(np.copyto)}({into}, {self.spelled(args[0])})"]
+            return [self.copying(args[0], into)]
         if f in (written, added_at):
             a, index, value = args
-            first = (
-                [] if self.spelled(a) == into else [f"{self.function(np.copyto)}({into}, {self.spelled(a)})"]
-            )
+            lines = [] if self.spelled(a) == into else [self.copying(a, into)]
             if node in self.augmented:
                 changed = self.augmented[node][1]
                 number = self.argument(changed, changed.args[1])
-                return [*first, f"{into}[{self.index(index)}] {SIGNS[changed.function]}= {number}"]
+                return [*lines, f"{into}[{self.index(index)}] {SIGNS[changed.function]}= {number}"]
             if f is written:
-                return [*first, f"{into}[{self.index(index)}] = {self.spelled(value)}"]
-            return [
-                *first,
-                f"{self.function(np.add)}.at({into}, {self.spelled(index)}, {self.spelled(value)})",
-            ]
+                return [*lines, f"{into}[{self.index(index)}] = {self.spelled(value)}"]
+            add = f"{self.function(np.add)}.at"
+            return [*lines, f"{add}({into}, {self.spelled(index)}, {self.spelled(value)})"]
         return [f"{self.function(f)}({', '.join([*self.arguments(node), f'out={into}'])})"]
+
+    def copying(self, x: Any, into: str) -> str:
+        """Return the line that copies a value into an existing array."""
+        return f"{self.function(np.copyto)}({into}, {self.spelled(x)})"
 
     # -- the function ----------------------------------------------------------------------------------------------
 
@@ -297,17 +294,8 @@ class SourceWriter(Scope):
         self.free_the_dead(result)
         width = min(max([len(line) for line, _ in self.lines], default=0), 60)
         body = [f"    {line:{width}}  # {shape}" if shape else f"    {line}" for line, shape in self.lines]
-        source = "\n".join(
-            [
-                *self.head(),
-                "",
-                "",
-                f"def {self.name}({', '.join(self.parameters)}):",
-                *body,
-                f"    return {result}",
-                "",
-            ]
-        )
+        head = f"def {self.name}({', '.join(self.parameters)}):"
+        source = "\n".join([*self.head(), "", "", head, *body, f"    return {result}", ""])
         namespace = {name: value for name, value in self.namespace.items() if value is not None}
         exec(compile(source, f"<jit {self.name}>", "exec"), namespace)
         run: Callable[..., Any] = namespace[self.name]
@@ -360,14 +348,10 @@ class SourceWriter(Scope):
     def handed_out(self, node: Node, array: bool) -> str:
         """Return the source of an array in a result; a copy where it would share memory."""
         if not node.shape:
-            if not array:
-                return (
-                    self.now(f"{self.spelled(node)}[()]")
-                    if isinstance(node.value, np.ndarray)
-                    else self.spelled(node)
-                )
-            self.function(np.array)
-            return self.now(f"array({self.spelled(node)})")
+            if array:
+                return self.now(f"{self.function(np.array)}({self.spelled(node)})")
+            is_array = isinstance(node.value, np.ndarray)
+            return self.now(f"{self.spelled(node)}[()]") if is_array else self.spelled(node)
         roots = self.plan.roots_of(node)
         places = {self.plan.places[root] for root in roots if root in self.plan.places}
         alone = (

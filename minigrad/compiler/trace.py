@@ -77,21 +77,15 @@ class Trace:
 
     def input(self, value: Any, name: str) -> Node:
         """Make the node of an argument."""
-        node = Node(
-            None,
-            (),
-            {},
-            deepcopy(value) if isinstance(value, np.random.Generator) else unwritable(value),
-            name,
-        )
+        held = deepcopy(value) if isinstance(value, np.random.Generator) else unwritable(value)
+        node = Node(None, (), {}, held, name)
         self.inputs.append(node)
         return node
 
     def stand_in(self, node: Node) -> Traced | TracedGenerator:
         """Return the stand-in for an argument."""
-        return (
-            TracedGenerator(self, node) if isinstance(node.value, np.random.Generator) else Traced(self, node)
-        )
+        kind = TracedGenerator if isinstance(node.value, np.random.Generator) else Traced
+        return kind(self, node)
 
     def record(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Call a function and record it; return its result as traced arrays."""
