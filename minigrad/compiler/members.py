@@ -147,16 +147,8 @@ def is_descriptor(x: Any) -> bool:
 
 CONSTRUCTORS = {"__init__", "__new__", "__post_init__", "__class_getitem__"}
 """Methods that calling a class, or indexing it, calls."""
-NO_OPERATORS = {
-    "__repr__",
-    "__str__",
-    "__reduce__",
-    "__getstate__",
-    "__setstate__",
-    "__copy__",
-    "__deepcopy__",
-}
-NO_OPERATORS |= {"__del__", "__init_subclass__"}
+_NO_OPERATORS = "repr str reduce getstate setstate copy deepcopy del init_subclass"
+NO_OPERATORS = {f"__{name}__" for name in _NO_OPERATORS.split()}
 """Methods that an operator or a statement does not call by itself."""
 
 

@@ -81,21 +81,11 @@ OPTION = "give it as a Python number, an option of the call"
 MASK = (
     "write np.where(mask, f(x), x) for x[mask] = f(x[mask]), np.sum(np.where(mask, x, 0)) for np.sum(x[mask])"
 )
-SHAPING = frozenset({"axes", "axis", "axis1", "axis2", "bins", "destination", "indices_or_sections", "k"})
-SHAPING |= {
-    "M",
-    "N",
-    "minlength",
-    "n",
-    "new_shape",
-    "newshape",
-    "num",
-    "obj",
-    "offset",
-    "pad_width",
-    "repeats",
-}
-SHAPING |= {"reps", "s", "shape", "source", "window_shape"}
+_SHAPING = """
+M N axes axis axis1 axis2 bins destination indices_or_sections k minlength n new_shape newshape num obj offset
+pad_width repeats reps s shape source window_shape
+"""
+SHAPING = frozenset(_SHAPING.split())
 """Parameters of NumPy's functions on whose values the result's shape depends."""
 
 
