@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -53,8 +54,8 @@ def refuse_option(tensor: Any = None) -> None:
     TapeError
         If NumPy's function has rules: operands that are tensors never reach it.
     """
-    frame, name = sys._getframe(2), ""
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in LIBRARIES:
+    name = ""
+    for frame in _of_libraries(sys._getframe(2)):
         called, known = frame.f_code.co_name, frame.f_locals
         if frame.f_globals["__name__"] == "minigrad.engine.dispatch":
             function: Any = known.get("function")
@@ -64,7 +65,6 @@ def refuse_option(tensor: Any = None) -> None:
             options = [x for x in known.values() if getattr(x, "requires_grad", False) is True]
         if options and rules_of(function) is not None:
             name = function.__name__
-        frame = frame.f_back
     if name:
         raise TapeError(f"{name}: {AS_AN_OPTION}")
 
@@ -72,32 +72,34 @@ def refuse_option(tensor: Any = None) -> None:
 def asked_by(frame: FrameType) -> tuple[FrameType, str, str]:
     """Return the innermost frame of the program, the library function that it called, and its replacement."""
     name = known = ""
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in LIBRARIES:
-        called, module = frame.f_code.co_name, frame.f_globals["__name__"]
+    program = frame
+    for inner in _of_libraries(frame):
+        called, module = inner.f_code.co_name, inner.f_globals["__name__"]
         if module != "minigrad.engine.arguments":  # a decorator's
-            if called.startswith("__") and "self" in frame.f_locals:  # of a class, as np.vectorize(f)(t)
-                called = type(frame.f_locals["self"]).__name__
-            function = getattr(np, called, frame.f_globals.get(called))
-            called, given = f"{module}.{called}", frame.f_locals
+            if called.startswith("__") and "self" in inner.f_locals:  # of a class, as np.vectorize(f)(t)
+                called = type(inner.f_locals["self"]).__name__
+            function = getattr(np, called, inner.f_globals.get(called))
+            called, given = f"{module}.{called}", inner.f_locals
             asked = given.get("function", given.get("ufunc"))
             if module == "minigrad.engine.dispatch" and asked is not None:
                 called = full_name(asked)
             name = "" if module.startswith("minigrad.compiler") else f"{called}, called "
             known = facts(function).instead if rules_of(function) is None else ""
-        frame = frame.f_back
-    return (
-        frame,
-        name,
-        known or next((text for of, text in OF_SCIPY.items() if name.startswith(f"{of}.")), ""),
-    )
+        program = inner.f_back or inner
+    of_scipy = next((text for of, text in OF_SCIPY.items() if name.startswith(f"{of}.")), "")
+    return program, name, known or of_scipy
 
 
 def stacklevel_of_program() -> int:
     """Return the ``stacklevel`` of a warning that the caller gives about the program's own statement."""
-    frame, level = sys._getframe(1), 1
+    return 1 + sum(1 for _ in _of_libraries(sys._getframe(1)))
+
+
+def _of_libraries(frame: FrameType) -> Iterator[FrameType]:
+    """Yield the frames of NumPy's, SciPy's and this package's functions, from this one on outwards."""
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in LIBRARIES:
-        frame, level = frame.f_back, level + 1
-    return level
+        yield frame
+        frame = frame.f_back
 
 
 def parts_are_read() -> TapeError:
