@@ -97,6 +97,11 @@ def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
     return function(tree)
 
 
+def name_of(f: Callable[..., Any]) -> str:
+    """Return a function's name."""
+    return getattr(f, "__name__", type(f).__name__)
+
+
 Nodes = list[Node]
 
 

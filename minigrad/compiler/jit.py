@@ -21,11 +21,11 @@ from ..engine.watch import Anomaly
 from . import locks
 from .effects import others_run
 from .fetched import NONE, Fetched, fetched_of
+from .ir import name_of
 from .methods import BoundMethod, BoundWeakly, has_weak_references
 from .outside import Outside
 from .places import PlaceKey, place_of
 from .program import Compiled
-from .run import name_of
 from .signature import Inlined, differing_number, flatten, numbers, own_classes, refuse_overlap
 from .where import AsWritten, Begins, Changed, JitError, NeedsValues
 

@@ -19,7 +19,7 @@ from . import locks
 from .constants import own_constants, refuse_changed_constants
 from .effects import Effects
 from .fetched import KEYWORD, Fetched
-from .ir import Node, Nodes, mapped
+from .ir import Node, Nodes, mapped, name_of
 from .memory import Plan
 from .order import checks_first
 from .outside import LARGE, Outside
@@ -27,7 +27,7 @@ from .places import PlaceKey, put
 from .rebinding import Entry, rebind, refuse_also_outside
 from .results import LeftArrays, nodes_of
 from .rewrites import simplify
-from .run import Run, enter, last_inputs, name_of, named_leaves, run
+from .run import Run, enter, last_inputs, named_leaves, run
 from .source import SourceWriter
 from .stores import read_late
 from .trace import Trace

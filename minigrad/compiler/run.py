@@ -15,11 +15,6 @@ from .trace import Trace
 from .traced import Traced
 
 
-def name_of(f: Callable[..., Any]) -> str:
-    """Return a function's name."""
-    return getattr(f, "__name__", type(f).__name__)
-
-
 def is_leaf(x: Any) -> bool:
     """Tell whether an argument is an input of the program, not a static option."""
     return isinstance(x, (np.ndarray, np.generic, np.random.Generator))
