@@ -7,7 +7,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,29 +19,19 @@ from ..engine.pickling import global_name
 from ..engine.recording import RUN_LATER, recording
 from ..engine.watch import Anomaly
 from . import locks
-from .effects import others_run
-from .fetched import NONE, Fetched, fetched_of
 from .ir import name_of
 from .methods import BoundMethod, BoundWeakly, has_weak_references
 from .outside import Outside
-from .places import PlaceKey, place_of
-from .program import Compiled
+from .places import PlaceKey
+from .program import Compiled, compiled_fetching
 from .signature import Inlined, differing_number, flatten, numbers, own_classes, refuse_overlap
-from .where import AsWritten, Begins, Changed, JitError, NeedsValues
+from .where import AsWritten, Begins, JitError
 
 __all__ = ["JitError", "Jitted", "jit"]
 MAXSIZE = 32
 """The size of a function's cache, in signatures."""
-MOST_ERRORS = 10
-"""How often a function is compiled again with fewer arrays from outside fetched, before none is.
-
-After half as often, integers are not."""
 MOST_BEGINNINGS = 10
 """How many calls in a row make the state that they read, before a warning."""
-THREADS = (
-    "; or call it first while no other thread is in Python code, such as a loader's: then what is "
-    "outside is read and set in each call"
-)
 VALUES = 5
 """How many values of one number a function is compiled for before a warning."""
 
@@ -298,10 +288,7 @@ class Jitted:
                 f"jit: donate_argnums is {self.donated}, but {name_of(self.function)} was called with "
                 f"{len(args) + len(kwargs)} arguments"
             )
-
-        def compiled(fetched: Fetched) -> Compiled:
-            return Compiled(self.function, args, kwargs, self.donated, outside, leaves, others, fetched)
-
+        compiled = partial(Compiled, self.function, args, kwargs, self.donated, outside, leaves, others)
         errors: list[Exception] = []
         try:
             return compiled_fetching(compiled, outside, errors)
@@ -398,47 +385,6 @@ class Jitted:
     def cache_info(self) -> CacheInfo:
         """Return cache statistics: hits, misses, maximum and current size."""
         return CacheInfo(self.hits, self.misses, MAXSIZE, len(self.programs))
-
-
-def compiled_fetching(
-    compiled: Callable[[Fetched], Compiled], outside: Outside, errors: list[Exception]
-) -> Compiled:
-    """Compile a function that fetches as much of what is outside as can be; append the errors on the way."""
-    tried: set[PlaceKey] = set()
-    is_alone = not others_run()
-    fetched = fetched_of(outside.values) if is_alone else NONE
-    while True:
-        try:
-            program = compiled(fetched)
-            break
-        except AsWritten:
-            raise
-        except Exception as error:  # it may need their values, as of indices, or as keys
-            errors.append(error)
-            changed = error.places if is_alone and isinstance(error, Changed) else []
-            changed = [place for place in changed if place_of(*place) not in tried]
-            tried.update(place_of(*place) for place in changed)
-            if changed:
-                fetched = fetched.with_changed(changed, outside.values)
-            elif fetched.places:
-                many = len(errors) > MOST_ERRORS // 2
-                fetched = fetched.fewer(error, many) if len(errors) < MOST_ERRORS else NONE
-            elif isinstance(error, JitError):
-                raise error_of(errors, not is_alone and bool(fetched_of(outside.values).places)) from None
-            else:
-                raise
-    if not program.not_read:
-        return program
-    try:
-        return compiled(fetched.without(program.not_read))
-    except JitError:  # they are moved to other places
-        return program
-
-
-def error_of(errors: Sequence[Exception], due_to_threads: bool) -> Exception:
-    """Return the error to raise of several: the first one, unless it is due to what has been fetched."""
-    first = next((each for each in errors if not isinstance(each, NeedsValues)), errors[-1])
-    return JitError(f"{first}{THREADS}") if due_to_threads and isinstance(first, JitError) else first
 
 
 def float_dtype(arguments: list[Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Lock
 from time import sleep
 from types import SimpleNamespace
@@ -17,13 +17,13 @@ from ..pictures.tape import Tape
 from ..rules.metadata import outline
 from . import locks
 from .constants import own_constants, refuse_changed_constants
-from .effects import Effects
-from .fetched import KEYWORD, Fetched
+from .effects import Effects, others_run
+from .fetched import KEYWORD, NONE, Fetched, fetched_of
 from .ir import Node, Nodes, mapped, name_of
 from .memory import Plan
 from .order import checks_first
 from .outside import LARGE, Outside
-from .places import PlaceKey, put
+from .places import PlaceKey, place_of, put
 from .rebinding import Entry, rebind, refuse_also_outside
 from .results import LeftArrays, nodes_of
 from .rewrites import simplify
@@ -32,7 +32,16 @@ from .source import SourceWriter
 from .stores import read_late
 from .trace import Trace
 from .values import fresh_copy
-from .where import JitError, NeedsValues, OtherCalls
+from .where import AsWritten, Changed, JitError, NeedsValues, OtherCalls
+
+MOST_ERRORS = 10
+"""How often a function is compiled again with fewer arrays from outside fetched, before none is.
+
+After half as often, integers are not."""
+THREADS = (
+    "; or call it first while no other thread is in Python code, such as a loader's: then what is "
+    "outside is read and set in each call"
+)
 
 
 class Compiled:
@@ -201,6 +210,47 @@ class Compiled:
             operands = [x.value for x in node.operands]
             calls[node] = i, op, operands, parents, node.kwargs, node.value
         return Tape(list(calls.values()), self.names)
+
+
+def compiled_fetching(
+    compiled: Callable[[Fetched], Compiled], outside: Outside, errors: list[Exception]
+) -> Compiled:
+    """Compile a function that fetches as much of what is outside as can be; append the errors on the way."""
+    tried: set[PlaceKey] = set()
+    is_alone = not others_run()
+    fetched = fetched_of(outside.values) if is_alone else NONE
+    while True:
+        try:
+            program = compiled(fetched)
+            break
+        except AsWritten:
+            raise
+        except Exception as error:  # it may need their values, as of indices, or as keys
+            errors.append(error)
+            changed = error.places if is_alone and isinstance(error, Changed) else []
+            changed = [place for place in changed if place_of(*place) not in tried]
+            tried.update(place_of(*place) for place in changed)
+            if changed:
+                fetched = fetched.with_changed(changed, outside.values)
+            elif fetched.places:
+                many = len(errors) > MOST_ERRORS // 2
+                fetched = fetched.fewer(error, many) if len(errors) < MOST_ERRORS else NONE
+            elif isinstance(error, JitError):
+                raise error_of(errors, not is_alone and bool(fetched_of(outside.values).places)) from None
+            else:
+                raise
+    if not program.not_read:
+        return program
+    try:
+        return compiled(fetched.without(program.not_read))
+    except JitError:  # they are moved to other places
+        return program
+
+
+def error_of(errors: Sequence[Exception], due_to_threads: bool) -> Exception:
+    """Return the error to raise of several: the first one, unless it is due to what has been fetched."""
+    first = next((each for each in errors if not isinstance(each, NeedsValues)), errors[-1])
+    return JitError(f"{first}{THREADS}") if due_to_threads and isinstance(first, JitError) else first
 
 
 def inputs_of(node: Node) -> set[Node]:
