@@ -1,4 +1,4 @@
-"""Side effects of a traced function: state that it sets outside, set in every call, and random draws, refused."""
+"""Side effects of a traced function: writes to outside state, repeated in every call; random draws, refused."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Effects:
         return [now(each).value for each in self.kept]
 
     def compare(self, again: Callable[[], None]) -> None:
-        """Run the function again, and compare what it sets; everything outside is put back then.
+        """Run the function again, and compare what it sets; restore everything outside.
 
         Parameters
         ----------
@@ -174,7 +174,7 @@ class Effects:
         }
 
     def refuse_changes(self) -> None:
-        """Refuse a function whose second run has changed the places of the first once more."""
+        """Refuse a function whose second run changes the places that the first has set."""
         after = self.between.now(self.leaves)
         before = self.between.by_place()
         for namespace, name, value in changes(self.between, after):
@@ -224,7 +224,7 @@ class Effects:
         self.kept = self.fixed = []
 
     def changed_or_made(self, read: Sequence[Effect], why: str = "") -> JitError:
-        """Return the error of a function that changes these places, which it reads, or makes the arrays in them."""
+        """Return the error of a function that changes these places, which it reads, or initializes arrays in them."""
         before = self.before.by_place()
         old = [before.get(each.place) for each in read]
         is_new = [
@@ -246,7 +246,7 @@ class Effects:
     def changed(
         self, name: Any, why: str = "", places: Sequence[tuple[Any, Any]] = (), instead: str = ""
     ) -> JitError:
-        """Return the error of a function that changes what it reads; and what it may do instead."""
+        """Return the error of a function that changes what it reads, with advice."""
         if isinstance(name, str):
             what = f"{name}, which it reads"
         elif name is CELL:
@@ -260,7 +260,7 @@ class Effects:
 
 
 def may_be_fetched(old: Any, new: Any) -> bool:
-    """Tell whether a place has had one number of Python's and has another, or arrays that are nested alike."""
+    """Tell whether a changed place can be fetched: a Python number, or arrays of the same structure as before."""
     if type(old) in (int, float):
         return type(new) is type(old)
     return isinstance(old, (dict, list, tuple)) and nested_alike(old, new)

@@ -31,9 +31,9 @@ __all__ = ["JitError", "Jitted", "jit"]
 MAXSIZE = 32
 """The size of a function's cache, in signatures."""
 MOST_BEGINNINGS = 10
-"""How many calls in a row make the state that they read, before a warning."""
+"""The number of consecutive calls that initialize their own state, after which a warning is given."""
 VALUES = 5
-"""How many values of one number a function is compiled for before a warning."""
+"""The number of values of one number to compile for, after which a warning is given."""
 
 
 class CacheInfo(NamedTuple):
@@ -69,12 +69,12 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
         Arrays, NumPy's numbers and random generators outside are read in each call, as arguments are, and written to;
         so state in them works as it is written (``self.W -= lr * g``, ``self.m = 0.9 * self.m + g``). Where f needs
         their values (``if self.P[0] > 1``), and where another thread is in Python code in the first call, they are
-        constants that compare by their entries (of more than 65,536, by as many of them, evenly spaced). A Python
-        number that f changes (``self.t += 1``) is read so too, among arrays of float64 and int64, if f does not need
-        its value; what is made of it and left elsewhere, or returned, is a number of NumPy's. So is a dict, a list or
-        a tuple of arrays that f replaces by one nested alike. A call that makes the state which it reads
-        (``if self.v is None``) runs as written. What the function sets outside is set in each call, the arrays that
-        it computes, too (``self.cache = x, mask``). During tracing arrays are arrays to isinstance, but not to
+        constants, compared by their entries (at most 65,536 of each, evenly spaced). A Python number that f changes
+        (``self.t += 1``) is read in each call as well, if f does not need its value and all arrays are of float64 or
+        int64; what f computes from it, and returns or leaves elsewhere, is a NumPy number. So is a dict, list or tuple
+        of arrays that f replaces by one of the same structure. A call that initializes the state it reads
+        (``if self.v is None``) runs f as it is written. What f sets outside is set in each call, including arrays
+        that it computes (``self.cache = x, mask``). During tracing arrays are arrays to isinstance, but not to
         ``type(x) is np.ndarray``.
         `numpy.errstate` inside the function holds in the first call only: put it around the calls.
     donate_argnums
@@ -98,8 +98,8 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
     Warns
     -----
     UserWarning
-        When it is compiled for the fifth value of one number, such as a learning rate on a schedule, an argument or
-        from outside, or of an array from outside; when the tenth call in a row makes its state.
+        When it is compiled for the fifth value of one number (an argument, or from outside), such as a scheduled
+        learning rate, or of one outside array; when the tenth call in a row initializes its state.
 
     Examples
     --------
@@ -148,9 +148,9 @@ class Jitted:
         self.donated = donated
         self.programs: dict[Any, Compiled] = {}  # the oldest first; list(…) of it is safe in threads
         self.recent: tuple[Outside, Compiled] | None = None
-        self.changes: Counter[Any] = Counter()  # of what is outside, for each of which it was compiled anew
+        self.changes: Counter[Any] = Counter()  # how often each outside value has made it compile anew
         self.hits = self.misses = 0
-        self.begun = 0  # the calls in which it has made its state since it has last been compiled
+        self.begun = 0  # calls that initialized their state, since it was last compiled
         self.methods: dict[int, tuple[weakref.ref[Any], Jitted]] = {}  # by the ``id`` of their instances
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -167,7 +167,7 @@ class Jitted:
     def _run(
         self, program: Compiled, leaves: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """Run a program; where an error stops it, run the function, which may handle it."""
+        """Run a program; on a LinAlgError run the function itself, which may handle it."""
         try:
             with program.lock:
                 outcome = program.run(*leaves)
@@ -256,7 +256,7 @@ class Jitted:
         key: Sequence[Any],
         classes: tuple[type, ...],
     ) -> tuple[list[Any], tuple[Any, ...], Outside]:
-        """Return a program's inputs, with these arrays outside, its signature, and what is outside, all of now."""
+        """Return a program's inputs, these arrays included, its signature, and a snapshot of what is outside."""
         given, whole = [*leaves], [*key]
         flatten((arrays,), given, whole)
         places, before = frozenset(program.left_out), self.recent and self.recent[0]
@@ -282,7 +282,7 @@ class Jitted:
         leaves: list[Any],
         others: dict[PlaceKey, Any],
     ) -> Compiled:
-        """Compile the function for a new signature; fetch the arrays outside in each call, if that can be."""
+        """Compile the function for a new signature."""
         if any(position >= len(args) + len(kwargs) for position in self.donated):
             raise TypeError(
                 f"jit: donate_argnums is {self.donated}, but {name_of(self.function)} was called with "
@@ -311,7 +311,7 @@ class Jitted:
                 )
 
     def _warn_of_a_beginning(self, error: Exception) -> None:
-        """Warn when the function makes its state anew in call after call, which all run as written."""
+        """Warn when call after call initializes its state, and so runs uncompiled."""
         self.begun += isinstance(error, Begins)
         if isinstance(error, Begins) and self.begun == MOST_BEGINNINGS:
             warnings.warn(f"{error}, in each of {MOST_BEGINNINGS} calls: it is not compiled", stacklevel=4)
@@ -343,7 +343,7 @@ class Jitted:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """Bind a method: it is compiled for each instance, whose attributes it follows.
 
-        A tuple, list or dict, and an instance of a registered container, is an argument.
+        An instance that is a container of arrays itself (a tuple, list, dict or registered class) is an argument.
         """
         if instance is None:
             return self

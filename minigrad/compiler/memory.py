@@ -65,7 +65,7 @@ def may_be_reversed(x: Any) -> bool:
 
 
 OUT_OR_DTYPE = frozenset({np.concatenate, np.stack})
-"""Functions that take no ``out`` beside ``dtype``."""
+"""Functions that do not accept ``out`` together with ``dtype``."""
 
 
 def fills(node: Node) -> bool:
@@ -88,7 +88,7 @@ def is_new(node: Node) -> bool:
 
 
 SLOW_IN_PLACE = frozenset({np.sign})
-"""Functions that NumPy vectorizes into another array alone: in place np.sign takes eight to twelve times as long."""
+"""Functions that NumPy vectorizes out of place only: in place np.sign takes eight to twelve times as long."""
 
 
 def overwrites(node: Node) -> list[Node]:
@@ -102,7 +102,7 @@ def overwrites(node: Node) -> list[Node]:
 
 
 def reads_elsewhere(node: Node) -> bool:
-    """Tell whether a call writes to one part of an array what it reads of another, known to be disjoint."""
+    """Tell whether a call copies one part of an array to another, known to be disjoint."""
     value = node.args[2] if node.function is written else None
     if type(value) is not Node or value.function is not part or value.args[0] is not node.args[0]:
         return False
@@ -161,7 +161,7 @@ class Plan:
         self.donated = donated
         self.nodes = nodes
         self.results = results
-        self.roots: dict[Node, frozenset[Node]] = {}  # whose memory a value may be in
+        self.roots: dict[Node, frozenset[Node]] = {}  # the values whose memory a value may be in
         for x in inputs:
             self.roots[x] = frozenset({x})
         for node in nodes:

@@ -35,9 +35,9 @@ from .values import fresh_copy
 from .where import AsWritten, Changed, JitError, NeedsValues, OtherCalls
 
 MOST_ERRORS = 10
-"""How often a function is compiled again with fewer arrays from outside fetched, before none is.
+"""The number of attempts to compile a function, each with fewer fetched arrays, after which none is fetched.
 
-After half as often, integers are not."""
+After half of them only arrays of floats are."""
 THREADS = (
     "; or call it first while no other thread is in Python code, such as a loader's: then what is "
     "outside is read and set in each call"
@@ -180,7 +180,7 @@ class Compiled:
 
     @property
     def left_out(self) -> dict[PlaceKey, Any]:
-        """The places outside that a snapshot leaves out, which the function does not read or fetches."""
+        """The outside places that snapshots leave out: the function fetches them, or does not read them."""
         return self.unread | self.fetched.left_out
 
     def apply_effects(self, outcome: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -215,7 +215,7 @@ class Compiled:
 def compiled_fetching(
     compiled: Callable[[Fetched], Compiled], outside: Outside, errors: list[Exception]
 ) -> Compiled:
-    """Compile a function that fetches as much of what is outside as can be; append the errors on the way."""
+    """Compile a function that fetches as many outside values as possible; append the errors of failed attempts."""
     tried: set[PlaceKey] = set()
     is_alone = not others_run()
     fetched = fetched_of(outside.values) if is_alone else NONE
@@ -248,7 +248,7 @@ def compiled_fetching(
 
 
 def error_of(errors: Sequence[Exception], due_to_threads: bool) -> Exception:
-    """Return the error to raise of several: the first one, unless it is due to what has been fetched."""
+    """Return the error to raise: the first that is not due to fetching."""
     first = next((each for each in errors if not isinstance(each, NeedsValues)), errors[-1])
     return JitError(f"{first}{THREADS}") if due_to_threads and isinstance(first, JitError) else first
 
@@ -275,7 +275,7 @@ def refuse_changed_outside(name: str, rebound: list[Entry]) -> None:
 
 
 def refuse_leaks(trace: Trace, name: str) -> None:
-    """Refuse a function that leaves an array where it is not found, and so is not set in each call."""
+    """Refuse a function that leaves an array where the search for outside state does not find it."""
     for wait in (lambda: None, gc.collect, lambda: sleep(0.01)):  # circles of tapes; a profiler's thread
         wait()
         if not any(node.stand_ins for node in trace.nodes):
@@ -302,9 +302,9 @@ def forgotten(x: Any) -> Any:
 
 
 def refuse_other_numbers(trace: Trace, counters: set[Node]) -> None:
-    """Refuse to compute with numbers of Python's as numbers of NumPy's where this gives another dtype, or may overflow.
+    """Refuse to replace Python numbers by NumPy's where that may change a dtype, or overflow.
 
-    Python's numbers take on the dtypes of arrays, and its integers have no end.
+    Python numbers adapt to the dtypes of arrays, and Python integers do not overflow.
     """
     for node in (*trace.inputs, *trace.nodes):
         dtype = getattr(node.value, "dtype", None)
@@ -318,6 +318,6 @@ def refuse_other_numbers(trace: Trace, counters: set[Node]) -> None:
 
 
 GROWS = (np.multiply, np.power, np.left_shift)
-"""Functions of integers that may overflow soon, with a constant too."""
+"""Functions of integers that may overflow soon, even if one operand is a constant."""
 ALIKE = np.dtype(np.float64).char + np.dtype(np.int64).char + np.dtype(np.complex128).char + "?"
-"""The dtypes for which NumPy's numbers and Python's give the same ones."""
+"""The dtypes to which NumPy's and Python's numbers promote alike."""

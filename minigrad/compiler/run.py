@@ -37,7 +37,7 @@ def enter(trace: Trace, names: Sequence[str], arguments: Sequence[Any]) -> list[
 
 
 def last_inputs(trace: Trace, arrays: dict[str, Any]) -> dict[str, list[Node]]:
-    """Return the inputs of arrays that are the last arguments, by name."""
+    """Return the inputs of the fetched arrays, which come last, by name."""
     leaves = {name: [leaf for _, leaf in named_leaves("", x)] for name, x in arrays.items()}
     inputs = iter(trace.inputs[len(trace.inputs) - sum(map(len, leaves.values())) :])
     return {name: [next(inputs) for _ in each] for name, each in leaves.items()}

@@ -94,7 +94,7 @@ def stands_for_number(entry: Any) -> bool:
 
 
 class Reading(NamedTuple):
-    """What a call reads from outside: ``get(key)`` for each of the places, which all have one object."""
+    """An outside value that a call reads: ``get(key)`` of each place, which all return one object."""
 
     places: list[tuple[Callable[[Any], Any], Any]]
     converted: Callable[[Any], Any] | None
@@ -220,7 +220,7 @@ class ReaderSource:
 
 
 def refuse_overlap(leaves: list[Any], overwritten: list[int], apart: list[int]) -> None:
-    """Refuse to overwrite an array that shares memory with another argument, as must none that is to lie apart.
+    """Refuse to overwrite an array that shares memory with another; those in ``apart`` may share none either.
 
     Raises
     ------

@@ -26,7 +26,7 @@ OPERATORS: dict[Any, str] = {
     np.equal: "==",
     np.not_equal: "!=",
 }
-"""Of scalars, an operator takes a tenth of the time that the ufunc takes."""
+"""On scalars an operator takes a tenth of the time of a ufunc."""
 
 HINTS = {
     np.greater: "mask",
@@ -36,7 +36,7 @@ HINTS = {
     np.add.reduce: "total",
 }
 HINTS |= {pick: "picked", np.log: "logs", np.vdot: "squares"}
-"""Names of values that have none in the function."""
+"""Names for the results of these functions, where the traced function has none."""
 VIEW_HINTS = {np.transpose: "_T", np.reshape: "_flat", part: "_part"}
 """Suffixes of the names of views."""
 NAMES = re.compile(r"[^\W\d]\w*")
@@ -78,7 +78,7 @@ class SourceWriter(Scope):
         super().__init__()
         self.plan = plan
         self.lines: list[tuple[str, str]] = []
-        self.large: set[str] = set()  # the names of large arrays new in each call, and of views of them
+        self.large: set[str] = set()  # the names of large arrays that each call allocates, and of their views
         # The names of buffers and of their views, by what they view; of what is stored outside, by its number.
         self.views: dict[tuple[Any, ...], str] = {}
         self.left_outside: dict[int, str] = {}
@@ -302,7 +302,7 @@ class SourceWriter(Scope):
         return source, run
 
     def free_the_dead(self, result: str) -> None:
-        """Emit, after the last use of a large array that is new in each call, that it is freed."""
+        """Emit a ``del`` after the last use of each large array that the call allocates."""
         last = {
             name: i
             for i, (line, _) in enumerate(self.lines)

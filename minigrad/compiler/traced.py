@@ -116,7 +116,7 @@ class Traced(NDArrayOperatorsMixin, Writable):
         return type(self.node.value)
 
     def has_its_own_memory(self) -> None:
-        """Note that f is not what it would be of an argument that shares its memory with another."""
+        """Note that the trace holds only where this argument shares no memory with another."""
         self.recorder.apart.add(self.owner.node)
 
     def as_read_only(self) -> Traced:

@@ -50,7 +50,7 @@ def has_arrays(x: Any) -> bool:
 
 
 def nested_alike(x: Any, other: Any) -> bool:
-    """Tell whether two values are arrays, nested alike in dicts, lists and tuples, with the same numbers."""
+    """Tell whether two values have one structure: arrays in dicts, lists and tuples, and equal plain values."""
     if isinstance(x, (np.ndarray, np.generic)):
         return isinstance(other, (np.ndarray, np.generic, Tensor)) or type(other) in STAND_INS
     if type(x) is not type(other):

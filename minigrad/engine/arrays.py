@@ -10,13 +10,13 @@ Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 STAND_INS: set[type] = set()
 """Types that stand in for arrays; they record the NumPy calls made on them, and have no values of their own."""
 ARRAYS: set[type] = {np.ndarray, np.memmap}
-"""Types that a layer takes without conversion: no subclasses, which compute otherwise."""
+"""Types that a layer takes without conversion; subclasses, which may compute otherwise, are not among them."""
 ARRAYS_AND_NUMBERS: set[type] = {np.ndarray, float, int, bool, complex, np.float64, np.float32}
 """Types that an op takes without conversion."""
 ARRAY_LIKE = (np.ndarray, np.generic, list, tuple, range, float, int, bool, complex)
 NUMBERS = (np.generic, float, int, complex)
 KNOWN: set[type] = {np.ndarray, np.memmap}
-"""Types that are not foreign: arrays, what stands in for them, and tensors."""
+"""Types that are not foreign: arrays, their stand-ins, and tensors."""
 
 
 def stands_in(kind: type) -> type:

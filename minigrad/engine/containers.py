@@ -19,7 +19,7 @@ def rebuilt(tree: Any, items: list[Any]) -> Any:
 
 
 def plain_sequence(like: Any, items: Iterable[Any]) -> Any:
-    """Return a plain tuple or list, which NumPy takes for one of a subclass, named or not."""
+    """Return items in a plain list or tuple, as which NumPy takes one of a subclass."""
     return list(items) if isinstance(like, list) else tuple(items)
 
 
@@ -85,7 +85,7 @@ BUILT_IN = (np.ndarray, np.generic, Number, str, bytes, type(None), dict, list, 
 """Classes whose instances are leaves, or containers that need not be registered."""
 
 CONTAINERS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {}
-"""Containers of arrays beside dicts, lists and tuples: how to read their children, and to make one with others."""
+"""Registered containers: how to read their children, and how to make a copy with others."""
 
 
 def children_of(x: Any) -> Any:

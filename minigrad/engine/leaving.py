@@ -30,12 +30,12 @@ OTHERWISE = {
     "requires_grad_": "; write mg.tensor(data, requires_grad=True)",
 }
 OTHERWISE |= {name: f"; write mg.{name}(t)" for name in ("relu", "sigmoid", "gelu", "elu", "leaky_relu")}
-"""What to write instead of attributes that arrays, or the tensors of others, have and tensors not."""
+"""What to write instead of attributes that arrays, or other libraries' tensors, have and tensors have not."""
 OF_SCIPY = {
     "scipy.stats": "it with scipy.special's functions, which take tensors (ndtr for norm.cdf, gammaln), and NumPy's",
     "scipy": "it with NumPy's functions (np.linalg, np.fft, np.convolve)",
 }
-"""What to write instead of functions of SciPy's of which nothing else is known, by what their module begins with."""
+"""What to write instead of SciPy functions about which nothing else is known, by a prefix of their module."""
 LIBRARIES = ("numpy", "scipy", "minigrad")
 
 
@@ -47,7 +47,7 @@ def who_asks() -> tuple[str, str]:
 
 
 def refuse_option(tensor: Any = None) -> None:
-    """Refuse a tensor that is an option of the library function that asks for its values, or what was computed of one.
+    """Refuse a tensor that is an option, or computed from one, of the library function that asks for its values.
 
     Raises
     ------

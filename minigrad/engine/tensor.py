@@ -212,7 +212,7 @@ class Tensor(Variable, Dispatched, Writable):
     if not TYPE_CHECKING:  # to type checkers, what is not defined is an error
 
         def __getattr__(self, name: str) -> None:
-            """Say what to write instead of an attribute that there is not."""
+            """Raise AttributeError, and say what to write instead."""
             instead, function = OTHERWISE.get(name, ""), getattr(np, name, None)
             if callable(function):
                 instead = f"; write {facts(function).instead or f'np.{name}(t)'}"
@@ -372,7 +372,7 @@ class Tensor(Variable, Dispatched, Writable):
     __imatmul__ = augmented(np.matmul)
 
     def copy(self, order: Any = "C") -> Tensor:
-        """`numpy.ndarray.copy`; of a number a number."""
+        """`numpy.ndarray.copy`; a number stays one."""
         if is_number(self.data):
             return self[()]
         made: Tensor = self._copy() if order == "C" else self._copy(order)
@@ -431,7 +431,7 @@ class Tensor(Variable, Dispatched, Writable):
     ) -> Any:
         """`numpy.ndarray.astype`; a constant, where the dtype is of integers or booleans.
 
-        How the entries lie in memory, ``order``, is not the caller's to choose; there are no subclasses, ``subok``.
+        ``order`` and ``subok`` are accepted for compatibility, and have no effect.
         """
         if order not in ("C", "F", "A", "K"):
             raise ValueError(f"astype: order is {order!r}; expected 'C', 'F', 'A' or 'K'")
@@ -449,9 +449,9 @@ class Tensor(Variable, Dispatched, Writable):
     def backward(self, gradient: Any = None) -> None:
         """Add the gradient of this tensor with respect to every leaf behind it to the leaf's ``grad``.
 
-        Threads may do so at once, with leaves in common: every gradient is added, in the order in which the
-        threads come, and so the sum is rounded in that order. For sums of the same bits, use `grad` in each thread,
-        and add in one. A free-threaded Python is not supported.
+        Threads may do so at once, with leaves in common: every gradient is added, in the order in which the threads
+        arrive, which decides the rounding. For reproducible sums, use `grad` in each thread and add the results in
+        one. Free-threaded Python is not supported.
 
         Parameters
         ----------
@@ -534,7 +534,7 @@ def _restore(data: Array, requires_grad: bool, grad: Array | None) -> Tensor:
 
 
 def _starting_gradient(result: Tensor, gradient: Any) -> Array:
-    """Check the gradient that a backward pass starts from; 1, if none is given for one entry."""
+    """Return the gradient that a backward pass starts from, checked; 1 by default, for a tensor of one entry."""
     if gradient is None:
         if result.dtype.kind == "c":
             raise TypeError(

@@ -140,14 +140,14 @@ def _changed(op: Any, i: int, array: Array, operands: Sequence[Any]) -> RuntimeE
 
 Writes = list[tuple[int, Any]]  # recorded writes to one tensor: when, and the index
 replaced: dict[int, tuple[Any, list[tuple[int, Any, Writes]]]] = {}
-"""By the ``id`` of an array, still in use, that recorded writes replaced: a weak reference; and since when it is, which
-part of it (None: all of it, else where that lies in memory), and the writes to the tensor, then and later."""
+"""Arrays in use that recorded writes replaced, by ``id``: a weak reference, and for each replaced part the number of
+the write, its place in memory (None: the whole array), and the writes to the tensor from then on."""
 _followed: dict[int, tuple[Any, Writes]] = {}
-"""By the ``id`` of the array that a tensor has after such writes: a weak reference, and the writes."""
+"""The arrays that tensors have after such writes, by ``id``: a weak reference, and the writes."""
 
 
 def rewritten(old: Array, new: Array, index: Any, viewed: bool) -> None:
-    """Remember a recorded write to a tensor, whose array is a new one then, if this or an earlier one is viewed."""
+    """Remember a recorded write, which gives a tensor a new array, if the old array or an earlier one is viewed."""
     _, writes = _followed.pop(id(old), (None, []))
     if not (writes or viewed):
         return
@@ -169,7 +169,7 @@ def _place(array: Array) -> tuple[int, tuple[int, ...], tuple[int, ...], int]:
 
 
 def forget(array: Array) -> None:
-    """Forget which parts of an array recorded writes replaced: it is no tensor's now, but a person's own."""
+    """Forget which parts of an array recorded writes replaced: it belongs to no tensor any more."""
     replaced.pop(id(_owner(array)), None)
 
 
@@ -204,12 +204,12 @@ def views_replaced(x: Array) -> bool:
 
 
 def as_read(x: Any) -> Any:
-    """Return an array as a call has read it: a copy, if it was written to since, so that its views are not stale."""
+    """Return an array as a call read it: a copy, if it was replaced since, so that its views are not stale."""
     return x.copy() if hasattr(x, "base") and views_replaced(x) else x
 
 
 def _overlap(place: Any, written: Any, index: Any) -> bool:
-    """Tell whether the array at a place has an entry in common with the part, at an index, of another's."""
+    """Tell whether an array shares an entry with the part of another at an index; both are given by their places."""
     shown_array, whole = _array_at(place), _array_at(written)
     index = _captured_index(index)
     if all(each is None or isinstance(each, BASIC) for each in (index if type(index) is tuple else (index,))):
@@ -227,7 +227,7 @@ BASIC = (int, np.integer, slice, type(...))
 
 
 def _array_at(place: tuple[int, tuple[int, ...], tuple[int, ...], int]) -> Array:
-    """Return an array at a place in memory, of which no entry may be read: the memory may be another's now."""
+    """Return an array at a place in memory; its entries must not be read, as the memory may have been freed."""
     data, shape, strides, itemsize = place
     interface = {
         "version": 3,
