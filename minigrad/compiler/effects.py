@@ -127,34 +127,40 @@ class Effects:
                 self.refuse_draws()
                 self.put_back()
                 again()  # what fails with nothing changed is not due to what it sets
-                read = [each for each in both if self.reads(again, [each])]
-                if read:
-                    raise self.changed_or_made(read) from None
+                self.refuse_reads(again, both)
             raise
         self.refuse_draws()
         self.refuse_changes()
         known = places_of(both)
         others = [each for each in self.others if each.place not in known]
-        for places in (each for each in ([*both, *others], both, self.kept) if each):
-            if not self.reads(again, places):
+        for places in ([*both, *others], both, self.kept):
+            if places and not self.reads(again, places):
                 self.unread = places_of(places)
                 self.fixed += [
                     each for each in map(now, places[len(both) :]) if type(each.value) is not Unread
                 ]
                 break
         else:
-            before = self.before.by_place()
-            made_anew = [
-                each
-                for each in self.fixed
-                if type(each.value) in (list, dict)
-                and each.name not in WHOLE
-                and type(before.get(each.place)) is type(each.value)
-            ]
-            culprits = [each for each in (both if self.kept else made_anew) if self.reads(again, [each])]
-            if culprits or self.kept:
-                raise self.changed_or_made(culprits or self.kept)
+            self.refuse_reads(again, both if self.kept else self.made_anew())
+            if self.kept:
+                raise self.changed_or_made(self.kept)
         self.put_back()
+
+    def refuse_reads(self, again: Callable[[], None], places: Sequence[Effect]) -> None:
+        """Refuse a function that reads one of these places before it sets it."""
+        if read := [each for each in places if self.reads(again, [each])]:
+            raise self.changed_or_made(read) from None
+
+    def made_anew(self) -> list[Effect]:
+        """Return the places whose list or dict the function replaces by another one."""
+        before = self.before.by_place()
+        return [
+            each
+            for each in self.fixed
+            if type(each.value) in (list, dict)
+            and each.name not in WHOLE
+            and type(before.get(each.place)) is type(each.value)
+        ]
 
     def refuse_draws(self) -> None:
         """Refuse a function that has drawn random numbers."""

@@ -130,7 +130,7 @@ WITH_IDENTITY = (MethodType, BuiltinMethodType, ModuleType)
 """Types compared by identity, although they have attributes."""
 
 
-def fresh_copy(x: Any, known: Container[int] = ()) -> Any:
+def fresh_copy(x: Any, known: Container[int]) -> Any:
     """Return a copy of arrays, lists, dicts and sets, however nested, but not of those whose ``id`` is known."""
     if id(x) in known:
         return x

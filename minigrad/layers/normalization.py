@@ -84,7 +84,7 @@ def batchnorm_forward(x: Array, gamma: Array, beta: Array, bn_param: Param) -> t
         If shapes do not fit, the mode is another, eps is negative, momentum is not in [0, 1], ``bn_param`` has other
         keys, the batch to train on has fewer than two examples, or the running statistics to test with are missing.
     """
-    axes = _checked_batch("batchnorm", x, gamma, beta, bn_param)
+    axes = _checked_batch(x, gamma, beta, bn_param)
     gamma_x, beta_x = _along_channels(gamma, x), _along_channels(beta, x)
     wide = widened(x)
     if bn_param["mode"] == "train":
@@ -347,29 +347,31 @@ def _check_eps(name: str, param: Param, known: frozenset[str] = _KEYS) -> None:
     check_number(name, param, "eps", "[0, inf)")
 
 
-def _checked_batch(name: str, x: Array, gamma: Array, beta: Array, bn_param: Param) -> tuple[int, ...]:
+def _checked_batch(x: Array, gamma: Array, beta: Array, bn_param: Param) -> tuple[int, ...]:
     """Return the axes of the batch; raise ValueError for shapes or a mode that do not fit."""
-    _check_parameters(name, x, gamma, beta, axis=1)
-    _check_eps(f"{name}: bn_param", bn_param, _BATCH_KEYS)
-    check_number(f"{name}: bn_param", bn_param, "momentum", "[0, 1]")
+    _check_parameters("batchnorm", x, gamma, beta, axis=1)
+    _check_eps("batchnorm: bn_param", bn_param, _BATCH_KEYS)
+    check_number("batchnorm: bn_param", bn_param, "momentum", "[0, 1]")
     mode = bn_param.get("mode")
     if mode not in ("train", "test"):
-        raise ValueError(f"{name}: mode is {mode!r}; expected bn_param['mode'] to be 'train' or 'test'")
+        raise ValueError(f"batchnorm: mode is {mode!r}; expected bn_param['mode'] to be 'train' or 'test'")
     count = x.size // max(x.shape[1], 1)
     if mode == "train" and count < 2:
         raise ValueError(
-            f"{name}: x has shape {x.shape}, a batch of {count} in training mode, whose variance is 0; give two "
+            f"batchnorm: x has shape {x.shape}, a batch of {count} in training mode, whose variance is 0; give two "
             "examples or more, or mode 'test'"
         )
     for key in ("running_mean", "running_var"):
         if key in bn_param:
             if bn_param[key].shape != gamma.shape or bn_param[key].dtype.kind != "f":
                 raise ValueError(
-                    f"{name}: {key} is {bn_param[key].dtype} of shape {bn_param[key].shape}; expected floats of shape "
-                    f"{gamma.shape}"
+                    f"batchnorm: {key} is {bn_param[key].dtype} of shape {bn_param[key].shape}; expected floats of "
+                    f"shape {gamma.shape}"
                 )
         elif mode == "test":
-            raise ValueError(f"{name}: bn_param has no {key!r} to test with; train first, with the same dict")
+            raise ValueError(
+                f"batchnorm: bn_param has no {key!r} to test with; train first, with the same dict"
+            )
     return (0, *range(2, x.ndim))
 
 

@@ -37,7 +37,7 @@ def check_model(model: Any) -> None:
         raise TypeError(f"{type(model).__name__} must have a method loss(X, y=None)")
 
 
-def check_data(data: Any, is_labels: bool, is_streamed: bool = False) -> None:
+def check_data(data: Any, is_labels: bool, is_streamed: bool) -> None:
     """Refuse data without a training or a validation part, or with examples and targets that do not fit.
 
     Where the minibatches are streamed, the training part may be missing.
