@@ -14,10 +14,10 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..engine.arrays import has_no_items, stands_in, takes_over
 from ..engine.in_place import fit_in_place
-from ..engine.leaving import OTHERWISE, asked_by, held_by_others, parts_are_read
+from ..engine.leaving import OTHERWISE, asked_by, held_by_others, parts_are_read, would_be_cut_off
 from ..engine.recording import recording
 from ..engine.statements import OBJECT_HELD_BY_A_NAME, is_borrowed, is_stored, refuse_shuffle
-from ..engine.tensor import Tensor, would_be_cut_off
+from ..engine.tensor import Tensor
 from ..engine.writing import Writable
 from ..rules.elementwise import scalar_power
 from ..rules.facts import METHODS

@@ -1,4 +1,7 @@
-"""Where a tensor is about to leave the tape unnoticed: who asks for an array, and what to write instead."""
+"""Leaving the tape: methods that return values, and errors where a tensor would leave it unnoticed.
+
+The errors tell who asks for an array, and what to write instead.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,11 @@ import numpy as np
 from ..rules.facts import facts
 from ..rules.lookup import rules_of
 from ..rules.table import full_name
-from .recording import TapeError
+from .arrays import is_number
+from .calls import Variable, bare, parent_of
+from .recording import Array, TapeError, differentiated, recording
+from .statements import is_stored
+from .walk import depends_on
 
 AS_AN_OPTION = "no backward rule for a tensor as an option; detach it"
 EXPLICITLY = "leave the tape explicitly: t.numpy(), t.detach(), t.item()"
@@ -127,3 +134,73 @@ def written_to(function: Any) -> TapeError:
         f"{full_name(function)}: a tensor that requires a gradient cannot be written into a plain array, which others "
         f"may hold; write {known}"
     )
+
+
+def would_be_cut_off(x: Variable) -> bool:
+    """Tell whether a plain array of a tensor's values would miss its gradient."""
+    return x.requires_grad and recording.get() is not None and parent_of(x) is not None
+
+
+class OffTheTape(Variable):
+    """The methods of a tensor that return its values off the tape: explicitly, or not at all."""
+
+    __slots__ = ()
+
+    def item(self, *index: Any) -> Any:
+        """Return the one entry, or that at an index, as a Python number, off the tape."""
+        return bare(self).item(*index)
+
+    def numpy(self) -> Array:
+        """Return the values as an array, off the tape: ``data`` itself."""
+        return bare(self)  # type: ignore[no-any-return]  # the array of a tensor
+
+    def tolist(self) -> Any:
+        """Return the values as nested lists of Python numbers, off the tape; not inside `grad`."""
+        self._refuse_inside_grad("tolist()", "iterate over the tensor")
+        return bare(self).tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if would_be_cut_off(self):
+            refuse_option(self)
+            where, instead = who_asks()
+            raise TapeError(
+                f"{where}: a tensor that requires a gradient became a plain array, which would cut it off from the "
+                f"tape; {instead}"
+            )
+        array = bare(self)
+        return np.array(array, dtype=dtype) if copy or is_number(array) else np.asarray(array, dtype=dtype)
+
+    def _number(self, kind: str) -> Any:
+        if would_be_cut_off(self):
+            refuse_option(self)
+            if is_stored():
+                raise TapeError(
+                    "array[i] = t (or array.fill, np.fromiter) would cut the tensor t, which requires a gradient, off "
+                    f"from the tape; {INSTEAD_OF_AN_ARRAY}"
+                )
+            self._refuse_inside_grad(f"{kind}()", "keep the tensor (np.exp(t) in place of math.exp(t))")
+        return bare(self) if self.data.ndim == 0 else self.item()
+
+    def _refuse_inside_grad(self, what: str, instead: str) -> None:
+        """Refuse to leave the tape where what this tensor depends on is being differentiated."""
+        if not self.requires_grad or recording.get() is None or self._call is None or not differentiated:
+            return
+        if depends_on(self._call, differentiated):
+            raise TapeError(
+                f"{what} of a tensor inside grad would cut it off from the tape; {instead}, or {EXPLICITLY}"
+            )
+
+    def __float__(self) -> float:
+        return float(self._number("float"))
+
+    def __int__(self) -> int:
+        return int(self._number("int"))
+
+    def __complex__(self) -> complex:
+        return complex(self._number("complex"))
+
+    def __bool__(self) -> bool:
+        return bool(bare(self))
+
+    def __index__(self) -> int:
+        return bare(self).__index__()  # type: ignore[no-any-return]  # an array's
