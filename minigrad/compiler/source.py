@@ -12,7 +12,7 @@ import numpy as np
 
 from ..rules.facts import facts
 from .ir import Node, Nodes, added_at, cast, is_constant, is_kept, part, pick, scalar_of, written
-from .memory import Place, Plan, is_broadcast
+from .memory import Plan, Storage, is_broadcast
 from .results import Assembled, LeftOutside, PassedThrough
 from .scope import Scope
 
@@ -103,8 +103,8 @@ class SourceWriter(Scope):
             changed = node.args[2] if node.function is written else None
             if type(changed) is not Node or changed.function not in SIGNS or changed not in self.once:
                 continue
-            place = self.plan.places.get(node)
-            if place is None or (place.owner is node and place.fresh):
+            storage = self.plan.storage_of.get(node)
+            if storage is None or (storage.owner is node and storage.fresh):
                 continue
             read, number = changed.args
             if (
@@ -122,26 +122,26 @@ class SourceWriter(Scope):
 
     def write(self, node: Node) -> None:
         """Emit the line of a call; none for a view of a buffer, which is made once at compile time."""
-        place = self.plan.places.get(node)
+        storage = self.plan.storage_of.get(node)
         if self.view_beforehand(node) or self.inline(node):
             return
-        if place is None or (place.owner is node and place.fresh):
+        if storage is None or (storage.owner is node and storage.fresh):
             self.names[node] = name = self.unused(self.hint(node))
-            if place is not None:
-                place.name = name
+            if storage is not None:
+                storage.name = name
             if any(np.size(root.value) * root.dtype.itemsize >= LARGE for root in self.plan.roots_of(node)):
                 self.large.add(name)
             self.lines += [(f"{name} = {self.call(node)}", shape_of(node))]
             return
-        if place.owner.function is None:  # over a donated argument
-            place.name = self.names[place.owner]
-        elif not place.name:
-            place.name = self.bound_buffer(place, self.hint(node))
+        if storage.owner.function is None:  # over a donated argument
+            storage.name = self.names[storage.owner]
+        elif not storage.name:
+            storage.name = self.bound_buffer(storage, self.hint(node))
         x = node.args[0]
         over_view = (
-            node.function in (written, added_at) and self.plan.places.get(self.plan.viewed(x)) is place
+            node.function in (written, added_at) and self.plan.storage_of.get(self.plan.viewed(x)) is storage
         )
-        self.names[node] = self.names[x] if over_view else place.name
+        self.names[node] = self.names[x] if over_view else storage.name
         for line in self.filling(node, self.names[node]):
             self.lines.append((line, shape_of(node)))
 
@@ -180,10 +180,10 @@ class SourceWriter(Scope):
             return base + VIEW_HINTS[node.function]
         return node.name or HINTS.get(node.function, "")
 
-    def bound_buffer(self, place: Place, hint: str) -> str:
+    def bound_buffer(self, storage: Storage, hint: str) -> str:
         """Bind a buffer to a name."""
         name = self.unused(hint)
-        self.namespace[name] = array = place.array
+        self.namespace[name] = array = storage.array
         if array is not None:
             self.views.setdefault((array.ctypes.data, array.shape, array.strides, array.dtype), name)
         return name
@@ -286,9 +286,11 @@ class SourceWriter(Scope):
         finals
             The final values of modified inputs.
         """
-        places = self.plan.places
-        self.left = {places[x] for x, final in finals.items() if places.get(final) is not places[x]}
-        self.handed: set[Place] = set()
+        storage_of = self.plan.storage_of
+        self.left = {
+            storage_of[x] for x, final in finals.items() if storage_of.get(final) is not storage_of[x]
+        }
+        self.handed: set[Storage] = set()
         result = self.literal(tree, new)
         self.put_back(finals)
         self.free_the_dead(result)
@@ -353,16 +355,14 @@ class SourceWriter(Scope):
             is_array = isinstance(node.value, np.ndarray)
             return self.now(f"{self.spelled(node)}[()]") if is_array else self.spelled(node)
         roots = self.plan.roots_of(node)
-        places = {self.plan.places[root] for root in roots if root in self.plan.places}
+        storages = {self.plan.storage_of[root] for root in roots if root in self.plan.storage_of}
         alone = (
-            places
-            and roots <= self.plan.places.keys()
-            and len(roots) == 1
-            and all(place.fresh or place.owner in self.plan.donated for place in places)
+            len(roots) == len(storages) == 1
+            and all(each.fresh or each.owner in self.plan.donated for each in storages)
             and not is_broadcast(node)
-            and not places & (self.handed | self.left)
+            and not storages & (self.handed | self.left)
         )
-        self.handed |= places
+        self.handed |= storages
         return self.spelled(node) if alone else self.now(f"{self.spelled(node)}.copy()")
 
     def now(self, expression: str) -> str:
@@ -375,11 +375,11 @@ class SourceWriter(Scope):
         """Emit the copies of final values into inputs that do not hold them yet."""
         copied = []
         for x, final in finals.items():
-            if self.plan.places[x] not in self.left:
+            if self.plan.storage_of[x] not in self.left:
                 continue
             value = self.spelled(final)
-            places = [self.plan.places.get(root) for root in self.plan.roots_of(final)]
-            if any(place is not None and place.owner.function is None for place in places):
+            storages = [self.plan.storage_of.get(root) for root in self.plan.roots_of(final)]
+            if any(each is not None and each.owner.function is None for each in storages):
                 kept = self.unused(f"new_{self.names[x]}")
                 self.lines.append((f"{kept} = {value}.copy()", ""))
                 value = kept
