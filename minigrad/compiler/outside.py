@@ -9,7 +9,7 @@ from zlib import crc32
 import numpy as np
 
 from .free_variables import Search
-from .options import PLAIN, taken
+from .options import PLAIN, outside_key
 from .places import CELL, KEYS, PlaceKey, place_of, read
 
 
@@ -38,7 +38,7 @@ class Outside:
         given = set(map(id, leaves))
         self.arguments = [x for x in search.arrays if id(x) in given]
         self.arrays = [(x, array_key(x)) for x in search.arrays if id(x) not in given]
-        self.key = (*[taken(value) for _, _, value in found], *[each for _, each in self.arrays])
+        self.key = (*[outside_key(value) for _, _, value in found], *[each for _, each in self.arrays])
 
     def changed(self, leaves: Iterable[Any]) -> bool:
         """Tell whether the snapshot is out of date, in a call with these arrays."""
@@ -67,7 +67,8 @@ class Outside:
         for namespace, name, before in self.values:
             value = read(namespace, name)
             plain = [type(x) in PLAIN for x in (before, value)]
-            if value is not before and any(plain) and not (all(plain) and taken(value) == taken(before)):
+            is_equal = all(plain) and outside_key(value) == outside_key(before)
+            if value is not before and any(plain) and not is_equal:
                 return namespace, name
         return None
 

@@ -15,7 +15,7 @@ import numpy as np
 from ..engine.arrays import overlaps_itself
 from ..engine.containers import CONTAINERS, children_of, entries_of
 from ..engine.tensor import Tensor
-from .options import cannot_change, option
+from .options import cannot_change, option_key
 from .origin import is_library_class
 from .trace import TracedGenerator
 from .traced import Traced
@@ -54,7 +54,7 @@ def flatten(items: Iterable[Any], leaves: list[Any], key: list[Any]) -> None:
                 )
             flatten((x.view(np.ndarray),), leaves, key)
         else:
-            key.append(option(x))
+            key.append(option_key(x))
 
 
 def own_classes(x: Any) -> Iterator[type]:

@@ -16,7 +16,7 @@ import numpy as np
 from ..engine.arrays import STAND_INS
 from ..engine.containers import like, rebuilt
 from ..engine.tensor import Tensor
-from .options import PLAIN, option
+from .options import PLAIN, option_key
 from .origin import has_state, slots_of
 from .places import CELL, read
 
@@ -59,7 +59,7 @@ def nested_alike(x: Any, other: Any) -> bool:
         return [*x] == [*other] and all(map(nested_alike, x.values(), other.values()))
     if isinstance(x, (list, tuple)):
         return len(x) == len(other) and all(map(nested_alike, x, other))
-    return type(x) in PLAIN and option(x) == option(other)
+    return type(x) in PLAIN and option_key(x) == option_key(other)
 
 
 def _finds(x: Any, known: Container[int], is_one: Callable[[Any], bool]) -> bool:
