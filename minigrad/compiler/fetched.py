@@ -103,7 +103,8 @@ class Fetched:
         """
         needed = error.names if isinstance(error, NeedsValues) else set()
         if others_too or not needed:
-            needed |= {name for name, x in (self.arrays() or {}).items() if not has_floats(x)}
+            arrays = (self.arrays() or {}).items()  # those of integers and booleans may be indices and masks
+            needed |= {name for name, x in arrays if type(x) is not np.ndarray or x.dtype.kind not in "fc"}
         return self.without(needed) if needed else NONE
 
     def around(self, f: Callable[..., Any]) -> Callable[..., Any]:
@@ -181,8 +182,3 @@ def is_array(x: Any) -> bool:
     if isinstance(x, tuple):
         return any(map(is_array, x)) and all(type(each) in PLAIN or is_array(each) for each in x)
     return type(x) in (np.ndarray, np.random.Generator) or isinstance(x, (np.number, np.bool_))
-
-
-def has_floats(x: Any) -> bool:
-    """Tell whether x is an array of floats: those of integers and booleans may stand for indices and masks."""
-    return type(x) is np.ndarray and x.dtype.kind in "fc"

@@ -126,7 +126,8 @@ def functions_in(attribute: Any) -> Iterator[Any]:
             return
     if not isinstance(attribute, FunctionType):  # a compiled one, or one with a cache
         attribute = getattr_static(attribute, "__wrapped__", attribute)
-    if isinstance(attribute, FunctionType) or is_descriptor(attribute):
+    is_descriptor = hasattr(type(attribute), "__get__") and has_state(attribute)  # of a user's class
+    if isinstance(attribute, FunctionType) or is_descriptor:
         yield attribute
 
 
@@ -138,11 +139,6 @@ METHODS_HOLD: dict[Any, tuple[str, ...]] = {
     partialmethod: ("func",),
 }
 """Where the functions of a method are."""
-
-
-def is_descriptor(x: Any) -> bool:
-    """Tell whether an attribute of a class is an object of a user's class that finds the value by ``__get__``."""
-    return hasattr(type(x), "__get__") and has_state(x)
 
 
 CONSTRUCTORS = {"__init__", "__new__", "__post_init__", "__class_getitem__"}

@@ -136,7 +136,10 @@ class SourceWriter(Scope):
         if storage.owner.function is None:  # over a donated argument
             storage.name = self.names[storage.owner]
         elif not storage.name:
-            storage.name = self.bound_buffer(storage, self.hint(node))
+            storage.name = name = self.unused(self.hint(node))
+            self.namespace[name] = array = storage.array
+            if array is not None:
+                self.views.setdefault((array.ctypes.data, array.shape, array.strides, array.dtype), name)
         x = node.args[0]
         over_view = (
             node.function in (written, added_at) and self.plan.storage_of.get(self.plan.viewed(x)) is storage
@@ -179,14 +182,6 @@ class SourceWriter(Scope):
         if node.function in VIEW_HINTS and base.isidentifier() and not node.name:
             return base + VIEW_HINTS[node.function]
         return node.name or HINTS.get(node.function, "")
-
-    def bound_buffer(self, storage: Storage, hint: str) -> str:
-        """Bind a buffer to a name."""
-        name = self.unused(hint)
-        self.namespace[name] = array = storage.array
-        if array is not None:
-            self.views.setdefault((array.ctypes.data, array.shape, array.strides, array.dtype), name)
-        return name
 
     def view_beforehand(self, node: Node) -> bool:
         """Make a view of a buffer at compile time, where the call is one."""

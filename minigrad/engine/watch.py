@@ -211,7 +211,7 @@ def as_read(x: Any) -> Any:
 def _overlap(place: Any, written: Any, index: Any) -> bool:
     """Tell whether an array shares an entry with the part of another at an index; both are given by their places."""
     shown_array, whole = _array_at(place), _array_at(written)
-    index = _captured_index(index)
+    index = tuple(map(_captured, index)) if isinstance(index, tuple) else _captured(index)
     if all(each is None or isinstance(each, BASIC) for each in (index if type(index) is tuple else (index,))):
         return np.shares_memory(shown_array, _part(whole, index))
     if not np.may_share_memory(shown_array, whole):
@@ -252,10 +252,6 @@ def _addresses(data: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> A
     for length, stride in zip(shape, strides, strict=True):
         places = np.add.outer(places, np.arange(length) * stride)
     return places
-
-
-def _captured_index(index: Any) -> Any:
-    return tuple(map(_captured, index)) if isinstance(index, tuple) else _captured(index)
 
 
 def _captured(x: Any) -> Any:
