@@ -4,11 +4,7 @@
 """
 
 from .checks.check import check_grads, check_layer
-from .checks.numerical_gradient import (
-    eval_numerical_gradient,
-    eval_numerical_gradient_array,
-    rel_error,
-)
+from .checks.numerical_gradient import eval_numerical_gradient, eval_numerical_gradient_array, rel_error
 from .checks.report import GradientMismatch, Report
 from .checks.slopes import Slopes
 from .checks.ways import Way

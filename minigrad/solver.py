@@ -32,7 +32,7 @@ from .training.arguments import (
     check_weights,
 )
 from .training.augmentation import Augment
-from .training.batches import Batch, Batches, Sampled, Source, Stream, Streamed
+from .training.batches import Batch, Batches, Sampled, Stream, Streamed
 from .training.identity import DECISIVE, Identity
 from .training.interrupt import deferred_interrupt
 from .training.measure import Metric, accuracy, measured, undone_on_error
@@ -225,7 +225,7 @@ class Solver:
         self._log = Log(verbose, progress)
         minibatches = np.random.default_rng(seed)
         self._samples, augmenting = minibatches.spawn(2)
-        source: Source
+        source: Sampled | Streamed
         if batches is not None:
             source = Streamed(batches, metric is None, minibatches)
         else:

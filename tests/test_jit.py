@@ -30,7 +30,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import JitError
-from minigrad.compiler import ir, memory, rewrites, source, stores, sums
+from minigrad.compiler import ir, memory, rewrites, scatters, source, stores, sums
 from minigrad.compiler.jit import MAXSIZE
 from minigrad.engine.containers import leaves_of as leaves
 from minigrad.engine.containers import map_tree
@@ -1383,7 +1383,7 @@ BROKEN = [
         "uniform_value",
         lambda right: lambda node: node.value.flat[0] if ir.is_constant(node) else None,
     ),
-    (rewrites, "one_a_row", lambda right: lambda index, shape: index[1] if type(index) is tuple else None),
+    (scatters, "one_a_row", lambda right: lambda index, shape: index[1] if type(index) is tuple else None),
     (rewrites, "alike", lambda right: lambda node, other: node.dtype == other.dtype),
     (stores, "are_apart", lambda right: lambda x, y: True),
     (
@@ -1393,7 +1393,7 @@ BROKEN = [
             lambda index, shape: right(index, shape) and stores.Region((range(1),), (True,), ((0, 0),))
         ),
     ),
-    (rewrites, "is_zero_at", lambda right: lambda array, index: True),
+    (scatters, "is_zero_at", lambda right: lambda array, index: True),
     (sums, "scaling", lambda right: lambda node: (found := right(node)) and (abs(found[0]), found[1])),
     (sums, "moderate", lambda right: lambda c, dtype: True),
     (sums, "_is_zero", lambda right: lambda node: True),

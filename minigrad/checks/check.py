@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.arguments import names_itself, parameters_of
-from ..engine.containers import CONTAINERS, children_of, map_tree
+from ..engine.containers import CONTAINERS, entries_of, map_tree
 from ..engine.derivatives import grad
 from ..engine.layer import Layer
 from ..engine.recording import Array
@@ -211,8 +211,7 @@ def _leaves_of(args: Sequence[Any]) -> tuple[list[str], list[Any]]:
             labels.append(label)
             leaves.append(x)
             return
-        children = children_of(x) if type(x) in CONTAINERS else x
-        for key, each in children.items() if isinstance(children, dict) else enumerate(children):
+        for key, each in (entries_of(x) or {}).items():
             visit(f"{label}[{key!r}]", each)
 
     for i, x in enumerate(args):
@@ -241,12 +240,7 @@ def _check_tape(
         Way("tape", tape_gradients(f, arrays, dout), []),
         lambda xs, dout: tape_gradients(f, xs, dout),
         eps,
-        roundoff(
-            lambda xs: tape_gradients(f, xs[:-1], xs[-1]),
-            [*arrays, dout],
-            eps,
-            largest(dout),
-        ),
+        roundoff(lambda xs: tape_gradients(f, xs[:-1], xs[-1]), [*arrays, dout], eps, largest(dout)),
         analytic,
         tape=False,
     )

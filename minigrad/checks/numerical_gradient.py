@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from ..engine.arguments import names_itself
-from ..engine.recording import Array
+from ..engine.arrays import Array, overlaps_itself
 
 
 @names_itself
@@ -66,11 +66,8 @@ def eval_numerical_gradient(
     ValueError
         If h is not positive, entries of x share memory, or f, called twice at x, returns other numbers.
     """
-    _check_nudgeable(x, h)
-    _check_repeatable(f, x)
-    gradient = np.zeros(x.shape)
-    for index in np.ndindex(x.shape):
-        above, below = [with_entry_moved(lambda: _result(f, x), x, index, step) for step in (h, -h)]
+    gradient = np.zeros(np.shape(x))
+    for index, above, below in _differences(f, x, h):
         gradient[index] = (above.item() - below.item()) / (2 * h)
         if verbose:
             print(index, gradient[index])
@@ -104,15 +101,23 @@ def eval_numerical_gradient_array(f: Callable[[Array], Any], x: Array, df: Any, 
         If h is not positive, entries of x share memory, f, called twice at x, returns other numbers, or df has not
         the shape of f(x).
     """
-    _check_nudgeable(x, h)
-    _check_repeatable(f, x)
-    gradient = np.zeros(x.shape)
-    for index in np.ndindex(x.shape):
-        above, below = [with_entry_moved(lambda: _result(f, x), x, index, step) for step in (h, -h)]
+    gradient = np.zeros(np.shape(x))
+    for index, above, below in _differences(f, x, h):
         if np.ndim(df) and np.shape(df) != above.shape:
             raise ValueError(f"df has shape {np.shape(df)}, but f(x) has {above.shape}")
         gradient[index] = np.sum((above - below) * df) / (2 * h)
     return gradient
+
+
+def _differences(
+    f: Callable[[Array], Any], x: Array, h: float
+) -> Iterator[tuple[tuple[int, ...], Array, Array]]:
+    """Yield each index of x, and f(x) with that entry moved by h and by -h."""
+    _check_nudgeable(x, h)
+    _check_repeatable(f, x)
+    for index in np.ndindex(x.shape):
+        above, below = [with_entry_moved(lambda: _result(f, x), x, index, step) for step in (h, -h)]
+        yield index, above, below
 
 
 def _check_nudgeable(x: Any, h: float) -> None:
@@ -123,13 +128,13 @@ def _check_nudgeable(x: Any, h: float) -> None:
         raise TypeError("x is read-only, and is changed while f runs; give x.copy()")
     if not (isinstance(h, (int, float, np.number)) and h > 0):
         raise ValueError(f"h is {h!r}; expected a step > 0")
-    if _entries_overlap(x):
+    if overlaps_itself(x):
         raise ValueError("entries of x share memory, so none moves alone; give x.copy()")
     if h < np.finfo(x.dtype).eps ** 0.5:
         warnings.warn(
             f"numerical gradient: a step of {h:g} is lost in the rounding of {x.dtype}; give float64, or a step of "
             f"about {float(np.finfo(x.dtype).eps) ** (1 / 3):.0e}",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 
@@ -158,16 +163,6 @@ def _result(f: Callable[[Array], Any], x: Array) -> Array:
             "lambda x: affine_forward(x, w, b)[0]"
         )
     return np.array(out)
-
-
-def _entries_overlap(x: Array) -> bool:
-    """Tell whether two entries of an array lie in the same memory, as those of sliding windows do."""
-    if x.flags.c_contiguous or x.flags.f_contiguous:
-        return False
-    offsets = np.zeros((), np.int64)
-    for length, stride in zip(x.shape, x.strides, strict=True):
-        offsets = np.add.outer(offsets, np.arange(length) * stride)
-    return bool(np.any(np.diff(np.sort(offsets, axis=None)) < x.itemsize))
 
 
 def with_entry_moved(f: Callable[[], Any], x: Array, index: tuple[int, ...], step: complex) -> Any:

@@ -43,18 +43,7 @@ def call_ufunc(
     if lists and any(isinstance(value_of(x), np.integer) for x in inputs):
         raise shape_error("a list repeated", OPTION)
     if method == "at":
-        if ufunc not in AT:
-            raise JitError(
-                f"{user_line()}: np.{ufunc.__name__}.at is not captured, only np.add.at and np.subtract.at are; call "
-                "it outside"
-            )
-        into, index, value = inputs
-        if type(into) not in STAND_INS:
-            raise JitError(
-                f"{user_line()}: np.{ufunc.__name__}.at is captured into an array made of the arguments: start from "
-                "np.zeros_like(x), or np.zeros(shape) + 0 * x[0]"
-            )
-        into.become(trace.record(added_at, into, index, addend(ufunc, into, value)))
+        _call_at(trace, ufunc, *inputs)
         return None
     if out is not None and len(inputs) == 2 and out[0] is inputs[0] and type(out[0]) is np.ndarray:
         if method == "__call__" and rebinds(out):
@@ -76,6 +65,21 @@ def call_ufunc(
     if out is None:
         return result
     return out[0].become(result) if method == "__call__" else _put(ufunc.__name__, result, out[0])
+
+
+def _call_at(trace: Any, ufunc: Any, into: Any, index: Any, value: Any = None) -> None:
+    """Record the ``at`` of one of ``AT``."""
+    if ufunc not in AT:
+        raise JitError(
+            f"{user_line()}: np.{ufunc.__name__}.at is not captured, only np.add.at and np.subtract.at are; call "
+            "it outside"
+        )
+    if type(into) not in STAND_INS:
+        raise JitError(
+            f"{user_line()}: np.{ufunc.__name__}.at is captured into an array made of the arguments: start from "
+            "np.zeros_like(x), or np.zeros(shape) + 0 * x[0]"
+        )
+    into.become(trace.record(added_at, into, index, addend(ufunc, into, value)))
 
 
 def call_function(trace: Any, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

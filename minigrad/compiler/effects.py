@@ -1,4 +1,4 @@
-"""Side effects of a traced function: state that it sets outside, set in every call, and random draws, refused."""
+"""Side effects of a traced function: writes to outside state, repeated in every call; random draws, refused."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Effects:
         return [now(each).value for each in self.kept]
 
     def compare(self, again: Callable[[], None]) -> None:
-        """Run the function again, and compare what it sets; everything outside is put back then.
+        """Run the function again, and compare what it sets; restore everything outside.
 
         Parameters
         ----------
@@ -127,34 +127,40 @@ class Effects:
                 self.refuse_draws()
                 self.put_back()
                 again()  # what fails with nothing changed is not due to what it sets
-                read = [each for each in both if self.reads(again, [each])]
-                if read:
-                    raise self.changed_or_made(read) from None
+                self.refuse_reads(again, both)
             raise
         self.refuse_draws()
         self.refuse_changes()
         known = places_of(both)
         others = [each for each in self.others if each.place not in known]
-        for places in (each for each in ([*both, *others], both, self.kept) if each):
-            if not self.reads(again, places):
+        for places in ([*both, *others], both, self.kept):
+            if places and not self.reads(again, places):
                 self.unread = places_of(places)
                 self.fixed += [
                     each for each in map(now, places[len(both) :]) if type(each.value) is not Unread
                 ]
                 break
         else:
-            before = {place_of(namespace, name): value for namespace, name, value in self.before.values}
-            made_anew = [
-                each
-                for each in self.fixed
-                if type(each.value) in (list, dict)
-                and each.name not in WHOLE
-                and type(before.get(each.place)) is type(each.value)
-            ]
-            culprits = [each for each in (both if self.kept else made_anew) if self.reads(again, [each])]
-            if culprits or self.kept:
-                raise self.changed_or_made(culprits or self.kept)
+            self.refuse_reads(again, both if self.kept else self.made_anew())
+            if self.kept:
+                raise self.changed_or_made(self.kept)
         self.put_back()
+
+    def refuse_reads(self, again: Callable[[], None], places: Sequence[Effect]) -> None:
+        """Refuse a function that reads one of these places before it sets it."""
+        if read := [each for each in places if self.reads(again, [each])]:
+            raise self.changed_or_made(read) from None
+
+    def made_anew(self) -> list[Effect]:
+        """Return the places whose list or dict the function replaces by another one."""
+        before = self.before.by_place()
+        return [
+            each
+            for each in self.fixed
+            if type(each.value) in (list, dict)
+            and each.name not in WHOLE
+            and type(before.get(each.place)) is type(each.value)
+        ]
 
     def refuse_draws(self) -> None:
         """Refuse a function that has drawn random numbers."""
@@ -174,9 +180,9 @@ class Effects:
         }
 
     def refuse_changes(self) -> None:
-        """Refuse a function whose second run has changed the places of the first once more."""
+        """Refuse a function whose second run changes the places that the first has set."""
         after = self.between.now(self.leaves)
-        before = {place_of(namespace, name): value for namespace, name, value in self.between.values}
+        before = self.between.by_place()
         for namespace, name, value in changes(self.between, after):
             old = before.get(place_of(namespace, name), DELETED)
             if self.is_result(value) or (name not in WHOLE and structural_key(old) == structural_key(value)):
@@ -224,8 +230,8 @@ class Effects:
         self.kept = self.fixed = []
 
     def changed_or_made(self, read: Sequence[Effect], why: str = "") -> JitError:
-        """Return the error of a function that changes these places, which it reads, or makes the arrays in them."""
-        before = {place_of(namespace, name): value for namespace, name, value in self.before.values}
+        """Return the error of a function that changes these places, which it reads, or initializes arrays in them."""
+        before = self.before.by_place()
         old = [before.get(each.place) for each in read]
         is_new = [
             each.name not in WHOLE
@@ -246,7 +252,7 @@ class Effects:
     def changed(
         self, name: Any, why: str = "", places: Sequence[tuple[Any, Any]] = (), instead: str = ""
     ) -> JitError:
-        """Return the error of a function that changes what it reads; and what it may do instead."""
+        """Return the error of a function that changes what it reads, with advice."""
         if isinstance(name, str):
             what = f"{name}, which it reads"
         elif name is CELL:
@@ -260,7 +266,7 @@ class Effects:
 
 
 def may_be_fetched(old: Any, new: Any) -> bool:
-    """Tell whether a place has had one number of Python's and has another, or arrays that are nested alike."""
+    """Tell whether a changed place can be fetched: a Python number, or arrays of the same structure as before."""
     if type(old) in (int, float):
         return type(new) is type(old)
     return isinstance(old, (dict, list, tuple)) and nested_alike(old, new)
@@ -300,7 +306,7 @@ def changes(old: Outside, new: Outside) -> list[Effect]:
 
     A list whose length changed, and a set or deque that changed, count as one place.
     """
-    before = {place_of(namespace, name): value for namespace, name, value in old.values}
+    before = old.by_place()
     names = {place_of(namespace, KEYS)[0]: set(known) for namespace, known in old.names}
     known = {place for place, _ in before} | names.keys()
     found: list[Effect] = []

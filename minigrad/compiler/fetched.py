@@ -1,7 +1,7 @@
 """Arrays and random generators that a function reads from outside: a compiled one fetches them in each call.
 
-They are arguments that nobody passes. While the function is traced, stand-ins are in their places, as in those of its
-arguments; so what is written into them is written in each call, and another array in a place is the one that is read.
+They are implicit arguments. During tracing stand-ins take their places, as they do those of the arguments: so writes
+into them are recorded, and an array that replaces another is the one that the next call reads.
 """
 
 from __future__ import annotations
@@ -14,28 +14,30 @@ from typing import Any
 import numpy as np
 
 from ..engine.containers import leaves_of, map_tree
-from ..engine.tensor import Tensor, would_be_cut_off
+from ..engine.leaving import would_be_cut_off
+from ..engine.tensor import Tensor
 from .options import PLAIN
 from .places import CELL, PlaceKey, place_of, put, read, value_in
+from .rebinding import containers_in
 from .signature import Reading, flatten, reader
 from .where import NeedsValues
 
 Places = list[tuple[Any, Any]]
 KEYWORD = "from outside"
-"""The keyword of the arrays, which nobody can give."""
+"""The keyword by which they are passed; no identifier, so that no parameter has this name."""
 
 
 class Fetched:
-    """The places of arrays outside, by the name of each array; several, where they have the same one.
+    """The places of outside arrays, by a name for each array, which may be in several places.
 
     Attributes
     ----------
     counters : dict
-        The places of Python's numbers, which are numbers of NumPy's while the function runs, by the name of each.
+        The places of Python numbers, by name; during tracing they are NumPy numbers.
     left_out : dict
-        The namespace of each place, by what identifies it: a snapshot of what is outside leaves them out.
+        The namespace of each place, by the place's key; snapshots leave these places out.
     together : frozenset
-        Which places have one array.
+        The sets of places that hold the same array.
     """
 
     __slots__ = ("counters", "left_out", "places", "together")
@@ -49,7 +51,7 @@ class Fetched:
         self.together = frozenset(frozenset(place_of(*place) for place in each) for each in places.values())
 
     def arrays(self) -> dict[str, Any] | None:
-        """Return what is in the places now; None, if those that had the same array do not have the same any more."""
+        """Return the contents of the places; None if places that shared an array no longer do."""
         found = {}
         for name, (first, *others) in self.places.items():
             x = read(*first)
@@ -60,7 +62,7 @@ class Fetched:
         return found
 
     def arrays_apart(self) -> dict[str, Any] | None:
-        """Return what is in the places now; None, if the places that have one array are not those they were."""
+        """Return the contents of the places; None unless the same places share an array as before."""
         found = self.arrays()
         return found if found is not None and len(set(map(id, found.values()))) == len(found) else None
 
@@ -72,20 +74,20 @@ class Fetched:
         return without_tensors if any(type(x) is Tensor for x in leaves_of(value)) else None
 
     def key(self) -> list[Any]:
-        """Return what a signature has of them: shapes and dtypes, and the values of what is no array."""
+        """Return their part of a signature: shapes and dtypes, and the values of what is no array."""
         key: list[Any] = []
         flatten((self.arrays(),), [], key)
         return key
 
     def without(self, names: Iterable[str]) -> Fetched:
-        """Return the others."""
+        """Return a copy without these names."""
         left = {name: each for name, each in self.places.items() if name not in names}
         return Fetched(left, self.counters.keys() & left.keys())
 
     def with_changed(self, changed: Places, values: Iterable[tuple[Any, Any, Any]]) -> Fetched:
-        """Return these and other places, of places with their values: of Python's numbers, and of nested arrays.
+        """Return these and the changed places, which hold Python numbers or nested arrays.
 
-        Nested arrays are fetched as a whole, wherever they are, and not one by one as well.
+        Nested arrays are fetched as a whole, from all places that have them as their value, and no longer one by one.
         """
         values = [*values]
         found, counters = {**self.places}, {*self.counters}
@@ -96,7 +98,7 @@ class Fetched:
                 found[called] = [place]
                 counters.add(called)
                 continue
-            inside = set(map(id, containers_in(value)))
+            inside = {id(x) for _, x in containers_in(value)}
             found = {
                 name: [each for each in places if place_of(*each)[0] not in inside]
                 for name, places in found.items()
@@ -105,17 +107,19 @@ class Fetched:
         return Fetched({name: places for name, places in found.items() if places}, counters)
 
     def fewer(self, error: Exception, others_too: bool) -> Fetched:
-        """Return those whose values are not needed, as an error tells, or else the arrays of floats, or none.
+        """Return a copy without those whose values are needed.
 
-        With ``others_too``, values of all that are no arrays of floats may be needed.
+        These are what the error names; if it names none, all but the arrays of floats, and then everything. With
+        ``others_too``, all but the arrays of floats in any case.
         """
         needed = error.names if isinstance(error, NeedsValues) else set()
         if others_too or not needed:
-            needed |= {name for name, x in (self.arrays() or {}).items() if not has_floats(x)}
+            arrays = (self.arrays() or {}).items()  # those of integers and booleans may be indices and masks
+            needed |= {name for name, x in arrays if type(x) is not np.ndarray or x.dtype.kind not in "fc"}
         return self.without(needed) if needed else NONE
 
     def around(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function that takes the arrays as its last keyword, and calls f with these outside.
+        """Return f with the arrays as one more keyword argument, which are in the places while it runs.
 
         A dict or a list outside that it returns is returned as it is then, with these.
         """
@@ -127,7 +131,7 @@ class Fetched:
         return call
 
     def reader(self, args: tuple[Any, ...], kwargs: dict[str, Any], apart: list[int]) -> Callable[..., Any]:
-        """Return the `minigrad.compiler.signature.reader` of a call, which reads the arrays itself."""
+        """Return the `minigrad.compiler.signature.reader` of a call, which reads these arrays as well."""
         given = {name: x for name, x in kwargs.items() if name != KEYWORD}
         arrays = kwargs[KEYWORD]
         outside = [
@@ -145,7 +149,7 @@ class Fetched:
 
     @contextmanager
     def holding(self, arrays: dict[str, Any]) -> Iterator[None]:
-        """Put arrays into the places, and back what was there, unless something else is there by then."""
+        """Put arrays into the places; at the end restore the places that still have them."""
         put_in = [(place, arrays[name]) for name, places in self.places.items() for place in places]
         before = [value_in(*place) for place, _ in put_in]
         try:
@@ -162,7 +166,7 @@ NONE = Fetched({})
 
 
 def fetched_of(values: Iterable[tuple[Any, Any, Any]]) -> Fetched:
-    """Return the places, of places with their values, that have arrays."""
+    """Return the places that hold arrays, of places with their values."""
     names: dict[int, str] = {}
     places: dict[str, Places] = {}
     for namespace, name, value in values:
@@ -174,16 +178,8 @@ def fetched_of(values: Iterable[tuple[Any, Any, Any]]) -> Fetched:
     return Fetched(places)
 
 
-def containers_in(x: Any) -> Iterator[Any]:
-    """Yield the dicts, lists and tuples in nested ones, and these."""
-    if isinstance(x, (dict, list, tuple)):
-        yield x
-        for each in x.values() if isinstance(x, dict) else x:
-            yield from containers_in(each)
-
-
 def new_name(name: Any, known: dict[str, Places]) -> str:
-    """Return a name for what is in a place, other than those that are known."""
+    """Return an unused name for the contents of a place."""
     called = name if isinstance(name, str) and name.isidentifier() else "outside"
     return called if called not in known else f"{called}_{len(known)}"
 
@@ -196,14 +192,14 @@ def without_tensors(x: Any) -> Any:
 
 
 def as_numpy(x: Any) -> Any:
-    """Return a number of Python's as one of NumPy's, if it has it."""
+    """Convert a Python number to NumPy's, unless it is too large; return anything else unchanged."""
     if type(x) is int and abs(x) < 1 << 62:
         return np.int64(x)
     return np.float64(x) if type(x) is float else x
 
 
 def is_array(x: Any) -> bool:
-    """Tell whether x is an array, a random generator or a number of NumPy's, or a tuple of these and Python's.
+    """Tell whether x is an array, a random generator or a NumPy number, or a tuple of such and of plain values.
 
     A tensor is one, whose gradient nobody asks for any more: state that a gradient's computation left.
     """
@@ -212,8 +208,3 @@ def is_array(x: Any) -> bool:
     return type(x) in (np.ndarray, np.memmap, np.random.Generator, Tensor) or isinstance(
         x, (np.number, np.bool_)
     )
-
-
-def has_floats(x: Any) -> bool:
-    """Tell whether x is an array of floats: those of integers and booleans may stand for indices and masks."""
-    return type(x) in (np.ndarray, np.memmap) and x.dtype.kind in "fc"

@@ -38,7 +38,7 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
 
     A mutable object is a namespace of its own: a dict, a list, an object, of which the attributes are read that a
     function names, or all where it may read them without naming them, by ``getattr``. The name ``KEYS`` stands for the
-    names in a namespace, of which one may be added or go.
+    names in a namespace, which may be added and deleted.
     """
     return iter(Search(f))
 
@@ -46,8 +46,8 @@ def free_variables(f: Any) -> Iterator[tuple[Any, Any]]:
 class Search:
     """The search for free variables: of functions first, then of what their code names in the objects found.
 
-    ``classes`` are those of arguments, whose methods may be called; ``unread`` are places, as `place_of` has them,
-    that the function is known not to read before it sets them; with ``stores`` places are found that are set alone.
+    ``classes`` are those of arguments, whose methods may be called; ``unread`` are the keys of places that the
+    function is known not to read before it sets them; with ``stores`` places that are only set are found, too.
     ``arrays`` are the arrays found whose entries may be read, not only their shape and dtype; ``tensors`` all tensors.
     """
 

@@ -97,6 +97,16 @@ def mapped(function: Callable[[Any], Any], tree: Any) -> Any:
     return function(tree)
 
 
+def values_of(tree: Any) -> Any:
+    """Return nested arguments with the values in the places of nodes."""
+    return mapped(lambda x: x.value if type(x) is Node else x, tree)
+
+
+def name_of(f: Callable[..., Any]) -> str:
+    """Return a function's name."""
+    return getattr(f, "__name__", type(f).__name__)
+
+
 Nodes = list[Node]
 
 

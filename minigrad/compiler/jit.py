@@ -7,7 +7,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,30 +19,21 @@ from ..engine.pickling import global_name
 from ..engine.recording import RUN_LATER, recording
 from ..engine.watch import Anomaly
 from . import locks
-from .effects import others_run
-from .fetched import NONE, Fetched, fetched_of
+from .ir import name_of
 from .methods import BoundMethod, BoundWeakly, has_weak_references
 from .outside import Outside
-from .places import PlaceKey, place_of
-from .program import Compiled, name_of
+from .places import PlaceKey
+from .program import Compiled, compiled_fetching
 from .signature import Inlined, differing_number, flatten, numbers, own_classes, refuse_overlap
-from .where import AsWritten, Begins, Changed, JitError, NeedsValues
+from .where import AsWritten, Begins, JitError
 
 __all__ = ["JitError", "Jitted", "jit"]
 MAXSIZE = 32
 """The size of a function's cache, in signatures."""
-MOST_ERRORS = 10
-"""How often a function is compiled again with fewer arrays from outside fetched, before none is.
-
-After half as often, integers are not."""
 MOST_BEGINNINGS = 10
-"""How many calls in a row make the state that they read, before a warning."""
-THREADS = (
-    "; or call it first while no other thread is in Python code, such as a loader's: then what is "
-    "outside is read and set in each call"
-)
+"""The number of consecutive calls that initialize their own state, after which a warning is given."""
 VALUES = 5
-"""How many values of one number a function is compiled for before a warning."""
+"""The number of values of one number to compile for, after which a warning is given."""
 
 
 class CacheInfo(NamedTuple):
@@ -79,12 +70,12 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
         Arrays, NumPy's numbers and random generators outside are read in each call, as arguments are, and written to;
         so state in them works as it is written (``self.W -= lr * g``, ``self.m = 0.9 * self.m + g``). Where f needs
         their values (``if self.P[0] > 1``), and where another thread is in Python code in the first call, they are
-        constants that compare by their entries (of more than 65,536, by as many of them, evenly spaced). A Python
-        number that f changes (``self.t += 1``) is read so too, among arrays of float64 and int64, if f does not need
-        its value; what is made of it and left elsewhere, or returned, is a number of NumPy's. So is a dict, a list or
-        a tuple of arrays that f replaces by one nested alike. A call that makes the state which it reads
-        (``if self.v is None``) runs as written. What the function sets outside is set in each call, the arrays that
-        it computes, too (``self.cache = x, mask``). During tracing arrays are arrays to isinstance, but not to
+        constants, compared by their entries (at most 65,536 of each, evenly spaced). A Python number that f changes
+        (``self.t += 1``) is read in each call as well, if f does not need its value and all arrays are of float64 or
+        int64; what f computes from it, and returns or leaves elsewhere, is a NumPy number. So is a dict, list or tuple
+        of arrays that f replaces by one of the same structure. A call that initializes the state it reads
+        (``if self.v is None``) runs f as it is written. What f sets outside is set in each call, including arrays
+        that it computes (``self.cache = x, mask``). During tracing arrays are arrays to isinstance, but not to
         ``type(x) is np.ndarray``.
         `numpy.errstate` inside the function holds in the first call only: put it around the calls.
     donate_argnums
@@ -108,8 +99,8 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
     Warns
     -----
     UserWarning
-        When it is compiled for the fifth value of one number, such as a learning rate on a schedule, an argument or
-        from outside, or of an array from outside; when the tenth call in a row makes its state.
+        When it is compiled for the fifth value of one number (an argument, or from outside), such as a scheduled
+        learning rate, or of one outside array; when the tenth call in a row initializes its state.
 
     Examples
     --------
@@ -158,9 +149,9 @@ class Jitted:
         self.donated = donated
         self.programs: dict[Any, Compiled] = {}  # the oldest first; list(…) of it is safe in threads
         self.recent: tuple[Outside, Compiled] | None = None
-        self.changes: Counter[Any] = Counter()  # of what is outside, for each of which it was compiled anew
+        self.changes: Counter[Any] = Counter()  # how often each outside value has made it compile anew
         self.hits = self.misses = 0
-        self.begun = 0  # the calls in which it has made its state since it has last been compiled
+        self.begun = 0  # calls that initialized their state, since it was last compiled
         self.methods: dict[int, tuple[weakref.ref[Any], Jitted]] = {}  # by the ``id`` of their instances
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -177,7 +168,7 @@ class Jitted:
     def _run(
         self, program: Compiled, leaves: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """Run a program; where an error stops it, run the function, which may handle it."""
+        """Run a program; on a LinAlgError run the function itself, which may handle it."""
         try:
             with program.lock:
                 outcome = program.run(*leaves)
@@ -266,7 +257,7 @@ class Jitted:
         key: Sequence[Any],
         classes: tuple[type, ...],
     ) -> tuple[list[Any], tuple[Any, ...], Outside]:
-        """Return a program's inputs, with these arrays outside, its signature, and what is outside, all of now."""
+        """Return a program's inputs, these arrays included, its signature, and a snapshot of what is outside."""
         given, whole = [*leaves], [*key]
         flatten((arrays,), given, whole)
         places, before = frozenset(program.left_out), self.recent and self.recent[0]
@@ -294,16 +285,13 @@ class Jitted:
         leaves: list[Any],
         others: dict[PlaceKey, Any],
     ) -> Compiled:
-        """Compile the function for a new signature; fetch the arrays outside in each call, if that can be."""
+        """Compile the function for a new signature."""
         if any(position >= len(args) + len(kwargs) for position in self.donated):
             raise TypeError(
                 f"jit: donate_argnums is {self.donated}, but {name_of(self.function)} was called with "
                 f"{len(args) + len(kwargs)} arguments"
             )
-
-        def compiled(fetched: Fetched) -> Compiled:
-            return Compiled(self.function, args, kwargs, self.donated, outside, leaves, others, fetched)
-
+        compiled = partial(Compiled, self.function, args, kwargs, self.donated, outside, leaves, others)
         errors: list[Exception] = []
         try:
             return compiled_fetching(compiled, outside, errors)
@@ -315,9 +303,8 @@ class Jitted:
     ) -> None:
         """Warn when a signature differs from several earlier ones in the value of one number alone."""
         counts = Counter(differing_number(signature, other) for other in list(self.programs))
-        names = [*argument_names(self.function, len(args)), *kwargs]
-        given = list(numbers(names, [*args, *kwargs.values()]))
-        for i, (name, value) in enumerate(given):
+        named = [*zip(argument_names(self.function, len(args)), args, strict=True), *kwargs.items()]
+        for i, (name, value) in enumerate(each for pair in named for each in numbers(*pair)):
             if counts[i] == VALUES - 1:
                 dtype = "int64" if type(value) is int else float_dtype([*args, *kwargs.values()])
                 warnings.warn(
@@ -327,7 +314,7 @@ class Jitted:
                 )
 
     def _warn_of_a_beginning(self, error: Exception) -> None:
-        """Warn when the function makes its state anew in call after call, which all run as written."""
+        """Warn when call after call initializes its state, and so runs uncompiled."""
         self.begun += isinstance(error, Begins)
         if isinstance(error, Begins) and self.begun == MOST_BEGINNINGS:
             warnings.warn(f"{error}, in each of {MOST_BEGINNINGS} calls: it is not compiled", stacklevel=4)
@@ -359,7 +346,7 @@ class Jitted:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """Bind a method: it is compiled for each instance, whose attributes it follows.
 
-        A tuple, list or dict, and an instance of a registered container, is an argument.
+        An instance that is a container of arrays itself (a tuple, list, dict or registered class) is an argument.
         """
         if instance is None:
             return self
@@ -401,47 +388,6 @@ class Jitted:
     def cache_info(self) -> CacheInfo:
         """Return cache statistics: hits, misses, maximum and current size."""
         return CacheInfo(self.hits, self.misses, MAXSIZE, len(self.programs))
-
-
-def compiled_fetching(
-    compiled: Callable[[Fetched], Compiled], outside: Outside, errors: list[Exception]
-) -> Compiled:
-    """Compile a function that fetches as much of what is outside as can be; append the errors on the way."""
-    tried: set[PlaceKey] = set()
-    is_alone = not others_run()
-    fetched = fetched_of(outside.values) if is_alone else NONE
-    while True:
-        try:
-            program = compiled(fetched)
-            break
-        except AsWritten:
-            raise
-        except Exception as error:  # it may need their values, as of indices, or as keys
-            errors.append(error)
-            changed = error.places if is_alone and isinstance(error, Changed) else []
-            changed = [place for place in changed if place_of(*place) not in tried]
-            tried.update(place_of(*place) for place in changed)
-            if changed:
-                fetched = fetched.with_changed(changed, outside.values)
-            elif fetched.places:
-                many = len(errors) > MOST_ERRORS // 2
-                fetched = fetched.fewer(error, many) if len(errors) < MOST_ERRORS else NONE
-            elif isinstance(error, JitError):
-                raise error_of(errors, not is_alone and bool(fetched_of(outside.values).places)) from None
-            else:
-                raise
-    if not program.not_read:
-        return program
-    try:
-        return compiled(fetched.without(program.not_read))
-    except JitError:  # they are moved to other places
-        return program
-
-
-def error_of(errors: Sequence[Exception], due_to_threads: bool) -> Exception:
-    """Return the error to raise of several: the first one, unless it is due to what has been fetched."""
-    first = next((each for each in errors if not isinstance(each, NeedsValues)), errors[-1])
-    return JitError(f"{first}{THREADS}") if due_to_threads and isinstance(first, JitError) else first
 
 
 def float_dtype(arguments: list[Any]) -> str:

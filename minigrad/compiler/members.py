@@ -143,7 +143,8 @@ def functions_in(attribute: Any) -> Iterator[Any]:
             return
     if not isinstance(attribute, FunctionType):  # a compiled one, or one with a cache
         attribute = getattr_static(attribute, "__wrapped__", attribute)
-    if isinstance(attribute, FunctionType) or is_descriptor(attribute):
+    is_descriptor = hasattr(type(attribute), "__get__") and has_state(attribute)  # of a user's class
+    if isinstance(attribute, FunctionType) or is_descriptor:
         yield attribute
 
 
@@ -157,23 +158,10 @@ METHODS_HOLD: dict[Any, tuple[str, ...]] = {
 """Where the functions of a method are."""
 
 
-def is_descriptor(x: Any) -> bool:
-    """Tell whether an attribute of a class is an object of a user's class that finds the value by ``__get__``."""
-    return hasattr(type(x), "__get__") and has_state(x)
-
-
 CONSTRUCTORS = {"__init__", "__new__", "__post_init__", "__class_getitem__"}
 """Methods that calling a class, or indexing it, calls."""
-NO_OPERATORS = {
-    "__repr__",
-    "__str__",
-    "__reduce__",
-    "__getstate__",
-    "__setstate__",
-    "__copy__",
-    "__deepcopy__",
-}
-NO_OPERATORS |= {"__del__", "__init_subclass__"}
+_NO_OPERATORS = "repr str reduce getstate setstate copy deepcopy del init_subclass"
+NO_OPERATORS = {f"__{name}__" for name in _NO_OPERATORS.split()}
 """Methods that an operator or a statement does not call by itself."""
 
 

@@ -17,7 +17,7 @@ from .ir import Node, Nodes, added_at, cast, part, written
 from .stores import are_apart, region
 
 
-class Place:
+class Storage:
     """A storage location; values whose lifetimes do not overlap share one.
 
     Attributes
@@ -65,7 +65,7 @@ def may_be_reversed(x: Any) -> bool:
 
 
 OUT_OR_DTYPE = frozenset({np.concatenate, np.stack})
-"""Functions that take no ``out`` beside ``dtype``."""
+"""Functions that do not accept ``out`` together with ``dtype``."""
 
 
 def fills(node: Node) -> bool:
@@ -90,7 +90,7 @@ def is_new(node: Node) -> bool:
 
 
 SLOW_IN_PLACE = frozenset({np.sign})
-"""Functions that NumPy vectorizes into another array alone: in place np.sign takes eight to twelve times as long."""
+"""Functions that NumPy vectorizes out of place only: in place np.sign takes eight to twelve times as long."""
 
 
 def overwrites(node: Node) -> list[Node]:
@@ -104,7 +104,7 @@ def overwrites(node: Node) -> list[Node]:
 
 
 def reads_elsewhere(node: Node) -> bool:
-    """Tell whether a call writes to one part of an array what it reads of another, known to be disjoint."""
+    """Tell whether a call copies one part of an array to another, known to be disjoint."""
     value = node.args[2] if node.function is written else None
     if type(value) is not Node or value.function is not part or value.args[0] is not node.args[0]:
         return False
@@ -163,23 +163,23 @@ class Plan:
         self.donated = donated
         self.nodes = nodes
         self.results = results
-        self.roots: dict[Node, frozenset[Node]] = {}  # whose memory a value may be in
+        self.roots: dict[Node, frozenset[Node]] = {}  # the values whose memory a value may be in
         for x in inputs:
             self.roots[x] = frozenset({x})
         for node in nodes:
             self.roots[node] = self._roots_of(node)
         self.last = self._last_uses()
-        self.places = {x: Place(x, donated=x in donated or x in finals) for x in inputs}
+        self.storage_of = {x: Storage(x, donated=x in donated or x in finals) for x in inputs}
         escaping = {root for node in results for root in self.roots_of(node)}
         for i, node in enumerate(nodes):
             if node in self.roots[node] and node.shape:
-                self.places[node] = self._over_an_operand(i, node) or Place(node)
+                self.storage_of[node] = self._over_an_operand(i, node) or Storage(node)
         for root in escaping:
-            if root in self.places and self.places[root].owner.function is not None:
-                self.places[root].fresh = True
+            if root in self.storage_of and self.storage_of[root].owner.function is not None:
+                self.storage_of[root].fresh = True
         for node in nodes:
-            if node in self.places and self.places[node].owner is node and not fills(node):
-                self.places[node].fresh = True
+            if node in self.storage_of and self.storage_of[node].owner is node and not fills(node):
+                self.storage_of[node].fresh = True
         self.blocks: list[np.ndarray[Any, Any]] = []
         self._share_buffers()
 
@@ -193,8 +193,10 @@ class Plan:
             return frozenset({node})
         if facts(f).memory == "view" or f is operator.getitem:
             first = self.roots_of(node.args[0]) if type(node.args[0]) is Node else frozenset()
+            whole = node.args[0].value
             sure = all(root.function is not None for root in first) and (
-                node.args[0].value.flags.c_contiguous or np.may_share_memory(node.value, node.args[0].value)
+                (isinstance(whole, np.ndarray) and whole.flags.c_contiguous)
+                or np.may_share_memory(node.value, whole)
             )
             return first if f is not np.reshape or sure else first | {node}
         if fills(node) or is_new(node) or isinstance(f, np.ufunc) or is_reduction(f):
@@ -213,31 +215,31 @@ class Plan:
                 last[root] = len(self.nodes)
         return last
 
-    def _over_an_operand(self, i: int, node: Node) -> Place | None:
-        """Return the place of an operand of the result's shape whose last use is call i; a donated one if there is."""
+    def _over_an_operand(self, i: int, node: Node) -> Storage | None:
+        """Return the storage of an operand of the result's shape whose last use is call i; a donated one, if any."""
         if not fills(node):
             return None
         found = []
         for x in overwrites(node):
             whole = self.viewed(x)
-            place = self.places.get(whole)
+            storage = self.storage_of.get(whole)
             others = [y for y in node.operands if y is not x]
             if (
-                place is not None
+                storage is not None
                 and self.roots_of(x) == {whole}
                 and self.last[whole] == i
                 and (x.shape, x.dtype) == (node.shape, node.dtype)
                 and (
                     node.function in (written, added_at)
-                    or (x is whole and place.owner.shape == node.shape)
-                    or same_layout(place.owner, node)
+                    or (x is whole and storage.owner.shape == node.shape)
+                    or same_layout(storage.owner, node)
                 )
-                and (whole.function is not None or place.donated)
+                and (whole.function is not None or storage.donated)
                 and (reads_elsewhere(node) or not any(whole in self.roots_of(y) for y in others))
-                and node in self.ways.get(place.owner, {node})
+                and node in self.ways.get(storage.owner, {node})
             ):
-                found.append(place)
-        return max(found, key=lambda place: place.donated, default=None)
+                found.append(storage)
+        return max(found, key=lambda storage: storage.donated, default=None)
 
     def viewed(self, x: Node) -> Node:
         """Return the value that a reshape views; any other value as it is."""
@@ -249,15 +251,15 @@ class Plan:
 
     def _share_buffers(self) -> None:
         """Assign buffers to intermediate values; a dead value's buffer is reused where it fits."""
-        ends: dict[Place, int] = {}
-        for node, place in self.places.items():
-            ends[place] = max(ends.get(place, -1), self.last.get(node, -1))
+        ends: dict[Storage, int] = {}
+        for node, storage in self.storage_of.items():
+            ends[storage] = max(ends.get(storage, -1), self.last.get(node, -1))
         free: list[np.ndarray[Any, Any]] = []  # by size
         ending: dict[int, list[np.ndarray[Any, Any]]] = {}  # the blocks in use, by the call after their last
         for i, node in enumerate(self.nodes):
             for block in ending.pop(i, ()):
                 insort(free, block, key=size_of)
-            new = self.places.get(node)
+            new = self.storage_of.get(node)
             if new is None or new.owner is not node or new.fresh or node.function is None:
                 continue
             need = node.value.nbytes

@@ -81,21 +81,11 @@ OPTION = "give it as a Python number, an option of the call"
 MASK = (
     "write np.where(mask, f(x), x) for x[mask] = f(x[mask]), np.sum(np.where(mask, x, 0)) for np.sum(x[mask])"
 )
-SHAPING = frozenset({"axes", "axis", "axis1", "axis2", "bins", "destination", "indices_or_sections", "k"})
-SHAPING |= {
-    "M",
-    "N",
-    "minlength",
-    "n",
-    "new_shape",
-    "newshape",
-    "num",
-    "obj",
-    "offset",
-    "pad_width",
-    "repeats",
-}
-SHAPING |= {"reps", "s", "shape", "source", "window_shape"}
+_SHAPING = """
+M N axes axis axis1 axis2 bins destination indices_or_sections k minlength n new_shape newshape num obj offset
+pad_width repeats reps s shape source window_shape
+"""
+SHAPING = frozenset(_SHAPING.split())
 """Parameters of NumPy's functions on whose values the result's shape depends."""
 
 
@@ -164,7 +154,7 @@ def _alone(axis: Any) -> Any:
 
 
 def _axes_kept(trace: Any, a: Any, x: Any) -> Any:
-    """Restore the axes after a reduction of all or the first, so that ``keepdims`` makes no other call of it."""
+    """Restore the reduced axes, so that reductions with and without ``keepdims`` are one call."""
     return _view(trace, np.reshape, x, (1,) * (a.ndim - x.ndim) + x.shape)
 
 
@@ -185,7 +175,7 @@ def _count(a: Any, total: Any) -> int:
 
 
 def _variance(trace: Any, a: Any, axis: Any = None, *more: Any, ddof: Any = 0, **others: Any) -> Any:
-    """Record a variance as what NumPy does: the mean of squares of deviations, whose mean may be there already."""
+    """Record a variance as NumPy computes it, the mean of squared deviations; an earlier mean is used again."""
     floats = a.ndim > 0 and a.dtype.kind == "f" and a.dtype.itemsize >= 4
     known = floats and not more and not others.keys() - {"keepdims"}
     if not known or type(ddof) is not int or a.size == 0:
@@ -285,7 +275,7 @@ def _full_like(
 
 
 def _bincount(trace: Any, x: Any, weights: Any = None, minlength: Any = 0) -> Any:
-    """Sum weights by index; the indices are known while the function is compiled."""
+    """Sum weights by index; the indices must be known at compile time."""
     if has_traced(x):
         raise shape_error(
             "bincount, computed",
@@ -295,7 +285,7 @@ def _bincount(trace: Any, x: Any, weights: Any = None, minlength: Any = 0) -> An
 
 
 def _piecewise(trace: Any, x: Any, condlist: Any, *args: Any, **kwargs: Any) -> Any:
-    """Call functions where conditions that are known hold."""
+    """Call functions where conditions hold, which must be known at compile time."""
     if has_traced(condlist):
         raise shape_error("piecewise, computed", "write np.where(condition, a, b), or np.select")
     return piecewise(x, condlist, *args, **kwargs)
@@ -306,7 +296,7 @@ def _filled(value: int) -> Callable[..., Any]:
 
 
 def _writer(write: Callable[..., None]) -> Callable[..., None]:
-    """Record a function that writes into its first argument as what it does to a stand-in."""
+    """Record what a function that writes into its first argument does to a stand-in."""
 
     def call(trace: Any, into: Any, *args: Any, **kwargs: Any) -> None:
         if type(into) not in STAND_INS:

@@ -23,17 +23,17 @@ def cannot_change(x: Any) -> bool:
     kind = type(x)
     if kind in PLAIN:
         return True
-    return kind is not MethodType and kind.__hash__ is BY_IDENTITY and fixed(x) is not None
+    return kind is not MethodType and kind.__hash__ is BY_IDENTITY and constant_key(x) is not None
 
 
-def option(x: Any) -> Any:
+def option_key(x: Any) -> Any:
     """Return a hashable key of an option's value; -0.0 differs from 0.0, and 1 from 1.0."""
     kind = type(x)
     if kind not in PLAIN:
         if kind.__hash__ is BY_IDENTITY or kind is MethodType:
-            return fixed(x) or function_option(x)
+            return constant_key(x) or function_key(x)
         if kind is slice:  # which has no hash before Python 3.12
-            return kind, *map(option, (x.start, x.stop, x.step))
+            return kind, *map(option_key, (x.start, x.stop, x.step))
         try:
             hash(x)
         except TypeError:
@@ -42,9 +42,9 @@ def option(x: Any) -> Any:
                 "give arrays in dicts, lists and tuples"
             ) from None
         if isinstance(x, frozenset):
-            return kind, frozenset(map(option, x))
+            return kind, frozenset(map(option_key, x))
         if isinstance(x, tuple):  # in a frozenset
-            return kind, *map(option, x)
+            return kind, *map(option_key, x)
         if isinstance(x, (complex, np.complexfloating)):
             return kind, x, str(x)
         if is_dataclass(kind):
@@ -59,24 +59,24 @@ def numbers_of(x: Any) -> Iterator[Any]:
     for each in fields(x):
         value = getattr(x, each.name, None)
         if type(value) in PLAIN:
-            yield option(value)
+            yield option_key(value)
         elif is_dataclass(type(value)):
             yield from numbers_of(value)
         elif isinstance(value, tuple):
-            yield from (option(part) for part in value if type(part) in PLAIN)
+            yield from (option_key(part) for part in value if type(part) in PLAIN)
 
 
 PLAIN = frozenset({int, float, bool, str, NoneType})
 BY_IDENTITY: Any = object.__hash__
 
 
-def function_option(f: Any) -> tuple[Any, ...]:
+def function_key(f: Any) -> tuple[Any, ...]:
     """Return the key of a callable option: its identity, and a snapshot of what it reads."""
-    return type(f), f, *[taken(read(*place)) for place in free_variables(f)]
+    return type(f), f, *[outside_key(read(*place)) for place in free_variables(f)]
 
 
 @lru_cache
-def fixed(f: Any) -> tuple[Any, ...] | None:
+def constant_key(f: Any) -> tuple[Any, ...] | None:
     """Return the key of a callable that reads no globals or closure variables; None for one that does.
 
     Raises
@@ -87,9 +87,9 @@ def fixed(f: Any) -> tuple[Any, ...] | None:
     if f is Ellipsis:
         return type(f), f
     if type(f) is MethodType:
-        option(f.__self__)
+        option_key(f.__self__)
     if type(f) is BoundMethod:
-        option(f.instance)
+        option_key(f.instance)
     if type(f) in STAND_INS:
         raise JitError(
             "jit: the function has left an array outside, in an attribute, a list or a dict, which has values only "
@@ -118,10 +118,11 @@ class Same:
         return id(self.value)
 
 
-def taken(x: Any) -> Any:
+def outside_key(x: Any) -> Any:
     """Return the key of a value read from outside: by value if immutable, else by identity."""
     if isinstance(x, tuple):
-        return type(x), *map(taken, x)
+        return type(x), *map(outside_key, x)
     if type(x) in STAND_INS:  # whatever isinstance says
         return Same(x)
-    return option(x) if isinstance(x, (int, float, complex, str, bytes, np.generic, NoneType)) else Same(x)
+    by_value = isinstance(x, (int, float, complex, str, bytes, np.generic, NoneType))
+    return option_key(x) if by_value else Same(x)

@@ -45,7 +45,7 @@ def checks_first(nodes: Nodes, donated: bool) -> Nodes:
 def may_fail(nodes: Nodes) -> set[Node]:
     """Return the calls that raise an error for some values: of calls with one index into one shape, the first.
 
-    A view is made where it is read: so are the calls that read one at such an index.
+    A view is made where it is read, so that the calls which read one may fail as well.
     """
     failing: set[Node] = set()
     views: set[Node] = set()

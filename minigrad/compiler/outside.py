@@ -9,10 +9,10 @@ from zlib import crc32
 import numpy as np
 
 from ..engine.arrays import STAND_INS
-from ..engine.tensor import would_be_cut_off
+from ..engine.leaving import would_be_cut_off
 from .free_variables import Search
-from .options import PLAIN, taken
-from .places import CELL, KEYS, PlaceKey, read
+from .options import PLAIN, outside_key
+from .places import CELL, KEYS, PlaceKey, place_of, read
 
 
 class Outside:
@@ -52,7 +52,7 @@ class Outside:
         self.arguments = [x for x in search.arrays if id(x) in given]
         self.arrays = [(x, array_key(x)) for x in search.arrays if id(x) not in given]
         self.tensors = search.tensors
-        self.key = (*[taken(value) for _, _, value in found], *[each for _, each in self.arrays])
+        self.key = (*[outside_key(value) for _, _, value in found], *[each for _, each in self.arrays])
 
     def is_on_a_tape(self) -> bool:
         """Tell whether there are tensors whose gradient would be lost, or stand-ins, of a larger computation."""
@@ -89,9 +89,14 @@ class Outside:
         for namespace, name, before in self.values:
             value = read(namespace, name)
             plain = [type(x) in PLAIN for x in (before, value)]
-            if value is not before and any(plain) and not (all(plain) and taken(value) == taken(before)):
+            is_equal = all(plain) and outside_key(value) == outside_key(before)
+            if value is not before and any(plain) and not is_equal:
                 return namespace, name
         return None
+
+    def by_place(self) -> dict[PlaceKey, Any]:
+        """Return the values by the keys of their places."""
+        return {place_of(namespace, name): value for namespace, name, value in self.values}
 
     def now(self, leaves: Iterable[Any]) -> Outside:
         """Return the current values."""

@@ -22,7 +22,8 @@ DELETED: Any = object()
 class Name(Enum):
     """Special names of places, distinct from every key of a dict.
 
-    A namespace's names, in order; the value of a closure cell; a list as a whole; a set, a deque or alike as a whole.
+    ``KEYS``: the names in a namespace, in order; ``CELL``: the value of a closure cell; ``LIST``: a list as a whole;
+    ``OTHER``: a set, a deque or the like as a whole.
     """
 
     KEYS = "keys"
@@ -47,7 +48,7 @@ class Contents:
         self.of: Any = weakref.ref(of) if has_weak_references(of) else lambda: of
 
     def get(self, name: Any) -> Any:
-        """Return an entry or attribute, None if there is none; of all parts the length of a list, or the repr."""
+        """Return an entry or attribute, or None; of the whole, the length of a list or the repr."""
         of = self.of()
         if name in WHOLE:
             return sys.intern(str(len(of)) if name is LIST else repr(of))

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..engine.containers import CONTAINERS, children_of, like, rebuilt
+from ..engine.containers import CONTAINERS, entries_of, inside_of, like, rebuilt
 from .where import JitError
 
 Path = tuple[Any, ...]
@@ -28,7 +29,7 @@ class Containers:
     """The dicts and lists in arguments, and their entries before a function runs."""
 
     def __init__(self, arguments: Any) -> None:
-        self.before = [(path, x, entries(x)) for path, x in containers_in(arguments)]
+        self.before = [(path, x, entries_of(x) or {}) for path, x in containers_in(arguments)]
 
     def rebound(self, name: str, given: Any) -> tuple[list[Entry], list[Any]]:
         """Return the entries that have changed, and their new values; ``given`` are the arguments of the call itself.
@@ -52,7 +53,7 @@ class Containers:
         found: list[Entry] = []
         values: list[Any] = []
         for path, x, before in self.before:
-            after = entries(x)
+            after = entries_of(x) or {}
             if len(after) == len(before) and all(
                 key in before and before[key] is value for key, value in after.items()
             ):
@@ -88,18 +89,11 @@ def refuse_also_outside(name: str, places: Sequence[Entry], given: Any, outside:
 
 def containers_in(x: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Yield the dicts, lists and registered containers in nested arguments, each with its path."""
-    inside = children_of(x) if type(x) in CONTAINERS else x
-    if inside is not x or isinstance(x, (dict, list)):
+    entries = entries_of(x)
+    if entries is not None and not isinstance(x, tuple):
         yield path, x
-    if isinstance(inside, (dict, list, tuple)):
-        for key, each in entries(inside).items():
-            yield from containers_in(each, (*path, key))
-
-
-def entries(x: Any) -> dict[Any, Any]:
-    """Return the entries of a container by key or index."""
-    inside = children_of(x) if type(x) in CONTAINERS else x
-    return dict(inside) if isinstance(inside, dict) else dict(enumerate(inside))
+    for key, each in (entries or {}).items():
+        yield from containers_in(each, (*path, key))
 
 
 def rebind(arguments: Any, places: Sequence[Entry], values: Sequence[Any]) -> None:
@@ -118,21 +112,15 @@ def rebind(arguments: Any, places: Sequence[Entry], values: Sequence[Any]) -> No
 def at(x: Any, path: Path) -> Any:
     """Return the container that a path leads to."""
     for key in path:
-        x = (children_of(x) if type(x) in CONTAINERS else x)[key]
+        x = inside_of(x)[key]
     return x
 
 
+@dataclass(frozen=True)
 class Moved:
     """Stands for a dict or a list that a function puts into another place of its arguments."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is Moved and other.path == self.path
-
-    def __hash__(self) -> int:
-        return hash(self.path)
+    path: Path
 
 
 def replaced(value: Any, find: Callable[[Any], Any]) -> Any:
@@ -143,9 +131,10 @@ def replaced(value: Any, find: Callable[[Any], Any]) -> Any:
     other = find(value)
     if other is not None:
         return other
-    if not isinstance(value, (dict, list, tuple)):
+    entries = entries_of(value) if isinstance(value, (dict, list, tuple)) else None
+    if not entries:
         return value
-    parts = {key: replaced(each, find) for key, each in entries(value).items()}
-    if all(parts[key] is each for key, each in entries(value).items()):
+    parts = {key: replaced(each, find) for key, each in entries.items()}
+    if all(parts[key] is each for key, each in entries.items()):
         return value
     return like(value, parts) if isinstance(value, dict) else rebuilt(value, [*parts.values()])

@@ -16,15 +16,12 @@ from ..rules.facts import facts
 from ..rules.metadata import outline
 from ..rules.sliding import sliding_window_view
 from .ir import (
-    SCATTER,
     Node,
     Nodes,
-    added_at,
     alike,
     cast,
     constant,
     is_constant,
-    mapped,
     one_a_row,
     part,
     pick,
@@ -32,19 +29,12 @@ from .ir import (
     scalar_of,
     scattered,
     uniform_value,
+    values_of,
     written,
 )
 from .reductions import extremes_of_columns, reshaped, sums_by_dot
-from .stores import (
-    at_once,
-    is_whole,
-    is_zero_at,
-    overwritten,
-    read_as_written,
-    region,
-    stored_back,
-    without_ellipsis,
-)
+from .scatters import scattered_onto, scattered_products, sums_of_scattered
+from .stores import at_once, is_whole, overwritten, read_as_written, region, stored_back, without_ellipsis
 from .sums import combine, without_shift
 
 
@@ -73,14 +63,10 @@ def folded(node: Node) -> Node | None:
     """
     if node.function is sliding_window_view or not all(map(is_constant, node.operands)):
         return None
-
-    def value(x: Any) -> Any:
-        return x.value if type(x) is Node else x
-
     if isinstance(node.value, (tuple, list)):  # several arrays, which no constant is
         return None
-    kwargs = {name: mapped(value, x) for name, x in node.kwargs.items()}
-    return constant(node.function(*mapped(value, node.args), **kwargs))
+    kwargs = {name: values_of(x) for name, x in node.kwargs.items()}
+    return constant(node.function(*values_of(node.args), **kwargs))
 
 
 def unchanged(node: Node) -> Node | None:
@@ -181,7 +167,7 @@ def broadcast_last(node: Node) -> Node | None:
         return None
     args = tuple([x.args[0] if any(x is each for each in whole) else x for x in node.args])
     with np.errstate(all="ignore"):
-        value = node.function(*[x.value if type(x) is Node else x for x in args])
+        value = node.function(*values_of(args))
     return Node(np.broadcast_to, (Node(node.function, args, {}, value), node.shape), {}, node.value)
 
 
@@ -305,97 +291,6 @@ def flat_labels(node: Node) -> Node | None:
     value = node.value if node.function is pick else flat.value
     moved = Node(node.function, (flat, correct, *node.args[2:]), {}, value)
     return moved if node.function is pick else Node(np.reshape, (moved, x.shape), {}, x.value)
-
-
-def scattered_products(node: Node) -> Node | None:
-    """Move elementwise products inside a scatter: zeros elsewhere stay zero.
-
-    Changes the sign of zeros, and leaves zeros where they would be multiplied by infinity or NaN.
-    """
-    if node.dtype.kind != "f" or node.kwargs or node.function not in (np.negative, np.multiply, np.divide):
-        return None
-    for i, x in enumerate(node.args[: 1 if node.function is np.divide else 2]):
-        found = scattered(x)
-        if found is None or not alike(node, x):
-            continue
-        if any(type(y) is not Node and scalar_of(y) is None for y in node.args):  # a list
-            return None
-        value, index, shape = found
-        others = [read(y, index, shape) for y in node.args if y is not x]
-        args = (*others[:i], value, *others[i:])
-        if len(args) == len(node.args):
-            with np.errstate(all="ignore"):
-                made = node.function(*(y.value if type(y) is Node else y for y in args))
-            return Node(SCATTER, (Node(node.function, args, {}, made), index, shape), {}, node.value)
-    return None
-
-
-def read(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
-    """Return the node of ``np.broadcast_to(x, shape)[index]``."""
-    if type(x) is not Node or x.shape == ():
-        return x
-    if x.shape != shape:
-        x = Node(np.broadcast_to, (x, shape), {}, np.broadcast_to(x.value, shape))
-    value = x.value[mapped(lambda i: i.value if type(i) is Node else i, index)]
-    return Node(part if is_basic(index) else pick, (x, index), {}, value)
-
-
-def is_basic(index: Any) -> bool:
-    """Tell whether indexing is basic, and so gives a view: integers, slices and new axes only."""
-    parts = index if type(index) is tuple else (index,)
-    parts = tuple(each.value if type(each) is Node else each for each in parts)
-    return all(
-        each is None or each is Ellipsis or type(each) in (int, slice) or isinstance(each, np.integer)
-        for each in parts
-    )
-
-
-def sums_of_scattered(node: Node) -> Node | None:
-    """Add up what is scattered, in place of an array that is zero elsewhere. May change the sign of a zero."""
-    if node.function != np.add.reduce or len(node.args) > 1 or not node.kwargs.keys() <= {"axis", "keepdims"}:
-        return None
-    found = scattered(node.args[0])
-    if found is None or node.dtype != found[0].dtype:
-        return None
-    value, index, shape = found
-    axis = node.kwargs.get("axis")
-    if node.value.size == 1:
-        axes = {"axis": None, "keepdims": False}
-        total = (
-            Node(np.add.reduce, (value,), axes, np.add.reduce(value.value, axis=None))
-            if value.shape
-            else value
-        )
-    elif axis in (1, -1, (1,), (-1,)) and one_a_row(index, shape) is not None:
-        total = value
-    else:
-        return None
-    return Node(np.reshape, (total, node.shape), {}, node.value) if node.shape else total
-
-
-def scattered_onto(node: Node) -> Node | None:
-    """Add at an index, in place of adding an array that is zero elsewhere.
-
-    Changes the last bits where the index repeats, and may change the sign of a zero.
-    """
-    if node.function is not np.add or node.kwargs:
-        return None
-    for sparse, x in (node.args, node.args[::-1]):
-        found = scattered(sparse)
-        if not found or type(x) is not Node or x.function is None:
-            continue
-        if not alike(node, x) or not alike(node, sparse):
-            continue
-        value, index, shape = found
-        if len(sparse.readers) > 1 and not is_basic(index):
-            continue
-        if not is_basic(index) and one_a_row(index, shape) is None:
-            return Node(added_at, (x, index, value), {}, x.value)
-        before = read(x, index, shape)
-        if not is_zero_at(x, index):
-            value = Node(np.add, (before, value), {}, before.value)
-        return Node(written, (x, index, value), {}, x.value)
-    return None
 
 
 FEW = 256

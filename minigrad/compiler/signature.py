@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engine.containers import CONTAINERS, children_of
+from ..engine.arrays import overlaps_itself
+from ..engine.containers import CONTAINERS, children_of, entries_of
 from ..engine.tensor import Tensor
-from .options import cannot_change, option
+from .options import cannot_change, option_key
 from .origin import is_library_class
 from .trace import TracedGenerator
 from .traced import Traced
@@ -53,33 +54,26 @@ def flatten(items: Iterable[Any], leaves: list[Any], key: list[Any]) -> None:
                 )
             flatten((x.view(np.ndarray),), leaves, key)
         else:
-            key.append(option(x))
+            key.append(option_key(x))
 
 
 def own_classes(x: Any) -> Iterator[type]:
     """Yield the classes in nested arguments, and those of containers that are not Python's own."""
     if isinstance(x, type) and not is_library_class(x):
         yield x
-    inside = children_of(x) if type(x) in CONTAINERS else x
-    if not isinstance(inside, (dict, list, tuple)):
-        return
-    if type(x) not in (dict, list, tuple):
+    entries = entries_of(x)
+    if entries is not None and type(x) not in (dict, list, tuple):
         yield type(x)
-    for each in inside.values() if isinstance(inside, dict) else inside:
+    for each in (entries or {}).values():
         yield from own_classes(each)
 
 
-def numbers(names: Iterable[str], items: Iterable[Any]) -> Iterator[tuple[str, int | float]]:
-    """Find the Python numbers in nested arguments, in the order of `flatten`, each with the nearest name to it."""
-    for name, x in zip(names, items, strict=True):
-        if isinstance(x, dict):
-            yield from numbers([key if isinstance(key, str) else name for key in x], x.values())
-        elif isinstance(x, (tuple, list)):
-            yield from numbers([name] * len(x), x)
-        elif type(x) in CONTAINERS:
-            yield from numbers([name], [children_of(x)])
-        elif type(x) in (int, float):
-            yield name, x
+def numbers(name: str, x: Any) -> Iterator[tuple[str, int | float]]:
+    """Yield the Python numbers in a nested argument, in the order of `flatten`, each with the nearest name to it."""
+    for key, each in (entries_of(x) or {}).items():
+        yield from numbers(key if isinstance(key, str) else name, each)
+    if type(x) in (int, float):
+        yield name, x
 
 
 def differing_number(signature: tuple[Any, ...], other: tuple[Any, ...]) -> int | None:
@@ -100,7 +94,7 @@ def stands_for_number(entry: Any) -> bool:
 
 
 class Reading(NamedTuple):
-    """What a call reads from outside: ``get(key)`` for each of the places, which all have one object."""
+    """An outside value that a call reads: ``get(key)`` of each place, which all return one object."""
 
     places: list[tuple[Callable[[Any], Any], Any]]
     converted: Callable[[Any], Any] | None
@@ -228,7 +222,7 @@ class ReaderSource:
 
 
 def refuse_overlap(leaves: list[Any], overwritten: list[int], apart: list[int]) -> None:
-    """Refuse to overwrite an array that shares memory with another argument, as must none that is to lie apart.
+    """Refuse to overwrite an array that shares memory with another; those in ``apart`` may share none either.
 
     Raises
     ------
@@ -260,15 +254,3 @@ def refuse_overlap(leaves: list[Any], overwritten: list[int], apart: list[int]) 
                     f"jit: an array of shape {leaves[i].shape} would be written to, but shares its memory with "
                     f"another argument or array from outside, of shape {other.shape}; make one of them a copy"
                 )
-
-
-def overlaps_itself(x: np.ndarray[Any, Any]) -> bool:
-    """Tell whether entries of an array may share memory, as those of a broadcast array or a sliding window do."""
-    if not x.size:
-        return False
-    extent = x.itemsize
-    for stride, length in sorted((abs(s), n) for s, n in zip(x.strides, x.shape, strict=True) if n > 1):
-        if stride < extent:
-            return True
-        extent += stride * (length - 1)
-    return False

@@ -6,18 +6,16 @@ import operator
 import re
 from collections import Counter
 from collections.abc import Callable
-from copy import copy
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ..engine.containers import like, with_children
 from ..rules.facts import facts
 from ..rules.indexing import add_at
-from .ir import Node, added_at, cast, is_constant, is_kept, part, pick, scalar_of, written
-from .memory import Place, Plan, is_broadcast, overwrites
+from .ir import Node, Nodes, added_at, cast, is_constant, is_kept, part, pick, scalar_of, written
+from .memory import Plan, Storage, is_broadcast, overwrites
+from .results import Assembled, LeftOutside, PassedThrough
 from .scope import Scope
-from .values import with_attributes
 
 SIGNS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
 OPERATORS: dict[Any, str] = {
@@ -29,7 +27,7 @@ OPERATORS: dict[Any, str] = {
     np.equal: "==",
     np.not_equal: "!=",
 }
-"""Of scalars, an operator takes a tenth of the time that the ufunc takes."""
+"""On scalars an operator takes a tenth of the time of a ufunc."""
 
 HINTS = {
     np.greater: "mask",
@@ -39,7 +37,7 @@ HINTS = {
     np.add.reduce: "total",
 }
 HINTS |= {pick: "picked", np.log: "logs", np.vdot: "squares"}
-"""Names of values that have none in the function."""
+"""Names for the results of these functions, where the traced function has none."""
 VIEW_HINTS = {np.transpose: "_T", np.reshape: "_flat", part: "_part"}
 """Suffixes of the names of views."""
 METHODS = (np.reshape, np.transpose)
@@ -67,65 +65,35 @@ def takes(f: np.ufunc, dtype: np.dtype[Any]) -> bool:
     return dtype.char * f.nin in loops and not any("l" in loop and "d" in loop for loop in loops)
 
 
-class Contained(NamedTuple):
-    """A registered container in a result: a copy without arrays, and its children."""
-
-    empty: Any
-    children: Any
-
-
-class PassedThrough(NamedTuple):
-    """What the function stores outside itself, not a copy: an argument, or a dict or a list from outside."""
-
-    item: Any
-
-
-class LeftOutside(NamedTuple):
-    """An array, a dict or a list that the function stores outside; of several with one number all are one object."""
-
-    node: Any
-    number: int
-
-
-class ObjectWithArrays(NamedTuple):
-    """An object that the function stores outside: a copy without arrays, and the attributes that hold them."""
-
-    empty: Any
-    attributes: dict[str, Any]
-
-
 class SourceWriter(Scope):
     """Writes a planned program as the source of a function, and compiles it.
 
     Parameters
     ----------
     plan
-    parameters : list of (Node, str)
-        The inputs and their names.
+    inputs : list of Node
+        The parameters of the function.
     name
         The function's name.
     """
 
-    def __init__(self, plan: Plan, parameters: list[tuple[Node, str]], name: str) -> None:
+    def __init__(self, plan: Plan, inputs: Nodes, name: str) -> None:
         super().__init__()
         self.plan = plan
         self.lines: list[tuple[str, str]] = []
-        self.large: set[str] = set()  # the names of large arrays new in each call, and of views of them
-        self.views: dict[
-            tuple[Any, ...], str
-        ] = {}  # the names of buffers and views of them, by the place and what they view
-        self.left_outside: dict[
-            int, str
-        ] = {}  # the names of arrays that are stored outside, by their numbers
+        self.large: set[str] = set()  # the names of large arrays that each call allocates, and of their views
+        # The names of buffers and of their views, by the storage and what they view; of what is stored outside, by its
+        # number.
+        self.views: dict[tuple[Any, ...], str] = {}
+        self.left_outside: dict[int, str] = {}
         uses = Counter(x for node in plan.nodes for x in node.operands)
         uses.update(plan.results)
         self.once = {node for node in plan.nodes if uses[node] == 1}
         self.results = set(plan.results)
         self.soon = self.read_before_a_write()
         self.name = self.unused(name)
-        self.parameters = [self.unused(hint) for _, hint in parameters]
-        for (node, _), called in zip(parameters, self.parameters, strict=True):
-            self.names[node] = called
+        self.parameters = [self.unused(node.name) for node in inputs]
+        self.names |= zip(inputs, self.parameters, strict=True)
         self.augmented = self.augmented_writes()
         skipped = {x for part, changed in self.augmented.values() for x in (part, changed)}
         for node in plan.nodes:
@@ -139,8 +107,8 @@ class SourceWriter(Scope):
             changed = node.args[2] if node.function is written else None
             if type(changed) is not Node or changed.function not in SIGNS or changed not in self.once:
                 continue
-            place = self.plan.places.get(node)
-            if place is None or (place.owner is node and place.fresh):
+            storage = self.plan.storage_of.get(node)
+            if storage is None or (storage.owner is node and storage.fresh):
                 continue
             read, number = changed.args
             if (
@@ -158,24 +126,27 @@ class SourceWriter(Scope):
 
     def write(self, node: Node) -> None:
         """Emit the line of a call; none for a view of a buffer, which is made once at compile time."""
-        place = self.plan.places.get(node)
+        storage = self.plan.storage_of.get(node)
         if self.view_beforehand(node) or self.inline(node):
             return
-        if place is None or (place.owner is node and place.fresh):
+        if storage is None or (storage.owner is node and storage.fresh):
             self.names[node] = name = self.unused(self.hint(node))
-            if place is not None:
-                place.name = name
+            if storage is not None:
+                storage.name = name
             if any(np.size(root.value) * root.dtype.itemsize >= LARGE for root in self.plan.roots_of(node)):
                 self.large.add(name)
             self.lines += [(f"{name} = {self.call(node)}", shape_of(node))]
             return
-        if place.owner.function is None:  # over a donated argument
-            place.name = self.names[place.owner]
-        elif not place.name:
-            place.name = self.bound_buffer(place, self.hint(node))
-        over = [x for x in overwrites(node) if self.plan.places.get(self.plan.viewed(x)) is place]
+        if storage.owner.function is None:  # over a donated argument
+            storage.name = self.names[storage.owner]
+        elif not storage.name:
+            storage.name = name = self.unused(self.hint(node))
+            self.namespace[name] = array = storage.array
+            if array is not None:
+                self.views[storage, array.ctypes.data, array.shape, array.strides, array.dtype] = name
+        over = [x for x in overwrites(node) if self.plan.storage_of.get(self.plan.viewed(x)) is storage]
         views = [self.names[x] for x in over if x.shape == node.shape]  # of an array of another shape
-        self.names[node] = views[0] if views else place.name
+        self.names[node] = views[0] if views else storage.name
         for line in self.filling(node, self.names[node]):
             self.lines.append((line, shape_of(node)))
 
@@ -214,14 +185,6 @@ class SourceWriter(Scope):
             return base + VIEW_HINTS[node.function]
         return node.name or HINTS.get(node.function, "")
 
-    def bound_buffer(self, place: Place, hint: str) -> str:
-        """Bind a buffer to a name."""
-        name = self.unused(hint)
-        self.namespace[name] = array = place.array
-        if array is not None:
-            self.views[place, array.ctypes.data, array.shape, array.strides, array.dtype] = name
-        return name
-
     def view_beforehand(self, node: Node) -> bool:
         """Make a view of a buffer at compile time, where the call is one."""
         if facts(node.function).memory != "view" or type(node.args[0]) is not Node:
@@ -232,7 +195,7 @@ class SourceWriter(Scope):
         view = node.function(base, *node.args[1:], **node.kwargs)
         if not np.may_share_memory(view, base) or not view.ndim:
             return False
-        place = next((self.plan.places.get(root) for root in self.plan.roots_of(node)), None)
+        place = next((self.plan.storage_of.get(root) for root in self.plan.roots_of(node)), None)
         key = (place, view.ctypes.data, view.shape, view.strides, view.dtype)
         if key not in self.views:
             self.views[key] = name = self.unused(self.hint(node))
@@ -289,23 +252,23 @@ class SourceWriter(Scope):
         if f is cast:
             return [f"{self.function(np.copyto)}({into}, {self.spelled(args[0])}, casting='unsafe')"]
         if f is np.copy:
-            return [f"{self.function(np.copyto)}({into}, {self.spelled(args[0])})"]
+            return [self.copying(args[0], into)]
         if f in (written, added_at):
             a, index, value = args
-            first = (
-                [] if self.spelled(a) == into else [f"{self.function(np.copyto)}({into}, {self.spelled(a)})"]
-            )
+            lines = [] if self.spelled(a) == into else [self.copying(a, into)]
             if node in self.augmented:
                 changed = self.augmented[node][1]
                 number = self.argument(changed, changed.args[1])
-                return [*first, f"{into}[{self.index(index)}] {SIGNS[changed.function]}= {number}"]
+                return [*lines, f"{into}[{self.index(index)}] {SIGNS[changed.function]}= {number}"]
             if f is written:
-                return [*first, f"{into}[{self.index(index)}] = {self.spelled(value)}"]
-            return [
-                *first,
-                f"{self.function(add_at)}({into}, {self.spelled(index)}, {self.spelled(value)})",
-            ]
+                return [*lines, f"{into}[{self.index(index)}] = {self.spelled(value)}"]
+            add = self.function(add_at)
+            return [*lines, f"{add}({into}, {self.spelled(index)}, {self.spelled(value)})"]
         return [f"{self.function(f)}({', '.join([*self.arguments(node), f'out={into}'])})"]
+
+    def copying(self, x: Any, into: str) -> str:
+        """Return the line that copies a value into an existing array."""
+        return f"{self.function(np.copyto)}({into}, {self.spelled(x)})"
 
     # -- the function ----------------------------------------------------------------------------------------------
 
@@ -323,32 +286,25 @@ class SourceWriter(Scope):
         finals
             The final values of modified inputs.
         """
-        places = self.plan.places
-        self.left = {places[x] for x, final in finals.items() if places.get(final) is not places[x]}
-        self.handed: set[Place] = set()
+        storage_of = self.plan.storage_of
+        self.left = {
+            storage_of[x] for x, final in finals.items() if storage_of.get(final) is not storage_of[x]
+        }
+        self.handed: set[Storage] = set()
         result = self.literal(tree, new)
         self.put_back(finals)
         self.free_the_dead(result)
         width = min(max([len(line) for line, _ in self.lines], default=0), 60)
         body = [f"    {line:{width}}  # {shape}" if shape else f"    {line}" for line, shape in self.lines]
-        source = "\n".join(
-            [
-                *self.head(),
-                "",
-                "",
-                f"def {self.name}({', '.join(self.parameters)}):",
-                *body,
-                f"    return {result}",
-                "",
-            ]
-        )
+        head = f"def {self.name}({', '.join(self.parameters)}):"
+        source = "\n".join([*self.head(), "", "", head, *body, f"    return {result}", ""])
         namespace = {name: value for name, value in self.namespace.items() if value is not None}
         exec(compile(source, f"<jit {self.name}>", "exec"), namespace)
         run: Callable[..., Any] = namespace[self.name]
         return source, run
 
     def free_the_dead(self, result: str) -> None:
-        """Emit, after the last use of a large array that is new in each call, that it is freed."""
+        """Emit a ``del`` after the last use of each large array that the call allocates."""
         last = {
             name: i
             for i, (line, _) in enumerate(self.lines)
@@ -372,28 +328,16 @@ class SourceWriter(Scope):
             return self.names[tree.item] if type(tree.item) is Node else self.bound(tree.item, "outside")
         if type(tree) is LeftOutside:
             if tree.number not in self.left_outside:
-                made = self.literal(tree.node, new)
-                self.left_outside[tree.number] = made if type(tree.node) is Node else self.now(made)
+                made = self.literal(tree.value, new)
+                self.left_outside[tree.number] = made if type(tree.value) is Node else self.now(made)
             return self.left_outside[tree.number]
-        if type(tree) is ObjectWithArrays:
-            attributes = self.literal(tree.attributes, new)
-            made = self.bound(with_attributes, "with_attributes")
-            return f"{made}({self.bound(tree.empty, 'kind')}, {attributes})"
-        if type(tree) is Contained:
-            children = self.literal(tree.children, new)
-            return (
-                f"{self.bound(with_children, 'with_children')}({self.bound(tree.empty, 'kind')}, {children})"
-            )
+        if type(tree) is Assembled:
+            parts = self.literal(tree.parts, new)
+            assemble = self.bound(tree.assemble, tree.assemble.__name__)
+            return f"{assemble}({self.bound(tree.empty, 'kind')}, {parts})"
         if type(tree) is dict:
-            return (
-                "{"
-                + ", ".join(f"{self.spelled(key)}: {self.literal(x, new)}" for key, x in tree.items())
-                + "}"
-            )
-        if isinstance(tree, dict):
-            empty = copy(tree)
-            empty.clear()
-            return f"{self.bound(like, 'like')}({self.bound(empty, 'kind')}, {self.literal(dict(tree), new)})"
+            items = ", ".join(f"{self.spelled(key)}: {self.literal(x, new)}" for key, x in tree.items())
+            return f"{{{items}}}"
         if isinstance(tree, (list, tuple)):
             items = ", ".join(self.literal(x, new) for x in tree)
             if type(tree) is tuple:
@@ -406,25 +350,19 @@ class SourceWriter(Scope):
     def handed_out(self, node: Node, array: bool) -> str:
         """Return the source of an array in a result; a copy where it would share memory."""
         if not node.shape:
-            if not array:
-                return (
-                    self.now(f"{self.spelled(node)}[()]")
-                    if isinstance(node.value, np.ndarray)
-                    else self.spelled(node)
-                )
-            self.function(np.array)
-            return self.now(f"array({self.spelled(node)})")
+            if array:
+                return self.now(f"{self.function(np.array)}({self.spelled(node)})")
+            is_array = isinstance(node.value, np.ndarray)
+            return self.now(f"{self.spelled(node)}[()]") if is_array else self.spelled(node)
         roots = self.plan.roots_of(node)
-        places = {self.plan.places[root] for root in roots if root in self.plan.places}
+        storages = {self.plan.storage_of[root] for root in roots if root in self.plan.storage_of}
         alone = (
-            places
-            and roots <= self.plan.places.keys()
-            and len(roots) == 1
-            and all(place.fresh or place.owner in self.plan.donated for place in places)
+            len(roots) == len(storages) == 1
+            and all(each.fresh or each.owner in self.plan.donated for each in storages)
             and not is_broadcast(node)
-            and not places & (self.handed | self.left)
+            and not storages & (self.handed | self.left)
         )
-        self.handed |= places
+        self.handed |= storages
         return self.spelled(node) if alone else self.now(f"{self.spelled(node)}.copy()")
 
     def now(self, expression: str) -> str:
@@ -437,11 +375,11 @@ class SourceWriter(Scope):
         """Emit the copies of final values into inputs that do not hold them yet."""
         copied = []
         for x, final in finals.items():
-            if self.plan.places[x] not in self.left:
+            if self.plan.storage_of[x] not in self.left:
                 continue
             value = self.spelled(final)
-            places = [self.plan.places.get(root) for root in self.plan.roots_of(final)]
-            if any(place is not None and place.owner.function is None for place in places):
+            storages = [self.plan.storage_of.get(root) for root in self.plan.roots_of(final)]
+            if any(each is not None and each.owner.function is None for each in storages):
                 kept = self.unused(f"new_{self.names[x]}")
                 self.lines.append((f"{kept} = {value}.copy()", ""))
                 value = kept

@@ -12,9 +12,9 @@ import numpy as np
 from .ir import SCATTER, Node, Nodes, alike, alive, key_of, part, renewed, scattered, written
 
 FARTHEST = 200
-"""The most stores at the positions of a read that are searched for the one it finds."""
+"""The maximum number of stores that are searched for a read."""
 FEW = 8
-"""Up to so many stores are forgotten."""
+"""The maximum number of stores that are dropped from a chain which another one branches off."""
 
 
 class Region(NamedTuple):
@@ -71,7 +71,7 @@ def are_apart(x: Region, y: Region) -> bool:
 
 
 class Stores:
-    """Consecutive stores to one array, found by where they are and not one by one.
+    """Consecutive stores to one array, indexed by their positions.
 
     Attributes
     ----------
@@ -80,9 +80,9 @@ class Stores:
     nodes : list of Node
         The stores, the first one first.
     regions : list of Region
-        Where each of them is.
+        The region of each store.
     tables
-        For stores that have integers at the same axes, and any of these: which stores are at given positions there.
+        Of the stores that have integers at the same axes: which are at given positions on some of these axes.
     """
 
     __slots__ = ("base", "nodes", "regions", "tables")
@@ -101,7 +101,7 @@ class Stores:
         self.regions.append(at)
 
     def keep(self, count: int) -> None:
-        """Forget the stores after the first ones."""
+        """Drop all but the first ``count`` stores."""
         while len(self.nodes) > count:
             self.nodes.pop()
             at = self.regions.pop()
@@ -109,7 +109,7 @@ class Stores:
                 table[position(at, axes)].pop()
 
     def last(self, wanted: Region, count: int) -> int:
-        """Return which of the first stores is the last that is not known to be elsewhere; -1 if all are."""
+        """Return the last of the first ``count`` stores that may overlap a region; -1 if none may."""
         found = -1
         for single, tables in self.tables.items():
             axes = tuple([i for i, both in enumerate(zip(single, wanted.single, strict=True)) if all(both)])
@@ -130,14 +130,14 @@ class Stores:
 
 
 def position(at: Region, axes: tuple[int, ...]) -> tuple[int, ...]:
-    """Return where a region is on axes at which it has integers."""
+    """Return the position of a region on axes at which it has integers."""
     return tuple([at.ends[axis][0] for axis in axes])
 
 
 def stores_to(array: Node) -> tuple[Stores, int] | None:
-    """Return the stores that an array is made by, and how many of them; None if it is made by another call.
+    """Return the chain of stores that an array is the result of, and its length; None if there is none.
 
-    Where another array is made of the same one by a few stores, they are forgotten: rewriting has often discarded it.
+    A few stores by which another array branches off are dropped: rewriting has usually discarded that one.
     """
     new: list[tuple[Node, Region]] = []
     while not is_looked_up(array) and array.function is written and type(array.args[0]) is Node:
@@ -159,7 +159,7 @@ def stores_to(array: Node) -> tuple[Stores, int] | None:
 
 
 def is_looked_up(array: Node) -> bool:
-    """Tell whether the stores that an array is made by have been looked up, and are not forgotten."""
+    """Tell whether the chain of stores to an array is known, and still holds it."""
     if array.stores is None:
         return False
     stores, count = array.stores
@@ -237,7 +237,7 @@ def overwritten(node: Node) -> Node | None:
 
 
 def stored_back(node: Node) -> Node | None:
-    """Eliminate a store of what is there. Exact."""
+    """Eliminate a store of the value that is there already. Exact."""
     if node.function is not written or type(node.args[0]) is not Node or type(node.args[2]) is not Node:
         return None
     array: Node = node.args[0]
@@ -253,7 +253,7 @@ def stored_back(node: Node) -> Node | None:
 
 
 def at_once(node: Node) -> Node | None:
-    """Read, write or scatter a part of a part by one index. Exact."""
+    """Merge nested reads, writes or scatters into one, with a composed index. Exact."""
     f, args = node.function, node.args
     if f is part and type(args[0]) is Node and args[0].function is part and type(args[0].args[0]) is Node:
         array, first = args[0].args
@@ -306,7 +306,7 @@ def composed(first: Any, second: Any, shape: tuple[int, ...]) -> tuple[Any, ...]
 
 
 def as_slice(positions: range, n: int) -> slice:
-    """Return the slice of an axis of length n that is at given positions."""
+    """Return the slice of an axis of length n that has these positions."""
     start, stop, step = positions.start, positions.stop, positions.step
     if step > 0:
         return slice(start or None, None if stop >= n else stop, None if step == 1 else step)
@@ -322,10 +322,10 @@ def is_whole(index: Any, shape: tuple[int, ...]) -> bool:
 
 
 def read_late(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
-    """Read parts after the stores that are elsewhere, so that no array is kept, and copied, for them. Exact.
+    """Move reads behind the stores that do not overlap them, so that no array is copied for them. Exact.
 
-    Rewrites look a read up before these stores, where equal ones are found to be equal. Stores that no one reads are
-    eliminated here, when the reads are what they will be.
+    The rewrites do the reverse, by which equal reads are merged. Dead stores are eliminated here, where the reads are
+    final.
     """
     latest: dict[Stores, int] = {}
     begun: dict[Node, Stores] = {}

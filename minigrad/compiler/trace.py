@@ -7,7 +7,6 @@ function is run twice, and must make the same calls.
 from __future__ import annotations
 
 import operator
-import zlib
 from collections.abc import Iterator
 from copy import deepcopy
 from types import FunctionType
@@ -18,8 +17,9 @@ import numpy as np
 from ..engine.arrays import refuse_foreign
 from ..engine.containers import rebuilt
 from ..engine.ownership import views_another
+from ..engine.watch import fingerprint
 from ..rules.facts import MADE, facts
-from .ir import Draws, Node, found_in, mapped, part
+from .ir import Draws, Node, found_in, mapped, name_of, part
 from .numpy_calls import OPTION, has_traced, shape_error, value_of
 from .refused import leaked
 from .traced import Traced
@@ -68,7 +68,7 @@ class Trace:
         self.nodes: list[Node] = []
         self.inputs: list[Node] = []
         self.apart: set[Node] = set()  # those among them that may share memory with no other
-        self.constants: dict[int, tuple[Node, int]] = {}
+        self.constants: dict[int, tuple[Node, int | None]] = {}  # with their checksums
         self.viewed: dict[Node, int | None] = {}  # what a result views, where that depends on the layout
         self.again: Iterator[Node] | None = None
         self.over = False
@@ -79,21 +79,15 @@ class Trace:
 
     def input(self, value: Any, name: str) -> Node:
         """Make the node of an argument."""
-        node = Node(
-            None,
-            (),
-            {},
-            deepcopy(value) if isinstance(value, np.random.Generator) else unwritable(value),
-            name,
-        )
+        held = deepcopy(value) if isinstance(value, np.random.Generator) else unwritable(value)
+        node = Node(None, (), {}, held, name)
         self.inputs.append(node)
         return node
 
     def stand_in(self, node: Node) -> Traced | TracedGenerator:
         """Return the stand-in for an argument."""
-        return (
-            TracedGenerator(self, node) if isinstance(node.value, np.random.Generator) else Traced(self, node)
-        )
+        kind = TracedGenerator if isinstance(node.value, np.random.Generator) else Traced
+        return kind(self, node)
 
     def record(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Call a function and record it; return its result as traced arrays."""
@@ -102,56 +96,62 @@ class Trace:
         nodes = mapped(self.node_of, args)
         options = {name: mapped(self.node_of, x) for name, x in kwargs.items()}
         if self.again is not None:
-            node = next(self.again, None)
-            if (
-                node is None
-                or node.function != function
-                or not self.same((nodes, options), (node.args, node.kwargs))
-            ):
-                if next(found_in((nodes, tuple(options.values())), FunctionType), None) is not None:
-                    raise JitError(
-                        f"{user_line()}: {function.__name__} is given a function made in this one, which is not "
-                        "captured; write it as NumPy's calls on whole arrays (np.where, np.select)"
-                    )
-                if self.error:
-                    raise (Caught if self.is_of_linalg else JitError)(
-                        f"{self.error}, which the function caught; a compiled one cannot choose by it"
-                    )
-                raise OtherCalls(
-                    f"{user_line()}: run twice on the same arguments, the function made different calls here; give "
-                    "what it depends on (random numbers, a counter, the time) as an argument, a random generator too; "
-                    "write np.zeros for np.empty, which holds what was in memory"
-                )
-            return self._traced(node)
-        try:
-            value = function(
-                *mapped(value_of, args), **{name: mapped(value_of, x) for name, x in kwargs.items()}
-            )
-        except Exception as error:
-            self.is_of_linalg = isinstance(error, np.linalg.LinAlgError)
-            self.error = (
-                f"{user_line()}: {getattr(function, '__name__', function)} raised {type(error).__name__}"
-            )
-            if not isinstance(error, ValueError) or "read-only" not in str(error):
-                raise
-            raise JitError(
-                f"{user_line()}: {getattr(function, '__name__', function)} writes into its argument, which is not "
-                "captured; write x[index] = value, or x[...] = value"
-            ) from None
+            return self._traced(self._recorded(function, nodes, options))
+        given = {name: mapped(value_of, x) for name, x in kwargs.items()}
+        value = self._called(function, mapped(value_of, args), given)
         node = Node(function, nodes, options, value, assigned_name())
         if isinstance(value, (tuple, list)):
             items = [Node(operator.getitem, (node, i), {}, unwritable(x)) for i, x in enumerate(value)]
             node.value = rebuilt(value, items)
             self.nodes += [node, *items]
-            return self._traced(node)
-        if not isinstance(value, (np.ndarray, np.generic)):
+        elif isinstance(value, (np.ndarray, np.generic)):
+            node.value = unwritable(value)
+            self.nodes.append(node)
+        else:
             raise JitError(
-                f"{user_line()}: {getattr(function, '__name__', function)} of an array gives a {type(value).__name__}, "
-                "which would be frozen at its value in this call; use a function that gives an array"
+                f"{user_line()}: {name_of(function)} of an array gives a {type(value).__name__}, which would be frozen "
+                "at its value in this call; use a function that gives an array"
             )
-        node.value = unwritable(value)
-        self.nodes.append(node)
-        return Traced(self, node)
+        return self._traced(node)
+
+    def _recorded(self, function: Any, nodes: Any, options: dict[str, Any]) -> Node:
+        """Return the node of the first run's call; refuse a call that is another one."""
+        assert self.again is not None
+        node = next(self.again, None)
+        if (
+            node is not None
+            and node.function == function
+            and self.same((nodes, options), (node.args, node.kwargs))
+        ):
+            return node
+        if next(found_in((nodes, tuple(options.values())), FunctionType), None) is not None:
+            raise JitError(
+                f"{user_line()}: {name_of(function)} is given a function made in this one, which is not captured; "
+                "write it as NumPy's calls on whole arrays (np.where, np.select)"
+            )
+        if self.error:
+            raise (Caught if self.is_of_linalg else JitError)(
+                f"{self.error}, which the function caught; a compiled one cannot choose by it"
+            )
+        raise OtherCalls(
+            f"{user_line()}: run twice on the same arguments, the function made different calls here; give "
+            "what it depends on (random numbers, a counter, the time) as an argument, a random generator too; "
+            "write np.zeros for np.empty, which holds what was in memory"
+        )
+
+    def _called(self, function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Call a function on values; keep the error that it raises, in case that the program catches it."""
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            self.is_of_linalg = isinstance(error, np.linalg.LinAlgError)
+            self.error = f"{user_line()}: {name_of(function)} raised {type(error).__name__}"
+            if not isinstance(error, ValueError) or "read-only" not in str(error):
+                raise
+            raise JitError(
+                f"{user_line()}: {name_of(function)} writes into its argument, which is not captured; write "
+                "x[index] = value, or x[...] = value"
+            ) from None
 
     def release(self, node: Node) -> None:
         """Free a large value that no stand-in refers to; copy a small slice, so that its large base can be freed.
@@ -241,8 +241,3 @@ def unwritable(value: Any) -> Any:
         value = value.view(np.ndarray)
         value.flags.writeable = False
     return value
-
-
-def fingerprint(array: Any) -> int:
-    """Return a checksum of an array's contents."""
-    return zlib.crc32(np.ascontiguousarray(array).tobytes())

@@ -14,26 +14,17 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..engine.arrays import has_no_items, stands_in, takes_over
 from ..engine.in_place import fit_in_place
-from ..engine.leaving import OTHERWISE, asked_by, held_by_others, parts_are_read
+from ..engine.leaving import OTHERWISE, asked_by, held_by_others, parts_are_read, would_be_cut_off
 from ..engine.recording import recording
-from ..engine.statements import (
-    OBJECT_HELD_BY_A_NAME,
-    is_borrowed,
-    is_stored,
-    refuse_shuffle,
-)
-from ..engine.tensor import Tensor, would_be_cut_off
+from ..engine.statements import OBJECT_HELD_BY_A_NAME, is_borrowed, is_stored, refuse_shuffle
+from ..engine.tensor import Tensor
 from ..engine.writing import Writable
 from ..rules.elementwise import scalar_power
 from ..rules.facts import METHODS
 from ..rules.indexing import with_arrays
 from .dispatch import call_function, call_ufunc
 from .ir import Node, cast, mapped, part, written
-from .numpy_calls import (
-    has_traced,
-    read_part,
-    value_of,
-)
+from .numpy_calls import has_traced, read_part, value_of
 from .refused import ARRAY, BRANCH, FILLED, FORMATTED, KEY, NUMBER, leaked, needs_values
 from .where import JitError, NeedsValues, user_line
 
@@ -125,7 +116,7 @@ class Traced(NDArrayOperatorsMixin, Writable):
         return type(self.node.value)
 
     def has_its_own_memory(self) -> None:
-        """Note that f is not what it would be of an argument that shares its memory with another."""
+        """Note that the trace holds only where this argument shares no memory with another."""
         self.recorder.apart.add(self.owner.node)
 
     def as_read_only(self) -> Traced:

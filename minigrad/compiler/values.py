@@ -15,7 +15,7 @@ import numpy as np
 from ..engine.arrays import STAND_INS
 from ..engine.containers import like, rebuilt
 from ..engine.tensor import Tensor
-from .options import PLAIN, option
+from .options import PLAIN, option_key
 from .origin import has_state, is_standard, slots_of
 from .places import CELL, read
 
@@ -49,7 +49,7 @@ def has_arrays(x: Any) -> bool:
 
 
 def nested_alike(x: Any, other: Any) -> bool:
-    """Tell whether two values are arrays, nested alike in dicts, lists and tuples, with the same numbers."""
+    """Tell whether two values have one structure: arrays in dicts, lists and tuples, and equal plain values."""
     if isinstance(x, (np.ndarray, np.generic, Tensor)):
         return isinstance(other, (np.ndarray, np.generic, Tensor)) or type(other) in STAND_INS
     if type(x) is not type(other):
@@ -58,7 +58,7 @@ def nested_alike(x: Any, other: Any) -> bool:
         return [*x] == [*other] and all(map(nested_alike, x.values(), other.values()))
     if isinstance(x, (list, tuple)):
         return len(x) == len(other) and all(map(nested_alike, x, other))
-    return type(x) in PLAIN and option(x) == option(other)
+    return type(x) in PLAIN and option_key(x) == option_key(other)
 
 
 def _finds(x: Any, known: Container[int], is_one: Callable[[Any], bool]) -> bool:
@@ -84,14 +84,6 @@ def attribute_values(x: Any) -> dict[str, Any]:
     kind: Any = type(x)
     slots = {name: getattr(x, name) for name in slots_of(kind) if hasattr(x, name)}
     return getattr(x, "__dict__", {}) | slots
-
-
-def with_attributes(x: Any, attributes: dict[str, Any]) -> Any:
-    """Return a copy of an object with other attributes."""
-    made = copy(x)
-    for name, value in attributes.items():
-        object.__setattr__(made, name, value)
-    return made
 
 
 def structural_key(x: Any, within: tuple[int, ...] = ()) -> Any:
@@ -137,7 +129,7 @@ WITH_IDENTITY = (MethodType, BuiltinMethodType, ModuleType)
 """Types compared by identity, although they have attributes."""
 
 
-def fresh_copy(x: Any, known: Container[int] = ()) -> Any:
+def fresh_copy(x: Any, known: Container[int]) -> Any:
     """Return a copy of arrays, lists, dicts and sets, however nested, but not of those whose ``id`` is known."""
     if id(x) in known:
         return x

@@ -25,7 +25,7 @@ class OtherCalls(JitError):
 class NeedsValues(JitError):
     """Raised where a function needs the values of an array, which are not known while it is compiled.
 
-    ``node`` is what it is recorded as, and ``names`` those of the arrays from outside that it is computed from.
+    ``node`` is the array's, and ``names`` are those of the fetched arrays that it is computed from.
     """
 
     def __init__(self, message: str, node: Any = None) -> None:
@@ -37,7 +37,7 @@ class NeedsValues(JitError):
 class Changed(JitError):
     """Raised where a function changes what it reads outside.
 
-    ``places`` are those, among these, that may be fetched: of Python's numbers, and of nested arrays.
+    ``places`` are those that can be fetched instead: of Python numbers, and of nested arrays.
     """
 
     def __init__(self, message: str, places: list[tuple[Any, Any]]) -> None:
@@ -46,7 +46,7 @@ class Changed(JitError):
 
 
 class AsWritten(JitError):
-    """Raised where a function runs as it is written in this call."""
+    """Raised where a call has to run the function as it is written."""
 
 
 class Caught(AsWritten):
@@ -54,7 +54,7 @@ class Caught(AsWritten):
 
 
 class Begins(AsWritten):
-    """Raised where a function makes its state in this call: ``if self.velocity is None: …``."""
+    """Raised where a call initializes the state that it reads: ``if self.velocity is None: …``."""
 
 
 OURS = os.path.dirname(os.path.dirname(__file__))

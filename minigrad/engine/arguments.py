@@ -117,8 +117,8 @@ def argument_names(f: Callable[..., Any], count: int, other: str = "x") -> list[
 def names_itself(function: Function) -> Function:
     """Let a function name itself in every error that a wrong argument leads to.
 
-    What a check of the package says is preceded by the function's name; errors of Python's and NumPy's become TypeError
-    or ValueError, and tell what was given. Those of a person's own functions, which it calls, pass.
+    The package's own errors are prefixed with the function's name; those raised by Python and NumPy become TypeError or
+    ValueError, and list the arguments. Errors raised by a user's functions, which it calls, pass unchanged.
     """
     called = function.__qualname__.partition(".__")[0]  # a class is called by its own name
     NAMES.add(called)
@@ -169,7 +169,7 @@ def explained(error: Exception, called: str, given: Iterable[tuple[str, Any]]) -
 
 
 def own_cause(error: Exception) -> TypeError | None:
-    """Return the package's error in whose place NumPy raised "setting an array element with a sequence", if any."""
+    """Return the package's error that NumPy replaced by "setting an array element with a sequence", if any."""
     cause = error.__cause__ or error.__context__
     if not (isinstance(cause, TypeError) and str(error).startswith("setting an array element")):
         return None
@@ -177,7 +177,7 @@ def own_cause(error: Exception) -> TypeError | None:
 
 
 def raise_instead(told: Exception | None, error: Exception) -> NoReturn:
-    """Raise ``told``, or the error itself; no frame keeps a reference, which would keep the arguments alive.
+    """Raise ``told``, or the error itself; no frame keeps a reference to them, and so the arguments alive.
 
     What was raised below NumPy's error is told with its traceback, which ends in the program's statement.
     """

@@ -10,13 +10,13 @@ Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 STAND_INS: set[type] = set()
 """Types that stand in for arrays; they record the NumPy calls made on them, and have no values of their own."""
 ARRAYS: set[type] = {np.ndarray, np.memmap}
-"""Types that a layer takes without conversion: no subclasses, which compute otherwise."""
+"""Types that a layer takes without conversion; subclasses, which may compute otherwise, are not among them."""
 ARRAYS_AND_NUMBERS: set[type] = {np.ndarray, float, int, bool, complex, np.float64, np.float32}
 """Types that an op takes without conversion."""
 ARRAY_LIKE = (np.ndarray, np.generic, list, tuple, range, float, int, bool, complex)
 NUMBERS = (np.generic, float, int, complex)
 KNOWN: set[type] = {np.ndarray, np.memmap}
-"""Types that are not foreign: arrays, what stands in for them, and tensors."""
+"""Types that are not foreign: arrays, their stand-ins, and tensors."""
 
 
 def stands_in(kind: type) -> type:
@@ -140,3 +140,15 @@ def plain_array(x: Any, name: str) -> Any:
             f"{name}: an operand is a {type(x).__name__} of dtype {array.dtype}; expected numbers"
         )
     return array
+
+
+def overlaps_itself(x: Array) -> bool:
+    """Tell whether entries of an array may share memory, as those of a broadcast array or a sliding window do."""
+    if not x.size:
+        return False
+    extent = x.itemsize
+    for stride, length in sorted((abs(s), n) for s, n in zip(x.strides, x.shape, strict=True) if n > 1):
+        if stride < extent:
+            return True
+        extent += stride * (length - 1)
+    return False

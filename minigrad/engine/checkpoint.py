@@ -24,8 +24,8 @@ from .watch import as_read
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     """Return f as one call of the tape, which keeps its arguments only, and runs f again in the backward pass.
 
-    Memory falls from all that f computes to its arguments and its result; the time of one more forward pass is
-    added (Griewank and Walther 2000; Chen et al. 2016, "Training deep nets with sublinear memory cost").
+    Only f's arguments and its result are kept in memory, at the cost of one more forward pass (Griewank and Walther
+    2000; Chen et al. 2016, "Training deep nets with sublinear memory cost").
 
     Parameters
     ----------

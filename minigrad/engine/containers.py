@@ -19,7 +19,7 @@ def rebuilt(tree: Any, items: list[Any]) -> Any:
 
 
 def plain_sequence(like: Any, items: Iterable[Any]) -> Any:
-    """Return a plain tuple or list, which NumPy takes for one of a subclass, named or not."""
+    """Return items in a plain list or tuple, as which NumPy takes one of a subclass."""
     return list(items) if isinstance(like, list) else tuple(items)
 
 
@@ -61,7 +61,7 @@ def leaves_like(tree: Any, other: Any, what: str) -> list[Any]:
     ValueError
         If other is not nested as the tree is; ``what`` names it in the message.
     """
-    inside, other_inside = _inside(tree), _inside(other)
+    inside, other_inside = inside_of(tree), inside_of(other)
     if isinstance(inside, dict) and isinstance(other_inside, dict):
         if inside.keys() != other_inside.keys():
             raise ValueError(f"{what} has the keys {[*other_inside]}; expected {[*inside]}")
@@ -76,7 +76,7 @@ def leaves_like(tree: Any, other: Any, what: str) -> list[Any]:
     return [other]
 
 
-def _inside(x: Any) -> Any:
+def inside_of(x: Any) -> Any:
     """Return the children of a registered container; anything else unchanged."""
     return children_of(x) if type(x) in CONTAINERS else x
 
@@ -85,7 +85,7 @@ BUILT_IN = (np.ndarray, np.generic, Number, str, bytes, type(None), dict, list, 
 """Classes whose instances are leaves, or containers that need not be registered."""
 
 CONTAINERS: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {}
-"""Containers of arrays beside dicts, lists and tuples: how to read their children, and to make one with others."""
+"""Registered containers: how to read their children, and how to make a copy with others."""
 
 
 def children_of(x: Any) -> Any:
@@ -96,6 +96,16 @@ def children_of(x: Any) -> Any:
 def with_children(x: Any, new: Any) -> Any:
     """Return a registered container like x with other children."""
     return CONTAINERS[type(x)][1](x, new)
+
+
+def entries_of(x: Any) -> dict[Any, Any] | None:
+    """Return the entries of a container, by key or index, in a new dict; None for a leaf."""
+    inside = inside_of(x)
+    if isinstance(inside, dict):
+        return dict(inside)
+    if isinstance(inside, (list, tuple)):
+        return dict(enumerate(inside))
+    return None if inside is x else {0: inside}
 
 
 @names_itself
@@ -139,7 +149,7 @@ def register_container(
             raise TypeError(
                 f"register_container: {kind.__name__} is no dataclass; give children(x) and rebuild(x, new), too"
             )
-        children, rebuild = _fields_of, _with_fields
+        children, rebuild = _fields_of, with_attributes
     CONTAINERS[kind] = children, rebuild
     return kind
 
@@ -150,10 +160,11 @@ def _fields_of(x: Any) -> dict[str, Any]:
     return {field.name: getattr(x, field.name) for field in fields(x)}
 
 
-def _with_fields(x: Any, new: dict[str, Any]) -> Any:
+def with_attributes(x: Any, new: dict[str, Any]) -> Any:
+    """Return a copy of an object with other values of attributes; of a frozen dataclass, too."""
     made = copy(x)
     for name, value in new.items():
-        object.__setattr__(made, name, value)  # a frozen dataclass, too
+        object.__setattr__(made, name, value)
     return made
 
 

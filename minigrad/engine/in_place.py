@@ -24,7 +24,7 @@ from .watch import replaced, rewritten, views_replaced, wrote
 def augmented(ufunc: Any) -> Callable[[Any, Any], Any]:
     """Make the method of an augmented assignment: in place under no_grad; elsewhere recorded, with a new value.
 
-    Of a number, which NumPy cannot change, it makes another.
+    Numbers are immutable, as NumPy's are: there it returns a new one.
     """
 
     def method(self: Any, other: Any) -> Any:
@@ -97,7 +97,7 @@ def become(self: Any, value: Any) -> None:
 
 
 def fit_in_place(value: Any, out: Any) -> Any:
-    """Cast a value to the dtype of ``out``; raise unless its shape and a same-kind cast fit."""
+    """Cast a value to the dtype of ``out``; raise unless its shape fits and the cast is same-kind."""
     if value.shape != out.shape:
         raise ValueError(
             f"in-place change: a result of shape {value.shape} does not fit into shape {out.shape}"

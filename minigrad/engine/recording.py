@@ -30,7 +30,7 @@ class Recording:
     watches = False
 
     def called(self, call: Call) -> None:
-        """Take note of a call, where ``watches``."""
+        """Observe a call; called only if ``watches``."""
 
 
 next_number = count(1).__next__
@@ -51,7 +51,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Mode:
-    """How calls are recorded for a while: a context manager, and a decorator. Subclasses say how."""
+    """A context manager and decorator that sets how calls are recorded; subclasses say how."""
 
     def __init__(self) -> None:
         self._before: list[Token[Recording | None]] = []

@@ -18,7 +18,7 @@ def is_real(x: object) -> bool:
 
 
 def as_int(name: str, value: Any, least: int | None = None) -> int:
-    """Convert an integer to Python's, which does not overflow.
+    """Convert to a Python int, which does not overflow.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def as_int(name: str, value: Any, least: int | None = None) -> int:
 
 
 def as_real(name: str, value: Any, interval: str = "(-inf, inf)") -> float:
-    """Convert a real number to Python's, which widens no array.
+    """Convert a real number to a Python float, which does not widen arrays.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ _lock = RLock()  # a finalizer, which may run anywhere, may write too
 
 
 def shared() -> RLock:
-    """Return the lock. Around a few operations alone: it is the same for all threads."""
+    """Return the lock, one for all threads: hold it for a few operations only."""
     return _lock
 
 

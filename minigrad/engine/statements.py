@@ -22,7 +22,7 @@ STORES = {"STORE_SUBSCR", "STORE_SLICE"}
 
 
 def is_stored(depth: int = 3) -> bool:
-    """Tell whether the program is at ``array[i] = t`` or alike: NumPy then asks t for a float, as ``float(t)`` does.
+    """Tell whether the program is at ``array[i] = t`` or the like: NumPy then asks t for a float, as ``float(t)`` does.
 
     ``depth`` is how many calls from here the program is.
     """
@@ -50,7 +50,7 @@ def _line_up_to(code: CodeType, offset: int) -> list[dis.Instruction]:
 
 
 def is_stored_back(count: int) -> bool:
-    """Tell whether the program is at ``container[i] += …``, and nothing but this statement has the item.
+    """Tell whether the program is at ``container[i] += …``, and nothing else holds a reference to the item.
 
     ``count`` is ``sys.getrefcount`` of the item, in its method ``__iadd__``.
     """
@@ -66,7 +66,7 @@ def _stores_back(code: CodeType, offset: int) -> bool:
 
 
 def refuse_shuffle() -> None:
-    """Refuse an assignment that is made by `numpy.random.Generator.shuffle`, which takes views for copies."""
+    """Refuse an assignment made by `numpy.random.Generator.shuffle`, which mistakes views for copies."""
     frame = sys._getframe(2)
     code, offset = frame.f_code, frame.f_lasti
     if _names(code, offset, ("shuffle",)) and _line_up_to(code, offset)[-1].opname not in STORES:

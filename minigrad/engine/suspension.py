@@ -1,4 +1,4 @@
-"""Whether a generator is suspended inside of a ``with`` block, whose mode its caller would then be in."""
+"""Detects generators that are suspended inside a ``with`` block, whose mode would leak to their caller."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import lru_cache
 from types import CodeType
 
 CONTEXT_MANAGERS = ("contextlib", "_pytest")
-"""Packages that run a generator as a context manager: what holds at its ``yield`` shall hold for the caller."""
+"""Packages that run generators as context managers, which are meant to set a mode for their caller."""
 
 
 def leaks_to_caller() -> bool:

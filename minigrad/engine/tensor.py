@@ -32,22 +32,19 @@ from . import calls
 from .arguments import names_itself
 from .arrays import STAND_INS, as_array, has_stand_ins, held, is_number, refuse_foreign
 from .calls import (
-    Variable,
     any_requires_grad,
     bare,
     binary,
-    parent_of,
     part_of_windows,
     results_are,
     without_values,
 )
 from .dispatch import Dispatched, call
 from .in_place import as_kept, augmented, set_part
-from .leaving import EXPLICITLY, INSTEAD_OF_AN_ARRAY, OTHERWISE, parts_are_read, refuse_option, who_asks
-from .recording import Array, TapeError, differentiated, recording
+from .leaving import OTHERWISE, OffTheTape, parts_are_read
+from .recording import Array, TapeError, recording
 from .sharing import shared
-from .statements import is_stored
-from .walk import depends_on, walk_back
+from .walk import walk_back
 from .writing import Writable
 
 # Their results are tensors, as `results_are` registers them.
@@ -76,13 +73,8 @@ def _method(function: Callable[..., Any]) -> Callable[..., Tensor]:
     return method
 
 
-def would_be_cut_off(x: Variable) -> bool:
-    """Tell whether a plain array of a tensor's values would miss its gradient."""
-    return x.requires_grad and recording.get() is not None and parent_of(x) is not None
-
-
 @results_are
-class Tensor(Variable, Dispatched, Writable):
+class Tensor(OffTheTape, Dispatched, Writable):
     """An ndarray with a gradient, and the call that made it. Make one with `tensor`.
 
     NumPy's functions and Python's operators work on tensors as on arrays, with NumPy's shapes, broadcasting,
@@ -183,22 +175,9 @@ class Tensor(Variable, Dispatched, Writable):
     def imag(self, part: Any) -> None:
         raise parts_are_read()
 
-    def item(self, *index: Any) -> Any:
-        """Return the one entry, or that at an index, as a Python number, off the tape."""
-        return bare(self).item(*index)
-
-    def numpy(self) -> Array:
-        """Return the values as an array, off the tape: ``data`` itself."""
-        return bare(self)  # type: ignore[no-any-return]  # the array of a tensor
-
     def detach(self) -> Tensor:
         """Return a constant tensor of the same ``data``, off the tape."""
         return variable(self.data)
-
-    def tolist(self) -> Any:
-        """Return the values as nested lists of Python numbers, off the tape; not inside `grad`."""
-        self._refuse_inside_grad("tolist()", "iterate over the tensor")
-        return bare(self).tolist()
 
     def __len__(self) -> int:
         return len(self.data)
@@ -212,7 +191,7 @@ class Tensor(Variable, Dispatched, Writable):
     if not TYPE_CHECKING:  # to type checkers, what is not defined is an error
 
         def __getattr__(self, name: str) -> None:
-            """Say what to write instead of an attribute that there is not."""
+            """Raise AttributeError, and say what to write instead."""
             instead, function = OTHERWISE.get(name, ""), getattr(np, name, None)
             if callable(function):
                 instead = f"; write {facts(function).instead or f'np.{name}(t)'}"
@@ -249,54 +228,6 @@ class Tensor(Variable, Dispatched, Writable):
         if self._call is not None:
             return self.copy()
         return _restore(self.data.copy(), self.requires_grad, None if self.grad is None else self.grad.copy())
-
-    # -- leaving the tape: explicitly, or not at all -------------------------------------------------------
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        if would_be_cut_off(self):
-            refuse_option(self)
-            where, instead = who_asks()
-            raise TapeError(
-                f"{where}: a tensor that requires a gradient became a plain array, which would cut it off from the "
-                f"tape; {instead}"
-            )
-        array = bare(self)
-        return np.array(array, dtype=dtype) if copy or is_number(array) else np.asarray(array, dtype=dtype)
-
-    def _number(self, kind: str) -> Any:
-        if would_be_cut_off(self):
-            refuse_option(self)
-            if is_stored():
-                raise TapeError(
-                    "array[i] = t (or array.fill, np.fromiter) would cut the tensor t, which requires a gradient, off "
-                    f"from the tape; {INSTEAD_OF_AN_ARRAY}"
-                )
-            self._refuse_inside_grad(f"{kind}()", "keep the tensor (np.exp(t) in place of math.exp(t))")
-        return bare(self) if self.ndim == 0 else self.item()
-
-    def _refuse_inside_grad(self, what: str, instead: str) -> None:
-        """Refuse to leave the tape where what this tensor depends on is being differentiated."""
-        if not self.requires_grad or recording.get() is None or self._call is None or not differentiated:
-            return
-        if depends_on(self._call, differentiated):
-            raise TapeError(
-                f"{what} of a tensor inside grad would cut it off from the tape; {instead}, or {EXPLICITLY}"
-            )
-
-    def __float__(self) -> float:
-        return float(self._number("float"))
-
-    def __int__(self) -> int:
-        return int(self._number("int"))
-
-    def __complex__(self) -> complex:
-        return complex(self._number("complex"))
-
-    def __bool__(self) -> bool:
-        return bool(bare(self))
-
-    def __index__(self) -> int:
-        return bare(self).__index__()  # type: ignore[no-any-return]  # an array's
 
     # -- operators -----------------------------------------------------------------------------------------
 
@@ -372,7 +303,7 @@ class Tensor(Variable, Dispatched, Writable):
     __imatmul__ = augmented(np.matmul)
 
     def copy(self, order: Any = "C") -> Tensor:
-        """`numpy.ndarray.copy`; of a number a number."""
+        """`numpy.ndarray.copy`; a number stays one."""
         if is_number(self.data):
             return self[()]
         made: Tensor = self._copy() if order == "C" else self._copy(order)
@@ -431,7 +362,7 @@ class Tensor(Variable, Dispatched, Writable):
     ) -> Any:
         """`numpy.ndarray.astype`; a constant, where the dtype is of integers or booleans.
 
-        How the entries lie in memory, ``order``, is not the caller's to choose; there are no subclasses, ``subok``.
+        ``order`` and ``subok`` are accepted for compatibility, and have no effect.
         """
         if order not in ("C", "F", "A", "K"):
             raise ValueError(f"astype: order is {order!r}; expected 'C', 'F', 'A' or 'K'")
@@ -449,9 +380,9 @@ class Tensor(Variable, Dispatched, Writable):
     def backward(self, gradient: Any = None) -> None:
         """Add the gradient of this tensor with respect to every leaf behind it to the leaf's ``grad``.
 
-        Threads may do so at once, with leaves in common: every gradient is added, in the order in which the
-        threads come, and so the sum is rounded in that order. For sums of the same bits, use `grad` in each thread,
-        and add in one. A free-threaded Python is not supported.
+        Threads may do so at once, with leaves in common: every gradient is added, in the order in which the threads
+        arrive, which decides the rounding. For reproducible sums, use `grad` in each thread and add the results in
+        one. Free-threaded Python is not supported.
 
         Parameters
         ----------
@@ -534,7 +465,7 @@ def _restore(data: Array, requires_grad: bool, grad: Array | None) -> Tensor:
 
 
 def _starting_gradient(result: Tensor, gradient: Any) -> Array:
-    """Check the gradient that a backward pass starts from; 1, if none is given for one entry."""
+    """Return the gradient that a backward pass starts from, checked; 1 by default, for a tensor of one entry."""
     if gradient is None:
         if result.dtype.kind == "c":
             raise TypeError(

@@ -1,4 +1,4 @@
-"""Transformations of functions that are made of gradients: products with the Jacobian, whole Jacobians, Hessians."""
+"""Transformations built from gradients: products with the Jacobian, whole Jacobians, Hessians."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _vjp(
 
 
 def _kept_input(shared: tuple[dict[int, Call], Options], leaf: Any) -> Tensor:
-    """Make the tensor that f gets; of a small array a copy: it may change before the pullback is called."""
+    """Make the tensor that f gets; small arrays are copied, as they may change before the pullback is called."""
     if not (type(leaf) is np.ndarray and leaf.size <= SMALL):
         return argument(shared, leaf)
     made = argument(shared, leaf.copy("K"))
@@ -167,7 +167,7 @@ def _pushed(
 
 
 def _zeros(_: Any, x: Any) -> Any:
-    """Return zeros of the shape and dtype of a result; floats for integers, which do not move."""
+    """Return zeros of the shape and dtype of a result; of floats where it is of integers, which have no tangent."""
     zeros = np.zeros_like(x.data if type(x) is Tensor else x)  # traced, if x is
     return zeros if zeros.dtype.kind in "fc" else np.zeros(zeros.shape)
 

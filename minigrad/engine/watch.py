@@ -51,7 +51,7 @@ class Anomaly(Recording):
             raise FloatingPointError(
                 f"{op.name}: made a NaN of operands of shape {shapes}, none of which has one"
             )
-        self.prints[number] = [_fingerprint(x) for x in (*operands, out)]
+        self.prints[number] = [fingerprint(x) for x in (*operands, out)]
 
     def gradients(self, call: Call, g: Any, out: Any, operands: Sequence[Any], needs: Sequence[Any]) -> Any:
         """Return the gradients of a call's operands; refuse arrays that changed since, and a NaN made of numbers."""
@@ -59,7 +59,7 @@ class Anomaly(Recording):
         for i, (array, before) in enumerate(
             zip((*arrays, result), self.prints.get(number, ()), strict=False)
         ):
-            if before != _fingerprint(array):
+            if before != fingerprint(array):
                 raise _changed(op, i, array, arrays)
         had_nan = _has_nan(g)
         found = op.gradients(g, out, operands, options, needs)
@@ -85,7 +85,8 @@ def _has_nan(x: Any) -> bool:
     return array is not None and array.dtype.kind in "fc" and bool(np.isnan(array).any())
 
 
-def _fingerprint(x: Any) -> int | None:
+def fingerprint(x: Any) -> int | None:
+    """Return a checksum of an array's contents; None for anything else."""
     import zlib  # here, so that importing stays fast
 
     return zlib.crc32(np.ascontiguousarray(x).tobytes()) if isinstance(x, np.ndarray) else None
@@ -139,14 +140,14 @@ def _changed(op: Any, i: int, array: Array, operands: Sequence[Any]) -> RuntimeE
 
 Writes = list[tuple[int, Any]]  # recorded writes to one tensor: when, and the index
 replaced: dict[int, tuple[Any, list[tuple[int, Any, Writes]]]] = {}
-"""By the ``id`` of an array, still in use, that recorded writes replaced: a weak reference; and since when it is, which
-part of it (None: all of it, else where that lies in memory), and the writes to the tensor, then and later."""
+"""Arrays in use that recorded writes replaced, by ``id``: a weak reference, and for each replaced part the number of
+the write, its place in memory (None: the whole array), and the writes to the tensor from then on."""
 _followed: dict[int, tuple[Any, Writes]] = {}
-"""By the ``id`` of the array that a tensor has after such writes: a weak reference, and the writes."""
+"""The arrays that tensors have after such writes, by ``id``: a weak reference, and the writes."""
 
 
 def rewritten(old: Array, new: Array, index: Any, viewed: bool) -> None:
-    """Remember a recorded write to a tensor, whose array is a new one then, if this or an earlier one is viewed."""
+    """Remember a recorded write, which gives a tensor a new array, if the old array or an earlier one is viewed."""
     _, writes = _followed.pop(id(old), (None, []))
     if not (writes or viewed):
         return
@@ -168,7 +169,7 @@ def _place(array: Array) -> tuple[int, tuple[int, ...], tuple[int, ...], int]:
 
 
 def forget(array: Array) -> None:
-    """Forget which parts of an array recorded writes replaced: it is no tensor's now, but a person's own."""
+    """Forget which parts of an array recorded writes replaced: it belongs to no tensor any more."""
     replaced.pop(id(_owner(array)), None)
 
 
@@ -203,14 +204,14 @@ def views_replaced(x: Array) -> bool:
 
 
 def as_read(x: Any) -> Any:
-    """Return an array as a call has read it: a copy, if it was written to since, so that its views are not stale."""
+    """Return an array as a call read it: a copy, if it was replaced since, so that its views are not stale."""
     return x.copy() if hasattr(x, "base") and views_replaced(x) else x
 
 
 def _overlap(place: Any, written: Any, index: Any) -> bool:
-    """Tell whether the array at a place has an entry in common with the part, at an index, of another's."""
+    """Tell whether an array shares an entry with the part of another at an index; both are given by their places."""
     shown_array, whole = _array_at(place), _array_at(written)
-    index = _captured_index(index)
+    index = tuple(map(_captured, index)) if isinstance(index, tuple) else _captured(index)
     if all(each is None or isinstance(each, BASIC) for each in (index if type(index) is tuple else (index,))):
         return np.shares_memory(shown_array, _part(whole, index))
     if not np.may_share_memory(shown_array, whole):
@@ -226,7 +227,7 @@ BASIC = (int, np.integer, slice, type(...))
 
 
 def _array_at(place: tuple[int, tuple[int, ...], tuple[int, ...], int]) -> Array:
-    """Return an array at a place in memory, of which no entry may be read: the memory may be another's now."""
+    """Return an array at a place in memory; its entries must not be read, as the memory may have been freed."""
     data, shape, strides, itemsize = place
     interface = {
         "version": 3,
@@ -251,10 +252,6 @@ def _addresses(data: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> A
     for length, stride in zip(shape, strides, strict=True):
         places = np.add.outer(places, np.arange(length) * stride)
     return places
-
-
-def _captured_index(index: Any) -> Any:
-    return tuple(map(_captured, index)) if isinstance(index, tuple) else _captured(index)
 
 
 def _captured(x: Any) -> Any:

@@ -26,7 +26,7 @@ def write_into(out: Any, value: Any) -> Any:
 def called_where(ufunc: Any, inputs: tuple[Any, ...], out: Any, where: Any, **others: Any) -> Any:
     """Return what a ufunc leaves in ``out`` when called with ``where``.
 
-    Elsewhere its operands count as 1, but for Python's numbers, so that no value there raises a warning or has a
+    Elsewhere the operands, except Python numbers, are replaced by 1, so that no value there raises a warning or has a
     gradient.
     """
     if where is True:
@@ -177,7 +177,7 @@ class Flat:
 
 
 class Writable:
-    """The methods of an array that write into it; they are recorded as what is assigned to all of it."""
+    """The methods of an array that write into it; each is recorded as an assignment to all of it."""
 
     __slots__ = ()
 

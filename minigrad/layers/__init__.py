@@ -39,11 +39,7 @@ from .convolution import (
     conv_forward_fast,
     conv_forward_naive,
 )
-from .dropout import (
-    dropout,
-    dropout_backward,
-    dropout_forward,
-)
+from .dropout import dropout, dropout_backward, dropout_forward
 from .losses import (
     l1,
     l1_backward,
@@ -76,11 +72,7 @@ from .normalization import (
     spatial_groupnorm_backward,
     spatial_groupnorm_forward,
 )
-from .penalty import (
-    l2_regularized,
-    l2_regularized_backward,
-    l2_regularized_forward,
-)
+from .penalty import l2_regularized, l2_regularized_backward, l2_regularized_forward
 from .pooling import (
     avg_pool,
     avg_pool_backward,

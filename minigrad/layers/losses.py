@@ -1,4 +1,4 @@
-"""Losses: cross-entropy of the softmax and multiclass hinge, of scores and labels; mean square and absolute errors."""
+"""Losses: softmax cross-entropy and multiclass hinge of scores and labels; mean squared and mean absolute error."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ multiclass_hinge = layer(svm_loss, loss_backward, name="multiclass_hinge", input
 
 
 def _residuals(loss: str, x: Array, y: Array) -> Array:
-    """Return x - y, of arrays of one shape; a mean over what broadcasts is seldom meant."""
+    """Return x - y; shapes that differ are refused, as broadcasting is seldom meant."""
     if x.shape != y.shape:
         raise ValueError(
             f"{loss}: x has shape {x.shape} but y {y.shape}; they must agree, as by y.reshape(x.shape)"
@@ -208,7 +208,7 @@ def _residuals(loss: str, x: Array, y: Array) -> Array:
 
 
 def _entry_weights(loss: str, x: Array, sample_weights: Any, dtype: Any) -> Array:
-    """Return what each entry of x counts in the weighted mean, for all entries of an example at once."""
+    """Return the weight of each example's entries in the weighted mean, shaped to broadcast against x."""
     if x.ndim == 0:
         raise ValueError(f"{loss}: x is a number, and has no examples that sample_weights could weigh")
     n = x.shape[0]

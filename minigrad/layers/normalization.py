@@ -1,7 +1,7 @@
-"""Batch, layer and group normalization: entries less their mean, over their standard deviation, scaled and shifted.
+"""Batch, layer and group normalization: (x - mean) / standard deviation, scaled and shifted.
 
 They differ in the axes that share a mean: `batchnorm` takes it over the examples, `layernorm` over the features of an
-example, `groupnorm` over groups of an example's channels. Of float16 all is computed in float32.
+example, `groupnorm` over groups of an example's channels. float16 inputs are computed in float32.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ Param = dict[str, Any]
 Gradients = tuple[Array, Array, Array]
 EPS = 1e-5
 _BATCH_KEYS = frozenset({"mode", "eps", "momentum", "running_mean", "running_var"})
-_KEYS = frozenset({"eps", "mode"})  # the mode of a dict that is a batch normalization's in another net
+_KEYS = frozenset({"eps", "mode"})  # a mode has no effect: the dict may be shared with a batch normalization
 
 
 def moments(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Array, Array, Array]:
-    """Return x less its mean over axes; one over its standard deviation; the mean; the variance."""
+    """Return x - mean over axes, 1 / standard deviation, the mean and the variance."""
     count = _count(x, axes)
     mean = sums(x, axes) / count
     centered = x - mean
@@ -37,7 +37,7 @@ def moments(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Array, 
 
 
 def normalized(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Array]:
-    """Return x less its mean over axes and divided by its standard deviation; one over that."""
+    """Return (x - mean) / standard deviation over axes, and 1 / standard deviation."""
     centered, inverse, _, _ = moments(x, axes, eps)
     return centered * inverse, inverse
 
@@ -84,7 +84,7 @@ def batchnorm_forward(x: Array, gamma: Array, beta: Array, bn_param: Param) -> t
         If shapes do not fit, the mode is another, eps is negative, momentum is not in [0, 1], ``bn_param`` has other
         keys, the batch to train on has fewer than two examples, or the running statistics to test with are missing.
     """
-    axes = _checked_batch("batchnorm", x, gamma, beta, bn_param)
+    axes = _checked_batch(x, gamma, beta, bn_param)
     gamma_x, beta_x = _along_channels(gamma, x), _along_channels(beta, x)
     wide = widened(x)
     if bn_param["mode"] == "train":
@@ -175,7 +175,7 @@ def layernorm_forward(x: Array, gamma: Array, beta: Array, ln_param: Param) -> t
     x : ndarray of shape (N, D), or (…, D)
     gamma, beta : ndarrays of shape (D,)
     ln_param : dict
-        ``eps``, 1e-5 by default, is added to the variance. A ``mode``, as batch normalization has, changes nothing.
+        ``eps``, 1e-5 by default, is added to the variance. A ``mode``, as of batch normalization, is ignored.
 
     Returns
     -------
@@ -216,7 +216,7 @@ def groupnorm_forward(x: Array, gamma: Array, beta: Array, G: int, gn_param: Par
     G : int
         The number of groups; it divides C.
     gn_param : dict
-        ``eps``, 1e-5 by default, is added to the variance. A ``mode``, as batch normalization has, changes nothing.
+        ``eps``, 1e-5 by default, is added to the variance. A ``mode``, as of batch normalization, is ignored.
 
     Returns
     -------
@@ -304,7 +304,7 @@ def _count(x: Array, axes: tuple[int, ...]) -> int:
 
 
 def _parameter_gradients(dout: Array, hat: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
-    """Return dgamma and dbeta, of out = gamma hat + beta; of float16 in float32, so that there is a mean of them."""
+    """Return dgamma and dbeta of out = gamma hat + beta, wide, since means are taken of them."""
     dout = widened(dout)
     return sums_of_products(hat, dout, axes).reshape(-1), sums(dout, axes).reshape(-1)
 
@@ -347,29 +347,31 @@ def _check_eps(name: str, param: Param, known: frozenset[str] = _KEYS) -> None:
     check_number(name, param, "eps", "[0, inf)")
 
 
-def _checked_batch(name: str, x: Array, gamma: Array, beta: Array, bn_param: Param) -> tuple[int, ...]:
+def _checked_batch(x: Array, gamma: Array, beta: Array, bn_param: Param) -> tuple[int, ...]:
     """Return the axes of the batch; raise ValueError for shapes or a mode that do not fit."""
-    _check_parameters(name, x, gamma, beta, axis=1)
-    _check_eps(f"{name}: bn_param", bn_param, _BATCH_KEYS)
-    check_number(f"{name}: bn_param", bn_param, "momentum", "[0, 1]")
+    _check_parameters("batchnorm", x, gamma, beta, axis=1)
+    _check_eps("batchnorm: bn_param", bn_param, _BATCH_KEYS)
+    check_number("batchnorm: bn_param", bn_param, "momentum", "[0, 1]")
     mode = bn_param.get("mode")
     if mode not in ("train", "test"):
-        raise ValueError(f"{name}: mode is {mode!r}; expected bn_param['mode'] to be 'train' or 'test'")
+        raise ValueError(f"batchnorm: mode is {mode!r}; expected bn_param['mode'] to be 'train' or 'test'")
     count = x.size // max(x.shape[1], 1)
     if mode == "train" and count < 2:
         raise ValueError(
-            f"{name}: x has shape {x.shape}, a batch of {count} in training mode, whose variance is 0; give two "
+            f"batchnorm: x has shape {x.shape}, a batch of {count} in training mode, whose variance is 0; give two "
             "examples or more, or mode 'test'"
         )
     for key in ("running_mean", "running_var"):
         if key in bn_param:
             if bn_param[key].shape != gamma.shape or bn_param[key].dtype.kind != "f":
                 raise ValueError(
-                    f"{name}: {key} is {bn_param[key].dtype} of shape {bn_param[key].shape}; expected floats of shape "
-                    f"{gamma.shape}"
+                    f"batchnorm: {key} is {bn_param[key].dtype} of shape {bn_param[key].shape}; expected floats of "
+                    f"shape {gamma.shape}"
                 )
         elif mode == "test":
-            raise ValueError(f"{name}: bn_param has no {key!r} to test with; train first, with the same dict")
+            raise ValueError(
+                f"batchnorm: bn_param has no {key!r} to test with; train first, with the same dict"
+            )
     return (0, *range(2, x.ndim))
 
 

@@ -24,23 +24,16 @@ from .reductions import products_of_others
 from .sliding import windows_added, windows_at
 
 state(
+    *named("add subtract multiply divide positive negative square copy power float_power absolute sqrt"),
+    *named("reciprocal exp expm1 exp2 log log2 log10 log1p sin cos tan arcsin arccos arctan sinh cosh tanh"),
+    *named("arcsinh arccosh arctanh where real imag conjugate angle sum mean prod cumsum cumprod matmul dot"),
+    *named("vdot inner outer tensordot einsum reshape ravel transpose swapaxes moveaxis expand_dims squeeze"),
+    *named("broadcast_to flip roll pad concatenate cov polyval vander diff trapezoid take choose append"),
+    *named("vstack hstack dstack column_stack insert resize convolve correlate corrcoef trace diag diagflat"),
     *named(
-        "add subtract multiply divide positive negative square copy power float_power absolute sqrt reciprocal"
+        "matvec vecmat rollaxis matrix_transpose flipud fliplr rot90 stack tile repeat diagonal tril triu"
     ),
-    *named(
-        "exp expm1 exp2 log log2 log10 log1p sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh"
-    ),
-    *named("arctanh where real imag conjugate angle"),
-    *named("sum mean prod cumsum cumprod matmul dot vdot inner outer tensordot einsum"),
-    *named(
-        "reshape ravel transpose swapaxes moveaxis expand_dims squeeze broadcast_to flip roll pad concatenate"
-    ),
-    *named(
-        "cov polyval vander diff trapezoid take choose append vstack hstack dstack column_stack insert resize"
-    ),
-    *named("convolve correlate corrcoef"),
-    *named("trace diag diagflat matvec vecmat rollaxis matrix_transpose flipud fliplr rot90"),
-    *named("stack tile repeat diagonal tril triu var std"),
+    *named("var std"),
     *named("sliding_window_view", np.lib.stride_tricks),
     *named("nansum nanmean nanprod nancumsum nancumprod nanvar nanstd"),
     *named("diagonal trace", np.linalg),

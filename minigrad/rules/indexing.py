@@ -189,11 +189,5 @@ GETITEM = declare(
     add=_add_at,
     inputs=_getitem_inputs,
 )
-SETITEM = declare(
-    setitem,
-    together=_setitem,
-    writes=True,
-    arity=2,
-    inputs=_setitem_inputs,
-)
+SETITEM = declare(setitem, together=_setitem, writes=True, arity=2, inputs=_setitem_inputs)
 declare(scatter, lambda g, out, part, index, shape: getitem(g, index), inputs=_scatter_inputs)

@@ -12,7 +12,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from .conjugates import conj, real
 from .facts import state
 from .metadata import outline
-from .reductions import FLOAT16, keep, widened
+from .reductions import FLOAT16, keep, to_last, widened
 from .table import Arguments, Draw, any_true, compose, declare, whole
 
 
@@ -234,10 +234,7 @@ def _vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any =
     axes = axis if isinstance(axis, tuple) else (axis,)
     if len(axes) == 1:
         return _of_vectors(x, ord, axes[0], keepdims)
-    ends = tuple(range(-len(axes), 0))
-    last = np.moveaxis(x, axes, ends)
-    kept = last.shape[: x.ndim - len(axes)]
-    out = _of_vectors(np.reshape(last, (*kept, math.prod(last.shape[len(kept) :]))), ord, -1, False)
+    out = _of_vectors(to_last(x, axes), ord, -1, False)
     return np.expand_dims(out, axes) if keepdims else out
 
 
@@ -307,11 +304,8 @@ def _cond(x: Any, p: Any = None) -> Any:
 
 
 def _tensorsolve_inputs(draw: Draw) -> Arguments:
-    a = np.reshape(regular(draw, 6), (2, 3, 6))
-    call: Arguments = draw.choice(
-        [((a, draw.array((2, 3))), {}), ((np.moveaxis(a, -1, 0), draw.array((2, 3))), {"axes": (0,)})]
-    )
-    return call
+    a, b = np.reshape(regular(draw, 6), (2, 3, 6)), draw.array((2, 3))
+    return ((a, b), {}) if draw.choice([False, True]) else ((np.moveaxis(a, -1, 0), b), {"axes": (0,)})
 
 
 @compose(np.linalg.tensorsolve, inputs=_tensorsolve_inputs)

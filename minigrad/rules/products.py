@@ -156,14 +156,14 @@ def _kron(a: Any, b: Any) -> Any:
 
 
 def _cross_inputs(draw: Draw) -> Arguments:
-    call: Arguments = draw.choice(
+    x_shape, y_shape, options = draw.choice(
         [
-            ((draw.array((2, 3)), draw.array((3,))), {}),
-            ((draw.array((3, 2)), draw.array((2, 3))), {"axisa": 0, "axisc": 0}),
-            ((draw.array((3, 2)), draw.array((3, 1))), {"axis": 0}),
+            ((2, 3), (3,), {}),
+            ((3, 2), (2, 3), {"axisa": 0, "axisc": 0}),
+            ((3, 2), (3, 1), {"axis": 0}),
         ]
     )
-    return call
+    return (draw.array(x_shape), draw.array(y_shape)), options
 
 
 def _cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:

@@ -109,12 +109,13 @@ def _broadcast_inputs(draw: Draw) -> Arguments:
 declare(np.broadcast_to, lambda g, out, array, shape: g, inputs=_broadcast_inputs, memory="view")
 
 
-def _flip_inputs(draw: Draw) -> Arguments:
+def any_axis(draw: Draw) -> Arguments:
+    """Draw an array and one of its axes, or None."""
     x = draw.array(draw.shape(min_ndim=1))
     return (x,), {"axis": draw.choice([None, *range(-x.ndim, x.ndim)])}
 
 
-declare(np.flip, lambda g, out, m, axis=None: np.flip(g, axis), inputs=_flip_inputs, memory="view")
+declare(np.flip, lambda g, out, m, axis=None: np.flip(g, axis), inputs=any_axis, memory="view")
 
 
 def _times(sign: int, shift: Any) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 from . import metadata
 from .indexing import line_by_line, setitem
 from .reductions import axes_of, from_last, to_last
+from .shaping import any_axis
 from .table import Arguments, Draw, Rule, declare
 
 
@@ -46,23 +47,13 @@ def _ranks(x: Any) -> Any:
     return _moved_back(np.zeros_like(order) + np.arange(x.shape[-1]), order, -1)
 
 
-def _sort_inputs(draw: Draw) -> Arguments:
-    x = draw.array(draw.shape(min_ndim=1))
-    return (x,), {"axis": draw.choice([None, *range(-x.ndim, x.ndim)])}
-
-
 def _partition_inputs(draw: Draw) -> Arguments:
     x = draw.array(draw.shape(min_ndim=1, min_side=2))
     return (x, draw.choice([0, 1, -1, (0, 1)])), {"axis": draw.choice([None, *range(-x.ndim, x.ndim)])}
 
 
-declare(np.sort, _back_in_place, inputs=_sort_inputs)
-declare(
-    np.partition,
-    _partition,
-    inputs=_partition_inputs,
-    memory="new",
-)
+declare(np.sort, _back_in_place, inputs=any_axis)
+declare(np.partition, _partition, inputs=_partition_inputs, memory="new")
 
 
 def _between_ranks(

@@ -21,52 +21,35 @@ state(*named("shape ndim size result_type can_cast iscomplexobj isrealobj einsum
 # -- discrete: results that could carry none -------------------------------------------------------------------------
 
 state(
-    *named("all any allclose array_equal array_equiv equal not_equal greater greater_equal less"),
-    *named(
-        "less_equal logical_and logical_not logical_or logical_xor signbit isin in1d isclose isfinite isinf isnan"
-    ),
-    *named(
-        "isnat isneginf isposinf isreal iscomplex may_share_memory shares_memory is_busday isfortran isscalar"
-    ),
-    *named("iterable"),
+    *named("all any allclose array_equal array_equiv equal not_equal greater greater_equal less less_equal"),
+    *named("logical_and logical_not logical_or logical_xor signbit isin in1d isclose isfinite isinf isnan"),
+    *named("isnat isneginf isposinf isreal iscomplex may_share_memory shares_memory is_busday isfortran"),
+    *named("isscalar iterable"),
     discrete="booleans",
 )
 state(
-    *named(
-        "argmax argmin argsort argpartition argwhere nonzero flatnonzero lexsort searchsorted digitize nanargmax"
-    ),
-    *named(
-        "nanargmin diag_indices diag_indices_from tril_indices tril_indices_from triu_indices triu_indices_from"
-    ),
-    *named("mask_indices indices ix_ unravel_index ravel_multi_index"),
+    *named("argmax argmin argsort argpartition argwhere nonzero flatnonzero lexsort searchsorted digitize"),
+    *named("nanargmax nanargmin diag_indices diag_indices_from tril_indices tril_indices_from triu_indices"),
+    *named("triu_indices_from mask_indices indices ix_ unravel_index ravel_multi_index"),
     discrete="indices",
 )
 state(
-    *named(
-        "bitwise_and bitwise_or bitwise_xor bitwise_not bitwise_count left_shift right_shift gcd lcm packbits"
-    ),
-    *named("unpackbits count_nonzero busday_count busday_offset"),
+    *named("bitwise_and bitwise_or bitwise_xor bitwise_not bitwise_count left_shift right_shift gcd lcm"),
+    *named("packbits unpackbits count_nonzero busday_count busday_offset"),
     np.linalg.matrix_rank,
     discrete="integers",
 )
 state(
-    *named("result_type can_cast iscomplexobj isrealobj broadcast_shapes common_type isdtype"),
-    *named("issubdtype min_scalar_type mintypecode promote_types typename einsum_path"),
-    *named("datetime_data"),
+    *named("result_type can_cast iscomplexobj isrealobj broadcast_shapes common_type isdtype issubdtype"),
+    *named("min_scalar_type mintypecode promote_types typename einsum_path datetime_data"),
     discrete="shapes, dtypes and places in memory",
 )
 state(
-    *named(
-        "array2string array_repr array_str base_repr binary_repr format_float_positional format_float_scientific"
-    ),
-    *named(
-        "datetime_as_string save savetxt savez savez_compressed load loadtxt genfromtxt fromfile fromregex"
-    ),
-    *named(
-        "fromstring frombuffer from_dlpack fromiter get_include get_printoptions set_printoptions printoptions info"
-    ),
-    *named("getbufsize setbufsize geterr seterr geterrcall seterrcall nested_iters show_config"),
-    *named("show_runtime test"),
+    *named("array2string array_repr array_str base_repr binary_repr format_float_positional"),
+    *named("format_float_scientific datetime_as_string save savetxt savez savez_compressed load loadtxt"),
+    *named("genfromtxt fromfile fromregex fromstring frombuffer from_dlpack fromiter get_include"),
+    *named("get_printoptions set_printoptions printoptions info getbufsize setbufsize geterr seterr"),
+    *named("geterrcall seterrcall nested_iters show_config show_runtime test"),
     *named("test", np.linalg),
     *named("test", np.fft),
     discrete="text, files and settings",
@@ -93,10 +76,8 @@ state(
     instead="np.exp(np.linspace(np.log(start), np.log(stop), n))",
 )
 state(
-    *named(
-        "unique unique_all unique_counts unique_inverse unique_values intersect1d union1d setdiff1d setxor1d"
-    ),
-    *named("trim_zeros"),
+    *named("unique unique_all unique_counts unique_inverse unique_values intersect1d union1d setdiff1d"),
+    *named("setxor1d trim_zeros"),
     no_gradient="the shape of its result depends on values",
     instead="t[indices], with indices found on t.numpy()",
 )
@@ -134,8 +115,8 @@ for _old, _new in _OLD_NAMES.items():
 state(*named("argmax argmin argsort full sort take"), memory="new")
 state(np.cumprod, memory="out")
 state(
-    *named("argwhere flatnonzero intersect1d nonzero setdiff1d setxor1d trim_zeros"),
-    *named("union1d unique unique_all unique_counts unique_inverse unique_values"),
+    *named("argwhere flatnonzero intersect1d nonzero setdiff1d setxor1d trim_zeros union1d unique"),
+    *named("unique_all unique_counts unique_inverse unique_values"),
     np.linalg.lstsq,
     shape_from_values=True,
 )

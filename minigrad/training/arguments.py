@@ -71,7 +71,7 @@ def _not_kept(first: Any, again: Any, place: str) -> str | None:
     return next((lost for lost in found if lost), None)
 
 
-def check_data(data: Any, is_labels: bool, is_streamed: bool = False) -> None:
+def check_data(data: Any, is_labels: bool, is_streamed: bool) -> None:
     """Refuse data without a training or a validation part, or with examples and targets that do not fit.
 
     Where the minibatches are streamed, the training part may be missing.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,19 +23,6 @@ class Batch(NamedTuple):
     y: NDArray[Any]
     weights: NDArray[Any] | None = None
     is_last: bool | None = None
-
-
-class Source(Protocol):
-    """Where minibatches come from."""
-
-    def take(self) -> Batch:
-        """Return the next minibatch."""
-
-    def state(self) -> dict[str, Any]:
-        """Return the state, which `restore` takes."""
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Restore a state, from which the source continues."""
 
 
 class Sampled:
@@ -170,7 +157,7 @@ class Batches:
 
     Parameters
     ----------
-    source : Source
+    source : Sampled or Streamed
         Where they come from.
     augment : callable or None
         ``augment(X, rng) -> X``.
@@ -178,7 +165,7 @@ class Batches:
         The augmentation's generator.
     """
 
-    def __init__(self, source: Source, augment: Augment | None, rng: np.random.Generator) -> None:
+    def __init__(self, source: Sampled | Streamed, augment: Augment | None, rng: np.random.Generator) -> None:
         self._source, self._augment, self._rng = source, augment, rng
         self._pool: Any = None
         self._drawn: Batch | None = None  # until it is used

@@ -14,12 +14,7 @@ from .table import declare, drawn
 PARAMETERS = [0.5, 1.5, 2.0]
 BELOW_1 = (-2.0, 0.9)
 
-declare(
-    sp.hyp0f1,
-    None,
-    lambda g, out, v, z: g * sp.hyp0f1(v + 1, z) / v,
-    inputs=drawn(PARAMETERS, ANY),
-)
+declare(sp.hyp0f1, None, lambda g, out, v, z: g * sp.hyp0f1(v + 1, z) / v, inputs=drawn(PARAMETERS, ANY))
 declare(
     sp.hyp1f1,
     None,
