@@ -35,6 +35,7 @@ from .ir import (
     written,
 )
 from .reductions import extremes_of_columns, reshaped, sums_by_dot
+from .signs import sign_absorbed, signs
 from .stores import (
     at_once,
     is_whole,
@@ -256,19 +257,20 @@ NUMBERED = (np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minimum)
 # Cheaper calls
 
 
-def squares_to_vdot(node: Node) -> Node | None:
-    """Turn np.sum(x ** 2) into the dot product of x with itself, one pass. Changes the last bits.
+def products_to_vdot(node: Node) -> Node | None:
+    """Turn np.sum(x * y) and np.sum(x ** 2) into a dot product, one pass. Changes the last bits.
 
     A BLAS accumulates sequentially where NumPy sums pairwise: for n entries the error may be some √n times as large.
     """
     if node.function != np.add.reduce or node.kwargs != {"axis": None, "keepdims": False}:
         return None
-    squares = node.args[0]
-    f, args = squares.function, squares.args
-    squared = f is np.square or (f is np.multiply and args[0] is args[1])
-    if not squared or squares.kwargs or squares.dtype.kind != "f":
+    product = node.args[0]
+    factors = product.args * 2 if product.function is np.square else product.args
+    if product.function not in (np.square, np.multiply) or product.kwargs or product.dtype.kind != "f":
         return None
-    return Node(np.vdot, (args[0], args[0]), {}, node.value)
+    if not all(type(x) is Node and alike(x, product) for x in factors):
+        return None
+    return Node(np.vdot, factors, {}, node.value)
 
 
 def powers_to_products(node: Node) -> Node | None:
@@ -526,14 +528,16 @@ PASSES = (
         scattered_onto,
         flat_labels,
         powers_to_products,
-        squares_to_vdot,
+        products_to_vdot,
         products_with_vectors,
         matrix_products,
+        signs,
+        sign_absorbed,
     ),
     (compared_by_rows, sums_by_dot, extremes_of_columns),
 )
 """The rewrites, pass by pass."""
-EXACT = (*TIDY, flat_labels)
+EXACT = (*TIDY, flat_labels, signs)
 """The rewrites that are bit for bit."""
 REWRITES = tuple(dict.fromkeys(rewrite for rewrites in PASSES for rewrite in rewrites))
 """All of them."""
