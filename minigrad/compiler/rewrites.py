@@ -450,6 +450,58 @@ def softplus(node: Node) -> Node | None:
     return None
 
 
+def chosen_once(node: Node) -> Node | None:
+    """Choose between two gradients, in place of adding up one that is zero where the other is not.
+
+    Changes the sign of zeros, and leaves zeros where they would be multiplied by infinity or NaN.
+    """
+    if node.function is not np.add or node.kwargs or node.dtype.kind != "f":
+        return None
+    for x, y in (node.args, node.args[::-1]):
+        kept, other = _chosen(x), _factor_chosen(y)
+        if kept is None or other is None or not alike(node, x) or not alike(node, y):
+            continue
+        (mask, side, value), (other_mask, other_side, product) = kept, other
+        if mask is other_mask and side != other_side:
+            args = (mask, value, product) if side == 0 else (mask, product, value)
+            return Node(np.where, args, {}, node.value)
+    return None
+
+
+def _chosen(x: Any) -> tuple[Node, int, Node] | None:
+    """Return the mask, the side and the array of a call of `numpy.where` that has zeros on the other side."""
+    if type(x) is not Node or x.function is not np.where or len(x.args) != 3 or type(x.args[0]) is not Node:
+        return None
+    for side, other in ((1, 2), (2, 1)):
+        array = x.args[side]
+        if scalar_of(x.args[other]) == 0 and type(array) is Node and alike(x, array):
+            return x.args[0], side - 1, array
+    return None
+
+
+def _factor_chosen(x: Any) -> tuple[Node, int, Node] | None:
+    """Return the mask and the side of a factor that has zeros on the other side, and the product on that side.
+
+    Of numbers up to 1 the factor may be multiplied everywhere, as this does not overflow.
+    """
+    found = _chosen(x)
+    if found is not None:
+        return found
+    if type(x) is not Node or x.function not in (np.multiply, np.divide, np.negative) or x.kwargs:
+        return None
+    for i, factor in enumerate(x.args[: 1 if x.function is np.divide else 2]):
+        found = _factor_chosen(factor) if type(factor) is Node and alike(x, factor) else None
+        if found is None:
+            continue
+        mask, side, product = found
+        number = scalar_of(x.args[1 - i]) if x.function is np.multiply else None
+        if product is not factor and number is not None and abs(number) <= 1:
+            args = (*x.args[:i], product, *x.args[i + 1 :])
+            return mask, side, Node(x.function, args, {}, x.value)
+        return mask, side, x
+    return None
+
+
 def compared_by_rows(node: Node) -> Node | None:
     """Compare a large float32 array with a row in place of a number, which NumPy vectorizes.
 
@@ -533,6 +585,7 @@ PASSES = (
         matrix_products,
         signs,
         sign_absorbed,
+        chosen_once,
     ),
     (compared_by_rows, sums_by_dot, extremes_of_columns),
 )
