@@ -64,6 +64,9 @@ def test_compiled_products_are_of_matrices_and_those_entry_by_entry_are_not():
 
     assert "einsum" not in source("bqhd,bkhd->bhqk", (2, 16, 2, 16), (2, 16, 2, 16))
     assert source("ij,jk,kl->il", *[(16, 16)] * 3).count("dot(") == 2
+    mixed = mg.jit(lambda x, y: np.einsum("ij,jk->ik", x, y))
+    assert mixed(np.ones((16, 16), np.float32), np.ones((16, 16))).dtype == np.float64
+    assert "einsum" not in mixed.source
     assert "einsum" in source("bij,bj->bi", (1024, 4, 4), (1024, 4))
     for by_entries in ("ij,ij->ij", "ij,j->ij", "ij,ij->i", "i,j->ij"):
         shapes = [(128,) * len(term) for term in by_entries.partition("->")[0].split(",")]

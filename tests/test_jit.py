@@ -222,7 +222,9 @@ INEXACT = {
     "extremes_of_columns": (lambda x, y: np.tile(x, (40, 1)).max(1) - np.tile(y, (40, 1)).min(axis=-1), 1),
     "compared_by_rows": (lambda x, y: np.minimum(np.maximum(np.tile(x, (128, 8)), -0.5), 0.0), 0),
     "half_at_ties": (lambda x, y: mg.grad(lambda x: np.sum(np.maximum(x, 0) * y))(x), 1),
-    "squares_to_vdot": (lambda x, y: np.sum(x**2), 8),
+    "products_to_vdot": (lambda x, y: np.sum(x**2) + np.sum(x * y), 16),
+    "chosen_once": (lambda x, y: mg.grad(lambda x: np.sum(np.where(y > 0, x, 0.3 * x) * y))(x), 4),
+    "sign_absorbed": (lambda x, y: -((x - y) * x / (1 + y * y)) - -(2 * np.cos(x)), 8),
     "scattered_onto": (labelled, 4),
     "scattered_products": (labelled, 4),
     "sums_of_scattered": (labelled, 4),
@@ -1234,6 +1236,16 @@ REWRITES = {
     "no copies": (lambda x: (x.reshape(4, 3).T.T + 0) * 1 * x, "transpose", 0),
     "constants": (lambda x: x * np.exp(np.zeros_like(x)), "exp", 0),
     "sums of scaled": (lambda x: x - 0.1 * (0.5 * x + np.tanh(x)), "multiply(", 2),
+    "products": (lambda x: np.sum(x * np.cos(x)), "vdot", 1),
+    "one sum of two halves": (lambda x: mg.grad(lambda x: np.mean((x - 1) * (x - 1)))(x), "add(", 0),
+    "a choice": (lambda x: mg.grad(lambda x: np.sum(np.where(x > 0, x, 0.1 * x) ** 2))(x), "where(", 2),
+    "a choice of products": (
+        lambda x: mg.grad(lambda x: np.sum(np.where(x > 0, x, np.exp(x) / (1 + x * x))))(x),
+        "where(",
+        2,
+    ),
+    "signs": (lambda x: mg.grad(lambda x: np.sum(1 / (1 + np.exp(-x))))(x), "negative(", 1),
+    "signs of differences": (lambda x: -((x - np.cos(x)) * np.exp(x) / 3), "negative(", 0),
     "powers": (lambda x: x**3 + x**4.0 + (10 * x).astype(int) ** 3, "power(", 1),
     "dead": (lambda x: (np.exp(x), x * 2)[1], "exp", 0),
     "sums of rows and columns": (lambda x: (x.sum(0), np.mean(x * 2, axis=-1, keepdims=True)), "dot(", 2),
@@ -1558,6 +1570,24 @@ def in_one_memory(x):
     )
 
 
+def signed(x, y):
+    """Negations that cancel, or are those of a factor, a number, a difference."""
+    u, v = np.exp(x), np.cos(y)
+    return u - -v, -u + v, -(-u * v), -u / -v, -(u - v) * u, -(u * 3), [(-u) * v, -u], v / -(u + 1)
+
+
+def choices(x, y):
+    """Gradients of one side or the other: of products by numbers and by arrays, of one mask and of two."""
+
+    def loss(x, y):
+        leaky = np.where(x > 0, x, 0.1 * x) + np.where(x > 0, 3 * x, x) + np.where(y > 2, x * y, -x)
+        return np.sum(leaky**2) + np.sum(np.where(x > 0, np.exp(x), np.where(y > 2, y * x, x / 2)))
+
+    numbers = mg.grad(lambda x: np.sum(np.where(y > 2, x, 0.3 * x) * y))(x)
+    arrays = mg.grad(lambda x: np.sum(np.where(x > 0, np.exp(x), x) * y))(x)
+    return mg.grad(loss, (0, 1))(x, y), numbers, arrays
+
+
 def columns(x, y):
     """Columns and rows of length 1, and what is multiplied by them."""
     one = np.exp(x[:, :1])
@@ -1603,6 +1633,8 @@ EXAMPLES = [
     (rows_and_labels, [A, B]),
     (probabilities, [A, np.array([0, 2, 1, 1]), B]),
     (columns, [A, B]),
+    (signed, [A, B]),
+    (choices, [A, B]),
     (bounded, [np.cos(np.arange(12000, dtype=np.float32)).reshape(120, 100)]),
     (large, [np.cos(np.arange(12000.0)).reshape(120, 100), np.sin(np.arange(100.0))]),
 ]

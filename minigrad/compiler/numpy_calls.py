@@ -248,7 +248,7 @@ def _einsum(trace: Any, *args: Any, **kwargs: Any) -> Any:
     if kwargs.keys() <= {"optimize"}:
         operands, options = einsum_call(*args, **kwargs)
         dtypes = {getattr(x, "dtype", None) for x in operands}
-        if len(dtypes) == 1 and dtypes <= BLAS_DTYPES:
+        if dtypes <= BLAS_DTYPES and (len(dtypes) == 1 or len(operands) == 2):
             subscripts = options["subscripts"]
             np.einsum(subscripts, *[np.ones((1,) * np.ndim(x)) for x in operands])  # refuses wrong subscripts
             terms, target = einsum_labels(subscripts, [np.shape(x) for x in operands])

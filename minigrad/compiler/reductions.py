@@ -47,26 +47,40 @@ LONGEST = 1024
 
 
 def sums_by_dot(node: Node) -> Node | None:
-    """Sum over the first or the last axes by a product with ones, 3 to 30 times as fast. Changes the last bits.
+    """Sum over axes by products with ones, 3 to 30 times as fast. Changes the last bits.
 
-    May change the sign of a zero; np.dot does not warn of an overflow, as `matrix_products`.
+    The axes are the first or the last ones, or lie between others. May change the sign of a zero; np.dot does not warn
+    of an overflow, as `matrix_products`.
     """
     found = over_axes(node, (np.add.reduce,))
     if found is None:
         return None
     x, axes = found
     ndim = x.value.ndim
-    leading = next(i for i in range(ndim) if i not in axes)
-    trailing = next(i for i in range(ndim, 0, -1) if i - 1 not in axes)
-    if leading + ndim - trailing != len(axes) or math.prod(x.shape[trailing:]) > LONGEST:
+    kept = [i for i in range(ndim) if i not in axes]
+    leading, trailing = kept[0], kept[-1] + 1
+    between = [i for i in axes if leading < i < trailing]
+    if math.prod(x.shape[trailing:]) > LONGEST:
+        return None
+    if between and between != [*range(between[0], between[-1] + 1)]:
         return None
     if trailing < ndim:
         rows = in_rows(x, trailing)
-        x = _dot(rows, constant(np.ones(rows.shape[1], x.dtype)), x.shape[:trailing])
+        x = _dot(rows, _ones(rows, 1), x.shape[:trailing])
     if leading:
         rows = in_rows(x, leading)
-        x = _dot(constant(np.ones(rows.shape[0], x.dtype)), rows, x.shape[leading:])
+        x = _dot(_ones(rows, 0), rows, x.shape[leading:])
+    if between:
+        first, last = between[0] - leading, between[-1] + 1 - leading
+        shape = tuple(math.prod(part) for part in (x.shape[:first], x.shape[first:last], x.shape[last:]))
+        blocks = reshaped(x, shape)
+        x = Node(np.matmul, (_ones(blocks, 1), blocks), {}, np.empty(shape[::2], x.dtype))
     return reshaped(x, node.shape)
+
+
+def _ones(x: Node, axis: int) -> Node:
+    """Return the node of a vector of ones, as long as an axis."""
+    return constant(np.ones(x.shape[axis], x.dtype))
 
 
 def _dot(x: Node, y: Node, shape: tuple[int, ...]) -> Node:

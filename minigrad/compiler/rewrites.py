@@ -34,6 +34,7 @@ from .ir import (
 )
 from .reductions import extremes_of_columns, reshaped, sums_by_dot
 from .scatters import scattered_onto, scattered_products, sums_of_scattered
+from .signs import sign_absorbed, signs
 from .stores import at_once, is_whole, overwritten, read_as_written, region, stored_back, without_ellipsis
 from .sums import combine, without_shift
 
@@ -242,19 +243,20 @@ NUMBERED = (np.add, np.subtract, np.multiply, np.divide, np.maximum, np.minimum)
 # Cheaper calls
 
 
-def squares_to_vdot(node: Node) -> Node | None:
-    """Turn np.sum(x ** 2) into the dot product of x with itself, one pass. Changes the last bits.
+def products_to_vdot(node: Node) -> Node | None:
+    """Turn np.sum(x * y) and np.sum(x ** 2) into a dot product, one pass. Changes the last bits.
 
     A BLAS accumulates sequentially where NumPy sums pairwise: for n entries the error may be some √n times as large.
     """
     if node.function != np.add.reduce or node.kwargs != {"axis": None, "keepdims": False}:
         return None
-    squares = node.args[0]
-    f, args = squares.function, squares.args
-    squared = f is np.square or (f is np.multiply and args[0] is args[1])
-    if not squared or squares.kwargs or squares.dtype.kind != "f":
+    product = node.args[0]
+    factors = product.args * 2 if product.function is np.square else product.args
+    if product.function not in (np.square, np.multiply) or product.kwargs or product.dtype.kind != "f":
         return None
-    return Node(np.vdot, (args[0], args[0]), {}, node.value)
+    if not all(type(x) is Node and alike(x, product) for x in factors):
+        return None
+    return Node(np.vdot, factors, {}, node.value)
 
 
 def powers_to_products(node: Node) -> Node | None:
@@ -343,6 +345,58 @@ def softplus(node: Node) -> Node | None:
     return None
 
 
+def chosen_once(node: Node) -> Node | None:
+    """Choose between two gradients, in place of adding up one that is zero where the other is not.
+
+    Changes the sign of zeros, and leaves zeros where they would be multiplied by infinity or NaN.
+    """
+    if node.function is not np.add or node.kwargs or node.dtype.kind != "f":
+        return None
+    for x, y in (node.args, node.args[::-1]):
+        kept, other = _chosen(x), _factor_chosen(y)
+        if kept is None or other is None or not alike(node, x) or not alike(node, y):
+            continue
+        (mask, side, value), (other_mask, other_side, product) = kept, other
+        if mask is other_mask and side != other_side:
+            args = (mask, value, product) if side == 0 else (mask, product, value)
+            return Node(np.where, args, {}, node.value)
+    return None
+
+
+def _chosen(x: Any) -> tuple[Node, int, Node] | None:
+    """Return the mask, the side and the array of a call of `numpy.where` that has zeros on the other side."""
+    if type(x) is not Node or x.function is not np.where or len(x.args) != 3 or type(x.args[0]) is not Node:
+        return None
+    for side, other in ((1, 2), (2, 1)):
+        array = x.args[side]
+        if scalar_of(x.args[other]) == 0 and type(array) is Node and alike(x, array):
+            return x.args[0], side - 1, array
+    return None
+
+
+def _factor_chosen(x: Any) -> tuple[Node, int, Node] | None:
+    """Return the mask and the side of a factor that has zeros on the other side, and the product on that side.
+
+    Of numbers up to 1 the factor may be multiplied everywhere, as this does not overflow.
+    """
+    found = _chosen(x)
+    if found is not None:
+        return found
+    if type(x) is not Node or x.function not in (np.multiply, np.divide, np.negative) or x.kwargs:
+        return None
+    for i, factor in enumerate(x.args[: 1 if x.function is np.divide else 2]):
+        found = _factor_chosen(factor) if type(factor) is Node and alike(x, factor) else None
+        if found is None:
+            continue
+        mask, side, product = found
+        number = scalar_of(x.args[1 - i]) if x.function is np.multiply else None
+        if product is not factor and number is not None and abs(number) <= 1:
+            args = (*x.args[:i], product, *x.args[i + 1 :])
+            return mask, side, Node(x.function, args, {}, x.value)
+        return mask, side, x
+    return None
+
+
 def compared_by_rows(node: Node) -> Node | None:
     """Compare a large float32 array with a row in place of a number, which NumPy vectorizes.
 
@@ -421,14 +475,17 @@ PASSES = (
         scattered_onto,
         flat_labels,
         powers_to_products,
-        squares_to_vdot,
+        products_to_vdot,
         products_with_vectors,
         matrix_products,
+        signs,
+        sign_absorbed,
+        chosen_once,
     ),
     (compared_by_rows, sums_by_dot, extremes_of_columns),
 )
 """The rewrites, pass by pass."""
-EXACT = (*TIDY, flat_labels)
+EXACT = (*TIDY, flat_labels, signs)
 """The rewrites that are bit for bit."""
 REWRITES = tuple(dict.fromkeys(rewrite for rewrites in PASSES for rewrite in rewrites))
 """All of them."""

@@ -51,9 +51,10 @@ def is_linear(node: Node) -> bool:
 
 def is_inner(node: Node) -> bool:
     """Tell whether a call's only reader is a larger sum."""
-    if len(node.readers) != 1 or node.readers[0] is None or not is_linear(node):
+    reader = node.readers[0] if node.readers else None
+    if reader is None or any(each is not reader for each in node.readers) or not is_linear(node):
         return False
-    return is_linear(node.readers[0])
+    return is_linear(reader)
 
 
 def combine(node: Node) -> Node | None:

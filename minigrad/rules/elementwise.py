@@ -50,7 +50,10 @@ MULTIPLY = declare(
     np.multiply, lambda g, out, x, y: g * y, lambda g, out, x, y: g * x, inputs=within(ANY, ANY)
 )
 DIVIDE = declare(
-    np.divide, lambda g, out, x, y: g / y, lambda g, out, x, y: g * out / -y, inputs=within(ANY, ABOVE_ZERO)
+    np.divide,
+    lambda g, out, x, y: g / y,
+    lambda g, out, x, y: -(g / y * out) if g.shape == y.shape else -summed_to(g * out, y) / y,
+    inputs=within(ANY, ABOVE_ZERO),
 )
 POSITIVE = declare(np.positive, lambda g, out, x: g, inputs=within(ANY))
 NEGATIVE = declare(np.negative, lambda g, out, x: -g, inputs=within(ANY))
