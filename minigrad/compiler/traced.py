@@ -18,6 +18,7 @@ from ..engine.leaving import OTHERWISE, asked_by, held_by_others, parts_are_read
 from ..engine.recording import recording
 from ..engine.statements import (
     OBJECT_HELD_BY_A_NAME,
+    is_augmented,
     is_borrowed,
     is_stored,
     refuse_shuffle,
@@ -45,7 +46,8 @@ def _augmented(ufunc: Any) -> Callable[[Traced, Any], Any]:
         if isinstance(self.node.value, np.generic):
             return NotImplemented if takes_over(other) else ufunc(self, other)
         if type(other) is Tensor and other.requires_grad and recording.get() is not None:
-            if self.base is not None or getrefcount(self) > OBJECT_HELD_BY_A_NAME or is_borrowed():
+            alone = self.base is None and getrefcount(self) <= OBJECT_HELD_BY_A_NAME
+            if not (alone and is_augmented()) or is_borrowed():
                 raise held_by_others(ufunc)
             return fit_in_place(ufunc(self, other), self)
         return ufunc(self, other, out=(self,))
