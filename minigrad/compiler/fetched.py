@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .options import PLAIN
-from .places import CELL, PlaceKey, place_of, put, read, value_in
+from .places import CELL, OTHER, PlaceKey, place_of, put, read, value_in
 from .signature import Reading, flatten, reader
 from .where import NeedsValues
 
@@ -153,7 +153,7 @@ def fetched_of(values: Iterable[tuple[Any, Any, Any]]) -> Fetched:
     names: dict[int, str] = {}
     places: dict[str, Places] = {}
     for namespace, name, value in values:
-        if not is_array(value):
+        if not is_array(value) or name is OTHER:
             continue
         if id(value) not in names:
             names[id(value)] = new_name(name, places)

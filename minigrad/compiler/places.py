@@ -7,6 +7,7 @@ import weakref
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from enum import Enum
 from types import MappingProxyType, ModuleType
 from typing import Any
@@ -22,17 +23,19 @@ DELETED: Any = object()
 class Name(Enum):
     """Special names of places, distinct from every key of a dict.
 
-    A namespace's names, in order; the value of a closure cell; a list as a whole; a set, a deque or alike as a whole.
+    A namespace's names, in order; the value of a closure cell; a list as a whole; a set, a deque or alike as a whole,
+    or the value of a context variable; the attributes that the running thread has in a `threading.local`.
     """
 
     KEYS = "keys"
     CELL = "cell"
     LIST = "list"
     OTHER = "other"
+    THREAD = "thread"
 
 
-KEYS, CELL, LIST, OTHER = Name
-WHOLE = (LIST, OTHER)
+KEYS, CELL, LIST, OTHER, THREAD = Name
+WHOLE = (LIST, OTHER, THREAD)
 
 
 class Contents:
@@ -47,8 +50,18 @@ class Contents:
         self.of: Any = weakref.ref(of) if has_weak_references(of) else lambda: of
 
     def get(self, name: Any) -> Any:
-        """Return an entry or attribute, None if there is none; of all parts the length of a list, or the repr."""
+        """Return an entry or attribute, None if there is none; of all parts the length of a list, or the repr.
+
+        Of a context variable it is the value.
+        """
         of = self.of()
+        if name is THREAD:
+            return vars(of)
+        if isinstance(of, ContextVar):
+            try:
+                return of.get()
+            except LookupError:
+                return None
         if name in WHOLE:
             return sys.intern(str(len(of)) if name is LIST else repr(of))
         if isinstance(name, str):
