@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 from derivatives import differentiated, flat, parts
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
@@ -242,3 +242,28 @@ def test_dtype_given_to_a_reduction(name, own, dtype):
 def test_dtype_where_no_rule_knows_it(call):
     with pytest.raises(TypeError, match=r"^numpy\.[\w.]+: no backward rule"):
         call(mg.tensor([1.0, 2.0], requires_grad=True))
+
+
+MIXED = st.sampled_from(["bool", "int8", "uint8", "int16", "int64", "float16", "float32", "float64"])
+BOUND = st.one_of(MIXED.map(lambda dtype: np.array([1, 0, 1], dtype)), st.sampled_from([0.1, 1, 2.5, True]))
+
+
+@example("bool", "float32", 1, 0)
+@example("int16", "float32", 2.5, 2)
+@given(MIXED, st.sampled_from(["float16", "float32"]), BOUND, st.integers(0, 2))
+def test_functions_of_three_promote_them_all_at_once(dtype, of_floats, bound, place):
+    """Not two of them first: a bool and 0 make an integer, and that with float32 a float64."""
+    operands = [np.array([1, 0, 1], dtype), bound]
+    operands.insert(place, np.array([0.5, 1.5, 0.25], of_floats))
+    masks = [np.array([True, False, False]), np.array([True, True, False])]
+    functions = [np.clip, lambda *xs: np.select(masks, xs[:2], xs[2])]
+    for f in functions[: 1 if place == 2 else 2]:  # NumPy does not ask a default that is a tensor
+        try:
+            expected = f(*operands)
+        except (OverflowError, TypeError):
+            continue
+        given = [*operands]
+        given[place] = mg.tensor(operands[place], requires_grad=True)
+        got = f(*given).numpy()
+        assert got.dtype == expected.dtype
+        np.testing.assert_array_equal(got, expected)

@@ -2464,3 +2464,27 @@ def test_a_tensor_with_a_gradient_is_not_written_into_an_argument():
     for grad in (mg.grad(f), mg.jit(mg.grad(f))):
         with pytest.raises(mg.TapeError, match=r"test_jit\.py.* cut it off"):
             grad(np.ones(3), np.ones(3))
+
+
+def test_a_factorization_that_is_made_to_see_whether_it_fails_is_made():
+    def shifted(a):
+        try:
+            np.linalg.cholesky(a)
+        except np.linalg.LinAlgError:
+            a = a + 10 * np.eye(2)
+        return np.sum(a)
+
+    for f in (shifted, mg.grad(shifted)):
+        compiled = mg.jit(f)
+        for a in (np.eye(2), -np.eye(2)):
+            np.testing.assert_array_equal(compiled(a), f(a))
+    inverted = mg.jit(lambda a: (np.linalg.inv(a), a * 2)[1])
+    inverted(np.eye(2))
+    with pytest.raises(np.linalg.LinAlgError):
+        inverted(np.zeros((2, 2)))
+
+
+def test_where_another_call_fails_alike_one_whose_result_is_not_used_is_dropped():
+    compiled = mg.jit(mg.grad(lambda a, b: np.sum(np.linalg.solve(a, b)), argnums=1))
+    compiled(np.eye(2), np.ones(2))
+    assert compiled.source.count("solve(") == 1

@@ -8,8 +8,11 @@ import operator
 import pickle
 import re
 import textwrap
+import threading
 import warnings
 from collections import ChainMap, OrderedDict, UserDict, UserList, namedtuple
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
@@ -502,3 +505,41 @@ def test_nan_as_an_option_is_compiled_once():
     for _ in range(3):
         assert np.isnan(compiled(np.ones(1), float("nan")))
     assert compiled.cache_info().misses == 1
+
+
+LEVEL = ContextVar("LEVEL", default=2.0)
+WEIGHTS = ContextVar("WEIGHTS")
+
+
+def test_the_value_of_a_context_variable_is_followed():
+    def f(x):
+        return x * LEVEL.get() + WEIGHTS.get(0.0)
+
+    def calls():
+        compiled, x = mg.jit(f), np.arange(3.0)
+        for level in (2.0, 3.0):
+            LEVEL.set(level)
+            np.testing.assert_array_equal(compiled(x), f(x))
+        weights = np.ones(3)
+        WEIGHTS.set(weights)
+        for value in (1.0, 4.0):
+            weights[1] = value
+            np.testing.assert_array_equal(compiled(x), f(x))
+
+    copy_context().run(calls)
+
+
+def test_each_thread_has_attributes_of_its_own():
+    local, x = threading.local(), np.arange(3.0)
+    local.scale = 2.0
+    compiled = mg.jit(lambda x: x * local.scale)
+    compiled(x)
+
+    def elsewhere():
+        local.scale = 5.0
+        return compiled(x)
+
+    with ThreadPoolExecutor(1) as pool:
+        np.testing.assert_array_equal(pool.submit(elsewhere).result(), x * 5)
+    np.testing.assert_array_equal(compiled(x), x * 2)
+    assert compiled.cache_info().misses == 2

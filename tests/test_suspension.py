@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -106,3 +108,31 @@ def test_the_gradient_that_was_wrong():
 
     with pytest.raises(RuntimeError):
         mg.grad(f)(np.ones(2))
+
+
+def test_one_context_manager_is_entered_by_threads_and_tasks_at_once():
+    """A module may keep one: each thread leaves the block as it has entered it."""
+    off, x, meet = mg.no_grad(), mg.tensor([1.0], requires_grad=True), threading.Barrier(2)
+
+    def recorded():
+        with off, off:
+            meet.wait()
+            inside = (x * 2).requires_grad
+            meet.wait()
+        return inside, (x * 2).requires_grad
+
+    with ThreadPoolExecutor(2) as pool:
+        found = [pool.submit(recorded) for _ in range(2)]
+    assert [each.result() for each in found] == [(False, True)] * 2
+
+    async def waits():
+        with off:
+            await asyncio.sleep(0)
+            inside = (x * 2).requires_grad
+        await asyncio.sleep(0)
+        return inside, (x * 2).requires_grad
+
+    async def both():
+        return await asyncio.gather(waits(), waits())
+
+    assert asyncio.run(both()) == [(False, True)] * 2

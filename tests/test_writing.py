@@ -1,5 +1,7 @@
 """NumPy's functions that write into a tensor: the value and the gradient are those of the same program on arrays."""
 
+import operator
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -352,3 +354,17 @@ def test_lists_of_tensors_are_written_as_lists_of_numbers_are(write):
         np.testing.assert_allclose(transformed(x), f(x), rtol=1e-15)
     check_grads(f, x)
     np.testing.assert_allclose(mg.jit(mg.grad(f))(x), mg.grad(f)(x), rtol=1e-15)
+
+
+@pytest.mark.parametrize("change", [operator.iadd, lambda a, x: a.__iadd__(x)], ids=["operator", "method"])
+@pytest.mark.parametrize("differentiate", [mg.grad, lambda f: mg.jit(mg.grad(f))], ids=["tape", "jit"])
+def test_a_call_that_changes_an_array_in_place_is_no_assignment(change, differentiate):
+    """Its result may be left: the array would stay as it was."""
+
+    def f(x, a):
+        b = a * 2
+        change(b, x)
+        return np.sum(b * b)
+
+    with pytest.raises(mg.TapeError, match="cannot be written into a plain array"):
+        differentiate(f)(np.arange(3.0), np.ones(3))

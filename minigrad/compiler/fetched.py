@@ -17,7 +17,7 @@ from ..engine.containers import leaves_of, map_tree
 from ..engine.leaving import would_be_cut_off
 from ..engine.tensor import Tensor
 from .options import PLAIN
-from .places import CELL, PlaceKey, place_of, put, read, value_in
+from .places import CELL, OTHER, PlaceKey, place_of, put, read, value_in
 from .rebinding import containers_in
 from .signature import Reading, flatten, reader
 from .where import NeedsValues
@@ -170,7 +170,7 @@ def fetched_of(values: Iterable[tuple[Any, Any, Any]]) -> Fetched:
     names: dict[int, str] = {}
     places: dict[str, Places] = {}
     for namespace, name, value in values:
-        if not is_array(value):
+        if not is_array(value) or name is OTHER:
             continue
         if id(value) not in names:
             names[id(value)] = new_name(name, places)

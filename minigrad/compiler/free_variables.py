@@ -29,7 +29,7 @@ from .instructions import (
 )
 from .members import attributes_of, contents_of, functions_of, memory_of, methods_of
 from .origin import has_constant_globals, is_library_class, is_users
-from .places import CELL, KEYS, Contents, PlaceKey, place_of, read
+from .places import CELL, KEYS, THREAD, Contents, PlaceKey, place_of, read
 from .where import JitError
 
 
@@ -117,7 +117,7 @@ class Search:
         for namespace, name in contents_of(x):
             if place_of(namespace, name) in self.unread:
                 continue
-            if name is not KEYS:
+            if name is not KEYS and name is not THREAD:
                 self.waiting.append(read(namespace, name))
             yield namespace, name
 

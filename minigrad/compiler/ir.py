@@ -241,14 +241,39 @@ def rewritten(nodes: Nodes, results: Nodes, rewrites: Sequence[Rewrite]) -> tupl
 
 
 def alive(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
-    """Eliminate dead code: calls that no result depends on."""
-    needed = set(results)
-    out: Nodes = []
+    """Eliminate dead code: calls that no result depends on, and that no one can have made to see whether they fail."""
+    out = _behind(nodes, results)
+    dead = [node for node in nodes if node.function in TESTS and node not in out]
+    if dead:
+        tested = {_tested(node) for node in out if node.function in TESTS}
+        out = _behind(nodes, [*results, *(node for node in dead if _tested(node) not in tested)])
+    return [node for node in nodes if node in out], results
+
+
+def _behind(nodes: Nodes, results: Nodes) -> set[Node]:
+    """Return the calls that results, and calls that are kept, depend on."""
+    needed, found = set(results), set()
     for node in reversed(nodes):
         if node in needed or is_kept(node):
             needed.update(node.operands)
-            out.append(node)
-    return out[::-1], results
+            found.add(node)
+    return found
+
+
+TESTS = {
+    np.linalg.cholesky: "positive definite",
+    np.linalg.inv: "regular",
+    np.linalg.solve: "regular",
+}
+"""What a matrix is where these functions raise no error: they are called to see whether it is, too."""
+
+
+def _tested(node: Node) -> tuple[str, Any]:
+    """Return what one of ``TESTS`` says, and of which matrix; one is regular if its transpose is."""
+    matrix = node.args[0]
+    while type(matrix) is Node and matrix.function is np.transpose:
+        matrix = matrix.args[0]
+    return TESTS[node.function], matrix if type(matrix) is Node else id(matrix)
 
 
 COMMUTATIVE = (np.add, np.multiply)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from array import array
 from collections import deque
 from collections.abc import Iterator
+from contextvars import ContextVar
 from functools import cached_property, partial, partialmethod
 from inspect import getattr_static
 from types import BuiltinMethodType, FunctionType, MappingProxyType, MethodType, ModuleType
@@ -17,7 +19,7 @@ import numpy as np
 from ..engine.layer import Layer
 from .methods import BoundMethod, BoundWeakly
 from .origin import has_state, is_library_class, is_ours, slots_of
-from .places import KEYS, LIST, OTHER, Attributes, Contents
+from .places import KEYS, LIST, OTHER, THREAD, Attributes, Contents
 from .where import JitError
 
 MOST_ENTRIES = 1000
@@ -40,7 +42,11 @@ def contents_of(x: Any) -> Iterator[tuple[Any, Any]]:
         yield Contents(x), LIST if isinstance(x, list) else OTHER
         if isinstance(x, list):
             yield from ((Contents(x), i) for i in range(len(x)))
+    elif isinstance(x, ContextVar):
+        yield Contents(x), OTHER
     elif has_state(x):
+        if isinstance(x, threading.local):
+            yield Contents(x), THREAD
         if hasattr(x, "__dict__"):
             yield x.__dict__, KEYS
         yield from class_names(kind)

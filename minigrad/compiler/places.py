@@ -7,6 +7,7 @@ import weakref
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from enum import Enum
 from types import MappingProxyType, ModuleType
 from typing import Any
@@ -23,17 +24,19 @@ class Name(Enum):
     """Special names of places, distinct from every key of a dict.
 
     ``KEYS``: the names in a namespace, in order; ``CELL``: the value of a closure cell; ``LIST``: a list as a whole;
-    ``OTHER``: a set, a deque or the like as a whole.
+    ``OTHER``: a set, a deque or the like as a whole, or the value of a context variable; ``THREAD``: the attributes
+    that the running thread has in a `threading.local`.
     """
 
     KEYS = "keys"
     CELL = "cell"
     LIST = "list"
     OTHER = "other"
+    THREAD = "thread"
 
 
-KEYS, CELL, LIST, OTHER = Name
-WHOLE = (LIST, OTHER)
+KEYS, CELL, LIST, OTHER, THREAD = Name
+WHOLE = (LIST, OTHER, THREAD)
 
 
 class Contents:
@@ -48,8 +51,18 @@ class Contents:
         self.of: Any = weakref.ref(of) if has_weak_references(of) else lambda: of
 
     def get(self, name: Any) -> Any:
-        """Return an entry or attribute, or None; of the whole, the length of a list or the repr."""
+        """Return an entry or attribute, or None; of the whole, the length of a list or the repr.
+
+        Of a context variable it is the value.
+        """
         of = self.of()
+        if name is THREAD:
+            return vars(of)
+        if isinstance(of, ContextVar):
+            try:
+                return of.get()
+            except LookupError:
+                return None
         if name in WHOLE:
             return sys.intern(str(len(of)) if name is LIST else repr(of))
         if isinstance(name, str):

@@ -16,7 +16,13 @@ from ..engine.arrays import has_no_items, stands_in, takes_over
 from ..engine.in_place import fit_in_place
 from ..engine.leaving import OTHERWISE, asked_by, held_by_others, parts_are_read, would_be_cut_off
 from ..engine.recording import recording
-from ..engine.statements import OBJECT_HELD_BY_A_NAME, is_borrowed, is_stored, refuse_shuffle
+from ..engine.statements import (
+    OBJECT_HELD_BY_A_NAME,
+    is_augmented,
+    is_borrowed,
+    is_stored,
+    refuse_shuffle,
+)
 from ..engine.tensor import Tensor
 from ..engine.writing import Writable
 from ..rules.elementwise import scalar_power
@@ -36,7 +42,8 @@ def _augmented(ufunc: Any) -> Callable[[Traced, Any], Any]:
         if isinstance(self.node.value, np.generic):
             return NotImplemented if takes_over(other) else ufunc(self, other)
         if type(other) is Tensor and other.requires_grad and recording.get() is not None:
-            if self.base is not None or getrefcount(self) > OBJECT_HELD_BY_A_NAME or is_borrowed():
+            alone = self.base is None and getrefcount(self) <= OBJECT_HELD_BY_A_NAME
+            if not (alone and is_augmented()) or is_borrowed():
                 raise held_by_others(ufunc)
             return fit_in_place(ufunc(self, other), self)
         return ufunc(self, other, out=(self,))

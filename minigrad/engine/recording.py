@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from functools import wraps
 from itertools import count
 from typing import Any, TypeAlias, TypeVar, cast
@@ -40,6 +40,8 @@ recording: ContextVar[Recording | None] = ContextVar("recording", default=RECORD
 """How calls are recorded in this thread; None: not at all."""
 
 
+_before: ContextVar[Any] = ContextVar("_before", default=())
+"""The blocks of a `Mode` that this thread is in: how the innermost one is left, and the others, nested."""
 recomputing: ContextVar[bool] = ContextVar("recomputing", default=False)
 """Whether a forward runs again in this thread, for a backward pass: state was updated when it ran first."""
 
@@ -51,10 +53,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Mode:
-    """A context manager and decorator that sets how calls are recorded; subclasses say how."""
+    """A context manager and decorator that sets how calls are recorded; subclasses say how.
 
-    def __init__(self) -> None:
-        self._before: list[Token[Recording | None]] = []
+    One may be entered by several threads and tasks at once: what was before is of each one's own.
+    """
 
     def mode(self) -> Recording | None:
         """Return how calls are recorded inside."""
@@ -74,10 +76,16 @@ class Mode:
                 f"{name}: this generator yields inside of `with mg.{name}():`, where its caller would be in that mode "
                 "too; yield after the block, or decorate a context manager with contextlib.contextmanager"
             )
-        self._before.append(recording.set(self.mode()))
+        _before.set((recording.set(self.mode()), _before.get()))
 
     def __exit__(self, *error: object) -> None:
-        recording.reset(self._before.pop())
+        if not _before.get():
+            raise RuntimeError(
+                f"{type(self).__name__}: the block is left in another context than it was entered in"
+            )
+        token, before = _before.get()
+        recording.reset(token)
+        _before.set(before)
 
     def __call__(self, function: Function) -> Function:
         """Return a function whose calls are recorded so.

@@ -123,14 +123,22 @@ def rebinds(out: tuple[Any, ...]) -> bool:
     The program is three calls from here: ``__array_ufunc__`` calls what calls this.
     """
     frame = sys._getframe(3)
-    code = frame.f_code.co_code
-    name = dis.opname[code[frame.f_lasti]]
-    in_place = name.startswith("INPLACE_") or (name == "BINARY_OP" and code[frame.f_lasti + 1] >= IN_PLACE)
-    if not in_place or out[0].base is not None:
+    if not is_augmented(4) or out[0].base is not None:
         return False
     if _assigned_to(frame.f_code, frame.f_lasti) is None:
         return _holders(out) <= HELD_BY_A_PLACE
     return _holders(out) <= HELD_BY_A_NAME and not is_borrowed(4)
+
+
+def is_augmented(depth: int = 2) -> bool:
+    """Tell whether the program is at ``a += t`` or alike, and not at a call of ``operator.iadd`` or ``__iadd__``.
+
+    ``depth`` is how many calls from here the program is.
+    """
+    frame = sys._getframe(depth)
+    code = frame.f_code.co_code
+    name = dis.opname[code[frame.f_lasti]]
+    return name.startswith("INPLACE_") or (name == "BINARY_OP" and code[frame.f_lasti + 1] >= IN_PLACE)
 
 
 def is_borrowed(depth: int = 2) -> bool:

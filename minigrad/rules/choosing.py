@@ -9,6 +9,7 @@ import numpy as np
 
 from .elementwise import ANY, as_floats, within
 from .facts import state
+from .metadata import as_joined, promoted
 from .table import Arguments, Draw, any_true, compose, declare, whole
 
 
@@ -77,6 +78,10 @@ def _clip(
     low, high = given.get("a_min", given.get("min")), given.get("a_max", given.get("max"))
     if low is high is None:
         return np.positive(a)
+    a = as_joined(a)
+    dtype = promoted(*[x for x in (a, low, high) if x is not None])  # of all at once, as NumPy does
+    if a.dtype != dtype:
+        a = a.astype(dtype)
     above = a if low is None else np.maximum(a, low)
     return above if high is None else np.minimum(above, high)
 

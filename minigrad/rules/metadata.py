@@ -24,6 +24,14 @@ def as_joined(x: Any) -> Any:
     return as_operand(x)
 
 
+def promoted(*operands: Any) -> np.dtype[Any]:
+    """Return the dtype that NumPy promotes operands to; Python's numbers take on the dtypes of arrays."""
+    found: np.dtype[Any] = np.result_type(
+        *[x if type(x) in (bool, int, float, complex) else as_joined(x).dtype for x in operands]
+    )
+    return found
+
+
 def shape(x: Any) -> tuple[int, ...]:
     """Return the shape of an array or tensor, of a number, or of nested lists."""
     found: tuple[int, ...] = x.shape if hasattr(x, "shape") else np.shape(x)

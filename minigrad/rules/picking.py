@@ -12,6 +12,7 @@ import numpy as np
 
 from . import metadata
 from .indexing import along, line_by_line, scatter
+from .metadata import as_joined, promoted
 from .table import Arguments, Draw, compose, declare
 
 
@@ -114,7 +115,7 @@ def _select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
             f"numpy.select: {len(condlist)} conditions and {len(choicelist)} choices; expected one choice for "
             "each condition, and one at least"
         )
-    out = default
+    out = as_joined(default).astype(promoted(*choicelist, default))  # of all at once, as NumPy does
     for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
         if condition.dtype.kind != "b":
             raise TypeError(f"numpy.select: a condition has dtype {condition.dtype}; expected booleans")
