@@ -144,7 +144,8 @@ def pca_whitened(
     n_components : int
         K, at least 1 and at most D = d_1 ⋯ d_k.
     unit_variance : bool
-        Whether each component of the training part has variance 1, as those of scikit-learn's ``PCA(whiten=True)``.
+        Whether each component of the training part has variance 1, the mean over N examples; scikit-learn's
+        ``PCA(whiten=True)`` divides by N - 1.
 
     Returns
     -------

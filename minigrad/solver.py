@@ -101,7 +101,8 @@ class Solver:
         then what is measured and kept as `best_params`.
     metric : callable, optional
         ``metric(outputs, y) -> float``, the higher the better, in the place of the accuracy: for regression, say,
-        ``lambda outputs, y: -np.mean((outputs - y) ** 2)``.
+        ``lambda outputs, y: -np.mean((outputs - y) ** 2)``, where both have one shape: those of (N, 1) and (N,) would
+        make (N, N) differences.
     callback : callable, optional
         ``callback(solver)``, called after each epoch; a true result ends training.
     sample_weights : ndarray of shape (N,), optional

@@ -138,12 +138,12 @@ def show_net_weights(net: Network, ax: Axes | None = None, whitening: Whitening 
 
 @names_itself
 def plot_history(solver: History, axes: Sequence[Axes] | None = None) -> tuple[Axes, Axes]:
-    """Plot the loss of every iteration above the accuracies of every epoch.
+    """Plot the loss of every iteration above the accuracies of every epoch, or the values of the solver's metric.
 
     Parameters
     ----------
     solver : object with ``loss_history``, ``train_acc_history`` and ``val_acc_history``
-        Such as a trained `minigrad.solver.Solver`.
+        Such as a trained `minigrad.solver.Solver`. With a ``metric`` that is not None, these are its values.
     axes : two matplotlib Axes, optional
         Where to plot; a new figure by default.
 
@@ -164,8 +164,12 @@ def plot_history(solver: History, axes: Sequence[Axes] | None = None) -> tuple[A
 
     accuracy_axes.plot(solver.train_acc_history, "-o", label="train")
     accuracy_axes.plot(solver.val_acc_history, "-o", label="val")
-    accuracy_axes.axhline(0.5, color="black", linestyle="--")
-    accuracy_axes.set(title="Accuracy", xlabel="Epoch")
+    if getattr(solver, "metric", None) is None:
+        accuracy_axes.axhline(0.5, color="black", linestyle="--")
+        accuracy_axes.set(title="Accuracy")
+    else:
+        accuracy_axes.set(title="Metric")
+    accuracy_axes.set(xlabel="Epoch")
     accuracy_axes.locator_params(axis="x", integer=True)
     accuracy_axes.legend(loc="lower right")
     return loss_axes, accuracy_axes

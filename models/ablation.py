@@ -30,13 +30,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--data-dir", metavar="DIR", help="as of models.train")
     parser.add_argument("--num-train", type=int, default=45000, metavar="N")
     parser.add_argument("--num-val", type=int, default=5000, metavar="N")
-    parser.add_argument("--epochs", type=int, metavar="N", help="epochs, other than the recipe's")
+    parser.add_argument(
+        "--num-epochs", "--epochs", type=int, metavar="N", help="epochs, other than the recipe's"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     args = parser.parse_args(argv)
     data = get_cifar10_data(args.data_dir, args.num_train, args.num_val, 0, dtype=np.float32)
     recipe = RECIPES[args.recipe]
-    if args.epochs is not None:
-        recipe = recipe.changed({"epochs": args.epochs})
+    if args.num_epochs is not None:
+        recipe = recipe.changed({"num_epochs": args.num_epochs})
     for without, changed in ablations(recipe):
         start = time.process_time()
         solver = changed.solver(data, args.seed, print_every=0, verbose=False, progress=False)

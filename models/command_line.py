@@ -204,8 +204,8 @@ def make_parser() -> Parser:
         "--model",
         choices=MODELS,
         default="two-layer",
-        help="of another than the two-layer net, hidden units, weights and penalty have defaults of its own, and "
-        "`sweep` sets what else it has (default: %(default)s)",
+        help="the net (default: %(default)s); the others have their own defaults for hidden units, weights and "
+        "penalty, and `sweep` can set their other options",
     )
     net.add_argument(
         "--hidden-dim", "--hidden", type=count, metavar="N", help=by_dataset("hidden units", "hidden_dim")
@@ -250,7 +250,7 @@ def make_parser() -> Parser:
         "--lr",
         type=positive,
         metavar="X",
-        help=by_dataset("learning rate", "learning_rate") + "; of another rule than sgd, its own default",
+        help=by_dataset("learning rate", "learning_rate") + "; a rule other than sgd has its own default",
     )
     training.add_argument(
         "--lr-decay",

@@ -27,8 +27,8 @@ from .fully_connected_net import FullyConnectedNet
 Features = Callable[[NDArray[Any]], NDArray[Any]]
 Views = Callable[[NDArray[Any]], Iterator[NDArray[Any]]]
 
-OWN = ("mirror", "shift", "batch_size", "learning_rate", "weight_decay")
-"""The settings of a recipe that are numbers; its epochs are another."""
+OWN = ("mirror", "shift", "batch_size", "num_epochs", "learning_rate", "weight_decay")
+"""The settings of a recipe that are numbers."""
 FIXED = ("input_dim", "num_classes", "dtype", "seed", "backend")
 """The options of a net that are none of a recipe's settings."""
 
@@ -78,7 +78,7 @@ class Recipe:
         """Return what `changed` may change, by name: the recipe's own settings, its net's and its features'."""
         options = signature(self.net).parameters.items()
         of_net = {name: each.default for name, each in options if name not in FIXED} | self.options
-        own = {name: getattr(self, name) for name in OWN} | {"epochs": self.num_epochs}
+        own = {name: getattr(self, name) for name in OWN}
         return own | of_net | self.features.keywords
 
     def changed(self, settings: dict[str, Any]) -> Recipe:
@@ -100,8 +100,8 @@ class Recipe:
                 raise ValueError(
                     f"{name} is {value!r}; expected a value such as the recipe's, {choices[name]!r}"
                 )
-            if name in (*OWN, "epochs"):
-                own["num_epochs" if name == "epochs" else name] = value
+            if name in OWN:
+                own[name] = value
             elif name in self.features.keywords:
                 of_features[name] = value
             else:

@@ -227,9 +227,9 @@ def make_parser() -> Parser:
         action="append",
         default=[],
         metavar="NAME=X,Y",
-        help="the values of a setting, as hidden_dim=100,250; of every name that has more than one the flag is given "
-        "again. It replaces the whole grid below. Names of nets, beside those of the training "
-        f"({', '.join(TRAINING)}) and of the rule: "
+        help="the values of a setting, as hidden_dim=100,250; give the flag once for each name. "
+        "It replaces the whole grid below. Names for every net: "
+        f"{', '.join(TRAINING)}, and the settings of the update rule. Each net's own: "
         + "; ".join(f"{model}: {', '.join(settings_of_net(model))}" for model in MODELS),
     )
     parser.add_argument(
@@ -243,7 +243,7 @@ def make_parser() -> Parser:
         "--update-rule",
         choices=optim.update_rules,
         default="sgd",
-        help="of another than sgd, the learning rates tried are its own default, a third and three times that "
+        help="with a rule other than sgd, the learning rates tried are its own default, a third and three times that "
         "(default: %(default)s)",
     )
     parser.add_argument(

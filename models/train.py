@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = make_parser().parse_args(argv)
     recipe = RECIPES[args.recipe]
     if args.num_epochs is not None:
-        recipe = recipe.changed({"epochs": args.num_epochs})
+        recipe = recipe.changed({"num_epochs": args.num_epochs})
     try:
         with terminated_as_interrupted() as terminated:
             return printed(lambda: run(args, recipe))

@@ -117,6 +117,44 @@ def test_compiled_a_whole_step_is_what_it_is_as_written(rule, dtype):
     assert compiled.cache_info().misses == 1
 
 
+@EVERY_RULE
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_courses_form_is_compiled_too(rule, dtype):
+    def step(w, config, X):
+        loss, dw = mg.value_and_grad(lambda w: np.mean(np.tanh(X @ w) ** 2))(w)
+        rule(w, dw, config)
+        return loss
+
+    compiled, rng = mg.jit(step), np.random.default_rng(0)
+    written = np.ones((4, 3), dtype), {"learning_rate": 0.1}
+    fast = np.ones((4, 3), dtype), {"learning_rate": 0.1}
+    for _ in range(5):
+        X = rng.standard_normal((5, 4)).astype(dtype)
+        step(*written, X), compiled(*fast, X)
+        assert fast[0].dtype == dtype
+        assert fast[1].keys() == written[1].keys()
+        for one, other in zip([fast[0], *fast[1].values()], [written[0], *written[1].values()], strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    assert compiled.cache_info().misses <= 2  # without the state, and with it
+    rule(fast[0], fast[0].copy(), fast[1])  # which goes on as it is written
+
+
+@pytest.mark.parametrize("rule", [optim.sgd_momentum, optim.rmsprop])
+def test_so_it_is_of_parameters_outside(rule):
+    w, config = np.ones(3), {"learning_rate": 0.1}
+    expected = np.ones(3), {"learning_rate": 0.1}
+
+    @mg.jit
+    def step(dw):
+        rule(w, dw * w, config)
+
+    for i in range(4):
+        step(np.full(3, i + 1.0))
+        rule(expected[0], (i + 1.0) * expected[0], expected[1])
+        np.testing.assert_allclose(w, expected[0], rtol=1e-12)
+    assert step.cache_info().hits
+
+
 def span(low, high):
     return np.linspace(low, high, num=20).reshape(4, 5)
 

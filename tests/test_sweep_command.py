@@ -193,8 +193,8 @@ def test_bad_arguments_are_one_line(tiny, tmp_path, capsys):
         ),
         (["--out", tmp_path, "--recipe", "deep", "--data-dir", tmp_path / "none"], "there is no folder"),
         (
-            ["--out", tmp_path, "--recipe", "deep", "--grid", "num_epochs=3"],
-            "--grid: the recipe has no setting 'num_epochs'; did you mean epochs?",
+            ["--out", tmp_path, "--recipe", "deep", "--grid", "epochs=3"],
+            "--grid: the recipe has no setting 'epochs'; did you mean num_epochs?",
         ),
         (
             ["--out", tmp_path, "--recipe", "deep", "--grid", "mirror=no"],
@@ -262,7 +262,7 @@ def tiny_images(monkeypatch):
     return tiny_cifar10(None, 500, 20, 30, np.float32)
 
 
-RECIPE = ["--recipe", "two-layer", "--grid", "learning_rate=1e-3,5e-4", "--grid", "epochs=1,2"]
+RECIPE = ["--recipe", "two-layer", "--grid", "learning_rate=1e-3,5e-4", "--grid", "num_epochs=1,2"]
 
 
 def test_a_recipe_is_swept_in_this_process_by_others_and_by_dask(tiny_images, tmp_path, capsys, monkeypatch):
@@ -296,7 +296,7 @@ def test_a_recipe_is_swept_in_this_process_by_others_and_by_dask(tiny_images, tm
     monkeypatch.setattr(registry, "train_model", counted)
     with threadpool_limits(1, user_api="blas"):
         assert swept("here") == here  # it goes on
-    assert trainings == [json.loads(lost)["setting"]["epochs"]]
+    assert trainings == [json.loads(lost)["setting"]["num_epochs"]]
 
     net = registry.trained(best["setting"], tiny_images["X_train"], stored(tmp_path / "here/best.npz"))
     for part, name in (("val", "validation"), ("test", "test")):
@@ -305,7 +305,7 @@ def test_a_recipe_is_swept_in_this_process_by_others_and_by_dask(tiny_images, tm
 
 
 def test_a_recipe_is_changed_in_any_of_its_settings(tiny_images):
-    setting = {"mirror": False, "shift": 0, "epochs": 1, "dropout_keep_ratio": 0.5, "n_components": 9}
+    setting = {"mirror": False, "shift": 0, "num_epochs": 1, "dropout_keep_ratio": 0.5, "n_components": 9}
     recipe = registry.recipe_of({"recipe": "deep", "hidden_dims": [6], **setting})
     assert not recipe.mirror
     assert (recipe.shift, recipe.num_epochs, recipe.learning_rate) == (0, 1, RECIPES["deep"].learning_rate)

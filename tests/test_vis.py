@@ -231,6 +231,14 @@ def test_history_is_labelled():
     assert legend._loc == 4  # matplotlib's code of "lower right"
 
 
+def test_a_metric_is_not_called_an_accuracy():
+    solver = history()
+    solver.metric = lambda outputs, y: -np.mean((outputs - y) ** 2)
+    _, axes = plot_history(solver)
+    assert axes.get_title() == "Metric"
+    assert len(axes.lines) == 2  # and none at 0.5
+
+
 @pytest.mark.parametrize("num_epochs", [1, 2, 5, 20])
 def test_epochs_are_whole_numbers_on_the_axis(num_epochs):
     _, accuracy_axes = plot_history(history(num_epochs))

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.arguments import NAMES, names_itself
+from ..engine.arrays import STAND_INS
 from ..engine.containers import leaves_like, leaves_of, map_tree, rebuilt_of
 from ..engine.pickling import PickledByName
 from ..layers.parameters import check_keys
 from .validation import (
     Config,
+    array_of_dtype,
     check_in_place,
     check_pair,
     check_setting,
@@ -86,12 +88,19 @@ class UpdateRule(PickledByName):
         check_keys(f"{self.__name__}: config", config, {*self.settings, *self.state})
         state = {name: state_of(self.__name__, name, config, w) for name in self.state}
         # Python floats: they never widen float32.
-        step, state = self.step(
-            w, of_dtype(dw, w.dtype), state, {name: float(value) for name, value in settings.items()}
-        )
+        numbers = {
+            name: of_dtype(value, w.dtype) if type(value) in STAND_INS else float(value)
+            for name, value in settings.items()
+        }
+        step, state = self.step(w, of_dtype(dw, w.dtype), state, numbers)
         for name, value in settings.items():
             config.setdefault(name, value)
-        config.update({name: int(x) if name == "t" else np.asarray(x, w.dtype) for name, x in state.items()})
+        count = np.int64 if type(w) in STAND_INS else int  # each new int would compile a step anew
+        for name, x in state.items():
+            if name != "t":
+                config[name] = array_of_dtype(x, w.dtype)
+            else:
+                config[name] = x if type(x) in STAND_INS else count(x)
         w += step
         return w, config
 

@@ -51,7 +51,7 @@ def check_in_place(rule: str, w: NDArray[Any], dw: NDArray[Any]) -> None:
     if not isinstance(dw, np.ndarray | np.generic):  # NumPy's arithmetic turns 0-d arrays into scalars
         raise TypeError(f"{rule}: the gradient dw is a {type(dw).__name__}; expected a NumPy array of floats")
     check_pair(rule, w, dw)
-    if not w.flags.writeable:
+    if type(w) not in STAND_INS and not w.flags.writeable:
         raise ValueError(
             f"{rule}: the parameter w is read-only and is updated in place; pass a writable array, such as w.copy()"
         )
@@ -68,10 +68,16 @@ def steps_made(rule: str, t: Any) -> Any:
 def state_of(rule: str, name: str, config: Config, w: NDArray[Any]) -> Any:
     """Return an entry of a rule's state from a config; the initial one where it is missing."""
     if name == "t":
-        return int(steps_made(rule, config.get("t", 0)))
-    value = np.asarray(config[name], w.dtype) if config.get(name) is not None else np.zeros_like(w)
+        t = steps_made(rule, config.get("t", 0))
+        return t if type(t) in STAND_INS else int(t)
+    value = array_of_dtype(config[name], w.dtype) if config.get(name) is not None else np.zeros_like(w)
     check_state(rule, name, value, w)
     return value
+
+
+def array_of_dtype(x: Any, dtype: np.dtype[Any]) -> Any:
+    """Return an array, of the state or a number that NumPy's arithmetic made of one, in a dtype."""
+    return x.astype(dtype, copy=False) if type(x) in STAND_INS else np.asarray(x, dtype)
 
 
 def check_state(rule: str, name: str, value: Any, w: Any) -> None:
