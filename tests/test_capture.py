@@ -10,8 +10,10 @@ from functools import lru_cache, partial
 from queue import Queue
 from typing import NamedTuple
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.engine.containers import leaves_of as leaves
@@ -273,8 +275,8 @@ def _then_written(view):
         *map(
             _then_written,
             [
-                lambda y: y[:1, :1].reshape(()),
-                lambda y: y[:1, :1].squeeze(),
+                lambda y: y.reshape(-1),
+                lambda y: y.T.ravel()[:1],
                 lambda y: np.diagonal(a=y),
                 lambda y: np.split(ary=y, indices_or_sections=2)[0],
                 lambda y: np.rot90(m=y),
@@ -286,6 +288,73 @@ def _then_written(view):
 def test_views_are_not_written_to_unseen(f):
     with pytest.raises(mg.JitError, match=r"test_capture\.py.*a view"):
         mg.jit(f)(X)
+
+
+VIEWS = {
+    "part": lambda y: y[1:],
+    "backwards": lambda y: y[..., ::-2],
+    "row": lambda y: y[-1] if y.ndim > 1 else y,
+    "transposed": lambda y: y.T,
+    "swapped": lambda y: np.swapaxes(y, 0, -1),
+    "flipped": lambda y: np.flip(y, -1),
+    "axis": lambda y: np.expand_dims(y, 1),
+    "squeezed": lambda y: np.squeeze(y),
+    "split": lambda y: np.reshape(y, (*y.shape[:-1], -1, 1 + (y.shape[-1] % 2 == 0))),
+    "in Fortran's order": lambda y: np.reshape(y, (2, -1), order="F") if y.size % 2 == 0 == y.ndim - 1 else y,
+}
+
+WRITES = {
+    "whole": lambda y: y.__setitem__(..., 3.0),
+    "part": lambda y: y.__setitem__(slice(1, None), y[:1] * 2),
+    "augmented": lambda y: y.__imul__(0.5),
+    "out": lambda y: np.add(y, 1.0, out=y),
+}
+
+
+@hypothesis.given(
+    st.lists(st.sampled_from(sorted(VIEWS)), min_size=1, max_size=3),
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from(sorted(WRITES))), min_size=1, max_size=3),
+    st.sampled_from([(4, 6), (6,), (2, 3, 4)]),
+    st.booleans(),
+)
+def test_views_of_views_are_read_again_and_written_through(names, writes, shape, is_argument):
+    def f(x):
+        arrays = [x if is_argument else x * 2]
+        for name in names:
+            arrays.append(VIEWS[name](arrays[-1]))
+        for place, kind in writes:
+            WRITES[kind](arrays[min(place, len(names))])
+        return [y * 1 for y in arrays]
+
+    compiled = mg.jit(f)
+    for start in (0.0, 1.0):
+        x = np.arange(start, start + np.prod(shape)).reshape(shape)
+        changed, expected = x.copy(), x.copy()
+        for got, want in zip(compiled(changed), f(expected), strict=True):
+            np.testing.assert_array_equal(got, want)
+        np.testing.assert_array_equal(changed, expected)
+
+
+def test_an_array_is_written_to_while_what_was_read_of_it_has_another_shape():
+    """Stockham's FFT: a variable of the loop still views the array that is filled again."""
+
+    def fft(x, radix=2, stages=3):
+        y = x.copy()
+        i, j = np.mgrid[:radix, :radix]
+        matrix = np.exp(-2j * np.pi * i * j / radix)
+        for stage in range(stages):
+            left = radix**stage
+            seen = np.reshape(y, (left, radix, -1))
+            permuted = np.transpose(seen, (1, 0, 2))
+            angles = np.arange(radix)[:, None] * np.arange(left)[None]
+            twiddle = np.exp(-2j * np.pi * angles / (left * radix))
+            y[:] = np.reshape(matrix @ np.reshape(permuted * twiddle[..., None], (radix, -1)), -1)
+        return y
+
+    x = np.arange(8.0) ** 2 + 1j
+    compiled = mg.jit(fft)
+    for signal in (x, x[::-1].copy()):
+        np.testing.assert_allclose(compiled(signal), np.fft.fft(signal), rtol=1e-12, atol=1e-12)
 
 
 # Shapes that depend on values

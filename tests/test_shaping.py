@@ -25,6 +25,7 @@ def test_quarter_turns(k, axes):
         ((1, 2), 1),
         (2, (0, 1)),
         (np.array([1, 2]), (2, 2)),
+        (np.array(2), np.array(1)),
     ],
     ids=str,
 )

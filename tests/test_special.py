@@ -313,3 +313,17 @@ def test_functions_of_scipys_other_modules_say_what_to_write(call):
     for f in (mg.grad(lambda t: np.sum(np.abs(call(t)))), mg.jit(call)):
         with pytest.raises(TypeError, match=r"write it with (NumPy's functions|scipy\.special's)"):
             f(np.eye(2))
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (lambda t: linalg.cho_factor(t), "cho_factor"),
+        (lambda t: linalg.eigh(t), "eigh"),
+        (lambda t: linalg.solve_triangular(t, np.ones(2)), "solve_triangular"),
+        (lambda t: fft.dct(t), "dct"),
+    ],
+)
+def test_a_decorated_function_of_scipys_is_called_by_its_own_name(function, name):
+    with pytest.raises(TypeError, match=rf"^scipy\.[a-z_.]*\.{name}, called at .*test_special\.py"):
+        mg.grad(lambda t: np.sum(function(t)))(np.eye(2))

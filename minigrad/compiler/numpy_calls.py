@@ -24,6 +24,7 @@ from ..rules.metadata import outline
 from ..rules.picking import bincount, compress, extract
 from ..rules.table import any_true
 from .ir import cast, part, pick, stand_ins_in, written
+from .views import Step, splits_axes
 from .where import JitError, NeedsValues, user_line
 
 
@@ -107,15 +108,16 @@ def read_part(trace: Any, a: Any, index: Any) -> Any:
     return trace.record(pick, a, index) if _has_arrays(index) else _view(trace, part, a, index)
 
 
-def _view(trace: Any, function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+def _view(trace: Any, function: Any, x: Any, argument: Any) -> Any:
     """Record a call whose result may view its first argument; note the alias if it does."""
-    result = trace.record(function, x, *args, **kwargs)
+    result = trace.record(function, x, argument)
     if (
         type(x) in STAND_INS
         and isinstance(value_of(x), np.ndarray)
         and isinstance(value_of(result), np.ndarray)
     ):
-        return result.viewing(x, *(args if function is part else ()))
+        known = function is not np.reshape or splits_axes(np.shape(x), np.shape(result))
+        return result.viewing(x, Step(function, argument) if known else None)
     return result
 
 

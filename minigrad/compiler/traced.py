@@ -32,6 +32,7 @@ from .dispatch import call_function, call_ufunc
 from .ir import Node, cast, mapped, part, written
 from .numpy_calls import has_traced, read_part, value_of
 from .refused import ARRAY, BRANCH, FILLED, FORMATTED, KEY, NUMBER, leaked, needs_values
+from .views import Path, Step, can_be_stored, read, stored
 from .where import JitError, NeedsValues, user_line
 
 
@@ -64,21 +65,19 @@ def _operator(name: str) -> Callable[[Traced, Any], Any]:
     return method
 
 
-NOT_READ_AGAIN = object()
-"""The index of a view that is not of the form base[index], or has a computed index."""
-
-
 @stands_in
 class Traced(NDArrayOperatorsMixin, Writable):
     """The stand-in for an array while a function is traced: NumPy calls on it are recorded."""
 
-    __slots__ = ("__weakref__", "base", "index", "is_read_only", "node", "recorder", "views")
+    __slots__ = ("__weakref__", "base", "is_read_only", "node", "path", "recorder", "views")
 
     def __init__(self, trace: Any, node: Node, base: Traced | None = None) -> None:
         self.recorder = trace
         self.base = base
         self._stand_for(node)
-        self.index: Any = NOT_READ_AGAIN  # where in the base a part is
+        self.path: Path | None = (
+            None if base is not None else ()
+        )  # from the base; None, if it is not read again
         self.is_read_only = False
         self.views: list[weakref.ref[Traced]] = []
         if base is not None:
@@ -109,12 +108,12 @@ class Traced(NDArrayOperatorsMixin, Writable):
         """The array whose memory this one views, or this one."""
         return self if self.base is None else self.base
 
-    def viewing(self, other: Traced, index: Any = NOT_READ_AGAIN) -> Traced:
-        """Return this array as a view of another; where the index is given, a write to it reaches the base."""
+    def viewing(self, other: Traced, step: Step | None = None) -> Traced:
+        """Return this array as a view of another; where the step is given, it is read again after a write."""
         view = Traced(self.recorder, self.node, other.owner)
         view.is_read_only = other.is_read_only
-        if other.base is None and not has_traced(index):
-            view.index = index
+        if step is not None and other.path is not None and not has_traced(step.argument):
+            view.path = (*other.path, step)
         return view
 
     @property  # type: ignore[misc]  # to isinstance it is an array
@@ -128,7 +127,7 @@ class Traced(NDArrayOperatorsMixin, Writable):
 
     def as_read_only(self) -> Traced:
         """Return a stand-in for this array that cannot be written to."""
-        frozen = self.viewing(self, ...)
+        frozen = self.viewing(self, Step(part, ...))
         frozen.is_read_only = True
         return frozen
 
@@ -301,10 +300,11 @@ class Traced(NDArrayOperatorsMixin, Writable):
         if self.is_read_only:
             raise ValueError("assignment destination is read-only")
         views = [view for view in (each() for each in owner.views) if view is not None]
-        if any(view.index is NOT_READ_AGAIN for view in views):
+        paths = [view.path for view in views]
+        if None in paths or self.path is None or not can_be_stored(self.path):
             raise JitError(
-                f"{user_line()}: an array is written to while a view is in use (a transpose, another shape, a part of "
-                "a part or at a computed index), or is such a view itself; write to a copy, x.copy()"
+                f"{user_line()}: an array is written to while a view is in use (at a computed index, of axes "
+                "joined to one, or one that NumPy may have copied), or is such a view itself; write to a copy, x.copy()"
             )
         if value.dtype != self.dtype:
             if not np.can_cast(value.dtype, self.dtype, "same_kind"):
@@ -314,10 +314,10 @@ class Traced(NDArrayOperatorsMixin, Writable):
             value = self.recorder.record(np.copy, np.broadcast_to(value, self.shape))
         if isinstance(self.node.value, np.ndarray) and not isinstance(value.node.value, np.ndarray):
             value = self.recorder.record(np.copy, value)  # an array of no axes stays one
-        whole = value if self.base is None else self.recorder.record(written, owner, self.index, value)
-        owner._become(whole.node)
-        for view in views:
-            view._become(self.recorder.record(part, owner, view.index).node)
+        record = self.recorder.record
+        owner._become(stored(record, owner, self.path, value).node)
+        for view, path in zip(views, paths, strict=True):
+            view._become(read(record, owner, path or ()).node)
         owner.views[:] = map(weakref.ref, views)
         return self
 

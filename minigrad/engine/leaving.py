@@ -90,11 +90,23 @@ def asked_by(frame: FrameType) -> tuple[FrameType, str, str]:
             asked = given.get("function", given.get("ufunc"))
             if module == "minigrad.engine.dispatch" and asked is not None:
                 called = full_name(asked)
+            elif module.startswith("scipy."):
+                called = decorated_by(frame) or called
             name = "" if module.startswith("minigrad.compiler") else f"{called}, called "
             known = facts(function).instead if rules_of(function) is None else ""
         program = inner.f_back or inner
     of_scipy = next((text for of, text in OF_SCIPY.items() if name.startswith(f"{of}.")), "")
     return program, name, known or of_scipy
+
+
+def decorated_by(frame: FrameType) -> str | None:
+    """Return the name of the function that a decorator's wrapper calls, or a backend of SciPy's; None of any other."""
+    if frame.f_code.co_name in frame.f_globals or "self" in frame.f_locals:
+        return None
+    names = (*frame.f_code.co_freevars, "method")
+    given = [x for x in map(frame.f_locals.get, names) if callable(x)]
+    wrapped = [x for x in given if hasattr(x, "__name__") and getattr(x, "__module__", None)]
+    return f"{wrapped[0].__module__}.{wrapped[0].__name__}" if wrapped else None
 
 
 def stacklevel_of_program() -> int:

@@ -120,7 +120,7 @@ declare(np.flip, lambda g, out, m, axis=None: np.flip(g, axis), inputs=any_axis,
 
 def _times(sign: int, shift: Any) -> Any:
     """Return a shift times 1 or -1, in Python's integers: unsigned ones would wrap."""
-    return tuple([sign * int(n) for n in shift]) if hasattr(shift, "__len__") else sign * int(shift)
+    return tuple([sign * int(n) for n in shift]) if np.ndim(shift) else sign * int(shift)
 
 
 declare(

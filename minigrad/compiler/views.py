@@ -1,0 +1,68 @@
+"""Views of arrays that are written to while a function is traced: read again, and written through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from operator import mul
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .ir import part, written
+
+Record = Callable[..., Any]
+"""The method of a trace that calls a function and records it."""
+
+
+class Step(NamedTuple):
+    """How a view is made of what it views: ``function(array, argument)``."""
+
+    function: Any
+    argument: Any
+
+
+Path = tuple[Step, ...]
+"""The steps from an array that owns its memory to a view."""
+
+
+def read(record: Record, array: Any, path: Path) -> Any:
+    """Read a view of an array."""
+    for function, argument in path:
+        array = record(function, array, argument)
+    return array
+
+
+def stored(record: Record, array: Any, path: Path, value: Any) -> Any:
+    """Return an array with a value stored into a view of it."""
+    if not path:
+        return value
+    (function, argument), rest = path[0], path[1:]
+    if rest:
+        value = stored(record, record(function, array, argument), rest, value)
+    if function is part:
+        return record(written, array, argument, value)
+    return record(function, value, INVERSES[function](array, argument))
+
+
+def _order_back(array: Any, axes: Sequence[int]) -> tuple[int, ...]:
+    return tuple(int(axis) for axis in np.argsort([axis % array.ndim for axis in axes]))
+
+
+INVERSES: dict[Any, Callable[[Any, Any], Any]] = {
+    np.flip: lambda array, axis: axis,
+    np.reshape: lambda array, shape: array.shape,
+    np.transpose: _order_back,
+}
+"""The argument with which a function undoes itself."""
+
+
+def can_be_stored(path: Path) -> bool:
+    """Tell whether a value can be stored into a view."""
+    return all(step.function is part or step.function in INVERSES for step in path)
+
+
+def splits_axes(shape: tuple[int, ...], new: tuple[int, ...]) -> bool:
+    """Tell whether a change of shape joins no axes: NumPy views such an array, however it lies in memory."""
+    ends = set(accumulate((n for n in new if n != 1), mul))
+    return 0 not in shape and ends.issuperset(accumulate((n for n in shape if n != 1), mul))
