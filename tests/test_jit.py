@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import JitError
-from minigrad.compiler import ir, memory, rewrites, source, stores, sums
+from minigrad.compiler import instructions, ir, memory, rewrites, source, stores, sums
 from minigrad.compiler.jit import MAXSIZE
 from minigrad.engine.containers import leaves_of as leaves
 from minigrad.engine.containers import map_tree
@@ -2279,3 +2279,14 @@ def test_a_tensor_with_a_gradient_is_not_written_into_an_argument():
     for grad in (mg.grad(f), mg.jit(mg.grad(f))):
         with pytest.raises(mg.TapeError, match=r"test_jit\.py.* cut it off"):
             grad(np.ones(3), np.ones(3))
+
+
+def test_code_is_read_once_for_all_signatures(monkeypatch):
+    """Of a program of many functions, too."""
+    functions = {"np": np}
+    exec("\n".join(f"def f{i}(x): return np.tanh({i} + f{i - 1}(x))" for i in range(1, 200)), functions)
+    functions["f0"] = np.square
+    f = mg.jit(functions["f199"])
+    f(np.ones(2))
+    monkeypatch.setattr(instructions, "dis", None)
+    np.testing.assert_allclose(f(np.ones(3)), functions["f199"](np.ones(3)))
