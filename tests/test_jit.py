@@ -30,7 +30,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import JitError
-from minigrad.compiler import ir, memory, rewrites, scatters, source, stores, sums
+from minigrad.compiler import instructions, ir, memory, rewrites, scatters, source, stores, sums
 from minigrad.compiler.jit import MAXSIZE
 from minigrad.engine.containers import leaves_of as leaves
 from minigrad.engine.containers import map_tree
@@ -2488,3 +2488,14 @@ def test_where_another_call_fails_alike_one_whose_result_is_not_used_is_dropped(
     compiled = mg.jit(mg.grad(lambda a, b: np.sum(np.linalg.solve(a, b)), argnums=1))
     compiled(np.eye(2), np.ones(2))
     assert compiled.source.count("solve(") == 1
+
+
+def test_code_is_read_once_for_all_signatures(monkeypatch):
+    """Of a program of many functions, too."""
+    functions = {"np": np}
+    exec("\n".join(f"def f{i}(x): return np.tanh({i} + f{i - 1}(x))" for i in range(1, 200)), functions)
+    functions["f0"] = np.square
+    f = mg.jit(functions["f199"])
+    f(np.ones(2))
+    monkeypatch.setattr(instructions, "dis", None)
+    np.testing.assert_allclose(f(np.ones(3)), functions["f199"](np.ones(3)))

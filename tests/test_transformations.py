@@ -472,6 +472,8 @@ def test_a_rule_made_in_a_compiled_function():
 
     x = np.array([0.5, -2.0, 3.0])
     np.testing.assert_allclose(mg.jit(with_what_is_computed)(x), x * np.exp(x))
+    with pytest.raises(mg.JitError, match="or give compiled_code its rule outside of the compiled function"):
+        mg.jit(lambda x: mg.rule(compiled_code, lambda g, out, x: g)(x))(x)
     np.testing.assert_allclose(mg.jit(f)(x), np.sum(x**3))
     np.testing.assert_allclose(mg.jit(mg.grad(f))(x), 3 * x**2)
 

@@ -23,7 +23,7 @@ from .numpy_calls import (
     shape_error,
     value_of,
 )
-from .where import JitError, user_line
+from .where import JitError, NeedsValues, user_line
 
 
 def call_ufunc(
@@ -86,7 +86,13 @@ def call_function(trace: Any, function: Any, args: tuple[Any, ...], kwargs: dict
     """Record a NumPy function called on stand-ins, or one that is given a rule."""
     if (known := facts(function)).made and known.whole is not None:
         if known.made > trace.begun:  # each run makes another: traced into
-            return known.whole(*args, **kwargs)
+            try:
+                return known.whole(*args, **kwargs)
+            except NeedsValues as error:
+                error.args = (
+                    f"{error}; or give {function.__name__} its rule outside of the compiled function",
+                )
+                raise
         return perhaps_a_view(trace, known.whole, *args, **kwargs)
     args, kwargs, out = arguments_of(function, args, kwargs)
     refuse_shapes(function, args, kwargs)

@@ -7,6 +7,9 @@ from functools import lru_cache
 from itertools import chain
 from types import CodeType
 
+FUNCTIONS = 2**13
+"""Of so many functions it is kept what their code names: a search for what one reads may come by them all."""
+
 
 @lru_cache
 def steps_in(code: CodeType) -> list[list[tuple[str, str]]]:
@@ -16,7 +19,7 @@ def steps_in(code: CodeType) -> list[list[tuple[str, str]]]:
     return [own, *chain.from_iterable(inner)]
 
 
-@lru_cache
+@lru_cache(maxsize=FUNCTIONS)
 def attributes_in(code: CodeType, whole: bool = False) -> frozenset[str]:
     """Return the names of the attributes read in a function's code, nested functions included.
 
@@ -35,7 +38,7 @@ def attributes_in(code: CodeType, whole: bool = False) -> frozenset[str]:
     return frozenset(found)
 
 
-@lru_cache
+@lru_cache(maxsize=FUNCTIONS)
 def chains_in(code: CodeType) -> frozenset[tuple[str, ...]]:
     """Return the attributes of globals, and of their attributes, that a function's code reads: a.b.c as a tuple.
 
@@ -68,7 +71,7 @@ DYNAMIC |= {"dataclasses", "asdict", "astuple", "fields", "replace", "setattr", 
 READS_GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME")
 
 
-@lru_cache
+@lru_cache(maxsize=FUNCTIONS)
 def names_in(code: CodeType, kinds: tuple[str, ...] = READS_GLOBAL) -> list[str]:
     """Return the names in a function's code, nested functions included, that instructions of these kinds have."""
     return sorted({name for steps in steps_in(code) for step, name in steps if step in kinds})
