@@ -1262,6 +1262,16 @@ def test_rewrites(name):
     assert step.source.split("def ")[1].count(call) == times
 
 
+def test_long_products_are_searched_in_part():
+    def f(x):
+        y = np.where(x > 0, x, 0.5 * x)
+        for _ in range(2000):
+            y = y * x
+        return -y + np.where(x > 0, y, 0)
+
+    check(mg.grad(lambda x: np.sum(f(x))), [np.linspace(0.9, 1, 3)])
+
+
 def parts_changed(x):
     y, z = np.exp(x), np.cos(x)
     y[1:] += z[1:] * 2
