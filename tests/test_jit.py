@@ -1265,6 +1265,40 @@ def test_rewrites(name):
     assert step.source.split("def ")[1].count(call) == times
 
 
+def test_long_products_are_searched_in_part():
+    def f(x):
+        y = np.where(x > 0, x, 0.5 * x)
+        for _ in range(2000):
+            y = y * x
+        return -y + np.where(x > 0, y, 0)
+
+    check(mg.grad(lambda x: np.sum(f(x))), [np.linspace(0.9, 1, 3)])
+
+
+def parts_changed(x):
+    y, z = np.exp(x), np.cos(x)
+    y[1:] += z[1:] * 2
+    y[:, :-1] -= z[:, 1:]
+    y[1:] += y[:-1]
+    y[0] = 3 / y[0]
+    y[::2] *= 0.5
+    w = z[0] * z[1]
+    y[2] += w
+    y[3] = y[3] + w
+    return y, np.sin(z), w
+
+
+def test_parts_are_changed_in_one_call():
+    step = check(parts_changed, [np.linspace(-1, 1, 12).reshape(4, 3)])
+    assert re.findall(r"\] (.)= ", step.source) == ["+", "-", "+", "*", "+", "+"]
+
+    def summed(x):
+        return np.sum((x[1:, 1:] * x[:-1, 1:] + x[1:, :-1] + np.sin(x[1:, 1:])) ** 2)
+
+    step = check(mg.value_and_grad(summed), [np.linspace(-1, 1, 12).reshape(4, 3)])
+    assert len(re.findall(r"\] \+= ", step.source)) == 3
+
+
 @np.errstate(invalid="ignore")  # np.logaddexp warns of NaN
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_softplus_where_it_is_not_finite(dtype):
@@ -1634,6 +1668,7 @@ EXAMPLES = [
     (probabilities, [A, np.array([0, 2, 1, 1]), B]),
     (columns, [A, B]),
     (signed, [A, B]),
+    (parts_changed, [A]),
     (choices, [A, B]),
     (bounded, [np.cos(np.arange(12000, dtype=np.float32)).reshape(120, 100)]),
     (large, [np.cos(np.arange(12000.0)).reshape(120, 100), np.sin(np.arange(100.0))]),

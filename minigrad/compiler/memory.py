@@ -193,12 +193,11 @@ class Plan:
             return frozenset({node})
         if facts(f).memory == "view" or f is operator.getitem:
             first = self.roots_of(node.args[0]) if type(node.args[0]) is Node else frozenset()
-            whole = node.args[0].value
-            sure = all(root.function is not None for root in first) and (
-                (isinstance(whole, np.ndarray) and whole.flags.c_contiguous)
-                or np.may_share_memory(node.value, whole)
-            )
-            return first if f is not np.reshape or sure else first | {node}
+            if f is not np.reshape:
+                return first
+            x = node.args[0].value
+            sure = x.flags.c_contiguous or np.may_share_memory(node.value, x)
+            return first if sure and all(root.function is not None for root in first) else first | {node}
         if fills(node) or is_new(node) or isinstance(f, np.ufunc) or is_reduction(f):
             return frozenset({node})
         return frozenset({node}).union(*(self.roots_of(x) for x in node.operands))

@@ -34,7 +34,7 @@ from .ir import (
 )
 from .reductions import extremes_of_columns, reshaped, sums_by_dot
 from .scatters import scattered_onto, scattered_products, sums_of_scattered
-from .signs import sign_absorbed, signs
+from .signs import DEEPEST, PRODUCTS, sign_absorbed, signs
 from .stores import at_once, is_whole, overwritten, read_as_written, region, stored_back, without_ellipsis
 from .sums import combine, without_shift
 
@@ -374,7 +374,7 @@ def _chosen(x: Any) -> tuple[Node, int, Node] | None:
     return None
 
 
-def _factor_chosen(x: Any) -> tuple[Node, int, Node] | None:
+def _factor_chosen(x: Any, depth: int = 0) -> tuple[Node, int, Node] | None:
     """Return the mask and the side of a factor that has zeros on the other side, and the product on that side.
 
     Of numbers up to 1 the factor may be multiplied everywhere, as this does not overflow.
@@ -382,10 +382,10 @@ def _factor_chosen(x: Any) -> tuple[Node, int, Node] | None:
     found = _chosen(x)
     if found is not None:
         return found
-    if type(x) is not Node or x.function not in (np.multiply, np.divide, np.negative) or x.kwargs:
+    if depth == DEEPEST or type(x) is not Node or x.function not in (*PRODUCTS, np.negative) or x.kwargs:
         return None
     for i, factor in enumerate(x.args[: 1 if x.function is np.divide else 2]):
-        found = _factor_chosen(factor) if type(factor) is Node and alike(x, factor) else None
+        found = _factor_chosen(factor, depth + 1) if type(factor) is Node and alike(x, factor) else None
         if found is None:
             continue
         mask, side, product = found

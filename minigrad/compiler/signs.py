@@ -64,7 +64,11 @@ def sign_absorbed(node: Node) -> Node | None:
     return opposite(x) if x is not None and x.function is not None else None
 
 
-def opposite(x: Any) -> Any:
+DEEPEST = 8
+"""The factors of factors that are searched."""
+
+
+def opposite(x: Any, depth: int = 0) -> Any:
     """Return the node or the number of -x, if it takes no more calls than that of x; else None."""
     number = None if type(x) is Node else scalar_of(x)
     if number is not None:
@@ -77,10 +81,10 @@ def opposite(x: Any) -> Any:
         return of_negative(x)
     if is_plain(x, (np.subtract,)):
         return Node(np.subtract, x.args[::-1], {}, x.value)
-    if not is_plain(x, PRODUCTS):
+    if depth == DEEPEST or not is_plain(x, PRODUCTS):
         return None
     for i, factor in enumerate(x.args):
-        made = opposite(factor)
+        made = opposite(factor, depth + 1)
         if made is not None:
             return Node(x.function, (*x.args[:i], made, *x.args[i + 1 :]), {}, x.value)
     return None

@@ -101,26 +101,40 @@ class SourceWriter(Scope):
                 self.write(node)
 
     def augmented_writes(self) -> dict[Node, tuple[Node, Node]]:
-        """Find reads and writes that make an augmented assignment with a number: ``x[i] -= 1``."""
+        """Find reads and writes that make an augmented assignment: ``x[i] -= 1``, or ``x[1:] += y``.
+
+        An array y must be there still at the write: in its memory is the sum, or the write comes next.
+        """
         found = {}
+        before: Node | None = None
         for node in self.plan.nodes:
-            changed = node.args[2] if node.function is written else None
+            changed, last = node.args[2] if node.function is written else None, before
+            before = node
             if type(changed) is not Node or changed.function not in SIGNS or changed not in self.once:
                 continue
             storage = self.plan.storage_of.get(node)
             if storage is None or (storage.owner is node and storage.fresh):
                 continue
-            read, number = changed.args
-            if (
-                type(read) is Node
-                and changed.dtype == node.dtype
-                and read in self.once
-                and read.function is pick
-                and read.args == node.args[:2]
-                and scalar_of(number) is not None
-            ):
+            sides = (0, 1) if changed.function in (np.add, np.multiply) else (0,)
+            reads = [changed.args[side] for side in sides if self.reads_what(changed.args[side], node)]
+            if not reads or changed.dtype != node.dtype or changed.shape != reads[0].shape:
+                continue
+            read = reads[0]
+            (other,) = [x for x in changed.args if x is not read] or [None]
+            if other is None or (read.function is pick and scalar_of(other) is None):
+                continue
+            kept = scalar_of(other) is not None or changed is last
+            if not kept and type(other) is Node:
+                kept = self.plan.storage_of.get(self.plan.viewed(other)) is self.plan.storage_of[changed]
+            if kept:
                 found[node] = read, changed
         return found
+
+    def reads_what(self, x: Any, node: Node) -> bool:
+        """Tell whether a value is read, for one call, where a node writes."""
+        if type(x) is not Node or x not in self.once or x.args[:2] != node.args[:2]:
+            return False
+        return x.function is pick or (x.function is part and bool(x.shape))
 
     # -- calls ---------------------------------------------------------------------------------------------------
 
@@ -257,9 +271,10 @@ class SourceWriter(Scope):
             a, index, value = args
             lines = [] if self.spelled(a) == into else [self.copying(a, into)]
             if node in self.augmented:
-                changed = self.augmented[node][1]
-                number = self.argument(changed, changed.args[1])
-                return [*lines, f"{into}[{self.index(index)}] {SIGNS[changed.function]}= {number}"]
+                read, changed = self.augmented[node]
+                (other,) = [x for x in changed.args if x is not read]
+                shown = self.argument(changed, other)
+                return [*lines, f"{into}[{self.index(index)}] {SIGNS[changed.function]}= {shown}"]
             if f is written:
                 return [*lines, f"{into}[{self.index(index)}] = {self.spelled(value)}"]
             add = self.function(add_at)
