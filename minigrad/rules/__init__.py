@@ -5,7 +5,7 @@ function it belongs to. Declaring it is all it takes: tensors, the property test
 it through the table.
 """
 
-from . import (
+from . import (  # noqa: F401  # each enters its rules
     by_parts,
     choosing,
     complex_numbers,
@@ -44,45 +44,4 @@ from . import (
 from .facts import FACTS, Facts, facts
 from .table import OPS, Composite, Op
 
-__all__ = [
-    "FACTS",
-    "OPS",
-    "Composite",
-    "Facts",
-    "Op",
-    "by_parts",
-    "choosing",
-    "complex_numbers",
-    "conjugates",
-    "contractions",
-    "cumulative",
-    "custom",
-    "decompositions",
-    "diagonals",
-    "differences",
-    "eig",
-    "elementwise",
-    "facts",
-    "fft",
-    "indexing",
-    "interpolation",
-    "least_squares",
-    "linalg",
-    "nan",
-    "picking",
-    "polynomials",
-    "products",
-    "ranges",
-    "reductions",
-    "row_sums",
-    "shaping",
-    "sliding",
-    "softmax",
-    "sorting",
-    "stacking",
-    "statistics",
-    "trigonometry",
-    "ufunc_methods",
-    "windows",
-    "without_gradient",
-]
+__all__ = ["FACTS", "OPS", "Composite", "Facts", "Op", "facts"]

@@ -3,16 +3,7 @@
 They are in a table of their own, ``SPECIAL``, which is imported when a tensor first meets one of them.
 """
 
-from . import bessel, distributions, entropy, error_function, gamma, hypergeometric, integrals
+from . import bessel, distributions, entropy, error_function, gamma, hypergeometric, integrals  # noqa: F401
 from .table import SPECIAL
 
-__all__ = [
-    "SPECIAL",
-    "bessel",
-    "distributions",
-    "entropy",
-    "error_function",
-    "gamma",
-    "hypergeometric",
-    "integrals",
-]
+__all__ = ["SPECIAL"]
