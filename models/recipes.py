@@ -94,7 +94,7 @@ class Recipe:
         for name, value in settings.items():
             if name not in choices:
                 raise ValueError(
-                    f"the recipe has no setting {name!r}{meant(name, choices)}; it has {', '.join(choices)}"
+                    f"the recipe has no setting {name!r}; it has {', '.join(choices)}{meant(name, choices)}"
                 )
             if not is_like(value, choices[name]):
                 raise ValueError(

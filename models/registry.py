@@ -136,7 +136,7 @@ def check_names(names: Iterable[str], model: str, rules: Iterable[str]) -> None:
     for name in names:
         if name not in known:
             raise ValueError(
-                f"{model} has no setting {name!r}{meant(name, known)}; it has {', '.join(known)}"
+                f"{model} has no setting {name!r}; it has {', '.join(known)}{meant(name, known)}"
             )
     for name in NEEDED:
         if name not in names:
@@ -170,7 +170,7 @@ def training(setting: dict[str, Any], num_train: int) -> dict[str, Any]:
     model, rule = rest.pop("model", "two-layer"), rest.get("update_rule", "sgd")
     if model not in MODELS:
         raise ValueError(
-            f"there is no model {model!r}{meant(str(model), MODELS)}; expected one of {', '.join(MODELS)}"
+            f"there is no model {model!r}; expected one of {', '.join(MODELS)}{meant(str(model), MODELS)}"
         )
     check_names(rest, model, [rule])
     return {
@@ -207,7 +207,7 @@ def recipe_of(setting: dict[str, Any]) -> Recipe:
     name = rest.pop("recipe")
     if name not in RECIPES:
         raise ValueError(
-            f"there is no recipe {name!r}{meant(str(name), RECIPES)}; expected one of {', '.join(RECIPES)}"
+            f"there is no recipe {name!r}; expected one of {', '.join(RECIPES)}{meant(str(name), RECIPES)}"
         )
     return RECIPES[name].changed(rest)
 
