@@ -7,6 +7,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator
 from sys import getrefcount
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,18 @@ def _operator(name: str) -> Callable[[Traced, Any], Any]:
 
 NOT_READ_AGAIN = object()
 """The index of a view that is not of the form base[index], or has a computed index."""
+REARRANGED = (part, np.reshape, np.transpose, np.flip)
+"""Functions whose views can be written to."""
+
+
+def references_to_base(view: Any) -> int:
+    """Return the count of the references to a view's base."""
+    base = view.base
+    return getrefcount(base)
+
+
+HELD_BY_A_VIEW = references_to_base(SimpleNamespace(base=object()))
+"""The count for a base that nothing but one view holds."""
 
 
 @stands_in
@@ -299,9 +312,11 @@ class Traced(NDArrayOperatorsMixin, Writable):
 
         A write to a view reaches its base; other views in use are read again.
         """
-        owner = self.owner
         if self.is_read_only:
             raise ValueError("assignment destination is read-only")
+        if self.base is not None and references_to_base(self) == HELD_BY_A_VIEW:
+            self._take_over()
+        owner = self.owner
         views = [view for view in (each() for each in owner.views) if view is not None]
         if any(view.index is NOT_READ_AGAIN for view in views):
             raise JitError(
@@ -322,6 +337,16 @@ class Traced(NDArrayOperatorsMixin, Writable):
             view._become(self.recorder.record(part, owner, view.index).node)
         owner.views[:] = map(weakref.ref, views)
         return self
+
+    def _take_over(self) -> None:
+        """Own the memory that this array views: nothing else can see it, nor whether this is a view or a copy."""
+        node, viewed = self.node, self.base.node  # type: ignore[union-attr]  # a view's
+        while node is not viewed:
+            if node.function not in REARRANGED:
+                return
+            node = node.args[0]
+        self.node.views -= 1
+        self.base = None
 
     def _become(self, node: Node) -> None:
         """Stand for another value."""
