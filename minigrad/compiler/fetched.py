@@ -105,13 +105,14 @@ class Fetched:
         return Fetched({name: places for name, places in found.items() if places}, counters)
 
     def fewer(self, error: Exception, others_too: bool) -> Fetched:
-        """Return those whose values are not needed, as an error tells, or else the arrays of floats, or none.
+        """Return those whose values are not needed, as an error tells, or else the arrays of floats, but for tensors,
+        whose attributes may be read; or none.
 
         With ``others_too``, values of all that are no arrays of floats may be needed.
         """
         needed = error.names if isinstance(error, NeedsValues) else set()
         if others_too or not needed:
-            needed |= {name for name, x in (self.arrays() or {}).items() if not has_floats(x)}
+            needed |= {name for name, (place, *_) in self.places.items() if not has_floats(read(*place))}
         return self.without(needed) if needed else NONE
 
     def around(self, f: Callable[..., Any]) -> Callable[..., Any]:

@@ -26,7 +26,7 @@ from .outside import Outside
 from .places import PlaceKey, place_of
 from .program import Compiled, name_of
 from .signature import Inlined, differing_number, flatten, numbers, own_classes, refuse_overlap
-from .where import AsWritten, Begins, Changed, JitError, NeedsValues
+from .where import AsWritten, Begins, Changed, JitError, NeedsValues, PlainArray
 
 __all__ = ["JitError", "Jitted", "jit"]
 MAXSIZE = 32
@@ -301,8 +301,10 @@ class Jitted:
                 f"{len(args) + len(kwargs)} arguments"
             )
 
-        def compiled(fetched: Fetched) -> Compiled:
-            return Compiled(self.function, args, kwargs, self.donated, outside, leaves, others, fetched)
+        def compiled(fetched: Fetched, fills: bool = False) -> Compiled:
+            return Compiled(
+                self.function, args, kwargs, self.donated, outside, leaves, others, fetched, fills
+            )
 
         errors: list[Exception] = []
         try:
@@ -404,7 +406,7 @@ class Jitted:
 
 
 def compiled_fetching(
-    compiled: Callable[[Fetched], Compiled], outside: Outside, errors: list[Exception]
+    compiled: Callable[..., Compiled], outside: Outside, errors: list[Exception]
 ) -> Compiled:
     """Compile a function that fetches as much of what is outside as can be; append the errors on the way."""
     tried: set[PlaceKey] = set()
@@ -412,7 +414,7 @@ def compiled_fetching(
     fetched = fetched_of(outside.values) if is_alone else NONE
     while True:
         try:
-            program = compiled(fetched)
+            program = compiled_filling(compiled, fetched)
             break
         except AsWritten:
             raise
@@ -433,9 +435,18 @@ def compiled_fetching(
     if not program.not_read:
         return program
     try:
-        return compiled(fetched.without(program.not_read))
+        return compiled_filling(compiled, fetched.without(program.not_read))
     except JitError:  # they are moved to other places
         return program
+
+
+def compiled_filling(compiled: Callable[..., Compiled], fetched: Fetched) -> Compiled:
+    """Compile a function; record the arrays that it makes, too, if it writes what it computes into a plain one."""
+    try:
+        return compiled(fetched)
+    except PlainArray:
+        pass
+    return compiled(fetched, fills=True)
 
 
 def error_of(errors: Sequence[Exception], due_to_threads: bool) -> Exception:

@@ -24,7 +24,7 @@ from ..rules.metadata import outline
 from ..rules.picking import bincount, compress, extract
 from ..rules.table import any_true
 from .ir import cast, part, pick, stand_ins_in, written
-from .where import JitError, NeedsValues, user_line
+from .where import JitError, NeedsValues, PlainArray, user_line
 
 
 def value_of(x: Any) -> Any:
@@ -311,7 +311,7 @@ def _writer(write: Callable[..., None]) -> Callable[..., None]:
     def call(trace: Any, into: Any, *args: Any, **kwargs: Any) -> None:
         if type(into) not in STAND_INS:
             known = asked_by(sys._getframe(1))[2]
-            raise JitError(
+            raise PlainArray(
                 f"{user_line()}: a plain array made inside would be written to; "
                 f"{f'write {known}' if known else 'start from np.zeros_like(x)'}"
             )

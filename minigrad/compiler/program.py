@@ -24,6 +24,7 @@ from . import locks
 from .effects import Effects
 from .fetched import KEYWORD, Fetched
 from .ir import CONSTANT, Node, mapped
+from .made import recorded_by
 from .memory import Plan
 from .order import checks_first
 from .origin import has_state
@@ -42,6 +43,8 @@ from .where import JitError, NeedsValues, OtherCalls
 class Compiled:
     """A function, compiled for one signature: ``run(*leaves)``.
 
+    With ``fills``, the arrays that the function makes by a shape are recorded: it writes what it computes into them.
+
     Raises
     ------
     JitError
@@ -58,6 +61,7 @@ class Compiled:
         leaves: list[Any],
         others: dict[PlaceKey, Any],
         fetched: Fetched,
+        fills: bool = False,
     ) -> None:
         self.fetched = fetched
         arrays = fetched.arrays() or {}
@@ -66,7 +70,8 @@ class Compiled:
         trace.compared = {id(x) for x, _ in outside.arrays if x.size <= LARGE}
         effects = Effects(name_of(f), outside, [*leaves, *inside], others)
         try:
-            self._compile(trace, effects, f, args, {**kwargs, KEYWORD: arrays}, donated)
+            called = recorded_by(trace if fills else None, outside, fetched.around(f))
+            self._compile(trace, effects, f, called, args, {**kwargs, KEYWORD: arrays}, donated)
             effects.forget()
             refuse_leaks(trace, name_of(f))
         except BaseException as error:
@@ -85,6 +90,7 @@ class Compiled:
         trace: Trace,
         effects: Effects,
         f: Callable[..., Any],
+        called: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         donated: tuple[int, ...],
@@ -92,7 +98,7 @@ class Compiled:
         hints: list[str] = []
         spans: list[range] = []  # of each argument, which inputs are in it
         names = [*argument_names(f, len(args)), *kwargs]
-        called, name = self.fetched.around(f), name_of(f)
+        name = name_of(f)
         for argument, x in zip(names, [*args, *kwargs.values()], strict=True):
             before = len(hints)
             for hint, leaf in named_leaves(argument, x):

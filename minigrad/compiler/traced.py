@@ -36,7 +36,7 @@ from .numpy_calls import (
     value_of,
 )
 from .refused import ARRAY, BRANCH, FILLED, FORMATTED, KEY, NUMBER, leaked, needs_values
-from .where import JitError, NeedsValues, user_line
+from .where import JitError, PlainArray, user_line
 
 
 def _augmented(ufunc: Any) -> Callable[[Traced, Any], Any]:
@@ -232,7 +232,7 @@ class Traced(NDArrayOperatorsMixin, Writable):
 
     def __float__(self) -> float:
         if is_stored(2):
-            raise NeedsValues(
+            raise PlainArray(
                 f"{user_line()}: array[i] = x (or array.fill, np.fromiter) would need the value of an array, "
                 f"which is not known while the function is compiled; {FILLED}",
                 self.node,
@@ -243,7 +243,7 @@ class Traced(NDArrayOperatorsMixin, Writable):
     __int__ = needs_values("int()", NUMBER)
     __complex__ = needs_values("complex()", NUMBER)
     __index__ = needs_values(
-        "an index, or range()", "index by the array, or give the number as an option of the call"
+        "an index, or range()", "index by the array, or give the number as an option of the call", PlainArray
     )
     __format__ = needs_values("a formatted string", FORMATTED)
     __contains__ = needs_values("in", BRANCH)
@@ -254,7 +254,7 @@ class Traced(NDArrayOperatorsMixin, Writable):
         if self.recorder.over:
             raise leaked()
         known = asked_by(sys._getframe(1))[2]
-        raise NeedsValues(
+        raise PlainArray(
             f"{user_line()}: np.asarray(), or a plain array that is to hold it, needs the values of an array of shape "
             f"{self.shape}, which are not known while the function is compiled; "
             f"{f'write {known}' if known else ARRAY}",

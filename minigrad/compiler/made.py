@@ -1,0 +1,94 @@
+"""Arrays that a function makes by NumPy's functions of a shape: recorded, where it writes what it computes into them.
+
+NumPy gives no say in ``np.zeros(3)``, nor in what is written into the result. So while such a function is traced, a
+module like NumPy is in its place among the program's globals, whose functions record the arrays. NumPy itself stays
+as it is: compiled code of libraries calls these functions, too, and takes what they return for arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from threading import get_ident
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .numpy_calls import has_traced
+from .outside import Outside
+from .places import put, read
+
+FILLS: dict[Callable[..., Any], int] = {np.zeros: 0, np.empty: 0, np.ones: 1}
+"""The functions that fill an array, and with what; what is in an empty one nobody knows."""
+FUNCTIONS: tuple[Callable[..., Any], ...] = (*FILLS, np.full, np.eye, np.identity)
+
+
+class Recorder:
+    """Who records what the functions make: a trace or nobody, and the thread that it runs in."""
+
+    trace: Any = None
+    thread = 0
+
+
+def recorded_by(trace: Any, outside: Outside, f: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that calls f, and lets a trace record what the functions make in it; None lets nobody."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with recording_made(trace, outside):
+            return f(*args, **kwargs)
+
+    return call
+
+
+@contextmanager
+def recording_made(trace: Any, outside: Outside) -> Iterator[None]:
+    """Let a trace record what the functions make in this block."""
+    before = Recorder.trace, Recorder.thread
+    found = [] if trace is None else [(place, read(*place)) for place in places_of_functions(outside)]
+    Recorder.trace, Recorder.thread = trace, get_ident()
+    try:
+        for place, value in found:
+            put(*place, NUMPY if value is np else RECORDED[value])
+        yield
+    finally:
+        Recorder.trace, Recorder.thread = before
+        for place, value in found:
+            put(*place, value)
+
+
+def places_of_functions(outside: Outside) -> list[tuple[Any, Any]]:
+    """Return the places outside that have NumPy, or one of the functions."""
+    known = [(namespace, name) for namespace, name, value in outside.values if is_one(value)]
+    return [place for place in (*outside.numpy, *known) if is_one(read(*place))]
+
+
+def is_one(x: Any) -> bool:
+    """Tell whether x is NumPy, or one of the functions."""
+    return any(x is each for each in (np, *FUNCTIONS))
+
+
+def recorded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what stands in the place of a function."""
+
+    @wraps(function)
+    def make(*args: Any, **kwargs: Any) -> Any:
+        trace = Recorder.trace
+        if trace is None or Recorder.thread != get_ident():
+            return function(*args, **kwargs)
+        if function is np.full and has_traced((*args, *kwargs.values())):
+            return trace.record(function, *args, **kwargs)
+        value = function(*args, **kwargs)
+        if type(value) is not np.ndarray or value.dtype.kind not in "fiubc":
+            return value
+        if function not in FILLS:
+            return trace.record(np.copy, value)
+        return trace.record(np.full, value.shape, FILLS[function], dtype=value.dtype)
+
+    return make
+
+
+RECORDED = {function: recorded(function) for function in FUNCTIONS}
+NUMPY = ModuleType("numpy")
+vars(NUMPY).update({**vars(np), **{function.__name__: RECORDED[function] for function in FUNCTIONS}})
