@@ -84,8 +84,9 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
         its value; what is made of it and left elsewhere, or returned, is a number of NumPy's. So is a dict, a list or
         a tuple of arrays that f replaces by one nested alike. A call that makes the state which it reads
         (``if self.v is None``) runs as written. What the function sets outside is set in each call, the arrays that
-        it computes, too (``self.cache = x, mask``). During tracing arrays are arrays to isinstance, but not to
-        ``type(x) is np.ndarray``.
+        it computes, too (``self.cache = x, mask``). Arrays that f makes by ``np.zeros``, ``ones``, ``empty``, ``full``,
+        ``eye`` and ``identity`` may be filled with what it computes, and looked up in. During tracing arrays are arrays
+        to isinstance, but not to ``type(x) is np.ndarray``.
         `numpy.errstate` inside the function holds in the first call only: put it around the calls.
     donate_argnums
         The positions of arguments whose arrays may be overwritten and reused as results. Labels and indices
