@@ -199,17 +199,6 @@ def test_generator_functions_are_refused():
         mg.jit(f)
 
 
-def test_what_a_part_at_a_computed_index_views_is_not_written_to():
-    def stale(x):
-        y = x * 2
-        d = y[np.argmax(y[:, 0])]
-        y[...] = 1
-        return d * 1
-
-    with pytest.raises(mg.JitError, match="a view is in use"):
-        mg.jit(stale)(X)
-
-
 # Numbers cannot be changed; arrays and views of them can
 
 

@@ -1909,6 +1909,35 @@ def test_other_views_are_not(f):
         mg.jit(f)(np.ones((6, 6)))
 
 
+@given(st.data())
+def test_parts_at_computed_indices_are_views(data):
+    at = st.sampled_from([0, 1])
+    places = data.draw(
+        st.lists(st.tuples(st.sampled_from(["part", "entry", "whole", "view"]), at, at), max_size=6)
+    )
+
+    def f(x, indices):
+        y = x * 2
+        views = []
+        for kind, i, j in places:
+            if kind == "part":
+                y[indices[i]] -= x[j]
+            elif kind == "entry":
+                y[indices[i], j] *= y[j, indices[i]]
+            elif kind == "whole":
+                y[...] = y * x
+            else:
+                views.append(y[indices[i]])
+                views[-1][indices[j]] += 1
+        return [y, *[view * 1 for view in views]]
+
+    step, x = mg.jit(f), np.array([[1.0, 2.0], [-3.0, 0.5]])
+    for indices in (np.array([1, 0]), np.array([0, 0])):
+        for got, want in zip(step(x, indices), f(x, indices), strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-14)
+    assert step.cache_info().misses == 1
+
+
 def test_a_view_of_what_was_written_to_since_is_not_handed_out():
     def f(w):
         h = w * 2

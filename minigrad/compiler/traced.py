@@ -31,7 +31,6 @@ from ..rules.indexing import with_arrays
 from .dispatch import call_function, call_ufunc
 from .ir import Node, cast, mapped, part, written
 from .numpy_calls import (
-    has_traced,
     read_part,
     value_of,
 )
@@ -68,7 +67,7 @@ def _operator(name: str) -> Callable[[Traced, Any], Any]:
 
 
 NOT_READ_AGAIN = object()
-"""The index of a view that is not of the form base[index], or has a computed index."""
+"""The index of a view that is not of the form base[index]."""
 REARRANGED = (part, np.reshape, np.transpose, np.flip)
 """Functions whose views can be written to."""
 
@@ -128,7 +127,7 @@ class Traced(NDArrayOperatorsMixin, Writable):
         """Return this array as a view of another; where the index is given, a write to it reaches the base."""
         view = Traced(self.recorder, self.node, other.owner)
         view.is_read_only = other.is_read_only
-        if other.base is None and not has_traced(index):
+        if other.base is None:
             view.index = index
         return view
 
@@ -321,7 +320,7 @@ class Traced(NDArrayOperatorsMixin, Writable):
         if any(view.index is NOT_READ_AGAIN for view in views):
             raise JitError(
                 f"{user_line()}: an array is written to while a view is in use (a transpose, another shape, a part of "
-                "a part or at a computed index), or is such a view itself; write to a copy, x.copy()"
+                "a part), or is such a view itself; write to a copy, x.copy()"
             )
         if value.dtype != self.dtype:
             if not np.can_cast(value.dtype, self.dtype, "same_kind"):
