@@ -226,7 +226,7 @@ class Effects:
     def changed_or_made(self, read: Sequence[Effect], why: str = "") -> JitError:
         """Return the error of a function that changes these places, which it reads, or makes the arrays in them."""
         before = {place_of(namespace, name): value for namespace, name, value in self.before.values}
-        old = [before.get(each.place) for each in read]
+        old = [self.saved.as_it_was(before.get(each.place)) for each in read]
         is_new = [
             each.name not in WHOLE
             and (self.is_result(each.value) or has_arrays(each.value))

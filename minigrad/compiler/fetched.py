@@ -6,7 +6,7 @@ arguments; so what is written into them is written in each call, and another arr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -63,6 +63,17 @@ class Fetched:
         """Return what is in the places now; None, if the places that have one array are not those they were."""
         found = self.arrays()
         return found if found is not None and len(set(map(id, found.values()))) == len(found) else None
+
+    def in_places(self, changed: Container[PlaceKey]) -> set[str]:
+        """Return the names of those all of whose places are among the changed ones."""
+        return {
+            name for name, each in self.places.items() if all(place_of(*place) in changed for place in each)
+        }
+
+    def containers(self) -> dict[str, Any]:
+        """Return the dicts, lists and tuples themselves that are in the places now."""
+        found = {name: read(*first) for name, (first, *_) in self.places.items()}
+        return {name: x for name, x in found.items() if isinstance(x, (dict, list, tuple))}
 
     def conversion(self, name: str) -> Callable[[Any], Any] | None:
         """Return the function by which `arrays` makes an array of what is in a place now; None, if it is one."""

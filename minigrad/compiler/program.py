@@ -120,7 +120,8 @@ class Compiled:
             refuse_other_numbers(trace, {node for each in self.fetched.counters for node in leaves[each]})
         effects.after_the_first_run()
         self.rebound, writes = first.rebound, first.writes
-        refuse_changed_outside(name, self.rebound)
+        changed = {each.place for each in (*effects.kept, *effects.fixed)}
+        refuse_changed_outside(name, self.rebound, self.fetched.in_places(changed))
         refuse_also_outside(name, self.rebound, (args, kwargs), effects.search.objects)
         found: list[Any] = []
         tree = nodes_of(trace, found, outcome_of(first))
@@ -189,6 +190,8 @@ class Compiled:
     def apply_effects(self, outcome: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Apply the function's writes to outside state and to its arguments; return its result."""
         with locks.compiling:
+            if self.rebound:
+                kwargs = {**kwargs, KEYWORD: self.fetched.containers()}  # before others are in their places
             for namespace, name, value in self.fixed:
                 put(namespace, name, fresh_copy(value, self.from_outside))
             if not (self.kept or self.rebound):
@@ -355,10 +358,10 @@ def from_outside(x: Any, known: set[int]) -> PassedThrough | None:
     return PassedThrough(x) if isinstance(x, (dict, list)) and id(x) in known else None
 
 
-def refuse_changed_outside(name: str, rebound: list[Entry]) -> None:
-    """Refuse to set entries of a dict or a list that is fetched as a whole."""
+def refuse_changed_outside(name: str, rebound: list[Entry], replaced: set[str]) -> None:
+    """Refuse to set entries of a dict or a list that is fetched as a whole, unless all places of it get another."""
     for each in rebound:
-        if each.path[:2] == (1, KEYWORD):
+        if each.path[:2] == (1, KEYWORD) and each.path[2] not in replaced:
             raise JitError(
                 f"jit: {name} both replaces a dict or a list of arrays outside and sets its entries; do one of them"
             )
