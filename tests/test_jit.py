@@ -676,7 +676,7 @@ KEPT = Queue()  # whose changes the compiler does not follow
 REFUSED = {
     "if": lambda x: x if x.sum() > 3 else -x,
     "float": lambda x: x * float(x.sum()),
-    "asarray": lambda x: np.asarray(x) * 2,
+    "asarray": lambda x: np.asanyarray(x) * 2,
     "item": lambda x: x * x.sum().item(),
     "range": lambda x: [x * i for i in range(x.sum())],
     "allclose": lambda x: x * np.allclose(x, 1),

@@ -13,7 +13,7 @@ from minigrad import JitError
 
 X = np.linspace(-1, 1, 12).reshape(4, 3)
 LABELS = np.array([2, 0, 1, 2])
-MAKERS = np.zeros, np.ones, np.empty, np.full, np.eye, np.identity
+MAKERS = np.zeros, np.ones, np.empty, np.full, np.eye, np.identity, np.array, np.asarray
 
 
 def one_hot(x, labels):
@@ -56,7 +56,7 @@ def written(x, labels):
     b[:] += 1
     c[1, 1] = x[2, 2]
     np.copyto(b, x[3], where=x[3] > 0.8)
-    np.add.reduce(x, axis=0, out=a, where=x > 0, initial=0)
+    np.add.reduce(x, axis=0, out=c[0])
     return a, b, c
 
 
@@ -68,7 +68,22 @@ def masked(x, labels):
     return made, scores, np.zeros(2, object).shape
 
 
-FUNCTIONS = [one_hot, recurrent, columns, scattered, masked]
+def joined(x, labels):
+    copied, itself, number = np.array(x), np.asarray(x), np.asarray(x.mean())
+    copied[0] = 0
+    number += 1
+    rows = np.array([[row.sum(), row.max(), 1] for row in x]), np.array([x[0], x[1]], dtype=np.float32)
+    return (
+        copied,
+        itself,
+        x * 1,
+        number,
+        *rows,
+        np.array((x[0, 0].astype("f"), 2.0)),
+    )
+
+
+FUNCTIONS = [one_hot, recurrent, columns, scattered, masked, written, joined]
 
 
 @pytest.mark.parametrize("f", FUNCTIONS)

@@ -85,8 +85,8 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
         a tuple of arrays that f replaces by one nested alike. A call that makes the state which it reads
         (``if self.v is None``) runs as written. What the function sets outside is set in each call, the arrays that
         it computes, too (``self.cache = x, mask``). Arrays that f makes by ``np.zeros``, ``ones``, ``empty``, ``full``,
-        ``eye`` and ``identity`` may be filled with what it computes, and looked up in. During tracing arrays are arrays
-        to isinstance, but not to ``type(x) is np.ndarray``.
+        ``eye`` and ``identity`` may be filled with what it computes, and looked up in; ``np.array`` joins it. During
+        tracing arrays are arrays to isinstance, but not to ``type(x) is np.ndarray``.
         `numpy.errstate` inside the function holds in the first call only: put it around the calls.
     donate_argnums
         The positions of arguments whose arrays may be overwritten and reused as results. Labels and indices
@@ -103,7 +103,7 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
     ------
     JitError
         When first called, at a line whose outcome depends on the values of arrays (``if loss > 3``,
-        ``float(x)``, ``np.asarray(x)``), or on NumPy's own random numbers; or if it changes what it reads from outside
+        ``float(x)``, ``x.item()``), or on NumPy's own random numbers; or if it changes what it reads from outside
         in another way, such as a list that grows.
 
     Warns

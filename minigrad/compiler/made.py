@@ -1,4 +1,4 @@
-"""Arrays that a function makes by NumPy's functions of a shape: recorded, where it writes what it computes into them.
+"""Arrays that a function makes of a shape or a list: recorded, where it puts what it computes into them.
 
 NumPy gives no say in ``np.zeros(3)``, nor in what is written into the result. So while such a function is traced, a
 module like NumPy is in its place among the program's globals, whose functions record the arrays. NumPy itself stays
@@ -16,13 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from .numpy_calls import has_traced
+from ..rules.metadata import as_joined
+from .numpy_calls import has_traced, value_of
 from .outside import Outside
 from .places import put, read
 
 FILLS: dict[Callable[..., Any], int] = {np.zeros: 0, np.empty: 0, np.ones: 1}
 """The functions that fill an array, and with what; what is in an empty one nobody knows."""
-FUNCTIONS: tuple[Callable[..., Any], ...] = (*FILLS, np.full, np.eye, np.identity)
+JOIN = (np.array, np.asarray)
+FUNCTIONS: tuple[Callable[..., Any], ...] = (*FILLS, *JOIN, np.full, np.eye, np.identity)
 
 
 class Recorder:
@@ -77,16 +79,27 @@ def recorded(function: Callable[..., Any]) -> Callable[..., Any]:
         trace = Recorder.trace
         if trace is None or Recorder.thread != get_ident():
             return function(*args, **kwargs)
-        if function is np.full and has_traced((*args, *kwargs.values())):
-            return trace.record(function, *args, **kwargs)
+        if has_traced((*args, *kwargs.values())):
+            if function is np.full:
+                return trace.record(function, *args, **kwargs)
+            if function in JOIN and len(args) <= 2 and kwargs.keys() <= {"dtype", "copy"}:
+                return joined(*args, **{"copy": function is np.array, **kwargs})
         value = function(*args, **kwargs)
-        if type(value) is not np.ndarray or value.dtype.kind not in "fiubc":
+        if function in JOIN or type(value) is not np.ndarray or value.dtype.kind not in "fiubc":
             return value
         if function not in FILLS:
             return trace.record(np.copy, value)
         return trace.record(np.full, value.shape, FILLS[function], dtype=value.dtype)
 
     return make
+
+
+def joined(x: Any, dtype: Any = None, *, copy: Any = True) -> Any:
+    """Return an array of nested ones, as `numpy.array` and `numpy.asarray` do."""
+    made = as_joined(x)
+    if made is x and (copy or not isinstance(value_of(x), np.ndarray)):
+        made = np.copy(made)
+    return made if dtype is None else made.astype(dtype, copy=False)
 
 
 RECORDED = {function: recorded(function) for function in FUNCTIONS}
