@@ -68,6 +68,15 @@ def masked(x, labels):
     return made, scores, np.zeros(2, object).shape
 
 
+def rounded(x, labels):
+    integers, numbers, few = np.zeros(3, int), np.zeros(2, complex), np.ones(3, np.uint8)
+    integers[0], integers[1:] = 3 * x[0, 1], 7.5 * x[2, 1:]
+    numbers[1] = 1j * x[0, 0]
+    few[1] = 10 * abs(x[1, 1])
+    few += 250
+    return integers, numbers, few, np.full(3, 2) * x[0]
+
+
 def joined(x, labels):
     copied, itself, number = np.array(x), np.asarray(x), np.asarray(x.mean())
     copied[0] = 0
@@ -83,7 +92,7 @@ def joined(x, labels):
     )
 
 
-FUNCTIONS = [one_hot, recurrent, columns, scattered, masked, written, joined]
+FUNCTIONS = [one_hot, recurrent, columns, scattered, masked, written, rounded, joined]
 
 
 @pytest.mark.parametrize("f", FUNCTIONS)

@@ -239,8 +239,8 @@ class Traced(NDArrayOperatorsMixin, Writable):
         return float(self._refused_float())
 
     _refused_float = needs_values("float()", NUMBER)
-    __int__ = needs_values("int()", NUMBER)
-    __complex__ = needs_values("complex()", NUMBER)
+    __int__ = needs_values("int()", NUMBER, PlainArray)  # or an array of integers, which is to hold it
+    __complex__ = needs_values("complex()", NUMBER, PlainArray)
     __index__ = needs_values(
         "an index, or range()", "index by the array, or give the number as an option of the call", PlainArray
     )
