@@ -1900,6 +1900,8 @@ def test_a_view_is_written_to_where_nothing_else_sees_what_it_views(f):
         lambda x: operator.setitem(x.reshape(9, 4), 0, 1),
         lambda x: [y := x * 2, operator.setitem(y.reshape(9, 4), 0, 1)],
         lambda x: [y := (x * 2).reshape(9, 4), y.T, operator.setitem(y, 0, 1)],
+        lambda x: [x.T.reshape(9, 4), operator.setitem(x, 0, 1)],
+        lambda x: [y := x * 2, y.reshape(9, 4), operator.setitem(y, 0, 1)],
         lambda x: operator.setitem(np.broadcast_to(x * 2, (2, 6, 6)), 0, 1),
         lambda x: operator.setitem(np.diagonal(x * 2), 0, 1),
     ],
@@ -1907,6 +1909,31 @@ def test_a_view_is_written_to_where_nothing_else_sees_what_it_views(f):
 def test_other_views_are_not(f):
     with pytest.raises(JitError, match="while a view is in use"):
         mg.jit(f)(np.ones((6, 6)))
+
+
+class Convolution:
+    def __init__(self):
+        self.w, self.columns, self.first = np.linspace(-1, 1, 12).reshape(3, 2, 2), None, None
+
+    def step(self, x):
+        self.columns, self.first = self.w.reshape(3, -1).T, self.w[1:][0]
+        flipped = np.flip(self.w.transpose(2, 0, 1), 0)
+        out = x @ self.columns
+        self.w -= 0.1 * np.sum(out)
+        self.w[1] *= 2
+        return out, self.columns * 2, flipped + 1
+
+
+def test_arrays_in_other_shapes_are_views_of_what_is_written_to():
+    one, other = Convolution(), Convolution()
+    step = mg.jit(one.step)
+    for x in (np.ones((2, 4)), np.arange(8.0).reshape(2, 4), np.ones((2, 4))):
+        assert_agree(step(x), other.step(x), [x])
+        assert_agree([one.w, one.columns, one.first], [other.w, other.columns, other.first], [x])
+    assert step.cache_info().misses == 1
+    one.w = np.asfortranarray(one.w)
+    with pytest.raises(ValueError, match=r"np\.ascontiguousarray\(x\)"):
+        step(x)
 
 
 @given(st.data())

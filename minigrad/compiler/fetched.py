@@ -138,7 +138,9 @@ class Fetched:
 
         return call
 
-    def reader(self, args: tuple[Any, ...], kwargs: dict[str, Any], apart: list[int]) -> Callable[..., Any]:
+    def reader(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], apart: list[int], contiguous: list[int]
+    ) -> Callable[..., Any]:
         """Return the `minigrad.compiler.signature.reader` of a call, which reads the arrays itself."""
         given = {name: x for name, x in kwargs.items() if name != KEYWORD}
         arrays = kwargs[KEYWORD]
@@ -153,7 +155,7 @@ class Fetched:
             )
             for name, each in self.places.items()
         ]
-        return reader(args, given, apart, outside)
+        return reader(args, given, apart, outside, contiguous)
 
     @contextmanager
     def holding(self, arrays: dict[str, Any]) -> Iterator[None]:

@@ -239,7 +239,7 @@ class Jitted:
             given, signature, outside = self._snapshot(way, arrays, leaves, key, classes)
             program = self.programs.get(signature)
             if program is not None:
-                refuse_overlap(given, program.overwritten, program.apart)
+                refuse_overlap(given, program.overwritten, program.apart, program.contiguous)
                 self.programs[signature] = self.programs.pop(signature, program)  # the latest, now
                 self.hits += 1
                 self.recent = outside, program
@@ -253,7 +253,7 @@ class Jitted:
         given, signature, fresh = self._snapshot(program, arrays, leaves, key, classes)
         self._warn_of_a_number(signature, args, kwargs)
         self._warn_of_a_change(before)
-        refuse_overlap(given, program.overwritten, program.apart)
+        refuse_overlap(given, program.overwritten, program.apart, program.contiguous)
         self.misses += 1
         if program.may_be_kept:
             self._keep(program, signature, fresh)

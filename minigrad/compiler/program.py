@@ -169,7 +169,8 @@ class Compiled:
             isinstance(node.value, np.random.Generator) for node in trace.inputs
         )
         self.apart = [i for i, node in enumerate(trace.inputs) if node in trace.apart]
-        self.leaves_of = self.fetched.reader(args, kwargs, [*self.overwritten, *self.apart])
+        self.contiguous = [i for i, node in enumerate(trace.inputs) if node in trace.contiguous]
+        self.leaves_of = self.fetched.reader(args, kwargs, [*self.overwritten, *self.apart], self.contiguous)
         self.buffers = sum(block.nbytes for block in plan.blocks)
         self.nodes, self.names = (
             nodes,

@@ -29,7 +29,7 @@ from ..rules.elementwise import scalar_power
 from ..rules.facts import METHODS
 from ..rules.indexing import with_arrays
 from .dispatch import call_function, call_ufunc
-from .ir import Node, cast, mapped, part, written
+from .ir import Node, cast, found_in, mapped, part, written
 from .numpy_calls import (
     read_part,
     value_of,
@@ -86,11 +86,12 @@ HELD_BY_A_VIEW = references_to_base(SimpleNamespace(base=object()))
 class Traced(NDArrayOperatorsMixin, Writable):
     """The stand-in for an array while a function is traced: NumPy calls on it are recorded."""
 
-    __slots__ = ("__weakref__", "base", "index", "is_read_only", "node", "recorder", "views")
+    __slots__ = ("__weakref__", "base", "given", "index", "is_read_only", "node", "recorder", "views")
 
     def __init__(self, trace: Any, node: Node, base: Traced | None = None) -> None:
         self.recorder = trace
         self.base = base
+        self.given = node if node.function is None else None  # the argument that this stands for
         self._stand_for(node)
         self.index: Any = NOT_READ_AGAIN  # where in the base a part is
         self.is_read_only = False
@@ -317,11 +318,9 @@ class Traced(NDArrayOperatorsMixin, Writable):
             self._take_over()
         owner = self.owner
         views = [view for view in (each() for each in owner.views) if view is not None]
-        if any(view.index is NOT_READ_AGAIN for view in views):
-            raise JitError(
-                f"{user_line()}: an array is written to while a view is in use (a transpose, another shape, a part of "
-                "a part), or is such a view itself; write to a copy, x.copy()"
-            )
+        if self.base is not None and self.index is NOT_READ_AGAIN:
+            raise in_use()
+        again = [(view, view._rearranged()) for view in views]
         if value.dtype != self.dtype:
             if not np.can_cast(value.dtype, self.dtype, "same_kind"):
                 raise TypeError(f"{user_line()}: cannot write {value.dtype} into an array of {self.dtype}")
@@ -332,10 +331,34 @@ class Traced(NDArrayOperatorsMixin, Writable):
             value = self.recorder.record(np.copy, value)  # an array of no axes stays one
         whole = value if self.base is None else self.recorder.record(written, owner, self.index, value)
         owner._become(whole.node)
-        for view in views:
-            view._become(self.recorder.record(part, owner, view.index).node)
+        for view, steps in again:
+            read: Any = owner
+            for function, *args in steps:
+                read = self.recorder.record(function, read, *args)
+            view._become(read.node)
         owner.views[:] = map(weakref.ref, views)
         return self
+
+    def _rearranged(self) -> list[tuple[Any, ...]]:
+        """Return the calls, with their arguments but the first, by which this view is read from its base.
+
+        What reshapes an array is a view for certain if the entries of this lie in order, as those of an argument may.
+        """
+        if self.index is not NOT_READ_AGAIN:
+            return [(part, self.index)]
+        node, base, steps = self.node, self.owner, []
+        while node is not base.node:
+            first, *args = node.args
+            if node.function not in REARRANGED or node.kwargs or next(found_in(args, Node), None) is not None:
+                raise in_use()
+            steps.append((node.function, *args))
+            node = first
+        reshapes = [function is np.reshape for function, *_ in reversed(steps)]
+        if any(reshapes):
+            if base.given is None or reshapes != sorted(reshapes, reverse=True):
+                raise in_use()
+            self.recorder.contiguous.add(base.given)
+        return steps[::-1]
 
     def _take_over(self) -> None:
         """Own the memory that this array views: nothing else can see it, nor whether this is a view or a copy."""
@@ -401,6 +424,14 @@ class Traced(NDArrayOperatorsMixin, Writable):
             return lambda order="C": self
         function = getattr(np, name)
         return lambda *args, **kwargs: function(self, *args, **kwargs)
+
+
+def in_use() -> JitError:
+    """Return the error of a write that a view in use may or may not see."""
+    return JitError(
+        f"{user_line()}: an array is written to while a view is in use (a transpose, another shape, a part of "
+        "a part), or is such a view itself; write to a copy, x.copy()"
+    )
 
 
 def untaped(x: Any) -> Any:
