@@ -921,3 +921,17 @@ def test_a_list_that_is_filled_and_then_replaced_is_fetched():
     with pytest.raises(JitError, match="changes a list that it reads"):
         mg.jit(lambda x: (one.alias, one.replaced(x))[1])(x)
     assert one.inputs is one.alias == []
+
+
+def test_the_error_is_the_one_of_what_is_fetched():
+    net = types.SimpleNamespace(w=np.ones(3))
+
+    def f(x):
+        net.w[:2] *= x[:2]
+        n = np.sum(net.w)
+        net.w /= n if n > 0 else 1.0
+        return x
+
+    with pytest.raises(JitError, match=r"a condition .* needs the values"):
+        mg.jit(f)(np.ones(3))
+    np.testing.assert_array_equal(net.w, np.ones(3))

@@ -451,8 +451,9 @@ def compiled_filling(compiled: Callable[..., Compiled], fetched: Fetched) -> Com
 
 
 def error_of(errors: Sequence[Exception], due_to_threads: bool) -> Exception:
-    """Return the error to raise of several: the first one, unless it is due to what has been fetched."""
-    first = next((each for each in errors if not isinstance(each, NeedsValues)), errors[-1])
+    """Return the error to raise of several: the first one, unless it is due to what has been fetched, or has not."""
+    last = next((each for each in reversed(errors) if not isinstance(each, PlainArray)), errors[-1])
+    first = next((each for each in errors if not isinstance(each, NeedsValues)), last)
     return JitError(f"{first}{THREADS}") if due_to_threads and isinstance(first, JitError) else first
 
 
