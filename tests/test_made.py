@@ -157,6 +157,17 @@ def test_numpy_may_be_imported_in_a_function_around():
     np.testing.assert_array_equal(mg.jit(f)(X), f(X))
 
 
+def test_a_program_may_add_to_numpy(monkeypatch):
+    monkeypatch.setattr(np, "number_of_old", float, raising=False)
+
+    def f(x):
+        made = np.zeros(3, np.number_of_old)
+        made[0] = x[0, 0]
+        return made
+
+    np.testing.assert_array_equal(mg.jit(f)(X), f(X))
+
+
 def test_numpys_own_code_makes_arrays():
     def f(x, rng):
         drawn, made = np.random.default_rng(0).random(2), np.zeros(2)

@@ -50,6 +50,8 @@ def recording_made(trace: Any, outside: Outside) -> Iterator[None]:
     before = Recorder.trace, Recorder.thread
     found = [] if trace is None else [(place, read(*place)) for place in places_of_functions(outside)]
     Recorder.trace, Recorder.thread = trace, get_ident()
+    if found:
+        vars(NUMPY).update({**vars(np), **{function.__name__: RECORDED[function] for function in FUNCTIONS}})
     try:
         for place, value in found:
             put(*place, NUMPY if value is np else RECORDED[value])
@@ -104,4 +106,4 @@ def joined(x: Any, dtype: Any = None, *, copy: Any = True) -> Any:
 
 RECORDED = {function: recorded(function) for function in FUNCTIONS}
 NUMPY = ModuleType("numpy")
-vars(NUMPY).update({**vars(np), **{function.__name__: RECORDED[function] for function in FUNCTIONS}})
+"""What stands in the place of NumPy; it has what this has when a function is traced, a program's own additions too."""
