@@ -179,16 +179,14 @@ def test_many_writes_in_a_row_take_no_longer_each():
 @pytest.mark.parametrize(
     ("f", "instead"),
     [
-        (lambda x: np.eye(2)[np.argmax(x, axis=1)], r"mg\.tensor"),
-        (lambda x: np.array([x.mean(), x.sum()]), r"np\.stack"),
-        (lambda x: np.full(3, x.sum()), r"write np\.broadcast_to"),
-        (lambda x: np.full(3, x.sum(), x.dtype), r"write np\.broadcast_to"),
+        (lambda x: np.arange(2)[np.argmax(x, axis=1)], r"mg\.tensor"),
+        (lambda x: np.asanyarray([x.mean(), x.sum()]), r"np\.stack"),
         (lambda x: mg.grad(lambda x: float(f"{x.sum():.3f}") * x[0, 0])(x), "format it outside"),
         (lambda x: math.exp(x.sum()), r"np\.exp\(x\) in place of math\.exp"),
         (lambda x: np.r_[x[0], 1.0], r"np\.concatenate"),
-        (lambda x: np.zeros(2).__setitem__(0, x.sum()), "keep the array"),
+        (lambda x: np.arange(2.0).__setitem__(0, x.sum()), "keep the array"),
         (lambda x: f"{x.sum():.3f}", "format it outside"),
-        (lambda x: np.add.at(np.zeros(2), [0, 1], x[0]), "np.zeros_like"),
+        (lambda x: np.add.at(np.arange(2.0), [0, 1], x[0]), "np.zeros_like"),
     ],
 )
 def test_what_needs_values_says_what_to_write(f, instead):
@@ -202,17 +200,6 @@ def test_generator_functions_are_refused():
 
     with pytest.raises(TypeError, match="f is a generator function"):
         mg.jit(f)
-
-
-def test_what_a_part_at_a_computed_index_views_is_not_written_to():
-    def stale(x):
-        y = x * 2
-        d = y[np.argmax(y[:, 0])]
-        y[...] = 1
-        return d * 1
-
-    with pytest.raises(mg.JitError, match="a view is in use"):
-        mg.jit(stale)(X)
 
 
 # Numbers cannot be changed; arrays and views of them can
@@ -1053,8 +1040,7 @@ def _plain_helper(x):
 
 @pytest.mark.parametrize("f", [_plain_out, _plain_alias, _plain_rows, _plain_helper])
 def test_a_write_into_an_array_made_inside_is_never_lost(f):
-    with pytest.raises(mg.JitError, match="writes into a plain array"):
-        mg.jit(f)(np.ones(3))
+    agree(f, np.ones(3))
 
 
 class Holder:

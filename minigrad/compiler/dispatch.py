@@ -23,7 +23,7 @@ from .numpy_calls import (
     shape_error,
     value_of,
 )
-from .where import JitError, NeedsValues, user_line
+from .where import JitError, NeedsValues, PlainArray, user_line
 
 
 def call_ufunc(
@@ -49,12 +49,12 @@ def call_ufunc(
         if method == "__call__" and rebinds(out):
             value = trace.record(ufunc, *inputs, **kwargs)
             return fit_in_place(value if out[0].ndim else np.copy(value), out[0])
-        raise JitError(
+        raise PlainArray(
             f"{user_line()}: {ufunc.__name__} writes into a plain array, which others may hold; make it an "
             f"argument, or write a = np.{ufunc.__name__}(a, x), or start from np.zeros_like(x)"
         )
     if out is not None and (len(out) != 1 or type(out[0]) not in STAND_INS):
-        raise JitError(
+        raise PlainArray(
             f"{user_line()}: {ufunc.__name__} with out= writes into an array made outside of NumPy's calls; "
             "use the result, or start from np.zeros_like(x)"
         )
@@ -75,7 +75,7 @@ def _call_at(trace: Any, ufunc: Any, into: Any, index: Any, value: Any = None) -
             "it outside"
         )
     if type(into) not in STAND_INS:
-        raise JitError(
+        raise PlainArray(
             f"{user_line()}: np.{ufunc.__name__}.at is captured into an array made of the arguments: start from "
             "np.zeros_like(x), or np.zeros(shape) + 0 * x[0]"
         )
@@ -122,7 +122,7 @@ def call_function(trace: Any, function: Any, args: tuple[Any, ...], kwargs: dict
 def _put(name: str, result: Any, out: Any) -> Any:
     """Put a result into an array, as NumPy does but for its ufuncs, which broadcast and cast it."""
     if type(out) not in STAND_INS or out.dtype != result.dtype:
-        raise JitError(
+        raise PlainArray(
             f"{user_line()}: {name} with out= writes into an array made outside, or of another dtype than "
             f"{result.dtype}; use the result"
         )

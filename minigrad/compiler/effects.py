@@ -232,7 +232,7 @@ class Effects:
     def changed_or_made(self, read: Sequence[Effect], why: str = "") -> JitError:
         """Return the error of a function that changes these places, which it reads, or initializes arrays in them."""
         before = self.before.by_place()
-        old = [before.get(each.place) for each in read]
+        old = [self.saved.as_it_was(before.get(each.place)) for each in read]
         is_new = [
             each.name not in WHOLE
             and (self.is_result(each.value) or has_arrays(each.value))

@@ -6,7 +6,7 @@ into them are recorded, and an array that replaces another is the one that the n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -66,6 +66,17 @@ class Fetched:
         found = self.arrays()
         return found if found is not None and len(set(map(id, found.values()))) == len(found) else None
 
+    def in_places(self, changed: Container[PlaceKey]) -> set[str]:
+        """Return the names of those all of whose places are among the changed ones."""
+        return {
+            name for name, each in self.places.items() if all(place_of(*place) in changed for place in each)
+        }
+
+    def containers(self) -> dict[str, Any]:
+        """Return the dicts, lists and tuples themselves that are in the places now."""
+        found = {name: read(*first) for name, (first, *_) in self.places.items()}
+        return {name: x for name, x in found.items() if isinstance(x, (dict, list, tuple))}
+
     def conversion(self, name: str) -> Callable[[Any], Any] | None:
         """Return the function by which `arrays` makes an array of what is in a place now; None, if it is one."""
         if name in self.counters:
@@ -110,12 +121,12 @@ class Fetched:
         """Return a copy without those whose values are needed.
 
         These are what the error names; if it names none, all but the arrays of floats, and then everything. With
-        ``others_too``, all but the arrays of floats in any case.
+        ``others_too``, all but the arrays of floats in any case. Attributes of tensors may be needed.
         """
         needed = error.names if isinstance(error, NeedsValues) else set()
         if others_too or not needed:
-            arrays = (self.arrays() or {}).items()  # those of integers and booleans may be indices and masks
-            needed |= {name for name, x in arrays if type(x) is not np.ndarray or x.dtype.kind not in "fc"}
+            arrays = {name: read(*place) for name, (place, *_) in self.places.items()}
+            needed |= {name for name, x in arrays.items() if not has_floats(x)}
         return self.without(needed) if needed else NONE
 
     def around(self, f: Callable[..., Any]) -> Callable[..., Any]:
@@ -130,7 +141,9 @@ class Fetched:
 
         return call
 
-    def reader(self, args: tuple[Any, ...], kwargs: dict[str, Any], apart: list[int]) -> Callable[..., Any]:
+    def reader(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], apart: list[int], contiguous: list[int]
+    ) -> Callable[..., Any]:
         """Return the `minigrad.compiler.signature.reader` of a call, which reads these arrays as well."""
         given = {name: x for name, x in kwargs.items() if name != KEYWORD}
         arrays = kwargs[KEYWORD]
@@ -145,7 +158,7 @@ class Fetched:
             )
             for name, each in self.places.items()
         ]
-        return reader(args, given, apart, outside)
+        return reader(args, given, apart, outside, contiguous)
 
     @contextmanager
     def holding(self, arrays: dict[str, Any]) -> Iterator[None]:
@@ -208,3 +221,8 @@ def is_array(x: Any) -> bool:
     return type(x) in (np.ndarray, np.memmap, np.random.Generator, Tensor) or isinstance(
         x, (np.number, np.bool_)
     )
+
+
+def has_floats(x: Any) -> bool:
+    """Tell whether x is an array of floats: those of integers and booleans may be indices and masks."""
+    return type(x) in (np.ndarray, np.memmap) and x.dtype.kind in "fc"

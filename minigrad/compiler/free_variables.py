@@ -48,7 +48,8 @@ class Search:
 
     ``classes`` are those of arguments, whose methods may be called; ``unread`` are the keys of places that the
     function is known not to read before it sets them; with ``stores`` places that are only set are found, too.
-    ``arrays`` are the arrays found whose entries may be read, not only their shape and dtype; ``tensors`` all tensors.
+    ``arrays`` are the arrays found whose entries may be read, not only their shape and dtype; ``tensors`` all tensors,
+    and ``numpy`` the places of NumPy itself.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Search:
         self.unread, self.stores = unread, stores
         self.arrays: list[np.ndarray[Any, Any]] = []
         self.tensors: list[Tensor] = []
+        self.numpy: list[tuple[Any, Any]] = []
         self.waiting: list[Any] = [f, *classes]
         self.seen: set[Any] = set()
         # The classes of the objects found, and whether they may be called themselves.
@@ -201,6 +203,7 @@ class Search:
             if place_of(namespace, name) in self.unread:
                 continue
             value = read(namespace, name)
+            self.numpy += [(namespace, name)] if value is np and not ours else []
             if isinstance(value, ModuleType) and namespace is f.__globals__:
                 continue  # see `of_modules`
             self.waiting.append(value)

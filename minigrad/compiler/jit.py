@@ -75,8 +75,9 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
         int64; what f computes from it, and returns or leaves elsewhere, is a NumPy number. So is a dict, list or tuple
         of arrays that f replaces by one of the same structure. A call that initializes the state it reads
         (``if self.v is None``) runs f as it is written. What f sets outside is set in each call, including arrays
-        that it computes (``self.cache = x, mask``). During tracing arrays are arrays to isinstance, but not to
-        ``type(x) is np.ndarray``.
+        that it computes (``self.cache = x, mask``). Arrays that f makes by ``np.zeros``, ``ones``, ``empty``, ``full``,
+        ``eye`` and ``identity`` may be filled with what it computes, and looked up in; ``np.array`` joins it. During
+        tracing arrays are arrays to isinstance, but not to ``type(x) is np.ndarray``.
         `numpy.errstate` inside the function holds in the first call only: put it around the calls.
     donate_argnums
         The positions of arguments whose arrays may be overwritten and reused as results. Labels and indices
@@ -93,7 +94,7 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
     ------
     JitError
         When first called, at a line whose outcome depends on the values of arrays (``if loss > 3``,
-        ``float(x)``, ``np.asarray(x)``), or on NumPy's own random numbers; or if it changes what it reads from outside
+        ``float(x)``, ``x.item()``), or on NumPy's own random numbers; or if it changes what it reads from outside
         in another way, such as a list that grows.
 
     Warns
@@ -229,7 +230,7 @@ class Jitted:
             given, signature, outside = self._snapshot(way, arrays, leaves, key, classes)
             program = self.programs.get(signature)
             if program is not None:
-                refuse_overlap(given, program.overwritten, program.apart)
+                refuse_overlap(given, program.overwritten, program.apart, program.contiguous)
                 self.programs[signature] = self.programs.pop(signature, program)  # the latest, now
                 self.hits += 1
                 self.recent = outside, program
@@ -243,7 +244,7 @@ class Jitted:
         given, signature, fresh = self._snapshot(program, arrays, leaves, key, classes)
         self._warn_of_a_number(signature, args, kwargs)
         self._warn_of_a_change(before)
-        refuse_overlap(given, program.overwritten, program.apart)
+        refuse_overlap(given, program.overwritten, program.apart, program.contiguous)
         self.misses += 1
         if program.may_be_kept:
             self._keep(program, signature, fresh)

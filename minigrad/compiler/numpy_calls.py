@@ -25,7 +25,7 @@ from ..rules.picking import bincount, compress, extract
 from ..rules.table import any_true
 from .ir import cast, part, pick, stand_ins_in, written
 from .views import Step, splits_axes
-from .where import JitError, NeedsValues, user_line
+from .where import JitError, NeedsValues, PlainArray, user_line
 
 
 def value_of(x: Any) -> Any:
@@ -116,8 +116,8 @@ def _view(trace: Any, function: Any, x: Any, argument: Any) -> Any:
         and isinstance(value_of(x), np.ndarray)
         and isinstance(value_of(result), np.ndarray)
     ):
-        known = function is not np.reshape or splits_axes(np.shape(x), np.shape(result))
-        return result.viewing(x, Step(function, argument) if known else None)
+        joins_axes = function is np.reshape and not splits_axes(np.shape(x), np.shape(result))
+        return result.viewing(x, Step(function, argument, joins_axes))
     return result
 
 
@@ -303,7 +303,7 @@ def _writer(write: Callable[..., None]) -> Callable[..., None]:
     def call(trace: Any, into: Any, *args: Any, **kwargs: Any) -> None:
         if type(into) not in STAND_INS:
             known = asked_by(sys._getframe(1))[2]
-            raise JitError(
+            raise PlainArray(
                 f"{user_line()}: a plain array made inside would be written to; "
                 f"{f'write {known}' if known else 'start from np.zeros_like(x)'}"
             )

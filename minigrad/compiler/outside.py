@@ -29,6 +29,7 @@ class Outside:
         "function",
         "key",
         "names",
+        "numpy",
         "stores",
         "tensors",
         "unread",
@@ -51,7 +52,7 @@ class Outside:
         given = set(map(id, leaves))
         self.arguments = [x for x in search.arrays if id(x) in given]
         self.arrays = [(x, array_key(x)) for x in search.arrays if id(x) not in given]
-        self.tensors = search.tensors
+        self.tensors, self.numpy = search.tensors, search.numpy
         self.key = (*[outside_key(value) for _, _, value in found], *[each for _, each in self.arrays])
 
     def is_on_a_tape(self) -> bool:

@@ -177,6 +177,10 @@ class Saved:
             for name, value in x.items() if isinstance(x, dict) else enumerate(x):
                 yield (id(x), name), value
 
+    def as_it_was(self, x: Any) -> Any:
+        """Return a list or alike with its contents before; anything else itself."""
+        return next((type(x)(before) for each, before in self.contents if each is x), x)
+
     def put_back(self, sets: Callable[[Any], bool]) -> None:
         """Restore saved contents and arrays, and those names for which ``sets(name)`` is true."""
         for x, before in self.contents:

@@ -20,6 +20,7 @@ from .constants import own_constants, refuse_changed_constants
 from .effects import Effects, others_run
 from .fetched import KEYWORD, NONE, Fetched, fetched_of
 from .ir import Node, Nodes, mapped, name_of
+from .made import recorded_by
 from .memory import Plan
 from .order import checks_first
 from .outside import LARGE, Outside
@@ -32,7 +33,7 @@ from .source import SourceWriter
 from .stores import read_late
 from .trace import Trace
 from .values import fresh_copy
-from .where import AsWritten, Changed, JitError, NeedsValues, OtherCalls
+from .where import AsWritten, Changed, JitError, NeedsValues, OtherCalls, PlainArray
 
 MOST_ERRORS = 10
 """The number of attempts to compile a function, each with fewer fetched arrays, after which none is fetched.
@@ -46,6 +47,10 @@ THREADS = (
 
 class Compiled:
     """A function, compiled for one signature: ``run(*leaves)``.
+
+    With ``fills``, the arrays that the function makes by a shape are recorded: it writes what it computes into them.
+
+    With ``fills``, the arrays that the function makes by a shape are recorded: it writes what it computes into them.
 
     Raises
     ------
@@ -63,6 +68,7 @@ class Compiled:
         leaves: list[Any],
         others: dict[PlaceKey, Any],
         fetched: Fetched,
+        fills: bool = False,
     ) -> None:
         self.fetched = fetched
         arrays = fetched.arrays() or {}
@@ -71,7 +77,8 @@ class Compiled:
         trace.compared = {id(x) for x, _ in outside.arrays if x.size <= LARGE}
         effects = Effects(name_of(f), outside, [*leaves, *inside], others)
         try:
-            self._compile(trace, effects, f, args, {**kwargs, KEYWORD: arrays}, donated)
+            called = recorded_by(trace if fills else None, outside, fetched.around(f))
+            self._compile(trace, effects, f, called, args, {**kwargs, KEYWORD: arrays}, donated)
             effects.forget()
             refuse_leaks(trace, name_of(f))
         except BaseException as error:
@@ -90,12 +97,13 @@ class Compiled:
         trace: Trace,
         effects: Effects,
         f: Callable[..., Any],
+        called: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         donated: tuple[int, ...],
     ) -> None:
         of_arguments = enter(trace, [*argument_names(f, len(args)), *kwargs], [*args, *kwargs.values()])
-        tree, found, writes = self._trace(trace, effects, f, args, kwargs)
+        tree, found, writes = self._trace(trace, effects, name_of(f), called, args, kwargs)
         self._note(effects)
         own_constants(trace)
         given = [node for position in donated if position < len(args) for node in of_arguments[position]]
@@ -118,7 +126,8 @@ class Compiled:
             isinstance(node.value, np.random.Generator) for node in trace.inputs
         )
         self.apart = [i for i, node in enumerate(trace.inputs) if node in trace.apart]
-        self.leaves_of = self.fetched.reader(args, kwargs, [*self.overwritten, *self.apart])
+        self.contiguous = [i for i, node in enumerate(trace.inputs) if node in trace.contiguous]
+        self.leaves_of = self.fetched.reader(args, kwargs, [*self.overwritten, *self.apart], self.contiguous)
         self.buffers = sum(block.nbytes for block in plan.blocks)
         self.nodes = nodes
         self.names = {id(x): writer.names[x] for x in trace.inputs}
@@ -129,12 +138,12 @@ class Compiled:
         self,
         trace: Trace,
         effects: Effects,
-        f: Callable[..., Any],
+        name: str,
+        called: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> tuple[Any, list[Any], dict[Node, Node]]:
         """Run the function twice; return its result, the nodes in it, and the final value of each modified input."""
-        called, name = self.fetched.around(f), name_of(f)
 
         def outcome_of(one: Run) -> Any:
             if one.rebound or effects.kept:
@@ -150,7 +159,8 @@ class Compiled:
             refuse_other_numbers(trace, {node for each in self.fetched.counters for node in leaves[each]})
         effects.after_the_first_run()
         self.rebound, writes = first.rebound, first.writes
-        refuse_changed_outside(name, self.rebound)
+        changed = {each.place for each in (*effects.kept, *effects.fixed)}
+        refuse_changed_outside(name, self.rebound, self.fetched.in_places(changed))
         refuse_also_outside(name, self.rebound, (args, kwargs), effects.search.objects)
         found: list[Any] = []
         tree = nodes_of(trace, found, outcome_of(first))
@@ -187,6 +197,8 @@ class Compiled:
     def apply_effects(self, outcome: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Apply the function's writes to outside state and to its arguments; return its result."""
         with locks.compiling:
+            if self.rebound:
+                kwargs = {**kwargs, KEYWORD: self.fetched.containers()}  # before others are in their places
             for namespace, name, value in self.fixed:
                 put(namespace, name, fresh_copy(value, self.from_outside))
             if not (self.kept or self.rebound):
@@ -214,7 +226,7 @@ class Compiled:
 
 
 def compiled_fetching(
-    compiled: Callable[[Fetched], Compiled], outside: Outside, errors: list[Exception]
+    compiled: Callable[..., Compiled], outside: Outside, errors: list[Exception]
 ) -> Compiled:
     """Compile a function that fetches as many outside values as possible; append the errors of failed attempts."""
     tried: set[PlaceKey] = set()
@@ -222,7 +234,7 @@ def compiled_fetching(
     fetched = fetched_of(outside.values) if is_alone else NONE
     while True:
         try:
-            program = compiled(fetched)
+            program = compiled_filling(compiled, fetched)
             break
         except AsWritten:
             raise
@@ -243,14 +255,24 @@ def compiled_fetching(
     if not program.not_read:
         return program
     try:
-        return compiled(fetched.without(program.not_read))
+        return compiled_filling(compiled, fetched.without(program.not_read))
     except JitError:  # they are moved to other places
         return program
 
 
+def compiled_filling(compiled: Callable[..., Compiled], fetched: Fetched) -> Compiled:
+    """Compile a function; record the arrays that it makes, too, if it writes what it computes into a plain one."""
+    try:
+        return compiled(fetched)
+    except PlainArray:
+        pass
+    return compiled(fetched, fills=True)
+
+
 def error_of(errors: Sequence[Exception], due_to_threads: bool) -> Exception:
-    """Return the error to raise: the first that is not due to fetching."""
-    first = next((each for each in errors if not isinstance(each, NeedsValues)), errors[-1])
+    """Return the error to raise: the first that is not due to what has been fetched, or has not."""
+    last = next((each for each in reversed(errors) if not isinstance(each, PlainArray)), errors[-1])
+    first = next((each for each in errors if not isinstance(each, NeedsValues)), last)
     return JitError(f"{first}{THREADS}") if due_to_threads and isinstance(first, JitError) else first
 
 
@@ -266,10 +288,10 @@ def inputs_of(node: Node) -> set[Node]:
     return {each for each in found if each.function is None}
 
 
-def refuse_changed_outside(name: str, rebound: list[Entry]) -> None:
-    """Refuse to set entries of a dict or a list that is fetched as a whole."""
+def refuse_changed_outside(name: str, rebound: list[Entry], replaced: set[str]) -> None:
+    """Refuse to set entries of a dict or a list that is fetched as a whole, unless all places of it get another."""
     for each in rebound:
-        if each.path[:2] == (1, KEYWORD):
+        if each.path[:2] == (1, KEYWORD) and each.path[2] not in replaced:
             raise JitError(
                 f"jit: {name} both replaces a dict or a list of arrays outside and sets its entries; do one of them"
             )

@@ -29,13 +29,13 @@ def leaked() -> JitError:
     )
 
 
-def needs_values(what: str, instead: str) -> Callable[..., Any]:
-    """Return a method that raises: it would need the values of an array during tracing."""
+def needs_values(what: str, instead: str, error: type[NeedsValues] = NeedsValues) -> Callable[..., Any]:
+    """Return a method that raises an error: it would need the values of an array during tracing."""
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         if self.recorder.over:
             raise leaked()
-        raise NeedsValues(
+        raise error(
             f"{user_line()}: {what} needs the values of an array of shape {self.shape}, which are not known while the "
             f"function is compiled; {instead}",
             self.node,

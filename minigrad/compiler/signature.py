@@ -102,7 +102,11 @@ class Reading(NamedTuple):
 
 
 def reader(
-    args: tuple[Any, ...], kwargs: dict[str, Any], overwritten: list[int], outside: Iterable[Reading] = ()
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    overwritten: list[int],
+    outside: Iterable[Reading] = (),
+    contiguous: Iterable[int] = (),
 ) -> Callable[..., Any]:
     """Generate the function that extracts the arrays from the arguments of a call with this signature.
 
@@ -114,6 +118,8 @@ def reader(
         The positions, among the arrays, of those that the program overwrites.
     outside
         What is read from outside, the last of the arrays.
+    contiguous
+        The positions, among the arrays, of those whose entries are to lie in order.
 
     Returns
     -------
@@ -127,6 +133,8 @@ def reader(
     for place in outside:
         source.read_outside(place)
     source.keep_apart(overwritten)
+    for i in contiguous:
+        source.require(f"{source.leaves[i][0]}.flags.c_contiguous")
     exec(compile(source.text(), "<jit signature>", "exec"), source.namespace)
     leaves_of: Callable[..., Any] = source.namespace["leaves_of"]
     return leaves_of
@@ -221,15 +229,23 @@ class ReaderSource:
         self.require(f"len({{{', '.join(memories)}}}) == {len(memories)}")
 
 
-def refuse_overlap(leaves: list[Any], overwritten: list[int], apart: list[int]) -> None:
+def refuse_overlap(
+    leaves: list[Any], overwritten: list[int], apart: list[int], contiguous: Iterable[int] = ()
+) -> None:
     """Refuse to overwrite an array that shares memory with another; those in ``apart`` may share none either.
 
     Raises
     ------
     ValueError
         If memory that will be overwritten is read-only, or is shared by two arguments, or by two entries of one; or
-        if an array that is to lie ``apart`` shares its memory.
+        if an array that is to lie ``apart`` shares its memory; or if the entries of a ``contiguous`` one lie otherwise.
     """
+    for i in contiguous:
+        if not leaves[i].flags.c_contiguous:
+            raise ValueError(
+                f"jit: an array of shape {leaves[i].shape} would be written to while it is in use in another shape, "
+                "which is a view or a copy, as its entries lie in memory; give np.ascontiguousarray(x)"
+            )
     alone = len(set(map(id, leaves))) == len(leaves)
     for x in leaves:
         if type(x) is np.ndarray and x.base is not None:

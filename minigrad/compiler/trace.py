@@ -68,6 +68,7 @@ class Trace:
         self.nodes: list[Node] = []
         self.inputs: list[Node] = []
         self.apart: set[Node] = set()  # those among them that may share memory with no other
+        self.contiguous: set[Node] = set()  # those whose entries lie in order, in C's
         self.constants: dict[int, tuple[Node, int | None]] = {}  # with their checksums
         self.viewed: dict[Node, int | None] = {}  # what a result views, where that depends on the layout
         self.again: Iterator[Node] | None = None

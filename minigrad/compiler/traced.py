@@ -6,7 +6,9 @@ import math
 import sys
 import weakref
 from collections.abc import Callable, Iterator
+from copy import copy
 from sys import getrefcount
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -30,10 +32,10 @@ from ..rules.facts import METHODS
 from ..rules.indexing import with_arrays
 from .dispatch import call_function, call_ufunc
 from .ir import Node, cast, mapped, part, written
-from .numpy_calls import has_traced, read_part, value_of
+from .numpy_calls import read_part, value_of
 from .refused import ARRAY, BRANCH, FILLED, FORMATTED, KEY, NUMBER, leaked, needs_values
-from .views import Path, Step, can_be_stored, read, stored
-from .where import JitError, NeedsValues, user_line
+from .views import MOVES_ENTRIES, Path, Step, can_be_stored, in_order_until, read, stored
+from .where import JitError, PlainArray, user_line
 
 
 def _augmented(ufunc: Any) -> Callable[[Traced, Any], Any]:
@@ -65,15 +67,26 @@ def _operator(name: str) -> Callable[[Traced, Any], Any]:
     return method
 
 
+def references_to_base(view: Any) -> int:
+    """Return the count of the references to a view's base."""
+    base = view.base
+    return getrefcount(base)
+
+
+HELD_BY_A_VIEW = references_to_base(SimpleNamespace(base=object()))
+"""The count for a base that nothing but one view holds."""
+
+
 @stands_in
 class Traced(NDArrayOperatorsMixin, Writable):
     """The stand-in for an array while a function is traced: NumPy calls on it are recorded."""
 
-    __slots__ = ("__weakref__", "base", "is_read_only", "node", "path", "recorder", "views")
+    __slots__ = ("__weakref__", "base", "given", "is_read_only", "node", "path", "recorder", "views")
 
     def __init__(self, trace: Any, node: Node, base: Traced | None = None) -> None:
         self.recorder = trace
         self.base = base
+        self.given = node if node.function is None else None  # the argument that this stands for
         self._stand_for(node)
         self.path: Path | None = (
             None if base is not None else ()
@@ -112,8 +125,9 @@ class Traced(NDArrayOperatorsMixin, Writable):
         """Return this array as a view of another; where the step is given, it is read again after a write."""
         view = Traced(self.recorder, self.node, other.owner)
         view.is_read_only = other.is_read_only
-        if step is not None and other.path is not None and not has_traced(step.argument):
-            view.path = (*other.path, step)
+        if step is not None and other.path is not None:
+            argument = mapped(lambda x: copy(x) if type(x) is Traced else x, step.argument)
+            view.path = (*other.path, step._replace(argument=argument))
         return view
 
     @property  # type: ignore[misc]  # to isinstance it is an array
@@ -216,7 +230,7 @@ class Traced(NDArrayOperatorsMixin, Writable):
 
     def __float__(self) -> float:
         if is_stored(2):
-            raise NeedsValues(
+            raise PlainArray(
                 f"{user_line()}: array[i] = x (or array.fill, np.fromiter) would need the value of an array, "
                 f"which is not known while the function is compiled; {FILLED}",
                 self.node,
@@ -224,10 +238,10 @@ class Traced(NDArrayOperatorsMixin, Writable):
         return float(self._refused_float())
 
     _refused_float = needs_values("float()", NUMBER)
-    __int__ = needs_values("int()", NUMBER)
-    __complex__ = needs_values("complex()", NUMBER)
+    __int__ = needs_values("int()", NUMBER, PlainArray)  # or an array of integers, which is to hold it
+    __complex__ = needs_values("complex()", NUMBER, PlainArray)
     __index__ = needs_values(
-        "an index, or range()", "index by the array, or give the number as an option of the call"
+        "an index, or range()", "index by the array, or give the number as an option of the call", PlainArray
     )
     __format__ = needs_values("a formatted string", FORMATTED)
     __contains__ = needs_values("in", BRANCH)
@@ -238,7 +252,7 @@ class Traced(NDArrayOperatorsMixin, Writable):
         if self.recorder.over:
             raise leaked()
         known = asked_by(sys._getframe(1))[2]
-        raise NeedsValues(
+        raise PlainArray(
             f"{user_line()}: np.asarray(), or a plain array that is to hold it, needs the values of an array of shape "
             f"{self.shape}, which are not known while the function is compiled; "
             f"{f'write {known}' if known else ARRAY}",
@@ -296,16 +310,15 @@ class Traced(NDArrayOperatorsMixin, Writable):
 
         A write to a view reaches its base; other views in use are read again.
         """
-        owner = self.owner
         if self.is_read_only:
             raise ValueError("assignment destination is read-only")
+        if self.base is not None and references_to_base(self) == HELD_BY_A_VIEW:
+            self._take_over()
+        owner = self.owner
         views = [view for view in (each() for each in owner.views) if view is not None]
-        paths = [view.path for view in views]
-        if None in paths or self.path is None or not can_be_stored(self.path):
-            raise JitError(
-                f"{user_line()}: an array is written to while a view is in use (at a computed index, of axes "
-                "joined to one, or one that NumPy may have copied), or is such a view itself; write to a copy, x.copy()"
-            )
+        if self.path is None or not can_be_stored(self.path):
+            raise in_use()
+        paths = [view._path() for view in (self, *views)][1:]
         if value.dtype != self.dtype:
             if not np.can_cast(value.dtype, self.dtype, "same_kind"):
                 raise TypeError(f"{user_line()}: cannot write {value.dtype} into an array of {self.dtype}")
@@ -317,9 +330,33 @@ class Traced(NDArrayOperatorsMixin, Writable):
         record = self.recorder.record
         owner._become(stored(record, owner, self.path, value).node)
         for view, path in zip(views, paths, strict=True):
-            view._become(read(record, owner, path or ()).node)
+            view._become(read(record, owner, path).node)
         owner.views[:] = map(weakref.ref, views)
         return self
+
+    def _path(self) -> Path:
+        """Return the steps from the base; refuse those of which NumPy may have made a copy.
+
+        A change of shape that joins axes is certain to view entries that lie in order, as those of an argument may.
+        """
+        if self.path is None:
+            raise in_use()
+        given = self.owner.given
+        if any(step.joins_axes for step in self.path):
+            if given is None or not in_order_until(self.path):
+                raise in_use()
+            self.recorder.contiguous.add(given)
+        return self.path
+
+    def _take_over(self) -> None:
+        """Own the memory that this array views: nothing else can see it, nor whether this is a view or a copy."""
+        node, viewed = self.node, self.base.node  # type: ignore[union-attr]  # a view's
+        while node is not viewed:
+            if node.function is not part and node.function not in MOVES_ENTRIES:
+                return
+            node = node.args[0]
+        self.node.views -= 1
+        self.base, self.path = None, ()
 
     def _become(self, node: Node) -> None:
         """Stand for another value."""
@@ -375,6 +412,14 @@ class Traced(NDArrayOperatorsMixin, Writable):
             return lambda order="C": self
         function = getattr(np, name)
         return lambda *args, **kwargs: function(self, *args, **kwargs)
+
+
+def in_use() -> JitError:
+    """Return the error of a write that a view in use may or may not see."""
+    return JitError(
+        f"{user_line()}: an array is written to while a view is in use that NumPy may have copied (one of axes "
+        "joined to one, say), or is such a view itself; write to a copy, x.copy()"
+    )
 
 
 def untaped(x: Any) -> Any:

@@ -16,10 +16,14 @@ Record = Callable[..., Any]
 
 
 class Step(NamedTuple):
-    """How a view is made of what it views: ``function(array, argument)``."""
+    """How a view is made of what it views: ``function(array, argument)``.
+
+    Where it ``joins_axes``, it is a view for certain only of an array whose entries lie in order.
+    """
 
     function: Any
     argument: Any
+    joins_axes: bool = False
 
 
 Path = tuple[Step, ...]
@@ -28,8 +32,8 @@ Path = tuple[Step, ...]
 
 def read(record: Record, array: Any, path: Path) -> Any:
     """Read a view of an array."""
-    for function, argument in path:
-        array = record(function, array, argument)
+    for step in path:
+        array = record(step.function, array, step.argument)
     return array
 
 
@@ -37,29 +41,35 @@ def stored(record: Record, array: Any, path: Path, value: Any) -> Any:
     """Return an array with a value stored into a view of it."""
     if not path:
         return value
-    (function, argument), rest = path[0], path[1:]
+    (function, argument, _), rest = path[0], path[1:]
     if rest:
         value = stored(record, record(function, array, argument), rest, value)
     if function is part:
         return record(written, array, argument, value)
-    return record(function, value, INVERSES[function](array, argument))
+    return record(function, value, MOVES_ENTRIES[function](array, argument))
 
 
 def _order_back(array: Any, axes: Sequence[int]) -> tuple[int, ...]:
     return tuple(int(axis) for axis in np.argsort([axis % array.ndim for axis in axes]))
 
 
-INVERSES: dict[Any, Callable[[Any, Any], Any]] = {
+MOVES_ENTRIES: dict[Any, Callable[[Any, Any], Any]] = {
     np.flip: lambda array, axis: axis,
     np.reshape: lambda array, shape: array.shape,
     np.transpose: _order_back,
 }
-"""The argument with which a function undoes itself."""
+"""By the functions whose views have all entries, in another order: the argument with which each undoes itself."""
 
 
 def can_be_stored(path: Path) -> bool:
     """Tell whether a value can be stored into a view."""
-    return all(step.function is part or step.function in INVERSES for step in path)
+    return all(step.function is part or step.function in MOVES_ENTRIES for step in path)
+
+
+def in_order_until(path: Path) -> bool:
+    """Tell whether entries that lie in order still do at each step that joins axes: all before are changes of shape."""
+    last = max(i for i, step in enumerate(path) if step.joins_axes)
+    return all(step.function is np.reshape for step in path[:last])
 
 
 def splits_axes(shape: tuple[int, ...], new: tuple[int, ...]) -> bool:

@@ -34,6 +34,10 @@ class NeedsValues(JitError):
         self.names: set[str] = set()
 
 
+class PlainArray(NeedsValues):
+    """Raised where an array is written into a plain one, or looked up in it, which the function may have made."""
+
+
 class Changed(JitError):
     """Raised where a function changes what it reads outside.
 

@@ -1,0 +1,241 @@
+"""Arrays that a compiled function makes by a shape, and writes what it computes into."""
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy import zeros
+
+import minigrad as mg
+from minigrad import JitError
+
+X = np.linspace(-1, 1, 12).reshape(4, 3)
+LABELS = np.array([2, 0, 1, 2])
+MAKERS = np.zeros, np.ones, np.empty, np.full, np.eye, np.identity, np.array, np.asarray
+
+
+def one_hot(x, labels):
+    made = np.zeros((len(labels), 3))
+    made[np.arange(len(labels)), labels] = 1
+    return made - np.eye(3)[labels] + np.identity(3, np.float32)[labels]
+
+
+def recurrent(x, labels):
+    states = np.empty((len(x) + 1, 3), dtype="f")
+    states[-1] = np.zeros(3)
+    for t in range(len(x)):
+        states[t] = np.tanh(x[t] + states[t - 1] * 0.5)
+    return states[:-1]
+
+
+def columns(x, labels):
+    padded, made = np.pad(x, 1), zeros((2, 2, 5, 4))
+    for i in range(2):
+        for j in range(2):
+            made[i, j] = padded[i : i + 5, j : j + 4]
+    image = np.zeros((6, 5), order="F")
+    for i in range(2):
+        for j in range(2):
+            image[i : i + 5, j : j + 4] += made[i, j]
+    return made.reshape(4, 20), image[1:-1, 1:-1]
+
+
+def scattered(x, labels):
+    sums, counts = np.full((3, 3), 0.5), np.zeros(3, int)
+    np.add.at(sums, labels, x)
+    np.add.at(counts, labels, 1)
+    return sums, counts
+
+
+def written(x, labels):
+    a, b, c = np.ones(3), np.zeros(3), np.full((2, 3), x[0, 0])
+    np.multiply(x[0], 2, out=a)
+    b += x[1]
+    b[:] += 1
+    c[1, 1] = x[2, 2]
+    np.copyto(b, x[3], where=x[3] > 0.8)
+    np.add.reduce(x, axis=0, out=c[0])
+    return a, b, c
+
+
+def masked(x, labels):
+    made = np.ones_like(np.tril(np.ones((4, 4))))
+    scores = x @ x.T
+    scores[np.tril(np.ones((4, 4))) == 0] = -np.inf
+    made[0] = np.exp(scores)[0]
+    return made, scores, np.zeros(2, object).shape
+
+
+def rounded(x, labels):
+    integers, numbers, few = np.zeros(3, int), np.zeros(2, complex), np.ones(3, np.uint8)
+    integers[0], integers[1:] = 3 * x[0, 1], 7.5 * x[2, 1:]
+    numbers[1] = 1j * x[0, 0]
+    few[1] = 10 * abs(x[1, 1])
+    few += 250
+    return integers, numbers, few, np.full(3, 2) * x[0]
+
+
+def joined(x, labels):
+    copied, itself, number = np.array(x), np.asarray(x), np.asarray(x.mean())
+    copied[0] = 0
+    number += 1
+    rows = np.array([[row.sum(), row.max(), 1] for row in x]), np.array([x[0], x[1]], dtype=np.float32)
+    return (
+        copied,
+        itself,
+        x * 1,
+        number,
+        *rows,
+        np.array((x[0, 0].astype("f"), 2.0)),
+    )
+
+
+FUNCTIONS = [one_hot, recurrent, columns, scattered, masked, written, rounded, joined]
+
+
+@pytest.mark.parametrize("f", FUNCTIONS)
+def test_a_function_that_fills_the_arrays_that_it_makes_is_compiled(f):
+    step = mg.jit(f)
+    for scale in (1.0, -2.0, 0.5):
+        labels = (LABELS + int(abs(scale))) % 3
+        for got, want in zip(step(X * scale, labels), f(X * scale, labels), strict=True):
+            np.testing.assert_array_equal(got, want)
+            assert np.asarray(got).dtype == np.asarray(want).dtype
+    assert step.cache_info().misses == 1
+    assert all(getattr(np, each.__name__) is each for each in MAKERS) and zeros is np.zeros
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["=", "+=", "*="]), st.integers(0, 3), st.integers(0, 2)), max_size=8)
+)
+def test_what_is_written_in_any_order_is_as_written(writes):
+    def f(x):
+        made = np.zeros((4, 3))
+        for operator, i, j in writes:
+            if operator == "=":
+                made[i, j] = x[j, i % 3]
+            elif operator == "+=":
+                made[:, j] += x[:, i % 3]
+            else:
+                made[i] *= x[j]
+        return made * x
+
+    step = mg.jit(f)
+    for x in (X, X + 1):
+        np.testing.assert_allclose(step(x), f(x), rtol=1e-14)
+
+
+class Recurrent:
+    def __init__(self):
+        self.states = None
+
+    def forward(self, x):
+        self.states = np.zeros((len(x), 3))
+        for t in range(len(x)):
+            self.states[t] = x[t] + self.states[t - 1]
+        return self.states[-1]
+
+
+def test_one_that_is_kept_is_set_in_each_call():
+    one, other = Recurrent(), Recurrent()
+    step = mg.jit(one.forward)
+    for x in (X, X * 2, X * 3):
+        np.testing.assert_array_equal(step(x), other.forward(x))
+        np.testing.assert_array_equal(one.states, other.states)
+
+
+def test_numpy_may_be_imported_in_a_function_around():
+    import numpy
+
+    def f(x):
+        made = numpy.zeros(3)
+        made[0] = x[0, 0]
+        return made
+
+    np.testing.assert_array_equal(mg.jit(f)(X), f(X))
+
+
+def test_a_program_may_add_to_numpy(monkeypatch):
+    monkeypatch.setattr(np, "number_of_old", float, raising=False)
+
+    def f(x):
+        made = np.zeros(3, np.number_of_old)
+        made[0] = x[0, 0]
+        return made
+
+    np.testing.assert_array_equal(mg.jit(f)(X), f(X))
+
+
+def test_numpys_own_code_makes_arrays():
+    def f(x, rng):
+        drawn, made = np.random.default_rng(0).random(2), np.zeros(2)
+        made[0] = x[0, 0]
+        return made + np.pad(drawn, 1)[1:3] + rng.random(x.shape[1] - 1)
+
+    got, want = (g(X, np.random.default_rng(1)) for g in (mg.jit(f), f))
+    np.testing.assert_array_equal(got, want)
+
+
+def test_functions_compiled_inside_make_their_own():
+    inner = mg.jit(lambda n: np.zeros(2) + n)
+
+    def f(x):
+        made = np.zeros(3)
+        made[0] = x[0, 0]
+        made[1:] = inner(2.0)
+        return made
+
+    np.testing.assert_array_equal(mg.jit(f)(X), f(X))
+
+
+def test_values_of_other_arrays_are_read_where_none_is_filled():
+    def f(x):
+        return x * next(i for i in np.eye(3)[1] if i > 0)
+
+    np.testing.assert_array_equal(mg.jit(f)(X), X)
+
+
+def test_what_cannot_be_is_refused_and_numpy_left_as_it_was():
+    def f(x):
+        made = np.zeros(3)
+        made[0] = x[0, 0]
+        if made[0] > 1:
+            return x
+        return made
+
+    def fails(x):
+        made = np.zeros(3)
+        made[0] = x[0, 0]
+        raise RuntimeError("asked for")
+
+    for _ in range(2):
+        with pytest.raises(JitError, match="a condition"):
+            mg.jit(f)(X)
+        with pytest.raises(RuntimeError, match="asked for"):
+            mg.jit(fails)(X)
+        assert all(getattr(np, each.__name__) is each for each in MAKERS)
+
+
+def test_a_gradient_does_not_flow_through_one_compiled_or_not():
+    def f(x):
+        made = np.zeros(3)
+        made[0] = x[0, 0]
+        return np.sum(made)
+
+    for grad in (mg.grad(f), mg.jit(mg.grad(f))):
+        with pytest.raises(mg.TapeError, match="cut"):
+            grad(X)
+
+
+def test_other_threads_make_arrays():
+    def f(x):
+        made, found = np.zeros(3), []
+        made[0] = x[0, 0]
+        thread = threading.Thread(target=lambda: found.append(np.zeros(3)))
+        thread.start()
+        thread.join()
+        return made, type(found[0]) is np.ndarray
+
+    assert mg.jit(f)(X)[1]
