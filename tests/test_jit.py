@@ -2117,7 +2117,6 @@ def test_a_view_is_written_to_where_nothing_else_sees_what_it_views(f):
 @pytest.mark.parametrize(
     "f",
     [
-        lambda x: operator.setitem(x.reshape(9, 4), 0, 1),
         lambda x: [y := x * 2, operator.setitem(y.reshape(9, 4), 0, 1)],
         lambda x: [y := (x * 2).reshape(9, 4), y.T, operator.setitem(y, 0, 1)],
         lambda x: [x.T.reshape(9, 4), operator.setitem(x, 0, 1)],
@@ -2129,6 +2128,21 @@ def test_a_view_is_written_to_where_nothing_else_sees_what_it_views(f):
 def test_other_views_are_not(f):
     with pytest.raises(JitError, match="while a view is in use"):
         mg.jit(f)(np.ones((6, 6)))
+
+
+def test_an_argument_is_written_to_in_another_shape():
+    def f(x):
+        x.reshape(9, 4)[0] = 1
+        x.reshape(4, 9).T[2] += 3
+        return x * 2
+
+    step = mg.jit(f)
+    for _ in range(2):
+        given, other = np.arange(36.0).reshape(6, 6), np.arange(36.0).reshape(6, 6)
+        np.testing.assert_array_equal(step(given), f(other))
+        np.testing.assert_array_equal(given, other)
+    with pytest.raises(ValueError, match=r"np\.ascontiguousarray\(x\)"):
+        step(np.asfortranarray(given))
 
 
 class Convolution:
