@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import scipy.linalg
 from hypothesis import given
 
 import minigrad as mg
@@ -456,6 +457,12 @@ def test_a_rule_of_compiled_code_is_one_call_to_jit():
         compiled = mg.jit(own)
         for each in (x, 3 * x):
             np.testing.assert_allclose(compiled(each), expected(each))
+
+
+def test_a_rule_is_what_functions_of_scipy_are_given():
+    for called in (mg.grad, mg.jit):
+        with pytest.raises(TypeError, match="or give it a backward rule"):
+            called(lambda x: np.sum(scipy.linalg.expm(x)))(np.eye(2))
 
 
 def test_a_rule_made_in_a_compiled_function():

@@ -32,7 +32,7 @@ OTHERWISE |= {name: f"; write mg.{name}(t)" for name in ("relu", "sigmoid", "gel
 """What to write instead of attributes that arrays, or the tensors of others, have and tensors not."""
 OF_SCIPY = {
     "scipy.stats": "it with scipy.special's functions, which take tensors (ndtr for norm.cdf, gammaln), and NumPy's",
-    "scipy": "it with NumPy's functions (np.linalg, np.fft, np.convolve)",
+    "scipy": "it with NumPy's functions (np.linalg, np.fft, np.convolve), or give it a backward rule, mg.rule",
 }
 """What to write instead of functions of SciPy's of which nothing else is known, by what their module begins with."""
 LIBRARIES = ("numpy", "scipy", "minigrad")
