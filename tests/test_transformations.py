@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import scipy.linalg
 from hypothesis import given
 
 import minigrad as mg
@@ -458,6 +459,12 @@ def test_a_rule_of_compiled_code_is_one_call_to_jit():
             np.testing.assert_allclose(compiled(each), expected(each))
 
 
+def test_a_rule_is_what_functions_of_scipy_are_given():
+    for called in (mg.grad, mg.jit):
+        with pytest.raises(TypeError, match="or give it a backward rule"):
+            called(lambda x: np.sum(scipy.linalg.expm(x)))(np.eye(2))
+
+
 def test_a_rule_made_in_a_compiled_function():
     """Each run makes another, of which no call could be compared with that of the run before."""
 
@@ -487,8 +494,21 @@ def test_a_view_by_a_rule_is_not_written_to():
         y[0] = 5.0
         return np.sum(x)
 
-    with pytest.raises(mg.JitError, match="write to a copy"):
+    with pytest.raises(ValueError, match="read-only"):
         mg.jit(f)(np.ones(2))
+
+
+def test_a_rule_of_numpy_is_traced_into():
+    """So what it reads outside is read in each call, and its calls are among those that are rewritten."""
+    scale = np.ones(2)
+    scaled = mg.rule(lambda x: np.exp(x) * scale, lambda g, out, x: g * out)
+    for own in (lambda x: np.sum(scaled(x)), mg.grad(lambda x: np.sum(scaled(x)))):
+        compiled = mg.jit(own)
+        for i in range(3):
+            scale[:] = i
+            np.testing.assert_allclose(compiled(scale + 1), own(scale + 1))
+        assert compiled.cache_info().misses == 1
+        assert "exp(" in compiled.source
 
 
 @pytest.mark.parametrize(

@@ -84,14 +84,16 @@ def _call_at(trace: Any, ufunc: Any, into: Any, index: Any, value: Any = None) -
 
 def call_function(trace: Any, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Record a NumPy function called on stand-ins, or one that is given a rule."""
-    if (known := facts(function)).made and known.whole is not None:
-        if known.made > trace.begun:  # each run makes another: traced into
-            try:
-                return known.whole(*args, **kwargs)
-            except NeedsValues as error:
-                error.args = (
-                    f"{error}; or give {function.__name__} its rule outside of the compiled function",
-                )
+    known = facts(function)
+    if known.made and known.whole is not None:
+        try:
+            return known.whole(*args, **kwargs)  # traced into, as far as it is NumPy
+        except Exception as error:
+            if known.made > trace.begun:  # the next run makes another, of which no call could be compared
+                if isinstance(error, NeedsValues):
+                    error.args = (
+                        f"{error}; or give {function.__name__} its rule outside of the compiled function",
+                    )
                 raise
         return perhaps_a_view(trace, known.whole, *args, **kwargs)
     args, kwargs, out = arguments_of(function, args, kwargs)

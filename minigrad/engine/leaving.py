@@ -40,7 +40,7 @@ OTHERWISE |= {name: f"; write mg.{name}(t)" for name in ("relu", "sigmoid", "gel
 """What to write instead of attributes that arrays, or other libraries' tensors, have and tensors have not."""
 OF_SCIPY = {
     "scipy.stats": "it with scipy.special's functions, which take tensors (ndtr for norm.cdf, gammaln), and NumPy's",
-    "scipy": "it with NumPy's functions (np.linalg, np.fft, np.convolve)",
+    "scipy": "it with NumPy's functions (np.linalg, np.fft, np.convolve), or give it a backward rule, mg.rule",
 }
 """What to write instead of SciPy functions about which nothing else is known, by a prefix of their module."""
 LIBRARIES = ("numpy", "scipy", "minigrad")

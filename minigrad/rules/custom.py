@@ -41,9 +41,9 @@ def rule(
     Returns
     -------
     callable
-        The function, to be called on arrays and tensors; one call of the tape, and one to `jit`, which traces into
-        one that is given its rules while the compiled function runs. A ufunc is given its rules as it is, too:
-        ``scipy.special.erf(t)`` works afterwards.
+        The function, to be called on arrays and tensors; one call of the tape. To `jit` it is the NumPy that it is
+        written in, or one call, if it needs the entries of arrays, as compiled code does. A ufunc is given its rules
+        as it is, too: ``scipy.special.erf(t)`` works afterwards.
 
     Raises
     ------

@@ -41,7 +41,7 @@ class Facts(NamedTuple):
     checks
         Whether it validates its input, and so must be called even if its result is unused.
     whole
-        For a function of minigrad's, or one given a rule, that is traced as one call: the function to call.
+        For a function of minigrad's that is traced as one call, or one given a rule: the function to call.
     made
         The number of one given a rule, by `MADE`; 0 for others.
     """
