@@ -685,7 +685,7 @@ REFUSED = {
     "a new generator": lambda x: x * np.random.default_rng().random(3),
     "time": lambda x: x * time.time(),
     "out= outside": lambda x: np.multiply(x, 2, out=np.zeros(3)),
-    "view": lambda x: operator.iadd(np.split(x.copy(), 3)[0], 1),
+    "view": lambda x: operator.iadd(np.diagonal(x[None]), 1),
     "where=": lambda x: np.exp(x, where=x > 0),
 }
 

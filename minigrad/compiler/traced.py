@@ -15,6 +15,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from ..engine.arrays import has_no_items, stands_in, takes_over
 from ..engine.in_place import fit_in_place
 from ..engine.leaving import OTHERWISE, asked_by, held_by_others, parts_are_read
+from ..engine.ownership import BASE_HELD_ONCE, count_of_base
 from ..engine.recording import recording
 from ..engine.statements import (
     OBJECT_HELD_BY_A_NAME,
@@ -35,7 +36,7 @@ from .numpy_calls import (
     value_of,
 )
 from .refused import ARRAY, BRANCH, FILLED, FORMATTED, KEY, NUMBER, leaked, needs_values
-from .views import Path, Step, can_be_stored, read, stored
+from .views import Path, Step, can_be_stored, is_known, read, stored, unknown_step
 from .where import JitError, NeedsValues, user_line
 
 
@@ -77,9 +78,7 @@ class Traced(NDArrayOperatorsMixin, Writable):
         self.recorder = trace
         self.base = base
         self._stand_for(node)
-        self.path: Path | None = (
-            None if base is not None else ()
-        )  # from the base; None, if it is not read again
+        self.path: Path = ()  # from the base
         self.is_read_only = False
         self.views: list[weakref.ref[Traced]] = []
         if base is not None:
@@ -111,11 +110,10 @@ class Traced(NDArrayOperatorsMixin, Writable):
         return self if self.base is None else self.base
 
     def viewing(self, other: Traced, step: Step | None = None) -> Traced:
-        """Return this array as a view of another; where the step is given, it is read again after a write."""
+        """Return this array as a view of another; where the step to it is given, it is read again after a write."""
         view = Traced(self.recorder, self.node, other.owner)
         view.is_read_only = other.is_read_only
-        if step is not None and other.path is not None and not has_traced(step.argument):
-            view.path = (*other.path, step)
+        view.path = (*other.path, unknown_step() if step is None or has_traced(step.argument) else step)
         return view
 
     @property  # type: ignore[misc]  # to isinstance it is an array
@@ -298,12 +296,13 @@ class Traced(NDArrayOperatorsMixin, Writable):
 
         A write to a view reaches its base; other views in use are read again.
         """
-        owner = self.owner
         if self.is_read_only:
             raise ValueError("assignment destination is read-only")
+        self._part_from_base()
+        owner = self.owner
         views = [view for view in (each() for each in owner.views) if view is not None]
         paths = [view.path for view in views]
-        if None in paths or self.path is None or not can_be_stored(self.path):
+        if not all(map(is_known, paths)) or not can_be_stored(self.path):
             raise JitError(
                 f"{user_line()}: an array is written to while a view is in use (at a computed index, of axes "
                 "joined to one, or one that NumPy may have copied), or is such a view itself; write to a copy, x.copy()"
@@ -319,9 +318,24 @@ class Traced(NDArrayOperatorsMixin, Writable):
         record = self.recorder.record
         owner._become(stored(record, owner, self.path, value).node)
         for view, path in zip(views, paths, strict=True):
-            view._become(read(record, owner, path or ()).node)
+            view._become(read(record, owner, path).node)
         owner.views[:] = map(weakref.ref, views)
         return self
+
+    def _part_from_base(self) -> None:
+        """Let a view of which all others are parts own its memory, if nothing else holds the base: np.real(a * b)."""
+        if self.base is None or is_known(self.path[:1]):
+            return
+        views = [view for view in (each() for each in self.base.views) if view is not None]
+        first = next((view for view in views if view.path == self.path[:1]), None)
+        held = 0 < count_of_base(self) == BASE_HELD_ONCE + len(views) - 1
+        if first is None or not held or any(view.path[:1] != first.path for view in views):
+            return
+        for view in views:
+            view.base, view.path = first, view.path[1:]
+        first.views = [weakref.ref(view) for view in views if view is not first]
+        first.node.views -= 1
+        first.base = None
 
     def _become(self, node: Node) -> None:
         """Stand for another value."""

@@ -16,10 +16,15 @@ Record = Callable[..., Any]
 
 
 class Step(NamedTuple):
-    """How a view is made of what it views: ``function(array, argument)``."""
+    """How a view is made of what it views: ``function(array, argument)``; no function, if it is not read again."""
 
     function: Any
     argument: Any
+
+
+def unknown_step() -> Step:
+    """Return the step to a view that is not read again; equal to no other."""
+    return Step(None, object())
 
 
 Path = tuple[Step, ...]
@@ -55,6 +60,11 @@ INVERSES: dict[Any, Callable[[Any, Any], Any]] = {
     np.transpose: _order_back,
 }
 """The argument with which a function undoes itself."""
+
+
+def is_known(path: Path) -> bool:
+    """Tell whether a view can be read again."""
+    return all(step.function is not None for step in path)
 
 
 def can_be_stored(path: Path) -> bool:
