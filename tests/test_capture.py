@@ -322,6 +322,50 @@ def test_views_of_views_are_read_again_and_written_through(names, writes, shape,
         np.testing.assert_array_equal(changed, expected)
 
 
+def spectral(x):
+    total = x * 0
+    for _ in range(2):
+        total += np.real(np.fft.ifft(np.fft.fft(total + x) * 1j))
+        smooth = np.fft.ifft(np.fft.fft(total, axis=0), axis=0).real
+        smooth[1:] *= 3
+        every = smooth[::2]
+        every[:, 0] = 1
+        total = smooth
+    return total, every
+
+
+def flattened(x):
+    products = np.ravel(np.outer(x, x))
+    products[2:] -= 1
+    return products
+
+
+@pytest.mark.parametrize("f", [spectral, flattened])
+def test_what_views_an_array_that_nothing_else_holds_is_written_to(f):
+    compiled = mg.jit(f)
+    for x in (X, X[::-1] * 2):
+        for got, want in zip(compiled(x), f(x), strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        lambda z: (np.real(z), z),
+        lambda z: (np.real(z), np.imag(z)),
+        lambda z: (z.real[0], z.real[1]),
+    ],
+)
+def test_one_of_several_views_that_are_not_read_again_is_not_written_to(parts):
+    def f(x):
+        first, second = parts(np.fft.fft(x))
+        first *= 2
+        return first, second * 1
+
+    with pytest.raises(mg.JitError, match="a view is in use"):
+        mg.jit(f)(X)
+
+
 def test_an_array_is_written_to_while_what_was_read_of_it_has_another_shape():
     """Stockham's FFT: a variable of the loop still views the array that is filled again."""
 

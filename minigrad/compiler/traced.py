@@ -8,7 +8,6 @@ import weakref
 from collections.abc import Callable, Iterator
 from copy import copy
 from sys import getrefcount
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from ..engine.arrays import has_no_items, stands_in, takes_over
 from ..engine.in_place import fit_in_place
 from ..engine.leaving import OTHERWISE, asked_by, held_by_others, parts_are_read, would_be_cut_off
+from ..engine.ownership import BASE_HELD_ONCE, count_of_base
 from ..engine.recording import recording
 from ..engine.statements import (
     OBJECT_HELD_BY_A_NAME,
@@ -34,7 +34,7 @@ from .dispatch import call_function, call_ufunc
 from .ir import Node, cast, mapped, part, written
 from .numpy_calls import read_part, value_of
 from .refused import ARRAY, BRANCH, FILLED, FORMATTED, KEY, NUMBER, leaked, needs_values
-from .views import MOVES_ENTRIES, Path, Step, can_be_stored, in_order_until, read, stored
+from .views import Path, Step, can_be_stored, in_order_until, is_known, read, stored, unknown_step
 from .where import JitError, PlainArray, user_line
 
 
@@ -67,16 +67,6 @@ def _operator(name: str) -> Callable[[Traced, Any], Any]:
     return method
 
 
-def references_to_base(view: Any) -> int:
-    """Return the count of the references to a view's base."""
-    base = view.base
-    return getrefcount(base)
-
-
-HELD_BY_A_VIEW = references_to_base(SimpleNamespace(base=object()))
-"""The count for a base that nothing but one view holds."""
-
-
 @stands_in
 class Traced(NDArrayOperatorsMixin, Writable):
     """The stand-in for an array while a function is traced: NumPy calls on it are recorded."""
@@ -88,9 +78,7 @@ class Traced(NDArrayOperatorsMixin, Writable):
         self.base = base
         self.given = node if node.function is None else None  # the argument that this stands for
         self._stand_for(node)
-        self.path: Path | None = (
-            None if base is not None else ()
-        )  # from the base; None, if it is not read again
+        self.path: Path = ()  # from the base
         self.is_read_only = False
         self.views: list[weakref.ref[Traced]] = []
         if base is not None:
@@ -122,12 +110,12 @@ class Traced(NDArrayOperatorsMixin, Writable):
         return self if self.base is None else self.base
 
     def viewing(self, other: Traced, step: Step | None = None) -> Traced:
-        """Return this array as a view of another; where the step is given, it is read again after a write."""
+        """Return this array as a view of another; where the step to it is given, it is read again after a write."""
         view = Traced(self.recorder, self.node, other.owner)
         view.is_read_only = other.is_read_only
-        if step is not None and other.path is not None:
-            argument = mapped(lambda x: copy(x) if type(x) is Traced else x, step.argument)
-            view.path = (*other.path, step._replace(argument=argument))
+        step = unknown_step() if step is None else step
+        argument = mapped(lambda x: copy(x) if type(x) is Traced else x, step.argument)
+        view.path = (*other.path, step._replace(argument=argument))
         return view
 
     @property  # type: ignore[misc]  # to isinstance it is an array
@@ -312,11 +300,10 @@ class Traced(NDArrayOperatorsMixin, Writable):
         """
         if self.is_read_only:
             raise ValueError("assignment destination is read-only")
-        if self.base is not None and references_to_base(self) == HELD_BY_A_VIEW:
-            self._take_over()
+        self._part_from_base()
         owner = self.owner
         views = [view for view in (each() for each in owner.views) if view is not None]
-        if self.path is None or not can_be_stored(self.path):
+        if not can_be_stored(self.path):
             raise in_use()
         paths = [view._path() for view in (self, *views)][1:]
         if value.dtype != self.dtype:
@@ -339,7 +326,7 @@ class Traced(NDArrayOperatorsMixin, Writable):
 
         A change of shape that joins axes is certain to view entries that lie in order, as those of an argument may.
         """
-        if self.path is None:
+        if not is_known(self.path):
             raise in_use()
         given = self.owner.given
         if any(step.joins_axes for step in self.path):
@@ -348,15 +335,21 @@ class Traced(NDArrayOperatorsMixin, Writable):
             self.recorder.contiguous.add(given)
         return self.path
 
-    def _take_over(self) -> None:
-        """Own the memory that this array views: nothing else can see it, nor whether this is a view or a copy."""
-        node, viewed = self.node, self.base.node  # type: ignore[union-attr]  # a view's
-        while node is not viewed:
-            if node.function is not part and node.function not in MOVES_ENTRIES:
-                return
-            node = node.args[0]
-        self.node.views -= 1
-        self.base, self.path = None, ()
+    def _part_from_base(self) -> None:
+        """Let a view of which all others are parts own its memory, if nothing else holds the base: np.real(a * b)."""
+        if self.base is None or (is_known(self.path) and not any(step.joins_axes for step in self.path)):
+            return
+        views = [view for view in (each() for each in self.base.views) if view is not None]
+        first = min(views, key=lambda view: len(view.path))
+        steps = len(first.path)
+        held = 0 < count_of_base(self) == BASE_HELD_ONCE + len(views) - 1
+        if not held or any(list(map(id, view.path[:steps])) != list(map(id, first.path)) for view in views):
+            return
+        for view in views:
+            view.base, view.path = first, view.path[steps:]
+        first.views = [weakref.ref(view) for view in views if view is not first]
+        first.node.views -= 1
+        first.base = None
 
     def _become(self, node: Node) -> None:
         """Stand for another value."""

@@ -16,7 +16,7 @@ Record = Callable[..., Any]
 
 
 class Step(NamedTuple):
-    """How a view is made of what it views: ``function(array, argument)``.
+    """How a view is made of what it views: ``function(array, argument)``; no function, if it is not read again.
 
     Where it ``joins_axes``, it is a view for certain only of an array whose entries lie in order.
     """
@@ -24,6 +24,11 @@ class Step(NamedTuple):
     function: Any
     argument: Any
     joins_axes: bool = False
+
+
+def unknown_step() -> Step:
+    """Return the step to a view that is not read again; equal to no other."""
+    return Step(None, object())
 
 
 Path = tuple[Step, ...]
@@ -59,6 +64,11 @@ MOVES_ENTRIES: dict[Any, Callable[[Any, Any], Any]] = {
     np.transpose: _order_back,
 }
 """By the functions whose views have all entries, in another order: the argument with which each undoes itself."""
+
+
+def is_known(path: Path) -> bool:
+    """Tell whether a view can be read again."""
+    return all(step.function is not None for step in path)
 
 
 def can_be_stored(path: Path) -> bool:

@@ -35,7 +35,7 @@ def _count_of_data(holder: Any) -> int:
     return getrefcount(holder.data)
 
 
-def _count_of_base(view: Array) -> int:
+def count_of_base(view: Any) -> int:
     """Count the references to the array that a view shows."""
     return getrefcount(view.base)
 
@@ -67,7 +67,7 @@ def _once(count: Callable[[Any], int], holding: Callable[[Array], Any]) -> int:
 
 VALUE_HELD_ONCE = _once(_count_of_value, lambda array: {0: array})
 DATA_HELD_ONCE = _once(_count_of_data, Holder)
-BASE_HELD_ONCE = _once(_count_of_base, lambda array: array.reshape(1, 1))
+BASE_HELD_ONCE = _once(count_of_base, lambda array: array.reshape(1, 1))
 FIRST_HELD_ONCE = _once(_count_of_first, lambda array: [array])
 RESULT_HELD_ONCE = _once(_count_of_result, lambda array: [None] * 5 + [array])
 
@@ -166,4 +166,4 @@ def views_another(array: Array, call: Any = None) -> bool:
         if not holds_base and _count_of_first(call[2]) > FIRST_HELD_ONCE + made:
             return True
         call = parent
-    return _count_of_base(array) > holders
+    return count_of_base(array) > holders
