@@ -62,9 +62,10 @@ def memory_of(x: Any) -> Any:
     if isinstance(x, (type, bytes, bytearray, array, np.generic)):
         return None
     try:
-        if getattr_static(x, "__array_interface__", None) is None:
-            x = memoryview(x)
-        return np.asarray(x)
+        if getattr_static(x, "__array_interface__", None) is not None:
+            return np.asarray(x)
+        view = memoryview(x).toreadonly()  # there may be references to objects, which NumPy does not count
+        return np.frombuffer(view, np.uint8) if view.c_contiguous else np.asarray(view)
     except (TypeError, ValueError, BufferError):  # it has none, or of a format that NumPy does not know
         return None
 
