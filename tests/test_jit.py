@@ -1246,6 +1246,13 @@ REWRITES = {
     "powers": (lambda x: x**3 + x**4.0 + (10 * x).astype(int) ** 3, "power(", 1),
     "dead": (lambda x: (np.exp(x), x * 2)[1], "exp", 0),
     "sums of rows and columns": (lambda x: (x.sum(0), np.mean(x * 2, axis=-1, keepdims=True)), "dot(", 2),
+    "shares of ties": (
+        lambda x: mg.grad(lambda x: np.sum(np.maximum(np.tile(x, (30, 1)), np.tile(x[::-1], (30, 1))) ** 2))(
+            x
+        ),
+        "where(",
+        0,
+    ),
     "softplus": (lambda x: mg.grad(lambda x: np.sum(np.logaddexp(0, x)))(np.tile(x, (30, 1))), "exp(", 1),
     "largest of rows": (lambda x: np.max(np.tile(x, (40, 1)), axis=1), "axis=0", 1),
     "equal calls in another order": (lambda x: np.sin(0.1 * x) * np.sin(x * 0.1), "sin(", 1),
@@ -1634,7 +1641,12 @@ def large(x, b):
         np.logaddexp(x, 0.5),
         rows.max(axis=1),
         np.min(rows, axis=-1, keepdims=True),
+        mg.grad(bounded_below)(x),
     )
+
+
+def bounded_below(x):
+    return np.sum(np.maximum(x, np.round(x, 1)) ** 2)
 
 
 def rows_in_another_order(x):

@@ -430,6 +430,26 @@ def half_at_ties(node: Node) -> Node | None:
     return Node(np.add, (scaled, 0.5), {}, node.value)
 
 
+def half_of_ties(node: Node) -> Node | None:
+    """Compute 1 where one array is larger and 1/2 where both are equal by arithmetic, faster than to select. Exact."""
+    if (
+        node.function is not np.where
+        or node.dtype.kind != "f"
+        or len(node.args) != 3
+        or node.value.size <= FEW
+    ):
+        return None
+    ties, half, wins = node.args
+    if not all(type(x) is Node and x.dtype == bool and x.shape == node.shape for x in (ties, wins)):
+        return None
+    if scalar_of(half) != 0.5 or ties.function is not np.equal or wins.function not in (np.greater, np.less):
+        return None
+    if set(map(id, ties.args)) != set(map(id, wins.args)) or ties.kwargs or wins.kwargs:
+        return None
+    shares = [Node(cast, (x, node.dtype), {}, node.value) for x in (wins, ties)]
+    return Node(np.add, (shares[0], Node(np.multiply, (shares[1], 0.5), {}, node.value)), {}, node.value)
+
+
 def softplus(node: Node) -> Node | None:
     """Compute np.logaddexp of a number by vectorized calls, in a tenth of the time. Changes the last bits.
 
@@ -570,7 +590,7 @@ TIDY = (
     stored_back,
 )
 PASSES = (
-    (*TIDY, half_at_ties, softplus, without_shift),
+    (*TIDY, half_at_ties, half_of_ties, softplus, without_shift),
     (combine,),
     (*TIDY, scattered_products, sums_of_scattered),
     (
@@ -590,7 +610,7 @@ PASSES = (
     (compared_by_rows, sums_by_dot, extremes_of_columns),
 )
 """The rewrites, pass by pass."""
-EXACT = (*TIDY, flat_labels, signs)
+EXACT = (*TIDY, flat_labels, half_of_ties, signs)
 """The rewrites that are bit for bit."""
 REWRITES = tuple(dict.fromkeys(rewrite for rewrites in PASSES for rewrite in rewrites))
 """All of them."""
