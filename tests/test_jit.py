@@ -1269,6 +1269,34 @@ def test_rewrites(name):
     assert step.source.split("def ")[1].count(call) == times
 
 
+@pytest.mark.parametrize("order", ["C", "F", "part"])
+def test_large_choices_are_bit_for_bit(order):
+    values = np.array(special_values(np.float32), np.float32)
+    x, y = np.resize(values, (120, 100)), np.resize(values[::-1], (120, 100))
+    mask = np.resize([True, False, False, True, True], (120, 100))
+    if order == "F":
+        x, mask = np.asfortranarray(x), np.asfortranarray(mask)
+    if order == "part":
+        x, y, mask = np.resize(values, (240, 300))[::2, ::3], y[::-1], mask[:, ::-1]
+
+    def f(mask, x, y):
+        z = np.negative(x)
+        return [
+            np.where(mask, x, y),
+            np.where(mask, y, z),
+            np.where(mask, z, 0),
+            np.where(mask, -0.1, z),
+            np.where(mask[0], np.float32(-np.inf), x),
+            np.where(mask, x[0], y[:, :1]),
+            np.where(mask, x.T[:100, :1].T, -0.0),
+        ]
+
+    step, want = mg.jit(f), f(mask, x, y)
+    for _ in range(2):
+        assert_same_bits(step(mask, x, y), want)
+    assert step.source.count("selected(") == len(want)
+
+
 def test_long_products_are_searched_in_part():
     def f(x):
         y = np.where(x > 0, x, 0.5 * x)
@@ -1658,7 +1686,13 @@ def rows_in_another_order(x):
 
 def bounded(x):
     images = np.reshape(x, (3, 40, 10, 10))
-    return np.maximum(x, 0.5), np.minimum(-0.5, x.T), mg.relu(images), np.maximum(images[:, :2], 0)
+    return (
+        np.where(x > 0.1, x, 2 * x),
+        np.maximum(x, 0.5),
+        np.minimum(-0.5, x.T),
+        mg.relu(images),
+        np.maximum(images[:, :2], 0),
+    )
 
 
 A, B = np.array(np.linspace(-1, 1, 12).reshape(4, 3)), np.cos(np.arange(12.0)).reshape(4, 3) + 2

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..rules.choosing import as_row
+from ..rules.choosing import as_row, selected
 from ..rules.facts import facts
 from ..rules.metadata import outline
 from ..rules.sliding import sliding_window_view
@@ -522,6 +522,24 @@ def _factor_chosen(x: Any, depth: int = 0) -> tuple[Node, int, Node] | None:
     return None
 
 
+LARGE = 8192
+"""The size from which floats are selected by their bits."""
+
+
+def selected_by_bits(node: Node) -> Node | None:
+    """Select between arrays of float32, or an array and a number, by their bits, where the result is large. Exact."""
+    if node.function is not np.where or len(node.args) != 3 or node.dtype != np.float32:
+        return None
+    mask, *sides = node.args
+    if node.value.size < LARGE or type(mask) is not Node or mask.dtype != bool:
+        return None
+    numbers = [None if type(x) is Node and x.shape else scalar_of(x) for x in sides]
+    args = [x if number is None else np.float32(number) for x, number in zip(sides, numbers, strict=True)]
+    if any(getattr(x, "dtype", None) != np.float32 for x in args):
+        return None
+    return Node(selected, (mask, *args), {}, node.value)
+
+
 def compared_by_rows(node: Node) -> Node | None:
     """Compare a large float32 array with a row in place of a number, which NumPy vectorizes.
 
@@ -607,10 +625,10 @@ PASSES = (
         sign_absorbed,
         chosen_once,
     ),
-    (compared_by_rows, sums_by_dot, extremes_of_columns),
+    (compared_by_rows, selected_by_bits, sums_by_dot, extremes_of_columns),
 )
 """The rewrites, pass by pass."""
-EXACT = (*TIDY, flat_labels, half_of_ties, signs)
+EXACT = (*TIDY, flat_labels, half_of_ties, signs, selected_by_bits)
 """The rewrites that are bit for bit."""
 REWRITES = tuple(dict.fromkeys(rewrite for rewrites in PASSES for rewrite in rewrites))
 """All of them."""
