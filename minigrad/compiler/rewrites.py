@@ -35,7 +35,7 @@ from .ir import (
     written,
 )
 from .reductions import extremes_of_columns, reshaped, sums_by_dot
-from .signs import DEEPEST, PRODUCTS, sign_absorbed, signs
+from .signs import PRODUCTS, signs
 from .stores import (
     at_once,
     is_whole,
@@ -499,6 +499,10 @@ def _chosen(x: Any) -> tuple[Node, int, Node] | None:
     return None
 
 
+DEEPEST = 8
+"""The factors of factors that are searched."""
+
+
 def _factor_chosen(x: Any, depth: int = 0) -> tuple[Node, int, Node] | None:
     """Return the mask and the side of a factor that has zeros on the other side, and the product on that side.
 
@@ -622,7 +626,6 @@ PASSES = (
         products_with_vectors,
         matrix_products,
         signs,
-        sign_absorbed,
         chosen_once,
     ),
     (compared_by_rows, selected_by_bits, sums_by_dot, extremes_of_columns),
