@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .ir import Node, alike, constant, is_constant, scalar_of
+from .ir import Node, alike, scalar_of
 
 PRODUCTS = (np.multiply, np.divide)
 
@@ -56,35 +56,3 @@ def signs(node: Node) -> Node | None:
 def is_read_once(x: Node) -> bool:
     """Tell whether no other call reads a value."""
     return len(x.readers) < 2
-
-
-def sign_absorbed(node: Node) -> Node | None:
-    """Negate a factor of a product where that is no pass more: a number, or a difference. Changes the sign of zeros."""
-    x = of_negative(node)
-    return opposite(x) if x is not None and x.function is not None else None
-
-
-DEEPEST = 8
-"""The factors of factors that are searched."""
-
-
-def opposite(x: Any, depth: int = 0) -> Any:
-    """Return the node or the number of -x, if it takes no more calls than that of x; else None."""
-    number = None if type(x) is Node else scalar_of(x)
-    if number is not None:
-        return -x
-    if type(x) is not Node or x.dtype.kind != "f" or not is_read_once(x):
-        return None
-    if is_constant(x):
-        return constant(np.negative(x.value))
-    if of_negative(x) is not None:
-        return of_negative(x)
-    if is_plain(x, (np.subtract,)):
-        return Node(np.subtract, x.args[::-1], {}, x.value)
-    if depth == DEEPEST or not is_plain(x, PRODUCTS):
-        return None
-    for i, factor in enumerate(x.args):
-        made = opposite(factor, depth + 1)
-        if made is not None:
-            return Node(x.function, (*x.args[:i], made, *x.args[i + 1 :]), {}, x.value)
-    return None

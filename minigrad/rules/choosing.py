@@ -86,6 +86,27 @@ def _clip(
     return above if high is None else np.minimum(above, high)
 
 
+def selected(mask: Any, x: Any, y: Any, out: Any = None) -> Any:
+    """Return ``np.where(mask, x, y)`` of floats of one dtype, by their bits.
+
+    NumPy selects entry by entry, and guesses which comes next: of a large array of float32 this takes a tenth to a
+    third of the time.
+    """
+    if out is None:
+        out = np.empty(np.broadcast_shapes(mask.shape, x.shape, y.shape), x.dtype)
+    kind = np.dtype(f"i{x.itemsize}")
+    bits = mask.astype(kind)
+    np.negative(bits, out=bits)
+    ours, theirs = out.view(kind), y.view(kind)
+    np.bitwise_xor(x.view(kind), theirs, out=ours)
+    np.bitwise_and(ours, bits, out=ours)
+    np.bitwise_xor(ours, theirs, out=ours)
+    return out
+
+
+state(selected, memory="out")
+
+
 def _where_inputs(draw: Draw) -> Arguments:
     condition, x, y = (draw.array(shape) for shape in draw.broadcastable(3))
     return (condition > 0, x, y), {}
