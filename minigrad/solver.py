@@ -89,7 +89,7 @@ class Solver:
         `minigrad.training`. It replaces `lr_decay` and the config's learning rate.
     replacement : bool
         Whether each minibatch is drawn from all training examples, as in the course. Otherwise an epoch is a
-        permutation of them, cut into minibatches.
+        permutation of them, cut into minibatches; what is left over, fewer than `batch_size`, is dropped.
     augment : callable, optional
         ``augment(X, rng) -> X``, a change of each training minibatch that keeps shape and dtype, such as those of
         `minigrad.training`. It runs in a thread, one minibatch ahead of the step.

@@ -1092,7 +1092,13 @@ def test_missing_data_are_named(key):
     ("key", "value", "error", "message"),
     [
         ("y_train", np.zeros(29, int), ValueError, r"X_train.*y_train.*\(30, 4\) and \(29,\)"),
-        ("y_val", np.zeros((20, 3), int), ValueError, r"y_val.*\(20, 3\)"),
+        (
+            "y_val",
+            np.zeros((20, 3), int),
+            ValueError,
+            r"y_val.*\(20, 3\); of one-hot rows, y.argmax\(axis=1\)",
+        ),
+        ("y_val", np.zeros((20, 1), int), ValueError, r"\(20, 1\); of a column give y.ravel\(\)"),
         ("X_val", np.zeros(()), ValueError, "X_val"),
         ("y_train", np.zeros(30), TypeError, "integer labels, got float64.*for regression give metric="),
         ("y_train", np.zeros(30, bool), TypeError, "integer labels, got bool"),
@@ -1200,6 +1206,8 @@ class WithoutLoss:
         (object(), "object.params must be a dict"),
         (WithoutLoss([np.ones(1)]), "WithoutLoss.params must be a dict"),
         (WithoutLoss([np.ones(5)]), "got list$"),
+        (SoftmaxRegression, r"model is the class SoftmaxRegression; give an object of it"),
+        (WithoutLoss({"W": np.ones(1, int)}), r"params\['W'\] has dtype int64; expected floats"),
         (
             WithoutLoss({}),
             "WithoutLoss.params is empty; all parameters must be there when the Solver is made",
@@ -1366,8 +1374,11 @@ def test_importing_the_solver_does_not_import_tqdm():
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-@pytest.mark.parametrize("returned", [np.float64(1.0), (1.0, [np.zeros(2)]), None])
-def test_a_loss_that_returns_something_else_is_told(returned):
+@pytest.mark.parametrize(
+    ("returned", "told"),
+    [(np.float64(1.0), "float64"), ((1.0, [np.zeros(2)]), r"\(float, list\)"), (None, "NoneType")],
+)
+def test_a_loss_that_returns_something_else_is_told(returned, told):
     class Model:
         params = {"w": np.zeros((2, 2))}  # noqa: RUF012
 

@@ -22,6 +22,8 @@ from .identity import name_of
 
 def check_model(model: Any) -> None:
     """Refuse a model without parameters or a loss, and one that does not keep what `train` changes."""
+    if isinstance(model, type):
+        raise TypeError(f"model is the class {model.__name__}; give an object of it, as {model.__name__}(…)")
     called = type(model).__name__
     params = getattr(model, "params", None)
     if not isinstance(params, dict):
@@ -34,6 +36,10 @@ def check_model(model: Any) -> None:
             hint = {dict: "; give one dict of arrays, not nested", Tensor: "; give its array, .data"}
             raise TypeError(
                 f"model.params[{name!r}] must be a NumPy array, got {type(w).__name__}{hint.get(type(w), '')}"
+            )
+        if w.dtype.kind not in "fc":
+            raise TypeError(
+                f"model.params[{name!r}] has dtype {w.dtype}; expected floats, as by astype(float)"
             )
         is_kept = again is params if not w.flags.writeable else np.may_share_memory(w, again[name])
         if w.size and not is_kept:
@@ -95,9 +101,16 @@ def check_examples(X_name: str, X: Any, y_name: str, y: Any, is_labels: bool) ->
     X_shape, targets = np.shape(X), np.asarray(y)
     if X_shape[:1] != targets.shape[:1] or targets.ndim == 0 or (is_labels and targets.ndim != 1):
         expected = "(N,)" if is_labels else "(N, ...)"
+        hint = ""
+        if is_labels and targets.ndim == 2 and len(targets):
+            hint = (
+                "; of a column give y.ravel()"
+                if targets.shape[1] == 1
+                else "; of one-hot rows, y.argmax(axis=1)"
+            )
         raise ValueError(
             f"{X_name} must have shape (N, ...) and {y_name} {expected}, of one N; "
-            f"got {X_shape} and {targets.shape}"
+            f"got {X_shape} and {targets.shape}{hint}"
         )
     if len(targets) == 0:
         raise ValueError(f"{X_name} is empty; at least one example is needed")

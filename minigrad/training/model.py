@@ -45,9 +45,12 @@ def loss_and_gradients(model: Any, batch: Batch) -> tuple[float, Mapping[str, ND
         options["sample_weights"] = batch.weights
     result = model.loss(batch.X, batch.y, **options)
     if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping)):
+        given = type(result).__name__
+        if isinstance(result, tuple):
+            given = f"({', '.join(type(each).__name__ for each in result)})"
         raise TypeError(
-            f"model.loss(X, y) returned {type(result).__name__}; it must return (loss, grads), grads a dict "
-            "from the names of the parameters to their gradients"
+            f"model.loss(X, y) returned {given}; it must return (loss, grads), grads a dict from the names of the "
+            "parameters to their gradients"
         )
     return as_number(result[0], "the loss that model.loss(X, y) returned"), result[1]
 
