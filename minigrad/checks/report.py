@@ -163,6 +163,7 @@ def _evidence(
         arrays={**arrays, "the output": out},
         numbers={name: float(x) for name, x in _among(known, _is_number)},
         terms=terms,
+        outputs=tuple(np.size(each) for each in outs),
     )
 
 
