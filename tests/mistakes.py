@@ -687,4 +687,10 @@ MISTAKES = [
         lambda g, d, c: (g[0].reshape(3, 4).T, *g[1:]),
         "the right numbers in other places",
     ),
+    (
+        "tanh",
+        "of a row",
+        lambda g, d, c: g * [[1], [3], [1], [3]],
+        "along axis 0 at 1, 3 alone: off by a constant factor 3",
+    ),
 ]

@@ -33,6 +33,8 @@ TIES = 64
 """The most entries of a large input that are looked at because they are equal to others."""
 LONGEST_STEP = 1e-8
 """Steps of a gradient longer than this, of its largest entry or dout's, are those of float32, or of a mask."""
+SMALLEST = 1e-100
+"""Gradients of no more than an ulp of this are not compared: squares underflow, and complex steps."""
 
 
 @dataclass
@@ -116,9 +118,14 @@ class Comparison:
                     np.fmax(size, np.abs(a - b) / NUDGE)
                     for size, a, b in zip(sizes, here, there, strict=True)
                 ]
-        least = max(largest(self.dout), 1e-300)
+        whole = np.abs(np.ravel(self.dout)) @ np.where(np.isfinite(self.here), np.abs(self.here), np.inf)
         result = []
-        for size, slopes, off in zip(sizes, self.slopes, self.off, strict=True):
+        for x, size, slopes, off in zip(self.arrays, sizes, self.slopes, self.off, strict=True):
+            # A gradient of small inputs may be small throughout: x times it is some multiple of dout times f.
+            least = largest(self.dout)
+            if 0 < largest(x) < 1:
+                least = min(least, whole / largest(x))
+            least = max(least, SMALLEST)
             size = np.nan_to_num(size, nan=0.0, posinf=0.0)
             unit = self.eps * np.maximum(size, np.nan_to_num(slopes.size))
             unit = np.maximum(unit + 1e-3 * np.max(unit, initial=0.0), off)
@@ -244,6 +251,17 @@ class Comparison:
     def on_kink(self, k: int) -> Array:
         """Tell at which entries of input k more than one gradient is right."""
         return np.asarray(self.slopes[k].parted | self.admitted[k])
+
+    def tested(self, k: int) -> bool:
+        """Tell whether another way is exact enough to tell some entry of input k's gradient from 0."""
+        if not self.arrays[k].size:
+            return True
+        ours, right = np.abs(self.given.arrays[k]), np.abs(self.right(k))
+        for way in self.ways:
+            allowed = ULPS * self.allowed[k] + way.errors[k]
+            if np.any(way.known(k) & (np.fmax(ours, right) > 2 * allowed)):
+                return True
+        return bool(np.any(self.on_kink(k)))
 
     def all_on_kink(self) -> Array:
         """Tell the same of the entries of all inputs, one after the other."""

@@ -377,7 +377,11 @@ def _at_some_places(e: Evidence) -> str | None:
             wrong=some(e.wrong),
             input=some(e.input),
             others={},
-            arrays={k: some(x) for k, x in e.arrays.items() if x.shape == e.right.shape},
+            arrays={
+                name: some(x)
+                for name, x in e.arrays.items()
+                if x.shape == e.right.shape and name != "the output"  # it has dout's places, not these
+            },
             numbers={},
             terms=None if e.terms is None else some(e.terms),
         )
