@@ -370,6 +370,85 @@ def affine_relu_back(dout, cache, mask=True):
     return g @ w.T, x.T @ g, g.sum(axis=0)
 
 
+# -- outputs, gates, orders of axes, lengths, steps ----------------------------------------------------------------
+
+
+def halves(x):
+    """Two outputs, in a tuple."""
+    return (x[:, :3], x[:, 3:]), None
+
+
+def halves_back(dout, _):
+    return np.hstack(dout)
+
+
+def gated(x):
+    """The first half of each row, times a sigmoid of the second."""
+    s = 1 / (1 + np.exp(-x[:, 3:]))
+    return x[:, :3] * s, (x, s)
+
+
+def gated_back(dout, cache):
+    x, s = cache
+    return np.hstack([dout * s, dout * x[:, :3] * s * (1 - s)])
+
+
+def pointwise(x, w):
+    """A convolution of images (N, C, H, W) with 1 by 1 filters (C, F)."""
+    return np.einsum("nchw,cf->nfhw", x, w), (x, w)
+
+
+def pointwise_back(dout, cache):
+    x, w = cache
+    return np.einsum("nfhw,cf->nchw", dout, w), np.einsum("nchw,nfhw->cf", x, dout)
+
+
+def turned(x, times=1):
+    """Pairs of entries, each turned by an angle of its own."""
+    by = (times * np.array([0.3, 0.7, 1.2])).astype(x.dtype)
+    a, b = x[:, ::2], x[:, 1::2]
+    out = np.empty_like(x)
+    out[:, ::2], out[:, 1::2] = np.cos(by) * a - np.sin(by) * b, np.sin(by) * a + np.cos(by) * b
+    return out, None
+
+
+def turned_back(dout, _):
+    return turned(dout, -1)[0]
+
+
+def mean_of_sequences(x, lengths):
+    mask = (np.arange(x.shape[1]) < lengths[:, None])[:, :, None]
+    return (x * mask).sum(axis=1) / lengths[:, None].astype(x.dtype), (mask, lengths)
+
+
+def mean_of_sequences_back(dout, cache, lengths=None):
+    mask, n = cache
+    n = n if lengths is None else lengths
+    return dout[:, None] * mask / n[:, None, None].astype(dout.dtype)
+
+
+def rounded(x):
+    return np.round(x), None
+
+
+def rounded_back(dout, _):
+    return 0 * dout
+
+
+def overlapping(x):
+    """The maxima of overlapping windows of 3 along a row."""
+    return np.lib.stride_tricks.sliding_window_view(x, 3, axis=1).max(axis=2), x
+
+
+def overlapping_back(dout, x, assigned=False):
+    dx = np.zeros_like(x)
+    for i in range(dout.shape[1]):
+        window = x[:, i : i + 3]
+        here = (window == window.max(axis=1, keepdims=True)) * dout[:, i : i + 1]
+        dx[:, i : i + 3] = here if assigned else dx[:, i : i + 3] + here
+    return dx
+
+
 def drawn(*shapes):
     return tuple(RNG.standard_normal(shape) for shape in shapes)
 
@@ -411,6 +490,19 @@ LAYERS |= {
     "groups": (grouped, normalized_images_back, IMAGES),
     "taps": (fir, fir_back, drawn((2, 6), 3)),
     "affine relu": (affine_relu, affine_relu_back, XWB),
+}
+LAYERS |= {
+    "halves": (halves, halves_back, X),
+    "gated": (gated, gated_back, X),
+    "pointwise": (pointwise, pointwise_back, drawn((2, 3, 2, 4), (3, 2))),
+    "turned": (turned, turned_back, X),
+    "mean of sequences": (
+        mean_of_sequences,
+        mean_of_sequences_back,
+        (*drawn((3, 4, 2)), np.array([1, 2, 3])),
+    ),
+    "rounded": (rounded, rounded_back, X),
+    "overlapping windows": (overlapping, overlapping_back, drawn((3, 8))),
 }
 LOSSES = "softmax loss", "svm loss"
 
@@ -547,4 +639,58 @@ MISTAKES = [
     ("taps", "the last missing", _of(fir_back, taps=lambda w: w[:-1]), "a tap missing"),
     ("taps", "the first missing", _of(fir_back, taps=lambda w: w * [0, 1, 1]), "a tap missing"),
     ("affine relu", "no mask", _of(affine_relu_back, mask=False), "a mask forgotten"),
+    (
+        "halves",
+        "dout of one alone",
+        lambda g, d, c: np.hstack([d[0], 0 * d[1]]),
+        "dout of output 1 is not used",
+    ),
+    ("halves", "exchanged", lambda g, d, c: np.hstack(d[::-1]), "outputs 0 and 1 are exchanged"),
+    (
+        "gated",
+        "gate in front",
+        lambda g, d, c: np.roll(g, 3, axis=1),
+        "in another order along axis 1: the right gradient's 3, 4, 5, 0, 1, 2",
+    ),
+    (
+        "gated",
+        "sign of the gate",
+        lambda g, d, c: g * [1, 1, 1, -1, -1, -1],
+        "along axis 1 at 3, 4, 5 alone: sign",
+    ),
+    (
+        "pointwise",
+        "a reshape for a transpose",
+        lambda g, d, c: pointwise_back(d.reshape(2, 2, 4, 2).transpose(0, 3, 1, 2), c),
+        "w: dout read in another order",
+    ),
+    ("turned", "the same way", lambda g, d, c: turned(d)[0], "Jacobian where its transpose is meant"),
+    (
+        "mean of sequences",
+        "as if of one length",
+        lambda g, d, c: mean_of_sequences_back(d, c, np.full(3, 4)),
+        "off by a factor for each place along axis 0: 0.25, 0.5, 0.75",
+    ),
+    ("rounded", "straight through", lambda g, d, c: d, "straight-through estimator is checked with"),
+    (
+        "overlapping windows",
+        "assigned",
+        _of(overlapping_back, assigned=True),
+        "only one counts: = in place of +=",
+    ),
+    ("filters", "dw flipped", lambda g, d, c: (g[0], np.flip(g[1], (2, 3))), "reversed along axes 2 and 3"),
+    ("affine", "a square root", lambda g, d, c: (g[0], 2**0.5 * g[1], g[2]), "the square root of 2"),
+    ("affine", "a fraction", lambda g, d, c: (g[0], 3 / 7 * g[1], g[2]), "0.428571 = 3/7"),
+    (
+        "affine",
+        "entries elsewhere",
+        lambda g, d, c: (g[0].reshape(3, 4).T, *g[1:]),
+        "the right numbers in other places",
+    ),
+    (
+        "tanh",
+        "of a row",
+        lambda g, d, c: g * [[1], [3], [1], [3]],
+        "along axis 0 at 1, 3 alone: off by a constant factor 3",
+    ),
 ]

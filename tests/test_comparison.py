@@ -327,6 +327,75 @@ def test_no_false_alarm_at_any_scale(f, scale):
     check_grads(f, scale * PAIR[0])
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_no_false_alarm_where_rounding_hides_what_an_entry_does(seed):
+    """Of 1 + v - exp(v), v near 1e-8, a small step mostly changes nothing."""
+
+    def forward(v):
+        return (1 + v - np.exp(v)).sum(), v
+
+    v = np.random.default_rng(seed).standard_normal(6)
+    check_layer(forward, lambda dout, v: -dout * np.expm1(v), 1e-8 * v)
+    with pytest.raises(GradientMismatch):
+        check_layer(forward, lambda dout, v: -dout * np.expm1(v + 1e-6), v)
+
+
+def test_no_false_alarm_where_a_layer_is_more_exact_than_the_tape():
+    """The tape finds y - z as the difference of 2 (x - z) and 2 (x - y), where x is large."""
+
+    def forward(x, y, z):
+        return np.sum((x - y) ** 2 - (x - z) ** 2), (x, y, z)
+
+    def backward(dout, cache):
+        x, y, z = cache
+        return 2 * dout * (z - y), 2 * dout * (y - x), 2 * dout * (x - z)
+
+    check_layer(forward, backward, np.array([1e8, 1e7]), np.array([1.3, 1e-7]), np.array([0.7, 1e-3]))
+
+
+def sigmoid(x, w, b):
+    s = 1 / (1 + np.exp(-(x @ w + b)))
+    return s, (x, w, s)
+
+
+def sigmoid_back(dout, cache):
+    x, w, s = cache
+    dz = dout * s * (1 - s)
+    return dz @ w.T, x.T @ dz, dz.sum(axis=0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("z", [4.0, 8.0, 12.0, 15.0])
+@pytest.mark.parametrize("size", [1e-4, 1.0, 1e3, 1e6])
+def test_no_false_alarm_where_a_sigmoid_saturates(dtype, z, size):
+    """1 - s keeps few digits, s near 1; the inputs an ulp beside give the same s."""
+    for seed in range(3):
+        x, w = np.random.default_rng(seed).uniform(0.5, 1.0, (2, 1, 1)) * [[[size]], [[1 / size]]]
+        inputs = [each.astype(dtype) for each in (x, w * z, np.zeros(1))]
+        check_layer(sigmoid, sigmoid_back, *inputs)
+        with pytest.raises(GradientMismatch):
+            check_layer(
+                sigmoid,
+                lambda dout, cache: [1.5 * each for each in sigmoid_back(dout, cache)],
+                *inputs,
+            )
+
+
+@pytest.mark.parametrize(
+    ("w", "a", "c", "z"),
+    [(3.0, 7e8, 3e6, 1.6273756556210053), (2e8, 3088.4, 16680.0, -3.63), (0.75, 7e4, 6e5, -2.46)],
+)
+def test_no_false_alarm_where_a_part_bends_within_a_step(w, a, c, z):
+    """The slope to the left is not that to the right, and yet there is no kink."""
+
+    def forward(w):
+        t = np.tanh(c * w + (z - c * w_0))
+        return a * w + t, t
+
+    w_0 = w
+    check_layer(forward, lambda dout, t: dout * (a + c * (1 - t**2)), np.array([w]))
+
+
 # -- where much cancels inside -------------------------------------------------------------------------------------
 
 

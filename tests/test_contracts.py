@@ -86,6 +86,13 @@ def test_dtypes_and_shapes():
     check_layer((scaled, scaled_back), x, w)
     said = hint(scaled, lambda d, c: [g.astype(np.float64) for g in scaled_back(d, c)], x, w)
     assert "gradient of dtype float64 for input 0 of dtype float32" in said
+    assert "of the forward too" not in said
+    root = np.sqrt(2)
+    said = hint(lambda x: (root * x, None), lambda d, _: root * d, x)
+    assert (
+        "float64 somewhere inside, of the forward too: a number such as np.sqrt(2) makes float64 of it"
+        in said
+    )
     assert "of shape (3, 4) for input 0 of shape (4, 3)" in hint(
         lambda x, w: (x.T * w, (x.T, w)), scaled_back, np.ascontiguousarray(x.T), w
     )

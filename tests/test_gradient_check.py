@@ -172,3 +172,40 @@ def test_a_gradient_of_nothing_but_zeros_says_little():
     assert "0 everywhere" not in str(check_layer(layer, -x, w, b))
     assert "0 everywhere" not in str(check_layer(layer, -x[:0], w, b, argnums=0))
     assert "input 0 is 0 everywhere" in str(check_grads(lambda x: np.maximum(x, 0), x))
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e-3])
+def test_a_gradient_that_is_small_throughout_is_checked_all_the_same(scale):
+    """That of w, as 1e-3 * randn makes it, is smaller than an ulp of dout."""
+
+    def forward(x, w, v):
+        return x @ w * (x @ v) ** 2, (x, w, v)
+
+    def backward(dout, cache):
+        x, w, v = cache
+        a, b = x @ w, x @ v
+        da, db = dout * b**2, 2 * dout * a * b
+        return da @ w.T + db @ v.T, x.T @ da, x.T @ db
+
+    inputs = [scale * x for x in np.random.default_rng(0).standard_normal((3, 3, 3))]
+    check_layer(forward, backward, *inputs)
+    for k in range(3):
+
+        def wrong(dout, cache, k=k):
+            return [(1.5 if i == k else 1) * g for i, g in enumerate(backward(dout, cache))]
+
+        with pytest.raises(GradientMismatch, match=f"input {k} is wrong"):
+            check_layer(forward, wrong, *inputs)
+
+
+@pytest.mark.parametrize(
+    ("forward", "x"),
+    [(lambda x: (np.log(np.maximum(x, 0)), x), -1.0), (lambda x: (1 + x**2, x), 1e-20)],
+    ids=["infinite", "lost in the ones"],
+)
+def test_a_gradient_that_nothing_tests_says_little(forward, x):
+    with np.errstate(all="ignore"):
+        report = check_layer(forward, lambda dout, x: 3 * dout * x, np.array([x, x]))
+    assert "the gradient of x is lost in rounding, or infinite, and says little: give other inputs" in str(
+        report
+    )

@@ -128,8 +128,54 @@ def test_a_layer_that_keeps_its_cache_in_itself_is_refused(layer):
         TypeError, match=r"Dense, whose forward and backward are methods.*keeps its cache in self"
     ):
         check_layer(layer, np.ones(3))
-    with pytest.raises(TypeError, match="a layer that keeps its cache in self returns it instead"):
+    with pytest.raises(
+        TypeError, match=r"expected \(out, cache\)\. A layer that keeps its cache in self is checked by"
+    ):
         check_layer((Dense().forward, Dense().backward), np.ones(3))
+
+
+class Affine:
+    def __init__(self, w):
+        self.w = w
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.w
+
+    def backward(self, dout):
+        self.dw = self.x.T @ dout
+        return dout @ self.w.T
+
+
+def test_but_two_functions_around_it_are_checked():
+    def forward(x, w):
+        layer = Affine(w)
+        return layer.forward(x), layer
+
+    def backward(dout, layer):
+        return layer.backward(dout), layer.dw
+
+    inputs = np.random.default_rng(0).standard_normal((2, 3, 3))
+    check_layer(forward, backward, *inputs)
+    with pytest.raises(GradientMismatch, match="w: transposed"):
+        check_layer(forward, lambda dout, layer: (layer.backward(dout), layer.dw.T), *inputs)
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward", "message"),
+    [
+        (
+            lambda x: (x**2, x, x),
+            lambda dout, cache: 2 * dout * cache,
+            r"the forward returned 2 outputs and the cache, so the backward is called with 3 arguments.*but it has "
+            r"\(dout, cache\)\. A cache of several values is a tuple",
+        ),
+        (lambda x: (x**2, x), lambda dout: dout, r"returned its output and the cache.*but it has \(dout\)"),
+    ],
+)
+def test_a_backward_of_other_arguments_is_told(forward, backward, message):
+    with pytest.raises(TypeError, match=message):
+        check_layer(forward, backward, np.ones(2))
 
 
 def test_a_gradient_too_many():

@@ -294,6 +294,11 @@ def test_readmes_test_file_passes_and_finds_what_is_planted(right, bug, wrong_in
     assert "check_layer((dense_forward, dense_backward), x, w, b)" in report
 
 
+def test_the_only_input_needs_no_tuple():
+    only = arrays_for("n d").map(lambda arrays: arrays[0])
+    gradient_property(lambda x: (np.square(x), x), lambda dout, x: 2 * dout * x, inputs=only)()
+
+
 def test_inputs_that_are_none_are_refused():
     with pytest.raises(TypeError, match="inputs is tuple; expected a strategy"):
         gradient_property(scale_forward, scale_backward, inputs=(np.ones(3), np.ones(3)))

@@ -78,12 +78,14 @@ def _arrays_in(cache: Any) -> list[Array]:
 
 
 def _other_dtypes(call: LayerCall) -> Broken:
+    wider = {out.dtype for out in call.outs} - {call.inputs[i].dtype for i in call.floats}
     for i, g in zip(call.floats, call.returned, strict=True):
         dtype = call.inputs[i].dtype
         if g is not None and g.dtype != dtype:
+            forward = f", of the forward too: a number such as np.sqrt(2) makes {g.dtype} of it"
             yield (
                 f"backward returned a gradient of dtype {g.dtype} for input {i} of dtype {dtype}",
-                f"{g.dtype} somewhere inside",
+                f"{g.dtype} somewhere inside{forward if g.dtype in wider else ''}",
             )
 
 

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 
 from ..engine.recording import Array
 from .evidence import Evidence, Hypothesis, equal
+from .misplaced import BEFORE, MISPLACED
 from .structure import STRUCTURES
 
 UNKNOWN = "not known: none of the usual mistakes fits"
@@ -43,6 +46,15 @@ def _zero_or_nan(e: Evidence) -> str | None:
     return None
 
 
+def _flat(e: Evidence) -> str | None:
+    if np.any(e.right):
+        return None
+    return (
+        "mask ignored: the right gradient is 0 everywhere. If the forward goes in steps (np.round, a comparison), a "
+        "straight-through estimator is checked with the forward that it stands for"
+    )
+
+
 def _sign(e: Evidence) -> str | None:
     return "sign: it is the negative of the right gradient" if equal(-e.got, e.right) else None
 
@@ -64,10 +76,21 @@ def _factor(e: Evidence) -> str | None:
     meanings = dict.fromkeys(m for value, m in _meanings(e) if np.isclose(abs(factor), value, rtol=1e-5))
     sign = "minus " if factor < 0 else ""
     named = "".join(f" = {sign}{meaning}" for meaning in list(meanings)[:3])
+    if not meanings and (told := _as_count(abs(factor))):
+        named = f" = {sign}{told}"
     alone = np.count_nonzero(np.abs(e.right) > 1e-9 * np.abs(e.right[largest])) == 1
     if alone and not meanings:
         return None  # any number is a multiple of a single other
     return f"off by a constant factor {factor:.6g}{named}"
+
+
+def _as_count(factor: float) -> str:
+    """Write a factor as a fraction or the square root of one, if it is that of small numbers; else nothing."""
+    for value, told in ((factor, "{}"), (factor**2, "the square root of {}")):
+        fraction = Fraction(value).limit_denominator(64)
+        if 0 < fraction.numerator <= 64 and np.isclose(float(fraction), value, rtol=1e-9):
+            return told.format(fraction)
+    return ""
 
 
 def _meanings(e: Evidence) -> Iterator[tuple[float, str]]:
@@ -127,8 +150,11 @@ def _along_axes(e: Evidence) -> str | None:
             inner = (slice(None),) * axis + (kept,)
             if equal(e.got[inner], np.roll(e.right, by, axis)[inner]):
                 return f"shifted by one along axis {axis}: an index is off by one"
-    if e.right.ndim > 1 and equal(np.flip(e.got), e.right):
-        return "reversed along all axes: a kernel that is flipped, or is to be"
+    for count in range(2, e.right.ndim + 1):
+        for axes in itertools.combinations(range(e.right.ndim), count):
+            if equal(np.flip(e.got, axes), e.right):
+                which = "all axes" if count == e.right.ndim else f"axes {' and '.join(map(str, axes))}"
+                return f"reversed along {which}: a kernel that is flipped, or is to be"
     if e.right.size > 1 and equal(e.got, e.right.ravel(order="F").reshape(e.right.shape)):
         return "reshaped in another order of the axes (transposed and reshaped)"
     return None
@@ -168,10 +194,24 @@ def _terms(e: Evidence) -> str | None:
                 picked = np.take_along_axis(summed, places[None], axis=0)[0].reshape(e.right.shape)
                 if equal(e.got, picked):
                     return f"= in place of +=: of all terms that add up only the {which} one counts"
+        for axes in range(out):
+            summed = e.terms.sum(axis=tuple(range(out - axes, out))).reshape(-1, e.right.size)
+            if _one_counts(summed, e):
+                return "of the terms that add up only one counts: = in place of +=, or a loop that leaves out some"
         count = np.maximum(np.count_nonzero(e.terms, axis=tuple(range(out))), 1)
         if equal(e.got, e.right / count):
             return "a mean in place of a sum: divided by the number of terms that add up"
     return None
+
+
+def _one_counts(terms: Array, e: Evidence) -> bool:
+    """Tell whether each wrong entry is one of its terms, or 0, written over the others; at least two are one."""
+    got, right = e.got.reshape(1, -1), e.right.reshape(1, -1)
+    is_one = (np.abs(terms - got) <= 1e-5 * np.abs(right).max()) & (terms != 0)
+    several = np.count_nonzero(terms, axis=0) > 1
+    one, wrong = is_one.any(axis=0), e.wrong.ravel()
+    explained = one | (got[0] == 0)
+    return bool(explained[wrong].all() and np.count_nonzero(one & several & wrong) > 1)
 
 
 def _where(e: Evidence) -> str | None:
@@ -205,7 +245,10 @@ def _where(e: Evidence) -> str | None:
     if extra:
         return "mask ignored: wrong only where the right gradient is 0"
     if not np.any(e.got[e.wrong]):
-        return "a mask too many: wrong only where it is 0, which the right gradient is not"
+        return (
+            "a mask too many, or a loop that leaves out some: wrong only where it is 0, which the right "
+            "gradient is not"
+        )
     if np.count_nonzero(e.wrong) == 1:
         return "wrong at one entry alone: not a wrong formula, but a wrong index or an assignment"
     return None
@@ -317,12 +360,45 @@ def _precision(e: Evidence) -> str | None:
     return f"correct to ~{error:.0e} only: {inside}a rounded constant, or an epsilon left out"
 
 
+def _at_some_places(e: Evidence) -> str | None:
+    """A mistake at some places along an axis alone, as of one gate of several."""
+    for axis, n in enumerate(e.right.shape):
+        places = np.flatnonzero(np.moveaxis(e.wrong, axis, 0).reshape(n, -1).any(axis=1))
+        if not 0 < len(places) < n or len(places) * (e.right.size // n) < 2:
+            continue
+
+        def some(x: Array, axis: int = axis - e.right.ndim, places: Array = places) -> Array:
+            return np.take(x, places, axis)
+
+        part = replace(
+            e,
+            got=some(e.got),
+            right=some(e.right),
+            wrong=some(e.wrong),
+            input=some(e.input),
+            others={},
+            arrays={
+                name: some(x)
+                for name, x in e.arrays.items()
+                if x.shape == e.right.shape and name != "the output"  # it has dout's places, not these
+            },
+            numbers={},
+            terms=None if e.terms is None else some(e.terms),
+        )
+        found = next((told for each in OF_VALUES[:-1] if (told := each(part)) is not None), None)
+        if found is not None:
+            return f"along axis {axis} at {', '.join(map(str, places))} alone: {found}"
+    return None
+
+
 OF_VALUES: tuple[Hypothesis, ...] = (
     _zero_or_nan,
+    _flat,
     _sign,
     _other_order,
     _precision,
     _factor,
+    *BEFORE,
     _softmax,
     _products,
     _along_axes,
@@ -332,6 +408,8 @@ OF_VALUES: tuple[Hypothesis, ...] = (
     _term_missing,
     _times_an_array,
     *STRUCTURES,
+    *MISPLACED,
+    _at_some_places,
 )
 
 

@@ -33,9 +33,11 @@ class Evidence:
     numbers : dict
         The options that are numbers, by name.
     dout : ndarray
-        The gradient of the output; that of the first one, if there are several.
+        The gradient of the output.
     terms : ndarray, of the axes of dout and then those of input, optional
         The contribution of each entry of the output to each entry of the right gradient.
+    outputs : tuple of int
+        The sizes of the outputs; of several, dout and the output are one vector.
     """
 
     got: Array
@@ -48,6 +50,7 @@ class Evidence:
     arrays: dict[str, Array] = field(default_factory=dict)
     numbers: dict[str, float] = field(default_factory=dict)
     terms: Array | None = None
+    outputs: tuple[int, ...] = ()
 
 
 def equal(x: Any, y: Any) -> bool:

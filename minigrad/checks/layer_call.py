@@ -23,6 +23,11 @@ EXPECTED = (
     "alone is checked by check_grads"
 )
 
+AROUND = (
+    "A layer that keeps its cache in self is checked by two functions around it: forward(x, w) makes one of these "
+    "weights and returns (layer.forward(x), layer), backward(dout, layer) returns the gradients of x and w"
+)
+
 
 def as_layer(layer: Any, inputs: Sequence[Any], options: dict[str, Any]) -> tuple[Layer, bool]:
     """Return a layer as it is, or the layer of a pair or of a loss that computes its own gradient.
@@ -36,8 +41,7 @@ def as_layer(layer: Any, inputs: Sequence[Any], options: dict[str, Any]) -> tupl
     name = getattr(layer, "__name__", None) or f"an object of {type(layer).__name__}"
     if hasattr(layer, "forward") and hasattr(layer, "backward"):
         raise TypeError(
-            f"check_layer: got {name}, whose forward and backward are methods; {EXPECTED}. A layer that keeps its "
-            "cache in self is written as forward(x) -> (out, cache) and backward(dout, cache)"
+            f"check_layer: got {name}, whose forward and backward are methods; {EXPECTED}. {AROUND}"
         )
     if callable(layer) and not isinstance(layer, type):
         result = layer(*map(own_copy, inputs), **copy.deepcopy(options))
@@ -169,7 +173,7 @@ class LayerCall:
             kept = inspect.ismethod(self.layer.forward)
             raise TypeError(
                 f"{self.name}: the forward returned {type(returned).__name__}; expected (out, cache)"
-                + ("; a layer that keeps its cache in self returns it instead" if kept else "")
+                + (f". {AROUND}" if kept else "")
             )
         *outs, cache = returned
         for out in outs:
@@ -194,7 +198,9 @@ class LayerCall:
         """Call the backward; return its results for the differentiated inputs, None for missing ones."""
         given = [d if d.ndim else d[()] for d in douts]
         needs = [[i in self.floats for i in range(len(self.inputs))]] if self.layer.takes_needs else []
-        gradients = self.layer.backward(*([tuple(given)] if self.as_tuple else given), cache, *needs)
+        arguments = [*([tuple(given)] if self.as_tuple else given), cache, *needs]
+        self.check_takes(arguments)
+        gradients = self.layer.backward(*arguments)
         if isinstance(gradients, dict):
             raise TypeError(
                 f"{self.name}: the backward returned a dict; expected the gradients as a tuple, one for each input, in "
@@ -205,6 +211,24 @@ class LayerCall:
         )
         self.count = len(gradients)
         return [gradients[i] if i < len(gradients) else None for i in self.floats]
+
+    def check_takes(self, arguments: Sequence[Any]) -> None:
+        """Refuse a backward that takes another number of arguments than it is called with."""
+        try:
+            signature = inspect.signature(self.layer.backward)
+        except (TypeError, ValueError):  # one that is not written in Python
+            return
+        try:
+            signature.bind(*arguments)
+        except TypeError as error:
+            several = (
+                f"{len(self.outs)} outputs" if len(self.outs) > 1 and not self.as_tuple else "its output"
+            )
+            raise TypeError(
+                f"{self.name}: the forward returned {several} and the cache, so the backward is called with "
+                f"{len(arguments)} arguments, a dout for each output and the cache; but it has {signature}. A cache of "
+                "several values is a tuple: return out, (x, w)"
+            ) from error
 
     def backward(self, douts: Sequence[Any], cache: Any) -> list[Array]:
         """Call the backward; return its gradients in float64, NaN for one that has not its input's shape."""

@@ -127,17 +127,19 @@ def verdict(
 
 
 def _untried(compared: Comparison) -> str:
-    """Say whose gradient is 0 everywhere, as behind a relu that lets nothing through: then most mistakes are 0, too."""
-    names = [
-        name
-        for k, name in enumerate(compared.names)
-        if compared.arrays[k].size
-        and not np.any(compared.given.arrays[k])
-        and not np.any(np.nan_to_num(compared.right(k)))
+    """Say whose gradient is untested: 0 everywhere, as behind a relu that lets nothing through, or lost in rounding."""
+    zero: list[str] = []
+    lost: list[str] = []
+    for k, name in enumerate(compared.names):
+        if compared.arrays[k].size and not compared.tested(k):
+            ours, right = compared.given.arrays[k], np.nan_to_num(compared.right(k))
+            (lost if np.any(ours) or np.any(right) else zero).append(name)
+    told = [
+        f"; the gradient of {', '.join(names)} is {what}, and says little: give other inputs"
+        for names, what in ((zero, "0 everywhere"), (lost, "lost in rounding, or infinite"))
+        if names
     ]
-    if not names:
-        return ""
-    return f"; the gradient of {', '.join(names)} is 0 everywhere, and says little: give other inputs"
+    return "".join(told)
 
 
 def _evidence(
@@ -163,6 +165,7 @@ def _evidence(
         arrays={**arrays, "the output": out},
         numbers={name: float(x) for name, x in _among(known, _is_number)},
         terms=terms,
+        outputs=tuple(np.size(each) for each in outs),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -131,6 +132,7 @@ def slope(at: Callable[[float], Array], x: float, dout: Array, off: Array, least
     long = abs(x) * NUDGE > STEP
     beside = np.abs(at(float(np.spacing(abs(x)))) - here) if long else np.zeros(dout.shape)
     h = max(STEP * min(max(abs(x), least), 1.0), abs(x) * NUDGE)
+    reached = _reached(at, max(abs(x), 1.0), here, off)
     best = Slope(np.nan, np.inf, np.nan, np.nan, np.nan, np.nan, np.zeros(dout.shape))
     before: tuple[float, Array, Array] | None = None
     extrapolated = np.nan
@@ -143,7 +145,7 @@ def slope(at: Callable[[float], Array], x: float, dout: Array, off: Array, least
             value = (4 * first[0] - before[0]) / 3
             lefts, rights = 2 * first[1] - before[1], 2 * first[2] - before[2]
             apart = abs(value - (first[0] if np.isnan(extrapolated) else extrapolated))
-            moved = (up != down) | (up != here)
+            moved = (up != down) | (up != here) | reached
             ulps = np.finfo(float).eps * (np.abs(up) + np.abs(down))
             noise = float(weights @ np.where(moved, ROUNDINGS * np.maximum(ulps, off), ulps)) / h
             size = float(np.abs(terms).sum())
@@ -161,6 +163,16 @@ def slope(at: Callable[[float], Array], x: float, dout: Array, off: Array, least
         before = first if finite else None
         h /= 2
     return best
+
+
+def _reached(at: Callable[[float], Array], far: float, here: Array, off: Array) -> Any:
+    """Tell which values depend on x although a small step may show no change: it is lost in their rounding."""
+    hidden = off > ROUNDINGS * np.finfo(float).eps * np.abs(here)
+    if not hidden.any():
+        return hidden
+    with suppress(ArithmeticError, ValueError):  # outside of what f takes
+        return hidden & (at(far) != here)
+    return hidden
 
 
 def differences(

@@ -37,8 +37,8 @@ def gradient_property(
         The pair, ``forward(*inputs, **options) -> (out, cache)`` and ``backward(dout, cache) -> gradients``; or,
         alone, anything else that `check_layer` takes: a layer made by `minigrad.layers.layer`.
     inputs
-        A strategy for tuples of inputs, as `minigrad.testing.arrays.arrays_for` makes them. It may be left out for a
-        layer that was made with ``inputs=``.
+        A strategy for tuples of inputs, as `minigrad.testing.arrays.arrays_for` makes them, or for the only input. It
+        may be left out for a layer that was made with ``inputs=``.
     max_examples
         How many inputs are tried; as many as in the profile that is loaded, if it is left out.
     argnums : int or sequence of int, optional
@@ -67,7 +67,9 @@ def gradient_property(
             lambda call: Example(checked, call[0], {**call[1], **options}, argnums)
         )
     elif isinstance(inputs, st.SearchStrategy):
-        drawn = inputs.map(lambda xs: Example(checked, xs, options, argnums))
+        drawn = inputs.map(
+            lambda xs: Example(checked, xs if isinstance(xs, (tuple, list)) else (xs,), options, argnums)
+        )
     else:
         raise TypeError(
             f"gradient_property: inputs is {type(inputs).__name__}; expected a strategy for tuples of inputs, as "
