@@ -87,9 +87,11 @@ def test_the_defaults_do_not_depend_on_luck(accuracies, seed):
 
 @pytest.mark.parametrize("loss", ["softmax", "svm"])
 def test_all_backends_reach_the_same_accuracies(accuracies, loss):
-    jit, tape, hand = (accuracies("--loss", loss, "--backend", name) for name in ("jit", "tape", "hand"))
+    jit, tape, hand = (
+        accuracies("--loss", loss, "--epochs", 8, "--backend", name) for name in ("jit", "tape", "hand")
+    )
     assert jit == tape == hand
-    assert float(tape[1]) >= 0.95
+    assert float(tape[1]) >= 0.9
 
 
 @pytest.mark.parametrize(("name", "backend"), command_line.BACKENDS.items())
@@ -115,10 +117,10 @@ def test_images_and_parameters_have_the_dtype_asked_for(run, tmp_path, monkeypat
     dtypes = set()
     loss = TwoLayerNet.loss
     monkeypatch.setattr(TwoLayerNet, "loss", lambda net, X, y=None: (dtypes.add(X.dtype), loss(net, X, y))[1])
-    assert run("--dtype", dtype, "--out", tmp_path)[0] == 0
+    assert run("--dtype", dtype, "--epochs", 8, "--out", tmp_path)[0] == 0
     with np.load(tmp_path / "params.npz") as params:
         assert {str(d) for d in dtypes} == {str(params[name].dtype) for name in params.files} == {dtype}
-    assert json.loads((tmp_path / "history.json").read_text())["test_accuracy"] >= 0.95
+    assert json.loads((tmp_path / "history.json").read_text())["test_accuracy"] >= 0.9
 
 
 def test_flags_reach_the_net_and_the_solver(run, monkeypatch):
