@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from ..engine.calls import any_requires_grad, variable
+from ..engine.recording import differentiated
 from ..rules.metadata import as_joined
 from .numpy_calls import has_traced, value_of
 from .outside import Outside
@@ -81,19 +83,29 @@ def recorded(function: Callable[..., Any]) -> Callable[..., Any]:
         trace = Recorder.trace
         if trace is None or Recorder.thread != get_ident():
             return function(*args, **kwargs)
-        if has_traced((*args, *kwargs.values())):
-            if function is np.full:
-                return trace.record(function, *args, **kwargs)
-            if function in JOIN and len(args) <= 2 and kwargs.keys() <= {"dtype", "copy"}:
-                return joined(*args, **{"copy": function is np.array, **kwargs})
+        is_computed = has_traced((*args, *kwargs.values())) or any_requires_grad(args, kwargs)
+        if is_computed and function is np.full:
+            return full(trace, *args, **kwargs)
+        if is_computed and function in JOIN and len(args) <= 2 and kwargs.keys() <= {"dtype", "copy"}:
+            return joined(*args, **{"copy": function is np.array, **kwargs})
         value = function(*args, **kwargs)
         if function in JOIN or type(value) is not np.ndarray or value.dtype.kind not in "fiubc":
             return value
-        if function not in FILLS:
-            return trace.record(np.copy, value)
-        return trace.record(np.full, value.shape, FILLS[function], dtype=value.dtype)
+        if function in FILLS:
+            filled = trace.record(np.full, value.shape, FILLS[function], dtype=value.dtype)
+        else:
+            filled = trace.record(np.copy, value)
+        return variable(filled) if differentiated and value.dtype.kind in "fc" else filled
 
     return make
+
+
+def full(trace: Any, shape: Any, fill_value: Any, dtype: Any = None, **kwargs: Any) -> Any:
+    """Return an array filled with a computed value, as `numpy.full` does."""
+    if not any_requires_grad(fill_value):
+        return trace.record(np.full, shape, fill_value, dtype=dtype, **kwargs)
+    made = np.copy(np.broadcast_to(fill_value, shape))
+    return made if dtype is None else made.astype(dtype, copy=False)
 
 
 def joined(x: Any, dtype: Any = None, *, copy: Any = True) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import operator
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from threading import Lock
 from time import sleep
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..engine.arguments import argument_names
+from ..engine.recording import TapeError
 from ..pictures.tape import Tape
 from ..rules.metadata import outline
 from . import locks
@@ -266,6 +268,10 @@ def compiled_filling(compiled: Callable[..., Compiled], fetched: Fetched) -> Com
         return compiled(fetched)
     except PlainArray:
         pass
+    except TapeError as error:
+        with suppress(TapeError):
+            return compiled(fetched, fills=True)
+        raise error from None
     return compiled(fetched, fills=True)
 
 
