@@ -201,7 +201,7 @@ def _weight(x: Any, y: Any, scale: float = 1.0) -> Any:
 
 def _is_finite(x: Any) -> bool:
     """Tell whether an operand is a number, known and finite."""
-    return isinstance(x, (float, np.floating)) and bool(np.isfinite(x))
+    return is_plain(x) and isinstance(x, (float, np.floating)) and bool(np.isfinite(x))
 
 
 declare(
