@@ -381,6 +381,21 @@ def test_no_false_alarm_where_a_sigmoid_saturates(dtype, z, size):
             )
 
 
+def test_nor_where_one_direction_does_not_show_it():
+    z, w = 10.499173697094378, 168316.11231227627
+
+    def forward(x, w):
+        s = 1 / (1 + np.exp(-x * w))
+        return s, (x, w, s)
+
+    def backward(dout, cache):
+        x, w, s = cache
+        dz = dout * s * (1 - s)
+        return dz * w, dz * x
+
+    check_layer(forward, backward, np.array([z / w]), np.array([w]))
+
+
 @pytest.mark.parametrize(
     ("w", "a", "c", "z"),
     [(3.0, 7e8, 3e6, 1.6273756556210053), (2e8, 3088.4, 16680.0, -3.63), (0.75, 7e4, 6e5, -2.46)],

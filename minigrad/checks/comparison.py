@@ -176,7 +176,7 @@ class Comparison:
     ) -> list[Array]:
         """Measure rounding errors of gradients that are alike an ulp beside, as of s (1 - s) for s near 1."""
         values = flat(here)
-        off = steps(lambda *xs: found(xs[:-1], xs[-1]), [*self.arrays, self.dout], values)
+        off = steps(lambda *xs: found(xs[:-1], xs[-1]), [*self.arrays, self.dout], values, 4)
         size = max(largest(self.dout), float(np.max(np.abs(values), initial=0.0, where=np.isfinite(values))))
         off[off > LONGEST_STEP * size] = 0.0
         return split(off, [x.shape for x in self.arrays])

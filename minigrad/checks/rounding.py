@@ -44,12 +44,20 @@ def roundoff(
     return [np.nan_to_num(m, nan=0.0, posinf=0.0) for m in moved]
 
 
-def steps(f: Callable[..., Any], arrays: Sequence[Array], values: Array) -> Array:
+def steps(f: Callable[..., Any], arrays: Sequence[Array], values: Array, count: int = 1) -> Array:
     """Measure the steps in a function's values, such as those of ``(x + 1e6) - 1e6``, longer than an ulp of x.
 
-    Second differences of a smooth function vanish as the square of the distance does; those of steps do not.
+    Second differences of a smooth function vanish as the square of the distance does; those of steps do not. They are
+    taken along so many directions.
     """
-    direction = next(directions(arrays, own_random(5)))
+    drawn = directions(arrays, own_random(5))
+    found: Array = np.max([_steps_along(next(drawn), f, arrays, values) for _ in range(count)], axis=0)
+    return found
+
+
+def _steps_along(
+    direction: Sequence[Array], f: Callable[..., Any], arrays: Sequence[Array], values: Array
+) -> Array:
     found, before = np.zeros(values.shape), np.full(values.shape, np.inf)
     with np.errstate(all="ignore"):
         for by in (2.0**-20, 2.0**-24, 2.0**-28, 2.0**-32, 2.0**-36):
