@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from derivatives import differentiated, flat, parts
+from derivatives import compiles, differentiated, flat, parts
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -79,7 +79,8 @@ DTYPES = [
     *[np.bool_, np.uint8, np.int8, np.uint16, np.int16, np.int32, np.int64, np.uint64],
     *[np.float16, np.float32, np.longdouble],
 ]
-REAL = [op for op in EVERY_OP.args[1] if op.inputs is not None]
+REAL = [op for op in EVERY_OP.args[1] if op.inputs is not None and compiles(op) and op.name != "polyfit"]
+"""Not those whose results have other shapes where rounding is another; nor fits at booleans, too few to fit through."""
 ROUNDED = {"cond", "corrcoef", "cov", "gradient", "lstsq"}
 """Computed in other steps than NumPy's: the value is NumPy's up to rounding."""
 UNORDERED = {"partition", "argpartition"}

@@ -312,7 +312,7 @@ def test_an_entry_of_a_plain_array_does_not_take_a_tensor(transform, method):
     """NumPy's "setting an array element with a sequence" would not say why; the traceback ends where it is."""
 
     def f(x):
-        out = np.zeros(2)
+        out = np.arange(2.0)
         if method == "entry":
             out[0] = x[0]
         elif method == "fill":

@@ -33,6 +33,8 @@ TIES = 64
 """The most entries of a large input that are looked at because they are equal to others."""
 LONGEST_STEP = 1e-8
 """Steps of a gradient longer than this, of its largest entry or dout's, are those of float32, or of a mask."""
+SMALL_INPUT = 0.01
+"""Inputs of less than this may have a gradient that is less than an ulp of dout."""
 SMALLEST = 1e-100
 """Gradients of no more than an ulp of this are not compared: squares underflow, and complex steps."""
 
@@ -123,7 +125,7 @@ class Comparison:
         for x, size, slopes, off in zip(self.arrays, sizes, self.slopes, self.off, strict=True):
             # A gradient of small inputs may be small throughout: x times it is some multiple of dout times f.
             least = largest(self.dout)
-            if 0 < largest(x) < 1:
+            if whole > 0 and 0 < largest(x) < SMALL_INPUT:
                 least = min(least, whole / largest(x))
             least = max(least, SMALLEST)
             size = np.nan_to_num(size, nan=0.0, posinf=0.0)

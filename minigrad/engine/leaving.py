@@ -91,7 +91,7 @@ def asked_by(frame: FrameType) -> tuple[FrameType, str, str]:
             if module == "minigrad.engine.dispatch" and asked is not None:
                 called = full_name(asked)
             elif module.startswith("scipy."):
-                called = decorated_by(frame) or called
+                called = decorated_by(inner) or called
             name = "" if module.startswith("minigrad.compiler") else f"{called}, called "
             known = facts(function).instead if rules_of(function) is None else ""
         program = inner.f_back or inner

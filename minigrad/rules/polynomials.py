@@ -185,15 +185,17 @@ def _polydiv(u: Any, v: Any) -> Any:
         raise ValueError(f"numpy.polydiv: u and v have shapes {u.shape} and {v.shape}; expected coefficients")
     inverse, degree = 1.0 / v[0], len(v) - 1
     quotient, rest = [], u.astype(np.result_type(u.dtype, v.dtype))
-    for _ in range(len(u) - degree):
-        quotient.append(inverse * rest[0])
-        rest = np.concatenate([rest[1 : degree + 1] - quotient[-1] * v[1:], rest[degree + 1 :]])
+    for k in range(len(u) - degree):
+        quotient.append(inverse * rest[k])
+        divided = rest[k : k + degree + 1] - quotient[-1] * v
+        rest = np.concatenate([rest[:k], divided, rest[k + degree + 1 :]])
     zeros = 0
     while zeros < len(rest) - 1 and np.allclose(rest[zeros], 0, rtol=1e-14):
         zeros += 1
-    _left_out(rest, zeros, "polydiv", "divide the values, np.polyval(u, x) / np.polyval(v, x)")
-    nothing = np.zeros(1, rest.dtype)
-    return np.stack(quotient) if quotient else nothing, rest[zeros:] if len(rest) else nothing
+    # Those in the places of the quotient are 0 but for rounding, whatever the coefficients.
+    left_out = max(zeros - len(quotient), 0)
+    _left_out(rest, left_out, "polydiv", "divide the values, np.polyval(u, x) / np.polyval(v, x)")
+    return np.stack(quotient) if quotient else np.zeros(1, rest.dtype), rest[zeros:]
 
 
 def _roots_inputs(draw: Draw) -> Arguments:
@@ -229,7 +231,8 @@ def _poly(seq_of_zeros: Any) -> Any:
         raise ValueError("input must be 1d or non-empty square 2d array.")
     if not len(roots):
         return 1.0
-    roots = as_floats(roots)
+    dtype = np.dtype(np.mintypecode(roots.dtype.char))
+    roots = roots if roots.dtype == dtype else roots.astype(dtype)
     one = np.ones((), roots.dtype)
     product = np.ones(1, roots.dtype)
     for root in roots:
@@ -247,7 +250,8 @@ def _in_conjugate_pairs(roots: Any) -> bool:
 
 def _polyfit_inputs(draw: Draw) -> Arguments:
     deg = draw.integer(0, 2)
-    x = np.cumsum(draw.array((deg + draw.integer(2, 3),), 0.5, 1.5)) - 2.0
+    places = draw.array((deg + draw.integer(2, 3),), 0.0, 0.4)
+    x = places + np.arange(len(places)) - 1.0
     y = draw.array((len(x), *draw.choice([(), (2,)])))
     weights = draw.array(x.shape, 0.5, 1.5) if draw.choice([False, True]) else None
     return (x.astype(y.dtype), y), {"deg": deg, "w": weights, "cov": draw.choice([False, "unscaled", True])}
