@@ -25,7 +25,7 @@ class Name(Enum):
 
     ``KEYS``: the names in a namespace, in order; ``CELL``: the value of a closure cell; ``LIST``: a list as a whole;
     ``OTHER``: a set, a deque or the like as a whole, or the value of a context variable; ``THREAD``: the attributes
-    that the running thread has in a `threading.local`.
+    that the running thread has in a ``threading.local``.
     """
 
     KEYS = "keys"

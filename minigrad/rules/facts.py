@@ -43,7 +43,7 @@ class Facts(NamedTuple):
     whole
         For a function of minigrad's that is traced as one call, or one given a rule: the function to call.
     made
-        The number of one given a rule, by `MADE`; 0 for others.
+        The number of one given a rule, by ``MADE``; 0 for others.
     """
 
     constant: str = ""

@@ -21,7 +21,7 @@ from .identity import name_of
 
 
 def check_model(model: Any) -> None:
-    """Refuse a model without parameters or a loss, and one that does not keep what `train` changes."""
+    """Refuse a model without parameters or a loss, and one that does not keep what ``train`` changes."""
     if isinstance(model, type):
         raise TypeError(f"model is the class {model.__name__}; give an object of it, as {model.__name__}(…)")
     called = type(model).__name__
