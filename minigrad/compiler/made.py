@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.calls import any_requires_grad, variable
+from ..engine.arrays import STAND_INS
+from ..engine.calls import any_requires_grad, bare, variable
 from ..engine.recording import differentiated
 from ..rules.metadata import as_joined
 from .numpy_calls import has_traced, value_of
@@ -83,27 +84,33 @@ def recorded(function: Callable[..., Any]) -> Callable[..., Any]:
         trace = Recorder.trace
         if trace is None or Recorder.thread != get_ident():
             return function(*args, **kwargs)
-        is_computed = has_traced((*args, *kwargs.values())) or any_requires_grad(args, kwargs)
-        if is_computed and function is np.full:
-            return full(trace, *args, **kwargs)
-        if is_computed and function in JOIN and len(args) <= 2 and kwargs.keys() <= {"dtype", "copy"}:
-            return joined(*args, **{"copy": function is np.array, **kwargs})
-        value = function(*args, **kwargs)
-        if function in JOIN or type(value) is not np.ndarray or value.dtype.kind not in "fiubc":
-            return value
-        if function in FILLS:
-            filled = trace.record(np.full, value.shape, FILLS[function], dtype=value.dtype)
-        else:
-            filled = trace.record(np.copy, value)
-        return variable(filled) if differentiated and value.dtype.kind in "fc" else filled
+        made = made_by(trace, function, args, kwargs)
+        is_filled = type(made) in STAND_INS and made.dtype.kind in "fc"
+        return variable(made) if differentiated and is_filled else made  # so that a gradient is recorded
 
     return make
+
+
+def made_by(trace: Any, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return what a function makes, recorded."""
+    given = bare((*args, *kwargs.values()))
+    is_computed = has_traced(given) or any_requires_grad(args, kwargs)
+    if is_computed and function is np.full:
+        return full(trace, *args, **kwargs)
+    if is_computed and function in JOIN and len(args) <= 2 and kwargs.keys() <= {"dtype", "copy"}:
+        return joined(*args, **{"copy": function is np.array, **kwargs})
+    value = function(*args, **kwargs)
+    if function in JOIN or type(value) is not np.ndarray or value.dtype.kind not in "fiubc":
+        return value
+    if function in FILLS:
+        return trace.record(np.full, value.shape, FILLS[function], dtype=value.dtype)
+    return trace.record(np.copy, value)
 
 
 def full(trace: Any, shape: Any, fill_value: Any, dtype: Any = None, **kwargs: Any) -> Any:
     """Return an array filled with a computed value, as `numpy.full` does."""
     if not any_requires_grad(fill_value):
-        return trace.record(np.full, shape, fill_value, dtype=dtype, **kwargs)
+        return trace.record(np.full, shape, bare(fill_value), dtype=dtype, **kwargs)
     made = np.copy(np.broadcast_to(fill_value, shape))
     return made if dtype is None else made.astype(dtype, copy=False)
 
