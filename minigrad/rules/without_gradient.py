@@ -101,6 +101,12 @@ state(
     no_gradient="reads memory, however it lies",
     instead="np.lib.stride_tricks.sliding_window_view(t, n)[::hop]",
 )
+state(
+    *named("polydiv"),
+    no_gradient="rounding decides the length of its remainder",
+    instead="np.polyval of both, divided",
+    shape_from_values=True,
+)
 state(*named("sort_complex real_if_close"), no_gradient="for complex numbers", instead="np.sort and np.real")
 
 # -- old names of functions ------------------------------------------------------------------------------------------
