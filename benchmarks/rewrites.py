@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
-from minigrad.compiler import ir, memory, rewrites, source
+from minigrad.compiler import ir
+from minigrad.compiler.emitting import memory, source
+from minigrad.compiler.rewriting import rewrites
 
 from .contestants import jit_plain, jit_step
 from .measure import Case, Step

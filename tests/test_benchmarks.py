@@ -27,7 +27,7 @@ from benchmarks import (
 )
 from benchmarks.contestants import CONTESTANTS, hand, jit_plain, objective, preallocated
 from benchmarks.problem import Contestant, check_agreement, make_problem
-from minigrad.compiler import rewrites as compiler_rewrites
+from minigrad.compiler.rewriting import rewrites as compiler_rewrites
 from minigrad.datasets import load_digits
 from minigrad.gradient_check import eval_numerical_gradient
 from minigrad.rules.table import OPS

@@ -30,8 +30,11 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import JitError
-from minigrad.compiler import instructions, ir, memory, rewrites, scatters, source, stores, sums
+from minigrad.compiler import ir
+from minigrad.compiler.emitting import memory, source
+from minigrad.compiler.environment import instructions
 from minigrad.compiler.jit import MAXSIZE
+from minigrad.compiler.rewriting import rewrites, scatters, stores, sums
 from minigrad.engine.containers import leaves_of as leaves
 from minigrad.engine.containers import map_tree
 from minigrad.layers import LAYERS

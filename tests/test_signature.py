@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad.compiler import signature
+from minigrad.compiler.environment import signature
 from minigrad.engine.containers import map_tree
 
 Pair = namedtuple("Pair", "first second")

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad.compiler import stores
 from minigrad.compiler.ir import Node, written
+from minigrad.compiler.rewriting import stores
 
 SHAPE = (3, 4)
 ENDS = st.one_of(st.none(), st.integers(-4, 4))

@@ -21,7 +21,7 @@ from sphinx.environment import BuildEnvironment
 
 import minigrad
 from minigrad.census import KINDS, UFUNC_METHODS, census, counts
-from minigrad.compiler.rewrites import EXACT, REWRITES
+from minigrad.compiler.rewriting.rewrites import EXACT, REWRITES
 from minigrad.layers import LAYERS, Layer
 from minigrad.optim import update_rules
 from minigrad.rules import OPS, Composite, Op

@@ -19,12 +19,12 @@ from ..engine.pickling import global_name
 from ..engine.recording import RUN_LATER, recording
 from ..engine.watch import Anomaly
 from . import locks
+from .environment.methods import BoundMethod, BoundWeakly, has_weak_references
+from .environment.outside import Outside
+from .environment.places import PlaceKey
+from .environment.signature import Inlined, differing_number, flatten, numbers, own_classes, refuse_overlap
 from .ir import name_of
-from .methods import BoundMethod, BoundWeakly, has_weak_references
-from .outside import Outside
-from .places import PlaceKey
 from .program import Compiled, compiled_fetching
-from .signature import Inlined, differing_number, flatten, numbers, own_classes, refuse_overlap
 from .where import AsWritten, Begins, JitError
 
 __all__ = ["JitError", "Jitted", "jit"]

@@ -18,23 +18,23 @@ from ..engine.recording import TapeError
 from ..pictures.tape import Tape
 from ..rules.metadata import outline
 from . import locks
-from .constants import own_constants, refuse_changed_constants
-from .effects import Effects, others_run
-from .fetched import KEYWORD, NONE, Fetched, fetched_of
+from .emitting.memory import Plan
+from .emitting.source import SourceWriter
+from .environment.effects import Effects, others_run
+from .environment.fetched import KEYWORD, NONE, Fetched, fetched_of
+from .environment.made import recorded_by
+from .environment.outside import LARGE, Outside
+from .environment.places import PlaceKey, place_of, put
+from .environment.rebinding import Entry, rebind, refuse_also_outside, replaced
+from .environment.results import LeftArrays, from_outside, nodes_of
+from .environment.values import fresh_copy
 from .ir import Node, Nodes, mapped, name_of
-from .made import recorded_by
-from .memory import Plan
-from .order import checks_first
-from .outside import LARGE, Outside
-from .places import PlaceKey, place_of, put
-from .rebinding import Entry, rebind, refuse_also_outside, replaced
-from .results import LeftArrays, from_outside, nodes_of
-from .rewrites import simplify
+from .rewriting.order import checks_first
+from .rewriting.rewrites import simplify
+from .rewriting.stores import read_late
 from .run import Run, enter, last_inputs, named_leaves, run
-from .source import SourceWriter
-from .stores import read_late
-from .trace import Trace
-from .values import fresh_copy
+from .tracing.constants import own_constants, refuse_changed_constants
+from .tracing.trace import Trace
 from .where import AsWritten, Changed, JitError, NeedsValues, OtherCalls, PlainArray
 
 MOST_ERRORS = 10

@@ -9,10 +9,10 @@ import numpy as np
 
 from ..engine.arguments import own_cause, raise_instead
 from ..engine.containers import entries_of, map_tree
+from .environment.rebinding import Containers, Entry
 from .ir import Node
-from .rebinding import Containers, Entry
-from .trace import Trace
-from .traced import Traced
+from .tracing.trace import Trace
+from .tracing.traced import Traced
 
 
 def is_leaf(x: Any) -> bool:

@@ -1,0 +1,1 @@
+"""The memory of each value, and the Python source of a program."""

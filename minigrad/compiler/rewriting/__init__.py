@@ -1,0 +1,1 @@
+"""Rewrites of a traced program: fewer and cheaper calls."""

@@ -1,0 +1,1 @@
+"""Tracing: every NumPy call on stand-ins for arrays is written down."""
