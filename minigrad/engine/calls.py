@@ -249,11 +249,11 @@ def by_value(args: list[Any], parents: Sequence[Parent]) -> None:
         return
     for i, parent in enumerate(parents):
         x = args[i]
-        if replaced and getattr(x, "base", None) is not None and views_replaced(x):
-            continue  # `check_current` is to see it
         if parent is not None:
             if x.base is not None:
                 args[i] = of_its_own(x)
+        elif replaced and getattr(x, "base", None) is not None and views_replaced(x):
+            continue  # `check_current` is to see it
         elif type(x) is np.ndarray:
             if x.size <= SMALL and STAND_INS.isdisjoint(map(type, args)):
                 args[i] = x.copy("K")
