@@ -88,7 +88,10 @@ def test_rows_are_added_as_numpy_adds_them(dtype, order):
             np.testing.assert_array_equal(got, want)
 
 
-@pytest.mark.parametrize("index", [np.array([5] * 20), (np.array([0] * 20), np.array([-7] * 20))])
+@pytest.mark.parametrize(
+    "index",
+    [np.array([5] * 20), (np.array([0] * 20), np.array([-7] * 20)), (np.array([0] * 20), np.array([6] * 20))],
+)
 def test_rows_that_are_not_there_are_refused_as_numpy_does(index):
     total, part = np.zeros((5, 6, 70)), np.ones(np.zeros((9, 9, 70))[index].shape)
     with pytest.raises(IndexError) as expected:

@@ -93,7 +93,8 @@ def test_roots_and_their_product():
     check_rule(lambda r: np.poly(np.stack([r[0] + 1j * r[1], r[0] - 1j * r[1]])), np.array([1.0, 2.0]))
     check_rule(np.poly, np.array([[2.0, 1.0], [0.5, -1.0]]))
     assert np.poly([]) == mg.value_and_grad(lambda r: np.poly(r) + np.sum(r))(np.zeros(0))[0] == 1
-    check_rule(np.roots, np.array([3.0]))
+    for p in ([3.0], []):
+        assert np.roots(mg.tensor(p, requires_grad=True)).shape == np.roots(p).shape == (0,)
     with pytest.raises(ValueError, match="square 2d"):
         np.poly(mg.tensor(np.ones((2, 3)), requires_grad=True))
 
@@ -127,6 +128,7 @@ def test_fits(y, deg):
     ours, numpys = (np.polyfit(x, y, deg, full=True) for x in (mg.tensor(X, requires_grad=True), X))
     for a, b in zip(ours, numpys, strict=True):
         np.testing.assert_allclose(mg.stop_gradient(a), b, atol=1e-13)
+    assert ours[4] == numpys[4]
 
 
 def test_fits_that_numpy_refuses_or_warns_of():

@@ -148,13 +148,9 @@ def _vander(g: Any, out: Any, x: Any, N: Any = None, increasing: bool = False) -
 declare(np.vander, _vander, inputs=_vander_inputs, memory="new")
 
 
-def _left_out(p: Any, zeros: int, name: str, instead: str) -> None:
-    """Refuse to leave zeros of a tensor out."""
-    if zeros and not is_plain(p):
-        raise ValueError(
-            f"numpy.{name}: leaves out {zeros} zero{'s' * (zeros > 1)} of the coefficients, whose gradient would be "
-            f"lost; {instead}"
-        )
+def _left_out(name: str, instead: str) -> ValueError:
+    """Return the error of zeros of a tensor, which NumPy leaves out."""
+    return ValueError(f"numpy.{name}: leaves out coefficients of 0, whose gradient would be lost; {instead}")
 
 
 def _without_leading_zeros(p: Any, name: str) -> Any:
@@ -163,7 +159,8 @@ def _without_leading_zeros(p: Any, name: str) -> Any:
         raise ValueError(f"numpy.{name}: p has shape {p.shape}; expected one axis, of coefficients")
     places = np.nonzero(np.not_equal(p, 0))[0]
     zeros = int(places[0]) if len(places) else max(len(p) - 1, 0)
-    _left_out(p, zeros, name, "a product with all coefficients is np.convolve(a, b)")
+    if zeros and not is_plain(p):
+        raise _left_out(name, "a product with all coefficients is np.convolve(a, b)")
     return p[zeros:] if len(p) else np.zeros(1, p.dtype)
 
 
@@ -189,17 +186,14 @@ def _roots(p: Any) -> Any:
     p = as_floats(_as_line(p))
     if p.ndim > 1:
         raise ValueError("Input must be a rank-1 array.")
-    places = np.nonzero(np.not_equal(p, 0))[0]
-    first, last = (int(places[0]), int(places[-1])) if len(places) else (len(p), len(p) - 1)
-    _left_out(p, first + len(p) - 1 - last, "roots", "find the roots of what is between, p[i:j]")
-    inner = p[first : last + 1]
-    if len(inner) < 2:
-        return np.zeros(len(p) - 1 - last) if len(places) else np.zeros(0)
-    below = np.eye(len(inner) - 2, len(inner) - 1, dtype=inner.dtype)
-    found = np.linalg.eigvals(np.concatenate([np.reshape(-inner[1:] / inner[0], (1, -1)), below]))
-    if inner.dtype.kind != "c" and not any_true(np.not_equal(np.imag(found), 0)):
-        found = real(found)  # since NumPy 2.5 eigvals returns complex numbers
-    return np.concatenate([found, np.zeros(len(p) - 1 - last, found.dtype)])
+    if len(p) and not (np.not_equal(p[0], 0) and np.not_equal(p[-1], 0)):
+        raise _left_out("roots", "find the roots of what is between, p[i:j]")
+    if len(p) < 2:
+        return np.zeros(0)
+    below = np.eye(len(p) - 2, len(p) - 1, dtype=p.dtype)
+    found = np.linalg.eigvals(np.concatenate([np.reshape(-p[1:] / p[0], (1, -1)), below]))
+    is_real = p.dtype.kind != "c" and not any_true(np.not_equal(np.imag(found), 0))
+    return real(found) if is_real else found  # since NumPy 2.5 eigvals returns complex numbers
 
 
 @compose(np.poly, inputs=lambda draw: ((draw.array((draw.integer(1, 4),)),), {}))
