@@ -129,6 +129,7 @@ def test_fits(y, deg):
     for a, b in zip(ours, numpys, strict=True):
         np.testing.assert_allclose(mg.stop_gradient(a), b, atol=1e-13)
     assert ours[4] == numpys[4]
+    assert np.polyfit(mg.tensor(X, requires_grad=True), y, deg, 1e-3, full=True)[4] == 1e-3
 
 
 def test_fits_that_numpy_refuses_or_warns_of():
