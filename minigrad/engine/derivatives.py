@@ -195,12 +195,9 @@ def argument(shared: tuple[dict[int, Call], dict[str, Any]], leaf: Any) -> Tenso
                 f"; a class that holds arrays is registered, mg.register_container({type(given).__name__}, …)"
             )
         raise TypeError(f"grad: an argument holds {what}, which has no gradient; {instead}")
-    result = Tensor()  # as `lift` makes it
-    result.data = leaf
-    result._grad = None
-    result.requires_grad = True
     number = next_number()
-    targets[number] = result._call = number, POSITIVE, (leaf,), (parent,), options, leaf
+    targets[number] = target = number, POSITIVE, (leaf,), (parent,), options, leaf
+    result: Tensor = lift(leaf, target)
     return result
 
 

@@ -85,7 +85,7 @@ def call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             return write_into(kwargs["out"], call(function, args, others))
         if kwargs["out"] is None:
             kwargs = others
-    op = OPS.get(function) or rules_of(function)
+    op = rules_of(function)
     if type(op) is Op:
         operands, options = op.bind(args, kwargs)
         if options and not all(map(never_changes, options.values())):

@@ -71,9 +71,8 @@ OUT_OR_DTYPE = frozenset({np.concatenate, np.stack})
 def fills(node: Node) -> bool:
     """Tell whether a call accepts ``out``, or has another way to write into a given array."""
     f = node.function
-    if (
-        not node.shape or node.dtype.hasobject
-    ):  # NumPy counts references to objects: raw memory cannot hold them
+    # NumPy counts references to objects: raw memory cannot hold them.
+    if not node.shape or node.dtype.hasobject:
         return False
     return (
         (isinstance(f, np.ufunc) and f.nout == 1)
