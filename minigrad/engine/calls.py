@@ -81,7 +81,7 @@ def binary(op: Any) -> Callable[[Any, Any], Any]:
     It returns ``NotImplemented``, if the operator is that of the other operand. The loop of `unwrap`, and what `record`
     does most often, are written out: a small array's addition takes no longer than a few lines of Python.
     """
-    real_alone = not op.complex_numbers
+    forward, real_alone = op.forward, not op.complex_numbers
     mode = recording.get
 
     def call(x: Any, y: Any) -> Any:
@@ -112,7 +112,7 @@ def binary(op: Any) -> Callable[[Any, Any], Any]:
             if any_requires_grad(y):
                 return call(lift(x, x_parent) if x_parent is not None else x, joined(y))
             y = plain_array(y, op.name)
-        out = op.forward(x, y)
+        out = forward(x, y)
         if x_parent is not None and x.base is not None:
             x = of_its_own(x)
         if y_parent is not None and y.base is not None:

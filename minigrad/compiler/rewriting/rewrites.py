@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from ...rules.choosing import as_row, selected
-from ...rules.facts import facts
 from ...rules.metadata import outline
 from ...rules.sliding import sliding_window_view
 from ..ir import (
@@ -22,15 +21,12 @@ from ..ir import (
     cast,
     constant,
     is_constant,
-    one_a_row,
     part,
-    pick,
     rewritten,
     scalar_of,
     scattered,
     uniform_value,
     values_of,
-    written,
 )
 from .reductions import extremes_of_columns, reshaped, sums_by_dot
 from .scatters import scattered_onto, scattered_products, sums_of_scattered
@@ -273,28 +269,6 @@ def powers_to_products(node: Node) -> Node | None:
     return Node(np.square, (square,), {}, node.value)
 
 
-def flat_labels(node: Node) -> Node | None:
-    """Index the scores at ``np.arange(N), labels`` by one flat index, which NumPy does faster. Exact.
-
-    For checked labels only: others may be negative.
-    """
-    if node.function not in (pick, written) or type(node.args[0]) is not Node:
-        return None
-    x, index = node.args[:2]
-    labels = one_a_row(index, x.shape)
-    if type(labels) is not Node or not facts(labels.function).checks or labels.args[1:2] != (x.shape,):
-        return None
-    if labels.dtype == np.uint64:
-        return None
-    n, classes = x.shape
-    starts = constant(np.arange(0, n * classes, classes))
-    correct = Node(np.add, (starts, labels), {}, starts.value, "correct")
-    flat = Node(np.reshape, (x, (n * classes,)), {}, np.reshape(x.value, -1))
-    value = node.value if node.function is pick else flat.value
-    moved = Node(node.function, (flat, correct, *node.args[2:]), {}, value)
-    return moved if node.function is pick else Node(np.reshape, (moved, x.shape), {}, x.value)
-
-
 FEW = 256
 """Up to this size one call of np.heaviside is faster than three vectorized ones."""
 FEW_LOGARITHMS = 64
@@ -515,7 +489,6 @@ PASSES = (
         scattered_products,
         sums_of_scattered,
         scattered_onto,
-        flat_labels,
         powers_to_products,
         products_to_vdot,
         products_with_vectors,
@@ -526,7 +499,7 @@ PASSES = (
     (compared_by_rows, selected_by_bits, sums_by_dot, extremes_of_columns),
 )
 """The rewrites, pass by pass."""
-EXACT = (*TIDY, flat_labels, half_of_ties, signs, selected_by_bits)
+EXACT = (*TIDY, half_of_ties, signs, selected_by_bits)
 """The rewrites that are bit for bit."""
 REWRITES = tuple(dict.fromkeys(rewrite for rewrites in PASSES for rewrite in rewrites))
 """All of them."""
