@@ -288,7 +288,8 @@ def without_values(part: Any) -> Any:
         return part
     number, op, (whole,), parents, options, out = part._call
     large = whole if part.data.base is None else part.data.base  # of which it is a copy, or a view
-    if (type(large) is np.ndarray or type(large) in STAND_INS) and large.size > SMALL:
+    is_alike = type(out) is type(large)  # and not what a mask selects, whose length is not known
+    if (type(large) is np.ndarray or (type(large) in STAND_INS and is_alike)) and large.size > SMALL:
         shapes = (outline(whole.shape, whole.dtype),), outline(out.shape, out.dtype)
         part._call = number, op, shapes[0], parents, options, shapes[1]
     return part
