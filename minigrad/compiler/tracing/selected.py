@@ -170,6 +170,9 @@ class Selected(NDArrayOperatorsMixin):
     def __deepcopy__(self, memo: dict[int, Any]) -> Selected:
         return Selected(self.whole, self.mask, self.is_filled)
 
+    def __repr__(self) -> str:
+        return f"Selected(ndim={self.ndim}, dtype={self.dtype})"
+
     @property
     def chosen(self) -> Any:
         """The mask, with as many axes as the whole."""
