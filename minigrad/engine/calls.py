@@ -67,9 +67,7 @@ def apply(op: Any, operands: Sequence[Any], options: dict[str, Any] = NO_OPTIONS
     else:
         args, parents = unwrap(op, operands)
     out = op.forward(*args, **options) if options else op.forward(*args)
-    if type(args) is list:
-        by_value(args, parents)
-    elif args[0].base is not None and getattr(out, "base", out) is None:
+    if type(args) is tuple and args[0].base is not None and getattr(out, "base", out) is None:
         args = (of_its_own(args[0]),)
     return record(op, args, parents, options, out)
 
@@ -81,31 +79,39 @@ def binary(op: Any) -> Callable[[Any, Any], Any]:
     It returns ``NotImplemented``, if the operator is that of the other operand. The loop of `unwrap`, and what `record`
     does most often, are written out: a small array's addition takes no longer than a few lines of Python.
     """
-    forward, real_alone = op.forward, not op.complex_numbers
-    mode = recording.get
+    forward = op.forward
+    mode = recording.get if op.complex_numbers else (lambda: None)
 
     def call(x: Any, y: Any) -> Any:
         x_parent = y_parent = None
         if type(x) is Tensor:
+            array = x.data
             if x.requires_grad:
                 x_parent = x._call
                 if x_parent is None:
                     x_parent = x
-                elif x_parent[0] < finished:
-                    x_parent = parent_of(x)
-            x = x.data
+                else:
+                    if x_parent[0] < finished:
+                        x_parent = parent_of(x)
+                    if array.base is not None:
+                        array = of_its_own(array)
+            x = array
         elif type(x) not in PLAIN:
             if any_requires_grad(x):
                 return call(joined(x), y)
             x = plain_array(x, op.name)
         if type(y) is Tensor:
+            array = y.data
             if y.requires_grad:
                 y_parent = y._call
                 if y_parent is None:
                     y_parent = y
-                elif y_parent[0] < finished:
-                    y_parent = parent_of(y)
-            y = y.data
+                else:
+                    if y_parent[0] < finished:
+                        y_parent = parent_of(y)
+                    if array.base is not None:
+                        array = of_its_own(array)
+            y = array
         elif type(y) not in PLAIN:
             if takes_over(y):
                 return NotImplemented
@@ -113,12 +119,10 @@ def binary(op: Any) -> Callable[[Any, Any], Any]:
                 return call(lift(x, x_parent) if x_parent is not None else x, joined(y))
             y = plain_array(y, op.name)
         out = forward(x, y)
-        if x_parent is not None and x.base is not None:
-            x = of_its_own(x)
-        if y_parent is not None and y.base is not None:
-            y = of_its_own(y)
-        if (x_parent is None) != (y_parent is None):  # as `by_value` does
-            if type(x) is type(y) is np.ndarray and not replaced:
+        if x_parent is None or y_parent is None:
+            if x_parent is y_parent:
+                return record(op, (x, y), (None, None), NO_OPTIONS, out)
+            if type(x) is type(y) is np.ndarray and not replaced:  # as `by_value` does
                 if y_parent is None:
                     y = y.copy("K") if y.size <= SMALL else y
                 elif x.size <= SMALL:
@@ -127,13 +131,7 @@ def binary(op: Any) -> Callable[[Any, Any], Any]:
                 args = [x, y]
                 by_value(args, (x_parent, y_parent))
                 x, y = args
-        if (
-            type(out) is not np.ndarray
-            or (x_parent is None and y_parent is None)
-            or replaced
-            or real_alone
-            or mode() is not RECORD
-        ):
+        if type(out) is not np.ndarray or replaced or mode() is not RECORD:
             return record(op, (x, y), (x_parent, y_parent), NO_OPTIONS, out)
         result = Tensor()
         result.data = out
@@ -148,21 +146,37 @@ def binary(op: Any) -> Callable[[Any, Any], Any]:
 def unwrap(
     op: Any, operands: Sequence[Any], plain: set[type] = PLAIN, otherwise: Callable[..., Any] = plain_array
 ) -> tuple[list[Any], list[Parent]]:
-    """Return the operands as arrays and numbers, and where each came from; None for constants."""
+    """Return operands as arrays and numbers that the tape may keep, and where each came from; None for constants."""
     args: list[Any] = []
     parents: list[Parent] = []
+    is_on_tape = has_constants = False
     for x in operands:
-        if type(x) in SEQUENCES:
+        if type(x) is not Tensor and type(x) not in plain:
             x = joined(x)
-        if type(x) is Tensor:
-            args.append(x.data)
-            parent = x._call or x if x.requires_grad else None
-            if type(parent) is tuple and parent[0] < finished:
-                parent = parent_of(x)
-            parents.append(parent)
-        else:
-            args.append(x if type(x) in plain else otherwise(x, op.name))
+            if type(x) is not Tensor:
+                x = otherwise(x, op.name)
+        if type(x) is not Tensor:
+            args.append(x)
             parents.append(None)
+            has_constants = True
+            continue
+        array, parent = x.data, None
+        if not x.requires_grad:
+            has_constants = True
+        else:
+            is_on_tape = True
+            parent = x._call
+            if parent is None:
+                parent = x
+            else:
+                if parent[0] < finished:
+                    parent = parent_of(x)
+                if array.base is not None:
+                    array = of_its_own(array)
+        args.append(array)
+        parents.append(parent)
+    if is_on_tape and has_constants:
+        by_value(args, parents)
     return args, parents
 
 
@@ -237,24 +251,17 @@ def of_its_own(x: Any) -> Any:
 
 
 def by_value(args: list[Any], parents: Sequence[Parent]) -> None:
-    """Replace small operands that are not tensors by copies, so that later writes do not reach the tape.
+    """Replace small constants among the operands by copies, so that later writes do not reach the tape.
 
-    See `of_its_own`, too. While a function is compiled, what stands in for arrays is copied, at no cost; other arrays
-    stay what they are, so that those from outside are recognized. Where no gradient is needed, nothing is copied.
+    While a function is compiled, what stands in for arrays is copied, at no cost; other arrays stay what they are, so
+    that those from outside are recognized.
     """
-    for parent in parents:
-        if parent is not None:
-            break
-    else:
-        return
-    for i, parent in enumerate(parents):
-        x = args[i]
-        if parent is not None:
-            if x.base is not None:
-                args[i] = of_its_own(x)
-        elif replaced and getattr(x, "base", None) is not None and views_replaced(x):
+    for i, x in enumerate(args):
+        if parents[i] is not None:
+            continue
+        if replaced and getattr(x, "base", None) is not None and views_replaced(x):
             continue  # `check_current` is to see it
-        elif type(x) is np.ndarray:
+        if type(x) is np.ndarray:
             if x.size <= SMALL and STAND_INS.isdisjoint(map(type, args)):
                 args[i] = x.copy("K")
         elif type(x) in STAND_INS:
@@ -332,10 +339,10 @@ def lift(array: Array, parent: Parent) -> Any:
 def _refuse_complex(op: Any, args: Sequence[Any], out: Any) -> None:
     """Refuse complex operands, or a complex result, of an op whose rules are of real numbers."""
     try:
-        dtypes = {out.dtype, *map(DTYPE, args)}
+        is_complex = not COMPLEX.isdisjoint(map(DTYPE, args))
     except AttributeError:  # of one of Python's numbers
-        dtypes = {out.dtype, *[x.dtype for x in args if hasattr(x, "dtype")]}
-    if not COMPLEX.isdisjoint(dtypes):
+        is_complex = any(x.dtype in COMPLEX for x in args if hasattr(x, "dtype"))
+    if is_complex or out.dtype in COMPLEX:
         raise TapeError(f"{op.name}: no backward rule for complex numbers; {PARTS}")
 
 

@@ -196,8 +196,11 @@ def argument(shared: tuple[dict[int, Call], dict[str, Any]], leaf: Any) -> Tenso
             )
         raise TypeError(f"grad: an argument holds {what}, which has no gradient; {instead}")
     number = next_number()
-    targets[number] = target = number, POSITIVE, (leaf,), (parent,), options, leaf
-    result: Tensor = lift(leaf, target)
+    result = Tensor()  # as `lift` makes it
+    result.data = leaf
+    result._grad = None
+    result.requires_grad = True
+    result._call = targets[number] = number, POSITIVE, (leaf,), (parent,), options, leaf
     return result
 
 

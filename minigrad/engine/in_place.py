@@ -13,7 +13,7 @@ from ..rules.elementwise import POSITIVE
 from ..rules.indexing import SETITEM, setitem, with_arrays
 from ..rules.metadata import outline
 from .arrays import STAND_INS, as_array, has_no_items, has_stand_ins, is_number, takes_over
-from .calls import Variable, any_requires_grad, bare, filled, record, unwrap, variable
+from .calls import Variable, any_requires_grad, bare, filled, parent_of, record, unwrap, variable
 from .containers import plain_sequence
 from .ownership import is_shared, owns_data, share_memory, views_another
 from .recording import TapeError, recording
@@ -59,7 +59,8 @@ def set_part(self: Any, index: Any, value: Any) -> None:
     _refuse_change(self, self.requires_grad or any_requires_grad(value))
     in_place = owns_data(self)  # no call and no view has the array: a loop that fills it need not copy it
     shared = not in_place and is_shared(self, self._call)
-    (old, part), parents = unwrap(SETITEM, (self, value))
+    (part,), (parent,) = unwrap(SETITEM, (value,))
+    old, parents = self.data, (parent_of(self) if self.requires_grad else None, parent)
     if in_place and not has_stand_ins((part, index)):
         old[index] = part
         new = old

@@ -14,7 +14,7 @@ from ..rules.metadata import read_only
 from ..rules.table import Arguments, Draw
 from .arguments import BARE, array_of, explained, names_itself, parameters_of, raise_instead
 from .arrays import ARRAY_LIKE, ARRAYS, as_array, has_stand_ins, refuse_foreign
-from .calls import apart, bare, by_value, record, refuse_tensors, unwrap
+from .calls import apart, bare, record, refuse_tensors, unwrap
 from .containers import rebuilt
 from .in_place import as_kept, never_changes
 from .pickling import PickledByName
@@ -60,7 +60,6 @@ class Layer(PickledByName):
     def __call__(self, *operands: Any, **options: Any) -> Any:
         """Call the layer: on tensors, one call of the tape; on arrays alone, the forward."""
         args, parents = unwrap(self, operands, ARRAYS, _input)
-        by_value(args, parents)  # before the forward, whose cache may hold them
         given = args
         if not self.tested and any(type(x) is Tensor for x in operands):
             given = [read_only(x) for x in args]
@@ -69,7 +68,7 @@ class Layer(PickledByName):
             if not all(map(never_changes, options.values())):
                 options = {name: as_kept(x) for name, x in options.items()}
         try:
-            returned = self.forward(*given, **options)
+            returned = self.forward(*given, **options) if options else self.forward(*given)
             if self.checked is not None and getattr(returned[0], "dtype", REAL).kind != "f":
                 returned = self.checked(*args, **options)
         except BARE as error:
@@ -92,8 +91,9 @@ class Layer(PickledByName):
             )
         for x in operands:
             if type(x) is Tensor:
-                if id(out) in map(id, given):
-                    out = apart(out, given)
+                for array in given:
+                    if out is array:
+                        out = apart(out, given)
                 return record(self, args, parents, options, out if self.tested else _writable(out))
         return out
 
@@ -114,8 +114,9 @@ class Layer(PickledByName):
         else:
             given = self.backward(g, cache)
         found = given if isinstance(given, (tuple, list)) else placed(given, operands)
-        if len(found) != len(needs):
-            found = [*found[: len(needs)], *[None] * (len(needs) - len(found))]
+        missing = len(needs) - len(found)
+        if missing:
+            found = (*found, *(None,) * missing) if missing > 0 else found[: len(needs)]
         return found
 
     def fitted(self, dx: Any, i: int, x: Any) -> Any:
@@ -198,6 +199,8 @@ def _writable(out: Any) -> Any:
 
 def placed(gradient: Any, inputs: Sequence[Any]) -> Sequence[Any]:
     """Return a backward's only gradient with None before it: it is that of the only input of floats, or the first's."""
+    if getattr(inputs[0], "dtype", REAL).kind in "fc":
+        return (gradient,)
     floats = [i for i, x in enumerate(inputs) if hasattr(x, "dtype") and x.dtype.kind in "fc"]
     return [*[None] * floats[0], gradient] if len(floats) == 1 else (gradient,)
 

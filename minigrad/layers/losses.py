@@ -22,8 +22,6 @@ def _checked_labels(y: Any, shape: tuple[int, ...], loss: str) -> Array:
     """Return y as integer labels, one for each row of scores of this shape; an error names the first invalid one."""
     if len(shape) != 2:
         raise ValueError(f"{loss}: the scores have shape {shape}; expected (N, C)")
-    if type(y) is not np.ndarray:
-        refuse_foreign(y, loss)
     labels = np.asarray(y)
     n, classes = shape
     unsigned = UNSIGNED.get(labels.dtype)
@@ -41,6 +39,15 @@ def _checked_labels(y: Any, shape: tuple[int, ...], loss: str) -> Array:
         i = int(np.argmax((labels < 0) | (labels >= classes)))
         raise ValueError(f"{loss}: y[{i}] = {labels[i]} is no label; expected integers in [0, {classes})")
     return labels.astype(np.intp, copy=False)  # NumPy adds uint64 to integers in floats
+
+
+def _places(y: Any, shape: tuple[int, ...], loss: str) -> Array:
+    """Return the flat index of each label's score, several times as fast as a pair; see `_checked_labels`."""
+    if type(y) is not np.ndarray:
+        refuse_foreign(y, loss)
+    labels = _checked_labels(y, shape, loss)
+    places: Array = np.arange(0, shape[0] * shape[1], shape[1]) + labels
+    return places
 
 
 @whole(checks=True)
@@ -99,16 +106,15 @@ def softmax_loss(
         If y is not N integers in [0, C), the message has the value and its index; or s is not in [0, 1); or the
         weights are not finite numbers >= 0, or all 0.
     """
-    y = _checked_labels(y, x.shape, "softmax_loss")
+    places = _places(y, x.shape, "softmax_loss")
     if not isinstance(label_smoothing, (float, int, np.floating)) or not 0 <= label_smoothing < 1:
         raise ValueError(f"softmax_loss: label_smoothing is {label_smoothing!r}; expected a number in [0, 1)")
-    s, n = float(label_smoothing), len(y)
-    correct = np.arange(0, x.size, x.shape[1]) + y  # as flat indices, several times as fast as pairs
+    s, n = float(label_smoothing), x.shape[0]
     scores = widened(x)
     shifted = scores - np.maximum.reduce(scores, axis=1, keepdims=True)  # in less time than scores.max
     exps = np.exp(shifted)
     sums = np.add.reduce(exps, axis=1, keepdims=True)
-    logs, picked = np.log(sums[:, 0]), shifted.ravel()[correct]
+    logs, picked = np.log(sums[:, 0]), shifted.ravel()[places]
     if s:
         picked = (1 - s) * picked + s * shifted.mean(axis=1)
     if sample_weights is not None:
@@ -119,13 +125,13 @@ def softmax_loss(
         if s:
             dx -= s / x.shape[1] * columns
         dx = dx.ravel()
-        dx[correct] -= (1 - s) * fractions
+        dx[places] -= (1 - s) * fractions
     else:
         loss = np.add.reduce(logs - picked) / n
         dx = (exps / (n * sums)).ravel()
         if s:
             dx -= s / x.size
-        dx[correct] -= (1 - s) / n
+        dx[places] -= (1 - s) / n
     return narrowed(loss, x), narrowed(dx.reshape(x.shape), x)
 
 
@@ -155,17 +161,15 @@ def svm_loss(x: Array, y: Any, *, sample_weights: Any = None) -> tuple[Any, Arra
         If y is not N integers in [0, C), the message has the value and its index; or the weights are not finite
         numbers >= 0, or all 0.
     """
-    y = _checked_labels(y, x.shape, "svm_loss")
-    n = len(y)
-    correct = np.arange(0, x.size, x.shape[1]) + y  # as flat indices, several times as fast as pairs
+    places, n = _places(y, x.shape, "svm_loss"), x.shape[0]
     scores = widened(x)
-    margins = np.maximum(scores - scores.ravel()[correct][:, None] + 1, 0).ravel()
-    margins[correct] = 0
+    margins = np.maximum(scores - scores.ravel()[places][:, None] + 1, 0).ravel()
+    margins[places] = 0
     margins = margins.reshape(x.shape)
     dx = (margins > 0).astype(scores.dtype)
     counts = dx.sum(axis=1)
     dx = dx.ravel()
-    dx[correct] = -counts
+    dx[places] = -counts
     dx = dx.reshape(x.shape)
     if sample_weights is not None:
         fractions = _fractions(sample_weights, n, scores.real.dtype, "svm_loss")

@@ -411,7 +411,7 @@ def dispatched(function: Callable[..., Any]) -> Callable[..., Any]:
             if type(arg) in PLAIN:
                 continue
             for x in arg if type(arg) is tuple else (arg,):  # an index may be several
-                if not is_plain(x):
+                if type(x) not in PLAIN and overrides(type(x)):
                     asked.setdefault(type(x), x)
         if not asked:
             return function(*args, **kwargs) if kwargs else function(*args)
