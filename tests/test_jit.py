@@ -34,7 +34,7 @@ from minigrad.compiler import ir
 from minigrad.compiler.emitting import memory, source
 from minigrad.compiler.environment import instructions
 from minigrad.compiler.jit import MAXSIZE
-from minigrad.compiler.rewriting import rewrites, scatters, stores, sums
+from minigrad.compiler.rewriting import cancelling, fixed_point, rewrites, scatters, stores, sums
 from minigrad.engine.containers import leaves_of as leaves
 from minigrad.engine.containers import map_tree
 from minigrad.layers import LAYERS
@@ -1454,10 +1454,10 @@ BROKEN = [
         lambda right: lambda self: {node: x[::-1] for node, x in right(self).items()},
     ),
     (source, "is_arithmetic", lambda right: lambda node: node.function in source.SIGNS),
-    (ir, "key_of", lambda right: lambda node: node.function),
-    (ir, "is_kept", lambda right: lambda node: False),
-    (ir, "alive", lambda right: lambda nodes, results: (right(nodes, results)[0][1:], results)),
-    (ir, "renewed", lambda right: lambda node, new: node),
+    (fixed_point, "key_of", lambda right: lambda node: node.function),
+    (fixed_point, "is_kept", lambda right: lambda node: False),
+    (fixed_point, "alive", lambda right: lambda nodes, results: (right(nodes, results)[0][1:], results)),
+    (fixed_point, "renewed", lambda right: lambda node, new: node),
     (rewrites, "is_neutral", lambda right: lambda x, f, other: rewrites.scalar_of(x) is not None),
     (rewrites, "is_by_entries", lambda right: lambda node: bool(node.shape)),
     (
@@ -1478,7 +1478,7 @@ BROKEN = [
     (scatters, "is_zero_at", lambda right: lambda array, index: True),
     (sums, "scaling", lambda right: lambda node: (found := right(node)) and (abs(found[0]), found[1])),
     (sums, "moderate", lambda right: lambda c, dtype: True),
-    (sums, "_is_zero", lambda right: lambda node: True),
+    (cancelling, "_is_zero", lambda right: lambda node: True),
     (
         sums,
         "_terms",

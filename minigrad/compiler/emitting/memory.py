@@ -14,7 +14,7 @@ import numpy as np
 
 from ...rules.facts import facts
 from ..ir import Node, Nodes, added_at, cast, part, written
-from ..rewriting.stores import are_apart, region
+from ..rewriting.regions import are_apart, region
 
 
 class Storage:

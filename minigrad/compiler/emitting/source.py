@@ -13,7 +13,8 @@ import numpy as np
 from ...rules.facts import facts
 from ...rules.indexing import add_at
 from ..environment.results import Assembled, LeftOutside, PassedThrough
-from ..ir import Node, Nodes, added_at, cast, is_constant, is_kept, part, pick, scalar_of, written
+from ..ir import Node, Nodes, added_at, cast, is_constant, is_kept, part, pick, written
+from ..rewriting.patterns import scalar_of
 from .memory import Plan, Storage, is_broadcast, overwrites
 from .scope import Scope
 

@@ -15,28 +15,16 @@ from ...rules.choosing import as_row, selected
 from ...rules.facts import facts
 from ...rules.metadata import outline
 from ...rules.sliding import sliding_window_view
-from ..ir import (
-    Node,
-    Nodes,
-    alike,
-    cast,
-    constant,
-    is_constant,
-    one_a_row,
-    part,
-    pick,
-    rewritten,
-    scalar_of,
-    scattered,
-    uniform_value,
-    values_of,
-    written,
-)
+from ..ir import Node, Nodes, cast, constant, is_constant, part, pick, values_of, written
+from .cancelling import without_shift
+from .fixed_point import rewritten
+from .patterns import alike, one_a_row, scalar_of, scattered, uniform_value
 from .reductions import extremes_of_columns, reshaped, sums_by_dot
+from .regions import is_whole, region, without_ellipsis
 from .scatters import scattered_onto, scattered_products, sums_of_scattered
 from .signs import PRODUCTS, signs
-from .stores import at_once, is_whole, overwritten, read_as_written, region, stored_back, without_ellipsis
-from .sums import combine, without_shift
+from .stores import at_once, overwritten, read_as_written, stored_back
+from .sums import combine
 
 
 def simplify(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:

@@ -6,19 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import (
-    SCATTER,
-    Node,
-    added_at,
-    alike,
-    one_a_row,
-    part,
-    pick,
-    scalar_of,
-    scattered,
-    values_of,
-    written,
-)
+from ..ir import Node, added_at, part, pick, values_of, written
+from .patterns import SCATTER, alike, one_a_row, scalar_of, scattered
 from .stores import is_zero_at
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import Node, alike, scalar_of
+from ..ir import Node
+from .patterns import alike, scalar_of
 
 PRODUCTS = (np.multiply, np.divide)
 
