@@ -14,7 +14,7 @@ from argparse import Namespace
 from array import array
 from collections import OrderedDict, defaultdict, deque, namedtuple
 from contextlib import suppress
-from functools import cache, cached_property, partial
+from functools import cache, cached_property, partial, wraps
 from itertools import combinations
 from queue import Queue
 from random import choice
@@ -34,7 +34,16 @@ from minigrad.compiler import ir
 from minigrad.compiler.emitting import memory, source
 from minigrad.compiler.environment import instructions
 from minigrad.compiler.jit import MAXSIZE
-from minigrad.compiler.rewriting import cancelling, fixed_point, rewrites, scatters, stores, sums
+from minigrad.compiler.rewriting import (
+    cancelling,
+    fixed_point,
+    rewrites,
+    scatters,
+    shapes,
+    stores,
+    sums,
+    trivial,
+)
 from minigrad.engine.containers import leaves_of as leaves
 from minigrad.engine.containers import map_tree
 from minigrad.layers import LAYERS
@@ -1458,15 +1467,15 @@ BROKEN = [
     (fixed_point, "is_kept", lambda right: lambda node: False),
     (fixed_point, "alive", lambda right: lambda nodes, results: (right(nodes, results)[0][1:], results)),
     (fixed_point, "renewed", lambda right: lambda node, new: node),
-    (rewrites, "is_neutral", lambda right: lambda x, f, other: rewrites.scalar_of(x) is not None),
-    (rewrites, "is_by_entries", lambda right: lambda node: bool(node.shape)),
+    (trivial, "is_neutral", lambda right: lambda x, f, other: trivial.scalar_of(x) is not None),
+    (shapes, "is_by_entries", lambda right: lambda node: bool(node.shape)),
     (
-        rewrites,
+        shapes,
         "uniform_value",
         lambda right: lambda node: node.value.flat[0] if ir.is_constant(node) else None,
     ),
     (scatters, "one_a_row", lambda right: lambda index, shape: index[1] if type(index) is tuple else None),
-    (rewrites, "alike", lambda right: lambda node, other: node.dtype == other.dtype),
+    (trivial, "alike", lambda right: lambda node, other: node.dtype == other.dtype),
     (stores, "are_apart", lambda right: lambda x, y: True),
     (
         stores,
@@ -1492,6 +1501,7 @@ SHARED = np.zeros(10**6, np.uint8)
 def wrongly(rewrite):
     """A rewrite that adds one to all that it rewrites."""
 
+    @wraps(rewrite)
     def wrong(node):
         made = rewrite(node)
         if made is None or made.dtype == object:
@@ -1658,6 +1668,14 @@ def choices(x, y):
     return mg.grad(loss, (0, 1))(x, y), numbers, arrays
 
 
+def parts_of_parts(x):
+    """Parts of parts: written, and the gradient of one that is read."""
+    y = np.sin(x)
+    rows = y[1:]
+    rows[:, 1] = 0.5 * x[1:, 0]
+    return y * 2, mg.grad(lambda x: np.sum(np.exp(x)[1:][:, 0] ** 2))(x)
+
+
 def columns(x, y):
     """Columns and rows of length 1, and what is multiplied by them."""
     one = np.exp(x[:, :1])
@@ -1716,6 +1734,7 @@ EXAMPLES = [
     (columns, [A, B]),
     (signed, [A, B]),
     (parts_changed, [A]),
+    (parts_of_parts, [A]),
     (choices, [A, B]),
     (bounded, [np.cos(np.arange(12000, dtype=np.float32)).reshape(120, 100)]),
     (large, [np.cos(np.arange(12000.0)).reshape(120, 100), np.sin(np.arange(100.0))]),

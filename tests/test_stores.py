@@ -56,7 +56,7 @@ def test_an_index_into_a_part_is_one_into_the_whole(first, second):
     index = regions.composed(first, second, SHAPE)
     np.testing.assert_array_equal(x[index], wanted)
     assert type(x[index]) is type(wanted)
-    assert regions.shape_at(first, SHAPE) == x[first].shape
+    assert regions.region(first, SHAPE).shape == x[first].shape
     if wanted.shape == SHAPE:
         assert regions.is_whole(index, SHAPE) == np.array_equal(x, wanted)
 

@@ -9,16 +9,18 @@ import numpy as np
 from ...rules.facts import facts
 from ...rules.reductions import to_ties
 from ..ir import Node, cast, is_constant
+from .fixed_point import on
 from .patterns import alike, one_a_row, scalar_of, scattered, uniform_value
 
 
+@on(np.add)
 def without_shift(node: Node) -> Node | None:
     """Drop the gradient of a softmax's shift by its largest score, which cancels. Changes the last bits.
 
     In ``x - x.max(axis, keepdims=True)`` the maximum receives the negative sum of the shifted scores' gradient. For a
     softmax that sum is zero up to rounding; it is dropped where symbolic expansion shows so.
     """
-    if node.function is not np.add or node.kwargs:
+    if node.kwargs:
         return None
     for kept, shift in (node.args, node.args[::-1]):
         if type(kept) is not Node or type(shift) is not Node or not alike(node, kept):

@@ -13,18 +13,23 @@ Rewrite = Callable[[Node], "Node | None"]
 """Takes a call with rewritten operands. Returns its replacement, made of new or existing calls, or None to keep it."""
 
 
+def on(*functions: Any) -> Callable[[Rewrite], Rewrite]:
+    """Let a rewrite be tried on calls of these functions alone."""
+
+    def enter(rewrite: Rewrite) -> Rewrite:
+        vars(rewrite)["functions"] = functions
+        return rewrite
+
+    return enter
+
+
 def rewritten(nodes: Nodes, results: Nodes, rewrites: Sequence[Rewrite]) -> tuple[Nodes, Nodes]:
     """Apply rewrites to every call, operands first, to a fixed point; merge common subexpressions, drop dead calls."""
-    for node in nodes:
-        node.readers = []
-    for node in nodes:
-        for x in node.operands:
-            x.readers.append(node)
-    for node in results:
-        node.readers.append(None)
+    find_readers(nodes, results)
     new: dict[Node, Node] = {}
     entered: dict[Node, None] = {}
     known: dict[Any, Node] = {}
+    tried: dict[Any, list[Rewrite]] = {}
 
     def enter(node: Node) -> Node:
         """Append a call, its new operands first; return the node that holds its value."""
@@ -32,11 +37,10 @@ def rewritten(nodes: Nodes, results: Nodes, rewrites: Sequence[Rewrite]) -> tupl
             return known.setdefault(key_of(node), node) if is_constant(node) else node
         if node in entered:
             return node
-        for x in node.operands:
-            if x not in entered:
-                node = renewed(node, {x: enter(x) for x in node.operands})
-                break
-        for rewrite in rewrites if not is_kept(node) else ():
+        node = renewed(node, {x: enter(x) for x in node.operands})
+        if node.function not in tried:
+            tried[node.function] = [] if is_kept(node) else of_function(node.function, rewrites)
+        for rewrite in tried[node.function]:
             made = rewrite(node)
             if made is not None:
                 if made.function is not None:
@@ -52,6 +56,22 @@ def rewritten(nodes: Nodes, results: Nodes, rewrites: Sequence[Rewrite]) -> tupl
     for node in nodes:
         new[node] = enter(renewed(node, new))
     return alive([*entered], [new.get(node, node) for node in results])
+
+
+def of_function(f: Any, rewrites: Sequence[Rewrite]) -> list[Rewrite]:
+    """Return the rewrites that are tried on calls of a function."""
+    return [each for each in rewrites if f in getattr(each, "functions", (f,))]
+
+
+def find_readers(nodes: Nodes, results: Nodes) -> None:
+    """Set the readers of each call's value."""
+    for node in nodes:
+        node.readers = []
+    for node in nodes:
+        for x in node.operands:
+            x.readers.append(node)
+    for node in results:
+        node.readers.append(None)
 
 
 def alive(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
@@ -92,10 +112,7 @@ def _tested(node: Node) -> tuple[str, Any]:
 
 def renewed(node: Node, new: Mapping[Node, Node]) -> Node:
     """Return a node with operands replaced as mapped; the node itself if none of them is."""
-    for x in node.operands:
-        if new.get(x, x) is not x:
-            break
-    else:
+    if all(new.get(x, x) is x for x in node.operands):
         return node
 
     def renew(x: Any) -> Any:

@@ -13,6 +13,13 @@ class Region(NamedTuple):
     single: tuple[bool, ...]
     ends: tuple[tuple[int, int], ...]
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of what is read."""
+        return tuple(
+            [len(each) for each, alone in zip(self.positions, self.single, strict=True) if not alone]
+        )
+
 
 def region(index: Any, shape: tuple[int, ...]) -> Region | None:
     """Return the region of a basic index; None for other indices."""
@@ -31,10 +38,11 @@ def region(index: Any, shape: tuple[int, ...]) -> Region | None:
 def without_ellipsis(index: Any, shape: tuple[int, ...]) -> Any:
     """Return an index with slices in the place of an ellipsis."""
     parts = index if type(index) is tuple else (index,)
-    if sum(each is Ellipsis for each in parts) != 1 or len(parts) > len(shape) + 1:
+    places = [i for i, each in enumerate(parts) if each is Ellipsis]
+    if not places:
         return index
-    at = next(i for i, each in enumerate(parts) if each is Ellipsis)
-    return (*parts[:at], *[slice(None)] * (len(shape) + 1 - len(parts)), *parts[at + 1 :])
+    at, missing = places[0], len(shape) + 1 - len(parts)
+    return (*parts[:at], *[slice(None)] * missing, *parts[at + 1 :])
 
 
 @lru_cache(maxsize=2**14)
@@ -59,18 +67,10 @@ def are_apart(x: Region, y: Region) -> bool:
     return False
 
 
-def shape_at(index: Any, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Return the shape of what a basic index reads."""
-    at = region(index, shape)
-    if at is None:
-        return None
-    return tuple([len(each) for each, alone in zip(at.positions, at.single, strict=True) if not alone])
-
-
 def composed(first: Any, second: Any, shape: tuple[int, ...]) -> tuple[Any, ...] | None:
     """Return the basic index that reads what the second one reads of what the first one reads."""
-    outer, between = region(first, shape), shape_at(first, shape)
-    inner = region(second, between) if between is not None else None
+    outer = region(first, shape)
+    inner = None if outer is None else region(second, outer.shape)
     if outer is None or inner is None:
         return None
     rest = zip(inner.positions, inner.single, strict=True)

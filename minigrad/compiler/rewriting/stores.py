@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..ir import Node, Nodes, part, written
-from .fixed_point import alive, key_of, renewed
+from .fixed_point import alive, key_of, on, renewed
 from .patterns import SCATTER, alike, scattered
-from .regions import Region, are_apart, composed, region, shape_at
+from .regions import Region, are_apart, composed, region
 
 FARTHEST = 200
 """The maximum number of stores that are searched for a read."""
@@ -154,10 +154,9 @@ def is_zero_at(array: Node, index: Any) -> bool:
     return at is not None and are_apart(at, wanted)
 
 
+@on(part)
 def read_as_written(node: Node) -> Node | None:
     """Forward a stored value to a read at the same index. Exact."""
-    if node.function is not part or type(node.args[0]) is not Node:
-        return None
     array, index = node.args
     found = stored(array, index)
     if found is None:
@@ -165,67 +164,72 @@ def read_as_written(node: Node) -> Node | None:
     value, where = found
     if type(value) is Node and alike(node, value) and isinstance(value.value, np.ndarray) == bool(node.shape):
         return value
-    if value is None and where is not array:
-        return Node(part, (where, index), {}, node.value)
-    return None
+    return Node(part, (where, index), {}, node.value) if value is None and where is not array else None
 
 
+@on(written)
 def overwritten(node: Node) -> Node | None:
     """Eliminate a store that the next one overwrites, where no one else reads the array between them. Exact."""
-    if node.function is not written or type(node.args[0]) is not Node:
+    first, index, value = node.args
+    if first.function is not written or len(first.readers) > 1:
         return None
-    first = node.args[0]
-    if len(first.readers) > 1:
-        return None
-    if first.function is not written or type(first.args[0]) is not Node or not alike(node, first):
-        return None
-    at = region(node.args[1], node.shape)
+    at = region(index, node.shape)
     if at is None or at != region(first.args[1], node.shape):
         return None
-    return Node(written, (first.args[0], *node.args[1:]), {}, node.value)
+    return Node(written, (first.args[0], index, value), {}, node.value)
 
 
+@on(written)
 def stored_back(node: Node) -> Node | None:
     """Eliminate a store of the value that is there already. Exact."""
-    if node.function is not written or type(node.args[0]) is not Node or type(node.args[2]) is not Node:
+    array, index, value = node.args
+    found = stored(array, index) if type(value) is Node else None
+    if found is None:
         return None
-    array: Node = node.args[0]
-    _, index, value = node.args
-    found = stored(array, index)
-    if found is None or not alike(node, array):
-        return None
-    if found[0] is value:
-        return array
-    if value.function is not part or value.args[0] is not found[1] or found[0] is not None:
-        return None
-    return array if region(value.args[1], node.shape) == region(index, node.shape) else None
+    known, where = found
+    is_read = known is None and value.function is part and value.args[0] is where
+    if is_read and region(value.args[1], node.shape) == region(index, node.shape):
+        known = value
+    return array if known is value else None
 
 
-def at_once(node: Node) -> Node | None:
-    """Merge nested reads, writes or scatters into one, with a composed index. Exact."""
-    f, args = node.function, node.args
-    if f is part and type(args[0]) is Node and args[0].function is part and type(args[0].args[0]) is Node:
-        array, first = args[0].args
-        index = composed(first, args[1], array.shape)
-        return None if index is None else Node(part, (array, index), {}, node.value)
-    found = scattered(node)
-    inner = scattered(found[0]) if found else None
-    if found and inner:
-        index = composed(found[1], inner[1], found[2])
-        if index is not None and np.shape(found[0].value) == shape_at(found[1], found[2]):
-            return Node(SCATTER, (inner[0], index, found[2]), {}, node.value)
-    if f is written and type(args[0]) is Node and type(args[2]) is Node and args[2].function is written:
-        array, first, (before, second, value) = args[0], args[1], args[2].args
-        if type(before) is not Node or before.function is not part or type(before.args[0]) is not Node:
-            return None
-        if before.args[0] is not array and stored(array, first) != (None, before.args[0]):
-            return None
-        at = region(first, array.shape)
-        if at is None or at != region(before.args[1], array.shape):
-            return None
-        index = composed(first, second, array.shape)
-        return None if index is None else Node(written, (array, index, value), {}, node.value)
-    return None
+@on(part)
+def read_of_read(node: Node) -> Node | None:
+    """Merge a read of a part of an array into one read. Exact."""
+    x, second = node.args
+    if x.function is not part:
+        return None
+    array, first = x.args
+    index = composed(first, second, array.shape)
+    return None if index is None else Node(part, (array, index), {}, node.value)
+
+
+@on(written)
+def store_into_read(node: Node) -> Node | None:
+    """Merge a store into a part of an array, which is stored back, into one store. Exact."""
+    array, first, changed = node.args
+    if type(changed) is not Node or changed.function is not written:
+        return None
+    before, second, value = changed.args
+    if before.function is not part:
+        return None
+    if before.args[0] is not array and stored(array, first) != (None, before.args[0]):
+        return None
+    if region(first, array.shape) != region(before.args[1], array.shape):
+        return None
+    index = composed(first, second, array.shape)
+    return None if index is None else Node(written, (array, index, value), {}, node.value)
+
+
+@on(SCATTER)
+def scatter_of_scatter(node: Node) -> Node | None:
+    """Merge two scatters into one, the gradient of a read of a part. Exact."""
+    value, first, shape = node.args
+    inner, at = scattered(value), region(first, shape)
+    if inner is None or at is None or at.shape != value.shape:
+        return None
+    index = composed(first, inner[1], shape)
+    return None if index is None else Node(SCATTER, (inner[0], index, shape), {}, node.value)
 
 
 def read_late(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:

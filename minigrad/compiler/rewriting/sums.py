@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..ir import Node, is_constant
+from .fixed_point import on
 from .patterns import alike, scalar_of
 
 
@@ -56,6 +57,7 @@ def is_inner(node: Node) -> bool:
     return is_linear(reader)
 
 
+@on(np.negative, np.add, np.subtract, np.multiply)
 def combine(node: Node) -> Node | None:
     """Collect the terms of a linear combination: one pass for each distinct array.
 
