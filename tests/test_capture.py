@@ -394,9 +394,9 @@ def test_an_array_is_written_to_while_what_was_read_of_it_has_another_shape():
 @pytest.mark.parametrize(
     ("f", "instead"),
     [
-        (lambda x, n, m: x[m].sum(), r"np\.sum\(np\.where\(mask, x, 0\)\) for np\.sum\(x\[mask\]\)"),
-        (lambda x, n, m: x.__setitem__(m, x[m] * 2), r"np\.where\(mask, f\(x\), x\) for x\[mask\] = f"),
-        (lambda x, n, m: mg.grad(lambda x: (x[m] ** 2).sum())(x), "mask"),
+        (lambda x, n, m: x[m].max(), r"np\.where\(mask, x, 0\)"),
+        (lambda x, n, m: x.__setitem__(m, np.sort(x[m])), r"np\.where\(mask, x, 0\)"),
+        (lambda x, n, m: mg.grad(lambda x: np.prod(x[m] ** 2))(x), "mask"),
         (lambda x, n, m: x[:, m[0]] * 2, "mask"),
         (lambda x, n, m: x[m[0, 0]] * 2, "mask"),
         (lambda x, n, m: (x[:n] * 2).sum(), "an option"),

@@ -76,7 +76,8 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
         of arrays that f replaces by one of the same structure. A call that initializes the state it reads
         (``if self.v is None``) runs f as it is written. What f sets outside is set in each call, including arrays
         that it computes (``self.cache = x, mask``). Arrays that f makes by ``np.zeros``, ``ones``, ``empty``, ``full``,
-        ``eye`` and ``identity`` may be filled with what it computes, and looked up in; ``np.array`` joins it. During
+        ``eye`` and ``identity`` may be filled with what it computes, and looked up in; ``np.array`` joins it. What a
+        mask selects is computed entry by entry and written back, ``x[mask] = f(x[mask])``, or summed. During
         tracing arrays are arrays to isinstance, but not to ``type(x) is np.ndarray``.
         `numpy.errstate` inside the function holds in the first call only: put it around the calls.
     donate_argnums

@@ -81,7 +81,7 @@ def binary(op: Any) -> Callable[[Any, Any], Any]:
     It returns ``NotImplemented``, if the operator is that of the other operand. The loop of `unwrap`, and what `record`
     does most often, are written out: a small array's addition takes no longer than a few lines of Python.
     """
-    real_alone = not op.complex_numbers
+    forward, real_alone = op.forward, not op.complex_numbers
     mode = recording.get
 
     def call(x: Any, y: Any) -> Any:
@@ -112,7 +112,7 @@ def binary(op: Any) -> Callable[[Any, Any], Any]:
             if any_requires_grad(y):
                 return call(lift(x, x_parent) if x_parent is not None else x, joined(y))
             y = plain_array(y, op.name)
-        out = op.forward(x, y)
+        out = forward(x, y)
         if x_parent is not None and x.base is not None:
             x = of_its_own(x)
         if y_parent is not None and y.base is not None:
@@ -288,7 +288,8 @@ def without_values(part: Any) -> Any:
         return part
     number, op, (whole,), parents, options, out = part._call
     large = whole if part.data.base is None else part.data.base  # of which it is a copy, or a view
-    if (type(large) is np.ndarray or type(large) in STAND_INS) and large.size > SMALL:
+    is_alike = type(out) is type(large)  # and not what a mask selects, whose length is not known
+    if (type(large) is np.ndarray or (type(large) in STAND_INS and is_alike)) and large.size > SMALL:
         shapes = (outline(whole.shape, whole.dtype),), outline(out.shape, out.dtype)
         part._call = number, op, shapes[0], parents, options, shapes[1]
     return part

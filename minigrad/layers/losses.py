@@ -40,7 +40,7 @@ def _checked_labels(y: Any, shape: tuple[int, ...], loss: str) -> Array:
     if np.minimum.reduce(labels) < 0 or np.maximum.reduce(labels) >= classes:
         i = int(np.argmax((labels < 0) | (labels >= classes)))
         raise ValueError(f"{loss}: y[{i}] = {labels[i]} is no label; expected integers in [0, {classes})")
-    return labels
+    return labels.astype(np.intp, copy=False)  # NumPy adds uint64 to integers in floats
 
 
 @whole(checks=True)
@@ -103,28 +103,30 @@ def softmax_loss(
     if not isinstance(label_smoothing, (float, int, np.floating)) or not 0 <= label_smoothing < 1:
         raise ValueError(f"softmax_loss: label_smoothing is {label_smoothing!r}; expected a number in [0, 1)")
     s, n = float(label_smoothing), len(y)
-    correct = np.arange(n), y
+    correct = np.arange(0, x.size, x.shape[1]) + y  # as flat indices, several times as fast as pairs
     scores = widened(x)
     shifted = scores - np.maximum.reduce(scores, axis=1, keepdims=True)  # in less time than scores.max
     exps = np.exp(shifted)
     sums = np.add.reduce(exps, axis=1, keepdims=True)
-    logs, picked = np.log(sums[:, 0]), shifted[correct]
+    logs, picked = np.log(sums[:, 0]), shifted.ravel()[correct]
     if s:
         picked = (1 - s) * picked + s * shifted.mean(axis=1)
     if sample_weights is not None:
         fractions = _fractions(sample_weights, n, scores.real.dtype, "softmax_loss")
         columns = fractions[:, None]
+        loss = ((logs - picked) * fractions).sum()
         dx = exps * (columns / sums)
         if s:
             dx -= s / x.shape[1] * columns
+        dx = dx.ravel()
         dx[correct] -= (1 - s) * fractions
-        return narrowed(((logs - picked) * fractions).sum(), x), narrowed(dx, x)
-    loss = np.add.reduce(logs - picked) / n
-    dx = exps / (n * sums)
-    if s:
-        dx -= s / x.size
-    dx[correct] -= (1 - s) / n
-    return narrowed(loss, x), narrowed(dx, x)
+    else:
+        loss = np.add.reduce(logs - picked) / n
+        dx = (exps / (n * sums)).ravel()
+        if s:
+            dx -= s / x.size
+        dx[correct] -= (1 - s) / n
+    return narrowed(loss, x), narrowed(dx.reshape(x.shape), x)
 
 
 @takes_arrays
@@ -155,12 +157,16 @@ def svm_loss(x: Array, y: Any, *, sample_weights: Any = None) -> tuple[Any, Arra
     """
     y = _checked_labels(y, x.shape, "svm_loss")
     n = len(y)
-    correct = np.arange(n), y
+    correct = np.arange(0, x.size, x.shape[1]) + y  # as flat indices, several times as fast as pairs
     scores = widened(x)
-    margins = np.maximum(scores - scores[correct][:, None] + 1, 0)
+    margins = np.maximum(scores - scores.ravel()[correct][:, None] + 1, 0).ravel()
     margins[correct] = 0
+    margins = margins.reshape(x.shape)
     dx = (margins > 0).astype(scores.dtype)
-    dx[correct] = -dx.sum(axis=1)
+    counts = dx.sum(axis=1)
+    dx = dx.ravel()
+    dx[correct] = -counts
+    dx = dx.reshape(x.shape)
     if sample_weights is not None:
         fractions = _fractions(sample_weights, n, scores.real.dtype, "svm_loss")
         return narrowed((margins.sum(axis=1) * fractions).sum(), x), narrowed(dx * fractions[:, None], x)

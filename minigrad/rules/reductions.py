@@ -157,7 +157,8 @@ _sum = reduces(np.add, np.sum)
 
 def _mean_forward(a: Any, axis: Any = None, keepdims: bool = False, **others: Any) -> Any:
     """Divide the sum by the count, exact in float32, as `numpy.mean` does: in half its time for a small array."""
-    if others or a.dtype.char not in "fd" or not (a.ndim and 0 < a.size < 2**24):
+    is_counted = type(a.size) is int  # and is no length that jit does not know
+    if others or a.dtype.char not in "fd" or not (is_counted and a.ndim and 0 < a.size < 2**24):
         return a.mean(axis=axis, keepdims=keepdims, **others)
     sums = _sum(a, axis=axis, keepdims=keepdims)
     return sums / (a.size // sums.size)

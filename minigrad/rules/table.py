@@ -277,9 +277,13 @@ def full_name(function: Any) -> str:
     return f"{module}.{function.__name__}" if module else str(function.__name__)
 
 
-def fitted(g: Any, shape: tuple[int, ...]) -> Any:
+def fitted(g: Any, shape: tuple[Any, ...]) -> Any:
     """Sum g over the axes along which an operand of this shape was broadcast, or spread it over the shape."""
     if not g.ndim:
+        if (
+            shape and type(shape[0]) is not int
+        ):  # a length that is not known while jit traces: of what a mask selects
+            return shape[0].spread(g)
         return spread(g, shape)
     lead = g.ndim - len(shape)
     if lead > 0 and g.shape[lead:] == shape:

@@ -14,7 +14,7 @@ from .elementwise import powers_to_products, softplus
 from .fixed_point import rewritten
 from .products import matrix_products, products_to_vdot, products_with_vectors
 from .reductions import extremes_of_columns, sums_by_dot
-from .scatters import flat_labels, scattered_onto, scattered_products, sums_of_scattered
+from .scatters import scattered_onto, scattered_products, sums_of_scattered
 from .shapes import all_of_it, axes_kept, broadcast_last, small_operands, straight
 from .signs import signs
 from .stores import (
@@ -70,7 +70,6 @@ PASSES = (
         scattered_products,
         sums_of_scattered,
         scattered_onto,
-        flat_labels,
         powers_to_products,
         products_to_vdot,
         products_with_vectors,
@@ -81,7 +80,7 @@ PASSES = (
     (compared_by_rows, selected_by_bits, sums_by_dot, extremes_of_columns),
 )
 """The rewrites, pass by pass."""
-EXACT = (*TIDY, flat_labels, half_of_ties, signs, selected_by_bits)
+EXACT = (*TIDY, half_of_ties, signs, selected_by_bits)
 """The rewrites that are bit for bit."""
 REWRITES = tuple(dict.fromkeys(rewrite for rewrites in PASSES for rewrite in rewrites))
 """All of them."""

@@ -1,4 +1,4 @@
-"""Rewrites of indexing by arrays, and of its gradients, scatters: arrays that are zero but for a part."""
+"""Rewrites of scatters, the gradients of indexing: arrays that are zero but for a part."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...rules.facts import facts
-from ..ir import Node, added_at, constant, part, pick, values_of, written
+from ..ir import Node, added_at, part, pick, values_of, written
 from .fixed_point import on
 from .patterns import SCATTER, alike, one_a_row, scalar_of, scattered
 from .stores import is_zero_at
@@ -96,24 +95,3 @@ def scattered_onto(node: Node) -> Node | None:
             value = Node(np.add, (before, value), {}, before.value)
         return Node(written, (x, index, value), {}, x.value)
     return None
-
-
-@on(pick, written)
-def flat_labels(node: Node) -> Node | None:
-    """Index the scores at ``np.arange(N), labels`` by one flat index, which NumPy does faster. Exact.
-
-    For checked labels only: others may be negative.
-    """
-    x, index = node.args[:2]
-    labels = one_a_row(index, x.shape)
-    if type(labels) is not Node or not facts(labels.function).checks or labels.args[1:2] != (x.shape,):
-        return None
-    if labels.dtype == np.uint64:
-        return None
-    n, classes = x.shape
-    starts = constant(np.arange(0, n * classes, classes))
-    correct = Node(np.add, (starts, labels), {}, starts.value, "correct")
-    flat = Node(np.reshape, (x, (n * classes,)), {}, np.reshape(x.value, -1))
-    value = node.value if node.function is pick else flat.value
-    moved = Node(node.function, (flat, correct, *node.args[2:]), {}, value)
-    return moved if node.function is pick else Node(np.reshape, (moved, x.shape), {}, x.value)

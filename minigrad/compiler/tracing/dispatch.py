@@ -21,9 +21,9 @@ from .numpy_calls import (
     has_traced,
     perhaps_a_view,
     refuse_shapes,
-    shape_error,
     value_of,
 )
+from .refused import shape_error
 
 
 def call_ufunc(

@@ -24,7 +24,9 @@ from ...rules.metadata import outline
 from ...rules.picking import bincount, compress, extract
 from ...rules.table import any_true
 from ..ir import cast, part, pick, stand_ins_in, written
-from ..where import JitError, NeedsValues, PlainArray, user_line
+from ..where import JitError, PlainArray, user_line
+from .refused import shape_error
+from .selected import select
 from .views import Step, splits_axes
 
 
@@ -36,14 +38,6 @@ def value_of(x: Any) -> Any:
 def has_traced(tree: Any) -> bool:
     """Tell whether there is a stand-in in nested arguments."""
     return next(stand_ins_in(tree), None) is not None
-
-
-def shape_error(what: str, instead: str) -> JitError:
-    """Return the error of a shape that depends on values."""
-    return NeedsValues(
-        f"{user_line()}: {what} from the values of an array gives an array whose shape depends on them, which is not "
-        f"possible in a compiled function; {instead}"
-    )
 
 
 def refuse_shapes(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -79,9 +73,6 @@ def arguments_of(
 
 
 OPTION = "give it as a Python number, an option of the call"
-MASK = (
-    "write np.where(mask, f(x), x) for x[mask] = f(x[mask]), np.sum(np.where(mask, x, 0)) for np.sum(x[mask])"
-)
 _SHAPING = """
 M N axes axis axis1 axis2 bins destination indices_or_sections k minlength n new_shape newshape num obj offset
 pad_width repeats reps s shape source window_shape
@@ -99,7 +90,7 @@ def _has_arrays(index: Any) -> bool:
 def read_part(trace: Any, a: Any, index: Any) -> Any:
     """Record ``a[index]``."""
     if any(x.dtype == bool for x in stand_ins_in(index)):
-        raise shape_error("reading by a mask", MASK)
+        return select(a, index)
     parts = index if isinstance(index, tuple) else (index,)
     if any(isinstance(each, slice) and has_traced(each) for each in parts):
         raise shape_error(

@@ -42,3 +42,11 @@ def needs_values(what: str, instead: str, error: type[NeedsValues] = NeedsValues
         )
 
     return method
+
+
+def shape_error(what: str, instead: str) -> JitError:
+    """Return the error of a shape that depends on values."""
+    return NeedsValues(
+        f"{user_line()}: {what} from the values of an array gives an array whose shape depends on them, which is not "
+        f"possible in a compiled function; {instead}"
+    )

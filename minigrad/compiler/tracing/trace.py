@@ -21,8 +21,8 @@ from ...engine.watch import fingerprint
 from ...rules.facts import MADE, facts
 from ..ir import Draws, Node, found_in, mapped, name_of, part
 from ..where import Caught, JitError, OtherCalls, assigned_name, user_line
-from .numpy_calls import OPTION, has_traced, shape_error, value_of
-from .refused import leaked
+from .numpy_calls import OPTION, has_traced, value_of
+from .refused import leaked, shape_error
 from .traced import Traced
 
 

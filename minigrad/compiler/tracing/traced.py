@@ -35,6 +35,7 @@ from ..where import JitError, PlainArray, user_line
 from .dispatch import call_function, call_ufunc
 from .numpy_calls import read_part, value_of
 from .refused import ARRAY, BRANCH, FILLED, FORMATTED, KEY, NUMBER, leaked, needs_values
+from .selected import Length, Selected, write_selected
 from .views import Path, Step, can_be_stored, in_order_until, is_known, read, stored, unknown_step
 
 
@@ -65,6 +66,10 @@ def _operator(name: str) -> Callable[[Traced, Any], Any]:
         return operator(self, other) if ufunc is None else ufunc(self)
 
     return method
+
+
+ASKED_FIRST = {Tensor, Selected, Length}
+"""Types that answer for a call of which one of them is an operand, too."""
 
 
 @stands_in
@@ -272,12 +277,14 @@ class Traced(NDArrayOperatorsMixin, Writable):
     # -- NumPy's protocols -----------------------------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
-        if Tensor in map(type, inputs):
+        if not ASKED_FIRST.isdisjoint(map(type, inputs)):
             return NotImplemented
         return call_ufunc(self.recorder, ufunc, method, inputs, out, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return NotImplemented if Tensor in types else call_function(self.recorder, function, args, kwargs)
+        if not ASKED_FIRST.isdisjoint(types):
+            return NotImplemented
+        return call_function(self.recorder, function, args, kwargs)
 
     # -- reading and writing parts -----------------------------------------------------------------------------
 
@@ -291,7 +298,11 @@ class Traced(NDArrayOperatorsMixin, Writable):
             refuse_shuffle()
         if type(value) is not Tensor or not would_be_cut_off(value):
             value = untaped(value)
-        self.become(self.recorder.record(written, self, mapped(untaped, with_arrays(index)), value))
+        index = mapped(untaped, with_arrays(index))
+        if type(value) is Selected:
+            self.become(write_selected(self, value, index))
+        else:
+            self.become(self.recorder.record(written, self, index, value))
 
     def become(self, value: Traced) -> Traced:
         """Take the value of another in place, broadcast to this one's shape and cast to its dtype.
