@@ -5,7 +5,6 @@ import pytest
 from derivatives import check_call, check_rule
 
 import minigrad as mg
-from minigrad.rules.choosing import selected
 
 X = np.arange(6.0).reshape(2, 3) / 4 - 0.6
 
@@ -77,13 +76,3 @@ def test_a_number_is_taken_along_an_axis_that_it_does_not_have(axis):
 def test_modes_are_those_that_numpy_takes(mode):
     check_call(lambda x: np.take(x, [0, 2], mode=mode), X)
     check_call(lambda x: np.choose([0, 1, 1], x, mode=mode), X)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_what_is_selected_by_its_bits_is_what_where_selects(dtype):
-    x, y = (np.array(values, dtype) for values in ([[1.5, np.nan, -0.0]], [[np.inf], [-2.0]]))
-    mask = np.array([True, False, True])
-    want, out = np.where(mask, x, y), np.empty((2, 3), dtype)
-    for got in (selected(mask, x, y), selected(mask, x, y, out)):
-        np.testing.assert_array_equal(got.view(f"i{got.itemsize}"), want.view(f"i{got.itemsize}"))
-    assert got is out

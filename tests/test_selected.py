@@ -22,12 +22,16 @@ VALUES = {
     "two results": lambda x, m, w: np.add(*np.modf(x[m])),
     "a mean": lambda x, m, w: x[m] - np.mean(x[m]),
     "a sum over the number": lambda x, m, w: x[m] * (np.sum(w * x[m]) / x[m].size),
+    "less its mean": lambda x, m, w: x[m] - np.mean(x[m], axis=0, keepdims=True),
+    "a sum over the first axis": lambda x, m, w: w * x[m] + x[m].sum(axis=0),
     "in place": lambda x, m, w: scaled_in_place(x[m], w),
 }
 MASKS = {
     "those above": lambda x: x > 0,
     "the others": lambda x: ~(x > 0),
     "two conditions": lambda x: (x > -1) & (np.abs(x) < 1.5),
+    "rows": lambda x: x[:, 0] > -1,
+    "no rows": lambda x: x[:, 1] > 100,
     "none": lambda x: x > 100,
     "all": lambda x: x < 100,
 }
@@ -133,18 +137,27 @@ def test_entries_of_integers_and_of_complex_numbers():
         close(mg.jit(f)(X), f(X))
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_means_of_clusters(dtype):
+    def spread(x, labels):
+        parts = [x[labels == k] for k in range(3)]
+        return sum(np.sum((part - part.mean(axis=0)) ** 2) for part in parts)
+
+    x, labels = X.T.astype(dtype), np.array([0, 2, 1, 0])
+    compiled = mg.jit(mg.value_and_grad(spread))
+    for each in (labels, labels[::-1]):
+        value, gradient = compiled(x, each)
+        expected, expected_gradient = mg.value_and_grad(spread)(x, each)
+        close(value, expected)
+        close(gradient, expected_gradient)
+
+
 def rewritten_mask(x):
     mask = x > 0
     part = x[mask]
     mask[0, 3] = True
     y = x.copy()
     y[mask] = part
-    return y
-
-
-def rows(x):
-    y = x.copy()
-    y[x[:, 0] > 0] = y[x[:, 0] > 0] * 2
     return y
 
 
@@ -156,17 +169,19 @@ NEEDING_THE_LENGTH = {
     "sorted": lambda x: np.sort(x[x > 0]),
     "the largest": lambda x: np.max(x[x > 0]),
     "a product": lambda x: x[x > 0] @ x[x > 0],
-    "an array": lambda x: x[x > 0] + np.arange(3),
+    "an array": lambda x: np.sum(x[x > 0] + np.arange(3)),
+    "as many axes": lambda x: np.sum(x[x[:, 0] > 0] + np.ones((2, 4))),
     "the length": lambda x: len(x[x > 0]),
     "a shape": lambda x: np.zeros(x[x > 0].shape),
     "the degrees of freedom": lambda x: x[x > 0].size - 1,
     "a comparison": lambda x: x[x > 0].shape == (3,),
     "a loop": lambda x: list(x[x > 0]),
-    "another axis": lambda x: np.sum(x[x > 0], axis=0, keepdims=True),
+    "another axis": lambda x: np.sum(x[x[:, 0] > 0], axis=1),
+    "a new axis": lambda x: x * x[x > 0].reshape(-1, 1),
     "a dtype": lambda x: x[x > 0].sum(dtype=np.float32),
     "a method": lambda x: x[x > 0].cumsum(),
     "another mask": rewritten_mask,
-    "rows": rows,
+    "an index beside the mask": lambda x: np.sum(x[x[:, 0] > 0, 1]),
 }
 
 

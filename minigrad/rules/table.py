@@ -279,11 +279,9 @@ def full_name(function: Any) -> str:
 
 def fitted(g: Any, shape: tuple[Any, ...]) -> Any:
     """Sum g over the axes along which an operand of this shape was broadcast, or spread it over the shape."""
+    if shape and type(shape[0]) is not int:  # the length of what a mask selects, unknown while jit traces
+        return shape[0].fitted(g, shape)
     if not g.ndim:
-        if (
-            shape and type(shape[0]) is not int
-        ):  # a length that is not known while jit traces: of what a mask selects
-            return shape[0].spread(g)
         return spread(g, shape)
     lead = g.ndim - len(shape)
     if lead > 0 and g.shape[lead:] == shape:
