@@ -10,7 +10,7 @@ import numpy as np
 
 from ..rules.indexing import getitem, line_by_line, scatter
 from ..rules.metadata import as_joined
-from ..rules.table import any_true
+from ..rules.overriding import any_true
 from .calls import bare, joined
 from .in_place import become, refuse_view
 

@@ -21,8 +21,8 @@ from ...rules.elementwise import astype
 from ...rules.facts import facts
 from ...rules.indexing import getitem, setitem
 from ...rules.metadata import outline
+from ...rules.overriding import any_true
 from ...rules.picking import bincount, compress, extract
-from ...rules.table import any_true
 from ..ir import cast, part, pick, stand_ins_in, written
 from ..where import JitError, PlainArray, user_line
 from .refused import shape_error
