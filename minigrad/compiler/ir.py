@@ -126,7 +126,7 @@ def constant(value: Any) -> Node:
 
 def is_constant(node: Node) -> bool:
     """Tell whether a node's value is the same in every call."""
-    return node.function is None and node.name is CONSTANT
+    return node.name is CONSTANT
 
 
 def is_kept(node: Node) -> bool:

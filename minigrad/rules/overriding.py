@@ -1,4 +1,4 @@
-"""Functions of ours that arguments override, as they override NumPy's (NEP 18): tensors do, and stand-ins for arrays."""
+"""Functions of ours that arguments override, as they do NumPy's (NEP 18): tensors, and stand-ins for arrays."""
 
 from __future__ import annotations
 

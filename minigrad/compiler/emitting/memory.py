@@ -113,7 +113,7 @@ def reads_elsewhere(node: Node) -> bool:
 
 
 def same_layout(x: Node, y: Node) -> bool:
-    """Tell whether two values lie in memory alike, as their entries follow one another, in any shapes."""
+    """Tell whether two values, of any shapes, are contiguous and of one size."""
     return bool(x.value.size == y.value.size and x.value.flags.c_contiguous and y.value.flags.c_contiguous)
 
 

@@ -52,8 +52,7 @@ class SourceWriter(Expressions):
         self.plan = plan
         self.lines: list[tuple[str, str]] = []
         self.large: set[str] = set()  # the names of large arrays that each call allocates, and of their views
-        # The names of buffers and of their views, by the storage and what they view; of what is stored outside, by its
-        # number.
+        # Names: of buffers and their views, by storage and layout; of what is left outside, by its number.
         self.views: dict[tuple[Any, ...], str] = {}
         self.left_outside: dict[int, str] = {}
         uses = Counter(x for node in plan.nodes for x in node.operands)
@@ -73,7 +72,7 @@ class SourceWriter(Expressions):
     def augmented_writes(self) -> dict[Node, tuple[Node, Node]]:
         """Find reads and writes that make an augmented assignment: ``x[i] -= 1``, or ``x[1:] += y``.
 
-        An array y must be there still at the write: in its memory is the sum, or the write comes next.
+        The memory of an array y must still hold it at the write: the sum overwrites it there, or the write comes next.
         """
         found = {}
         before: Node | None = None

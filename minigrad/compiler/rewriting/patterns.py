@@ -43,22 +43,15 @@ def uniform_value(node: Node) -> Any:
 
 def one_a_row(index: Any, shape: tuple[int, ...]) -> Any:
     """Return the columns of an index ``np.arange(n), columns``, which takes one entry of each row; else None."""
-    if (
-        type(index) is not tuple
-        or len(index) != 2
-        or len(shape) != 2
-        or not all(type(i) is Node for i in index)
-    ):
+    if type(index) is not tuple or [*map(type, index)] != [Node, Node] or len(shape) != 2:
         return None
     rows, columns = index
-    if not is_constant(rows) or rows.shape != (shape[0],) or columns.shape != rows.shape:
+    if not is_constant(rows) or columns.shape != rows.shape or columns.dtype.kind not in "iu":
         return None
-    fits = columns.dtype.kind in "iu" and np.array_equal(rows.value, np.arange(shape[0]))
-    return columns if fits else None
+    return columns if np.array_equal(rows.value, np.arange(shape[0])) else None
 
 
 def scattered(node: Any) -> tuple[Node, Any, tuple[int, ...]] | None:
     """Return the value, index and shape of a call of `minigrad.rules.indexing.scatter`; None for other calls."""
-    if type(node) is not Node or node.function is not SCATTER or len(node.args) != 3:
-        return None
-    return node.args if type(node.args[0]) is Node else None
+    is_one = type(node) is Node and node.function is SCATTER and type(node.args[0]) is Node
+    return node.args if is_one else None

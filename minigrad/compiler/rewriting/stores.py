@@ -89,7 +89,7 @@ def stores_to(array: Node) -> tuple[Stores, int] | None:
     A few stores by which another array branches off are dropped: rewriting has usually discarded that one.
     """
     new: list[tuple[Node, Region]] = []
-    while not is_looked_up(array) and array.function is written and type(array.args[0]) is Node:
+    while not is_looked_up(array) and array.function is written:
         at = region(array.args[1], array.shape)
         if at is None:
             break
@@ -137,9 +137,14 @@ def stored(array: Node, index: Any) -> tuple[Any, Node] | None:
             node = stores.nodes[last]
             return (node.args[2] if stores.regions[last] == wanted else None), node
         array = stores.base
+    value, at = scattered_at(array)
+    return (value if at == wanted else None), array
+
+
+def scattered_at(array: Node) -> tuple[Node | None, Region | None]:
+    """Return what is scattered into zeros, and where; None of other arrays, and None for advanced indices."""
     found = scattered(array)
-    at = region(found[1], array.shape) if found else None
-    return (found[0], array) if found and at == wanted else (None, array)
+    return (found[0], region(found[1], array.shape)) if found else (None, None)
 
 
 def is_zero_at(array: Node, index: Any) -> bool:
@@ -149,8 +154,7 @@ def is_zero_at(array: Node, index: Any) -> bool:
         return False
     if looked[0] is not None:
         return type(looked[0]) is int and looked[0] == 0
-    found = scattered(looked[1])
-    at = region(found[1], array.shape) if found else None
+    _, at = scattered_at(looked[1])
     return at is not None and are_apart(at, wanted)
 
 
@@ -226,7 +230,7 @@ def scatter_of_scatter(node: Node) -> Node | None:
     """Merge two scatters into one, the gradient of a read of a part. Exact."""
     value, first, shape = node.args
     inner, at = scattered(value), region(first, shape)
-    if inner is None or at is None or at.shape != value.shape:
+    if inner is None or at is None or at.shape != inner[2]:
         return None
     index = composed(first, inner[1], shape)
     return None if index is None else Node(SCATTER, (inner[0], index, shape), {}, node.value)
@@ -249,7 +253,7 @@ def read_late(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
     def now(x: Node) -> Node:
         """Return the read of a part from the latest array that has it."""
         array, index = x.args
-        wanted = region(index, array.shape) if type(array) is Node else None
+        wanted = region(index, array.shape)
         if wanted is None:
             return x
         stores, count = stores_to(array) or (begun.get(array), 0)
@@ -273,7 +277,7 @@ def read_late(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
         if made.function is written:
             first = made.args[0]
             made.readers = [None]
-            if type(first) is Node and uses[first] == 1:
+            if uses[first] == 1:
                 first.readers = [made]
                 made = overwritten(made) or made
             made = stored_back(made) or made
