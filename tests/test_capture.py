@@ -5,6 +5,7 @@ import dataclasses
 import gc
 import math
 import weakref
+from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache, partial
 from queue import Queue
@@ -938,6 +939,57 @@ def test_another_error_that_is_caught_is_refused_with_the_line():
     line = added.__code__.co_firstlineno + 2
     with pytest.raises(mg.JitError, match=rf"test_capture\.py:{line}: add raised ValueError, which the"):
         mg.jit(added)(np.ones(2), np.ones(3))
+
+
+def number_or_0(x):
+    try:
+        return x * float(x[0, 0])
+    except TypeError:
+        return x * 0
+
+
+def doubled_if_positive(x):
+    with suppress(Exception):
+        if x[0, 0] > 0:
+            x = 2 * x
+    return x
+
+
+def doubled_at(x):
+    with suppress(Exception):
+        np.multiply.at(x, [0], 2.0)
+    return x * 1
+
+
+def another_error(x):
+    try:
+        return np.arange(3) * x.item(0)
+    except TypeError:
+        raise RuntimeError("no number") from None
+
+
+def with_entries(x):
+    return x * (2 if hasattr(x, "strides") else 3)
+
+
+@pytest.mark.parametrize(
+    ("f", "message"),
+    [
+        (number_or_0, r"float\(\) needs the values"),
+        (doubled_if_positive, "a condition"),
+        (doubled_at, r"np\.multiply\.at is not captured"),
+        (another_error, r"item\(\) needs the values"),
+        (with_entries, "has no 'strides'"),
+    ],
+)
+def test_a_refusal_is_an_error_although_the_function_catches_it(f, message):
+    with pytest.raises(mg.JitError, match=message):
+        mg.jit(f)(X)
+
+
+def test_what_is_no_attribute_of_an_array_may_be_asked_for():
+    step = mg.jit(lambda x: x * (2 if hasattr(x, "requires_grad") else 3))
+    np.testing.assert_array_equal(step(X), 3 * X)
 
 
 def test_an_argument_may_be_called_self():

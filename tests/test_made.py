@@ -92,7 +92,15 @@ def joined(x, labels):
     )
 
 
-FUNCTIONS = [one_hot, recurrent, columns, scattered, masked, written, rounded, joined]
+def marked(x, labels):
+    seen, made = np.zeros(4, bool), np.eye(3)
+    for i in range(4):
+        seen[i] = x[i, 0] > 0
+    np.fill_diagonal(made, x[0, :0])  # writes nothing
+    return seen, np.where(seen, 1.0, x[:, 1]), made
+
+
+FUNCTIONS = [one_hot, recurrent, columns, scattered, masked, written, rounded, joined, marked]
 
 
 @pytest.mark.parametrize("f", FUNCTIONS)

@@ -52,8 +52,6 @@ class Compiled:
 
     With ``fills``, the arrays that the function makes by a shape are recorded: it writes what it computes into them.
 
-    With ``fills``, the arrays that the function makes by a shape are recorded: it writes what it computes into them.
-
     Raises
     ------
     JitError

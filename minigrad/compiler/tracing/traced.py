@@ -67,6 +67,21 @@ def _operator(name: str) -> Callable[[Traced, Any], Any]:
     return method
 
 
+def _stored_or(refused: Callable[[Traced], Any]) -> Callable[[Traced], Any]:
+    """Make the method by which NumPy asks for the value of an array, too, that is stored into a plain one."""
+
+    def method(self: Traced) -> Any:
+        if is_stored(2):
+            raise PlainArray(
+                f"{user_line()}: array[i] = x (or array.fill, np.fromiter) would need the value of an array, "
+                f"which is not known while the function is compiled; {FILLED}",
+                self.node,
+            )
+        return refused(self)
+
+    return method
+
+
 @stands_in
 class Traced(NDArrayOperatorsMixin, Writable):
     """The stand-in for an array while a function is traced: NumPy calls on it are recorded."""
@@ -214,18 +229,8 @@ class Traced(NDArrayOperatorsMixin, Writable):
         return f"Traced(shape={self.shape}, dtype={self.dtype})"
 
     __hash__: Any = needs_values("a set, or a key of a dict,", KEY)
-    __bool__ = needs_values("a condition (if, while, and, or, not)", BRANCH)
-
-    def __float__(self) -> float:
-        if is_stored(2):
-            raise PlainArray(
-                f"{user_line()}: array[i] = x (or array.fill, np.fromiter) would need the value of an array, "
-                f"which is not known while the function is compiled; {FILLED}",
-                self.node,
-            )
-        return float(self._refused_float())
-
-    _refused_float = needs_values("float()", NUMBER)
+    __bool__ = _stored_or(needs_values("a condition (if, while, and, or, not)", BRANCH))
+    __float__ = _stored_or(needs_values("float()", NUMBER))
     __int__ = needs_values("int()", NUMBER, PlainArray)  # or an array of integers, which is to hold it
     __complex__ = needs_values("complex()", NUMBER, PlainArray)
     __index__ = needs_values(
@@ -398,7 +403,10 @@ class Traced(NDArrayOperatorsMixin, Writable):
     def __getattr__(self, name: str) -> Any:
         """Find the method that is a NumPy function of the array."""
         if name not in METHODS:
-            raise AttributeError(
+            is_an_arrays = hasattr(np.ndarray, name) and not name.startswith(
+                "__"
+            )  # hasattr(x, "flags") is true
+            raise (JitError if is_an_arrays else AttributeError)(
                 f"{user_line()}: an array in a compiled function has no {name!r}{OTHERWISE.get(name, '')}"
             )
         if name == "copy" and isinstance(value_of(self), np.generic):  # a number stays one
