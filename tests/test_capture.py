@@ -987,6 +987,17 @@ def test_a_refusal_is_an_error_although_the_function_catches_it(f, message):
         mg.jit(f)(X)
 
 
+@pytest.mark.parametrize("options", [{}, {"where": True}, {"where": np.array(True)}])
+def test_a_number_is_not_written_to(options):
+    def f(x):
+        total = x.sum()
+        return np.negative(total, out=total, **options)
+
+    for g in (f, mg.jit(f)):
+        with pytest.raises(TypeError, match=r"ArrayType|item assignment"):
+            g(X)
+
+
 def test_what_is_no_attribute_of_an_array_may_be_asked_for():
     step = mg.jit(lambda x: x * (2 if hasattr(x, "requires_grad") else 3))
     np.testing.assert_array_equal(step(X), 3 * X)

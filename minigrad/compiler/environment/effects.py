@@ -131,20 +131,24 @@ class Effects:
             raise
         self.refuse_draws()
         self.refuse_changes()
-        known = places_of(both)
-        others = [each for each in self.others if each.place not in known]
-        for places in ([*both, *others], both, self.kept):
-            if places and not self.reads(again, places):
-                self.unread = places_of(places)
-                self.fixed += [
-                    each for each in map(now, places[len(both) :]) if type(each.value) is not Unread
-                ]
-                break
-        else:
+        free = next((places for places in (both, self.kept) if places and not self.reads(again, places)), [])
+        if not free:
             self.refuse_reads(again, both if self.kept else self.made_anew())
             if self.kept:
                 raise self.changed_or_made(self.kept)
+        known = places_of(both)
+        only_set = self.set_unread(again, [each for each in self.others if each.place not in known])
+        self.unread = places_of([*free, *only_set])
+        self.fixed += [each for each in only_set if type(each.value) is not Unread]
         self.put_back()
+
+    def set_unread(self, again: Callable[[], None], places: Sequence[Effect]) -> list[Effect]:
+        """Return those of the places that the function does not read before it sets them, with what it sets."""
+        if not places:
+            return []
+        if not self.reads(again, places):
+            return [*map(now, places)]
+        return [found for each in places if len(places) > 1 for found in self.set_unread(again, [each])]
 
     def refuse_reads(self, again: Callable[[], None], places: Sequence[Effect]) -> None:
         """Refuse a function that reads one of these places before it sets it."""

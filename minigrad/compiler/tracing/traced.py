@@ -303,6 +303,8 @@ class Traced(NDArrayOperatorsMixin, Writable):
 
         A write to a view reaches its base; other views in use are read again.
         """
+        if isinstance(self.node.value, np.generic):
+            raise has_no_items(self.node.value)
         if self.is_read_only:
             raise ValueError("assignment destination is read-only")
         self._part_from_base()
