@@ -998,6 +998,21 @@ def test_a_number_is_not_written_to(options):
             g(X)
 
 
+@pytest.mark.parametrize(
+    "x", [np.array(True), np.array([True]), np.True_, np.int8(3), np.array(0.3), np.exp(1j * np.arange(50))]
+)
+def test_squares_are_of_the_dtype_and_the_entries_that_numpys_are(x):
+    for f in (
+        lambda x: x**2,
+        lambda x: np.power(x, 2),
+        lambda x: np.where(x != 0, x, 0) + np.where(x != 0, 0, x * 2),
+    ):
+        with np.errstate(all="ignore"):
+            got, want = mg.jit(f)(x), f(x)
+        np.testing.assert_array_equal(got, want)
+        assert (type(got), got.dtype) == (type(want), want.dtype)
+
+
 def test_what_is_no_attribute_of_an_array_may_be_asked_for():
     step = mg.jit(lambda x: x * (2 if hasattr(x, "requires_grad") else 3))
     np.testing.assert_array_equal(step(X), 3 * X)

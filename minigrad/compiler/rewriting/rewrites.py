@@ -379,7 +379,7 @@ def chosen_once(node: Node) -> Node | None:
         (mask, side, value), (other_mask, other_side, product) = kept, other
         if mask is other_mask and side != other_side:
             args = (mask, value, product) if side == 0 else (mask, product, value)
-            return Node(np.where, args, {}, node.value)
+            return Node(np.where, args, {}, np.asarray(node.value))  # which is no number
     return None
 
 

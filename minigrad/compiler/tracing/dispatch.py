@@ -59,7 +59,7 @@ def call_ufunc(
             "use the result, or start from np.zeros_like(x)"
         )
     squared = ufunc is np.power and method == "__call__" and type(inputs[1]) is int and inputs[1] == 2
-    if squared and inputs[0].dtype != bool:
+    if squared and inputs[0].dtype.kind not in "bc":  # where it rounds otherwise
         ufunc, inputs = np.square, inputs[:1]  # as array ** 2
     result = trace.record(ufunc if method == "__call__" else getattr(ufunc, method), *inputs, **kwargs)
     if out is None:

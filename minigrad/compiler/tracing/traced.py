@@ -61,7 +61,8 @@ def _operator(name: str) -> Callable[[Traced, Any], Any]:
     def method(self: Traced, other: Any) -> Any:
         if takes_over(other):
             return NotImplemented
-        ufunc = scalar_power(self, other) if name == "__pow__" and self.shape else None
+        is_true = isinstance(self.node.value, np.bool_)  # True ** 2 is one of integers
+        ufunc = scalar_power(self, other) if name == "__pow__" and not is_true else None
         return operator(self, other) if ufunc is None else ufunc(self)
 
     return method
