@@ -265,6 +265,8 @@ def _then_written(view):
             [
                 lambda y: y.reshape(-1),
                 lambda y: y.T.ravel()[:1],
+                lambda y: y[0].ravel(),  # a copy, if y lies in Fortran's order
+                lambda y: np.ravel(y[::2, 0], order="F"),
                 lambda y: np.diagonal(a=y),
                 lambda y: np.split(ary=y, indices_or_sections=2)[0],
                 lambda y: np.rot90(m=y),
@@ -321,6 +323,17 @@ def test_views_of_views_are_read_again_and_written_through(names, writes, shape,
         for got, want in zip(compiled(changed), f(expected), strict=True):
             np.testing.assert_array_equal(got, want)
         np.testing.assert_array_equal(changed, expected)
+
+
+def test_a_new_array_of_one_axis_is_viewed_in_one_line():
+    def f(x):
+        y = x[:, 0] * 2
+        line = y.ravel()
+        line[0], y[1] = 7, 8
+        return y, line
+
+    for got, want in zip(mg.jit(f)(X), f(X), strict=True):
+        np.testing.assert_array_equal(got, want)
 
 
 def spectral(x):

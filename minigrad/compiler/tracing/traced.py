@@ -332,20 +332,21 @@ class Traced(NDArrayOperatorsMixin, Writable):
     def _path(self) -> Path:
         """Return the steps from the base; refuse those of which NumPy may have made a copy.
 
-        A change of shape that joins axes is certain to view entries that lie in order, as those of an argument may.
+        A change of shape that joins axes, as `numpy.ravel`, is certain to view entries that lie in order, as those
+        of an argument may, and those of a new array of one axis do.
         """
         if not is_known(self.path):
             raise in_use()
-        given = self.owner.given
-        if any(step.joins_axes for step in self.path):
-            if given is None or not in_order_until(self.path):
+        owner = self.owner
+        if any(step.in_order for step in self.path):
+            if not in_order_until(self.path) or (owner.given is None and owner.ndim > 1):
                 raise in_use()
-            self.recorder.contiguous.add(given)
+            self.recorder.contiguous.update([] if owner.given is None else [owner.given])
         return self.path
 
     def _part_from_base(self) -> None:
         """Let a view of which all others are parts own its memory, if nothing else holds the base: np.real(a * b)."""
-        if self.base is None or (is_known(self.path) and not any(step.joins_axes for step in self.path)):
+        if self.base is None or (is_known(self.path) and not any(step.in_order for step in self.path)):
             return
         views = [view for view in (each() for each in self.base.views) if view is not None]
         first = min(views, key=lambda view: len(view.path))
