@@ -1,6 +1,7 @@
 """Arrays that a compiled function makes by a shape, and writes what it computes into."""
 
 import threading
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -224,6 +225,24 @@ def test_what_cannot_be_is_refused_and_numpy_left_as_it_was():
         with pytest.raises(RuntimeError, match="asked for"):
             mg.jit(fails)(X)
         assert all(getattr(np, each.__name__) is each for each in MAKERS)
+
+
+def test_a_function_with_a_cache_keeps_arrays():
+    @lru_cache
+    def positions(n):
+        table = np.eye(n)
+        return table, tuple(map(int, table.argmax(axis=1)))
+
+    def f(x, what):
+        made = np.zeros(3)
+        made[0] = x[0, 0]
+        return made[list(positions(3)[1])] if what == "numbers" else positions(3)[0] @ made
+
+    np.testing.assert_array_equal(mg.jit(f)(X, "numbers"), f(X, "numbers"))
+    positions.cache_clear()
+    with pytest.raises(JitError, match="comes from outside"):
+        mg.jit(f)(X, "array")
+    np.testing.assert_array_equal(f(X, "array"), f(X, "numbers"))
 
 
 def test_other_threads_make_arrays():

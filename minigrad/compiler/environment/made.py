@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import lru_cache, wraps
 from threading import get_ident
 from types import ModuleType
 from typing import Any
@@ -28,6 +28,8 @@ FILLS: dict[Callable[..., Any], int] = {np.zeros: 0, np.empty: 0, np.ones: 1}
 """The functions that fill an array, and with what; what is in an empty one nobody knows."""
 JOIN = (np.array, np.asarray)
 FUNCTIONS: tuple[Callable[..., Any], ...] = (*FILLS, *JOIN, np.full, np.eye, np.identity)
+CACHED = type(lru_cache(repr))
+"""The class of functions with a cache, which would keep what is recorded: they make arrays."""
 
 
 class Recorder:
@@ -57,7 +59,7 @@ def recording_made(trace: Any, outside: Outside) -> Iterator[None]:
         vars(NUMPY).update({**vars(np), **{function.__name__: RECORDED[function] for function in FUNCTIONS}})
     try:
         for place, value in found:
-            put(*place, NUMPY if value is np else RECORDED[value])
+            put(*place, recorded_by(None, outside, value) if type(value) is CACHED else INSTEAD[value])
         yield
     finally:
         Recorder.trace, Recorder.thread = before
@@ -66,14 +68,14 @@ def recording_made(trace: Any, outside: Outside) -> Iterator[None]:
 
 
 def places_of_functions(outside: Outside) -> list[tuple[Any, Any]]:
-    """Return the places outside that have NumPy, or one of the functions."""
+    """Return the places outside that have NumPy, one of the functions, or one with a cache."""
     known = [(namespace, name) for namespace, name, value in outside.values if is_one(value)]
     return [place for place in (*outside.numpy, *known) if is_one(read(*place))]
 
 
 def is_one(x: Any) -> bool:
-    """Tell whether x is NumPy, or one of the functions."""
-    return any(x is each for each in (np, *FUNCTIONS))
+    """Tell whether x is NumPy, one of the functions, or one with a cache."""
+    return type(x) is CACHED or any(x is each for each in (np, *FUNCTIONS))
 
 
 def recorded(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -126,3 +128,4 @@ def joined(x: Any, dtype: Any = None, *, copy: Any = True) -> Any:
 RECORDED = {function: recorded(function) for function in FUNCTIONS}
 NUMPY = ModuleType("numpy")
 """What stands in the place of NumPy; it has what this has when a function is traced, a program's own additions too."""
+INSTEAD: dict[Any, Any] = {np: NUMPY, **RECORDED}
