@@ -2,6 +2,7 @@
 
 import threading
 from functools import lru_cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -225,6 +226,49 @@ def test_what_cannot_be_is_refused_and_numpy_left_as_it_was():
         with pytest.raises(RuntimeError, match="asked for"):
             mg.jit(fails)(X)
         assert all(getattr(np, each.__name__) is each for each in MAKERS)
+
+
+def leaves_numpy(state, x):
+    made = state.make(3)
+    made[0], state.xp = x[0, 0], np
+    return made
+
+
+def replaces_its_maker(state, x):
+    made = state.make(3)
+    made[0], state.make = x[0, 0], np.ones
+    return made
+
+
+def returns_a_function(state, x):
+    made = state.make(3)
+    made[0] = x[0, 0]
+    return {"made": made, "by": [np.zeros]}
+
+
+def sets_another(state, x):
+    made = state.make(3)
+    made[0], state.make = x[0, 0], state.other
+    return made
+
+
+@pytest.mark.parametrize("f", [leaves_numpy, replaces_its_maker, returns_a_function])
+def test_what_records_is_not_left_outside(f):
+    state = SimpleNamespace(make=np.zeros, xp=None, other=None)
+    with pytest.raises(JitError, match="returns NumPy, or a function of it"):
+        mg.jit(lambda x: f(state, x))(X)
+    assert state.make is np.zeros and state.xp is None
+
+
+def test_another_function_is_set_in_the_place_of_one_that_makes_arrays():
+    def other(n):
+        return np.zeros(n)
+
+    one, two = (SimpleNamespace(make=np.zeros, xp=None, other=other) for _ in range(2))
+    step = mg.jit(lambda x: sets_another(one, x))
+    for x in (X, X * 2):
+        np.testing.assert_array_equal(step(x), sets_another(two, x))
+        assert one.make is other
 
 
 def test_a_function_with_a_cache_keeps_arrays():

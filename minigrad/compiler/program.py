@@ -22,7 +22,7 @@ from .emitting.memory import Plan
 from .emitting.source import SourceWriter
 from .environment.effects import Effects, others_run
 from .environment.fetched import KEYWORD, NONE, Fetched, fetched_of
-from .environment.made import recorded_by
+from .environment.made import recorded_by, refuse_left
 from .environment.outside import LARGE, Outside
 from .environment.places import PlaceKey, place_of, put
 from .environment.rebinding import Entry, rebind, refuse_also_outside, replaced
@@ -159,8 +159,9 @@ class Compiled:
             refuse_other_numbers(trace, {node for each in self.fetched.counters for node in leaves[each]})
         effects.after_the_first_run()
         self.rebound, writes = first.rebound, first.writes
-        changed = {each.place for each in (*effects.kept, *effects.fixed)}
-        refuse_changed_outside(name, self.rebound, self.fetched.in_places(changed))
+        effected = [*effects.kept, *effects.fixed]
+        refuse_left(name, [first.result, first.values, *[each.value for each in effected]])
+        refuse_changed_outside(name, self.rebound, self.fetched.in_places({each.place for each in effected}))
         refuse_also_outside(name, self.rebound, (args, kwargs), effects.search.objects)
         found: list[Any] = []
         tree = nodes_of(trace, found, outcome_of(first))

@@ -7,10 +7,10 @@ as it is: compiled code of libraries calls these functions, too, and takes what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache, wraps
-from threading import get_ident
 from types import ModuleType
 from typing import Any
 
@@ -21,8 +21,10 @@ from ...engine.calls import any_requires_grad, bare, variable
 from ...engine.recording import differentiated
 from ...rules.metadata import as_joined
 from ..tracing.numpy_calls import has_traced, value_of
+from ..where import JitError
 from .outside import Outside
 from .places import put, read
+from .values import finds
 
 FILLS: dict[Callable[..., Any], int] = {np.zeros: 0, np.empty: 0, np.ones: 1}
 """The functions that fill an array, and with what; what is in an empty one nobody knows."""
@@ -32,11 +34,8 @@ CACHED = type(lru_cache(repr))
 """The class of functions with a cache, which would keep what is recorded: they make arrays."""
 
 
-class Recorder:
-    """Who records what the functions make: a trace or nobody, and the thread that it runs in."""
-
-    trace: Any = None
-    thread = 0
+recorder: ContextVar[Any] = ContextVar("recorder", default=None)
+"""The trace that records, in this thread, what the functions make; None: nobody does."""
 
 
 def recorded_by(trace: Any, outside: Outside, f: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,19 +51,21 @@ def recorded_by(trace: Any, outside: Outside, f: Callable[..., Any]) -> Callable
 @contextmanager
 def recording_made(trace: Any, outside: Outside) -> Iterator[None]:
     """Let a trace record what the functions make in this block."""
-    before = Recorder.trace, Recorder.thread
-    found = [] if trace is None else [(place, read(*place)) for place in places_of_functions(outside)]
-    Recorder.trace, Recorder.thread = trace, get_ident()
-    if found:
+    places = [] if trace is None else places_of_functions(outside)
+    token = recorder.set(trace)
+    if places:
         vars(NUMPY).update({**vars(np), **{function.__name__: RECORDED[function] for function in FUNCTIONS}})
+    before = [read(*place) for place in places]
+    instead = [recorded_by(None, outside, x) if type(x) is CACHED else INSTEAD[x] for x in before]
     try:
-        for place, value in found:
-            put(*place, recorded_by(None, outside, value) if type(value) is CACHED else INSTEAD[value])
+        for place, x in zip(places, instead, strict=True):
+            put(*place, x)
         yield
     finally:
-        Recorder.trace, Recorder.thread = before
-        for place, value in found:
-            put(*place, value)
+        recorder.reset(token)
+        for place, x, value in zip(places, instead, before, strict=True):
+            if read(*place) is x:
+                put(*place, value)
 
 
 def places_of_functions(outside: Outside) -> list[tuple[Any, Any]]:
@@ -83,8 +84,8 @@ def recorded(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def make(*args: Any, **kwargs: Any) -> Any:
-        trace = Recorder.trace
-        if trace is None or Recorder.thread != get_ident():
+        trace = recorder.get()
+        if trace is None:
             return function(*args, **kwargs)
         made = made_by(trace, function, args, kwargs)
         is_filled = type(made) in STAND_INS and made.dtype.kind in "fc"
@@ -129,3 +130,12 @@ RECORDED = {function: recorded(function) for function in FUNCTIONS}
 NUMPY = ModuleType("numpy")
 """What stands in the place of NumPy; it has what this has when a function is traced, a program's own additions too."""
 INSTEAD: dict[Any, Any] = {np: NUMPY, **RECORDED}
+
+
+def refuse_left(name: str, values: Sequence[Any]) -> None:
+    """Refuse a function among whose results, and what it leaves outside, is one that records, or the module of them."""
+    if finds(values, (), lambda x: any(x is each for each in INSTEAD.values())):
+        raise JitError(
+            f"jit: {name} returns NumPy, or a function of it that makes arrays, or leaves it outside, and fills such "
+            "arrays; do one of them"
+        )
