@@ -91,6 +91,8 @@ def joined(x, labels):
         number,
         *rows,
         np.array((x[0, 0].astype("f"), 2.0)),
+        np.array([2**53 + 1, x[0, 0]], dtype=int),
+        np.asarray(x[0, 0], "f"),
     )
 
 
@@ -226,6 +228,21 @@ def test_what_cannot_be_is_refused_and_numpy_left_as_it_was():
         with pytest.raises(RuntimeError, match="asked for"):
             mg.jit(fails)(X)
         assert all(getattr(np, each.__name__) is each for each in MAKERS)
+
+
+@pytest.mark.parametrize(("item", "dtype"), [(300, np.uint8), (1e300, int), (1j, float)])
+def test_a_number_that_does_not_fit_is_refused(item, dtype):
+    def f(x):
+        return np.array([x[0, 0], item], dtype)
+
+    for g in (f, mg.jit(f)):
+        with pytest.raises((OverflowError, TypeError), match=r"out of bounds|too large|not 'complex'"):
+            g(X)
+
+
+def test_no_array_of_objects_holds_what_is_not_known():
+    with pytest.raises(JitError, match=r"test_made\.py.*dtype object"):
+        mg.jit(lambda x: np.array([x[0, 0], None], dtype=object))(X)
 
 
 def leaves_numpy(state, x):

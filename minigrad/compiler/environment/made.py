@@ -21,7 +21,7 @@ from ...engine.calls import any_requires_grad, bare, variable
 from ...engine.recording import differentiated
 from ...rules.metadata import as_joined
 from ..tracing.numpy_calls import has_traced, value_of
-from ..where import JitError
+from ..where import JitError, user_line
 from .outside import Outside
 from .places import put, read
 from .values import finds
@@ -120,10 +120,21 @@ def full(trace: Any, shape: Any, fill_value: Any, dtype: Any = None, **kwargs: A
 
 def joined(x: Any, dtype: Any = None, *, copy: Any = True) -> Any:
     """Return an array of nested ones, as `numpy.array` and `numpy.asarray` do."""
-    made = as_joined(x)
-    if made is x and (copy or not isinstance(value_of(x), np.ndarray)):
-        made = np.copy(made)
-    return made if dtype is None else made.astype(dtype, copy=False)
+    if dtype is not None and np.dtype(dtype).kind not in "fiubc":
+        raise JitError(
+            f"{user_line()}: an array of dtype {np.dtype(dtype)} that is to hold an array, whose values are not known "
+            "while the function is compiled; keep them in a list"
+        )
+    made = as_joined(x if dtype is None else cast_each(x, dtype))
+    is_number = not isinstance(value_of(bare(made)), np.ndarray)
+    return np.copy(made) if is_number or (copy and made is x) else made
+
+
+def cast_each(x: Any, dtype: Any) -> Any:
+    """Return nested arrays and numbers, each cast to a dtype, as NumPy does: Python's numbers have to fit."""
+    if isinstance(x, (list, tuple)):
+        return [cast_each(each, dtype) for each in x]
+    return x.astype(dtype, copy=False) if hasattr(x, "dtype") else np.asarray(x, dtype)
 
 
 RECORDED = {function: recorded(function) for function in FUNCTIONS}
