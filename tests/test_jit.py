@@ -2526,6 +2526,45 @@ def test_a_compiled_function_that_is_dropped_is_freed_at_once():
         gc.enable()
 
 
+def filled(x):
+    made = np.zeros((4, 3))
+    for i in range(3):
+        made[i] = x[i] - made[i - 1]
+    made[1:] += 0.9 * made[1:] - 0.1 * x[:3]
+    return made
+
+
+def entry(x):
+    made = np.zeros(3)
+    made[0] = x[0, 0]
+    return np.sum(made * x)
+
+
+def branch(x):
+    made = np.zeros(3)
+    made[0] = x[0, 0]
+    return made if made[0] > 0 else x
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: mg.jit(filled), lambda: mg.jit(mg.grad(entry)), lambda: mg.jit(branch), lambda: mg.grad(entry)],
+)
+def test_what_compiling_and_refusing_leave_is_freed_at_once(make):
+    def call():
+        with suppress(TypeError):
+            make()(np.ones((4, 3)))
+
+    call()
+    gc.collect()
+    gc.disable()
+    try:
+        call()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
 def factor(a):
     try:
         return np.linalg.cholesky(a)

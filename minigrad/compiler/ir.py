@@ -199,6 +199,38 @@ Rewrite = Callable[[Node], "Node | None"]
 """Takes a call with rewritten operands. Returns its replacement, made of new or existing calls, or None to keep it."""
 
 
+class Rewriting:
+    """A program that is being rewritten: its calls so far, and those and the constants by their keys."""
+
+    def __init__(self, rewrites: Sequence[Rewrite]) -> None:
+        self.rewrites = rewrites
+        self.entered: dict[Node, None] = {}
+        self.known: dict[Any, Node] = {}
+
+    def enter(self, node: Node) -> Node:
+        """Append a call, its new operands first; return the node that holds its value."""
+        if node.function is None:
+            return self.known.setdefault(key_of(node), node) if is_constant(node) else node
+        if node in self.entered:
+            return node
+        for x in node.operands:
+            if x not in self.entered:
+                node = renewed(node, {x: self.enter(x) for x in node.operands})
+                break
+        for rewrite in self.rewrites if not is_kept(node) else ():
+            made = rewrite(node)
+            if made is not None:
+                if made.function is not None:
+                    made.name = made.name or node.name
+                    made.readers = made.readers if made in self.entered else node.readers
+                return self.enter(made)
+        made = node if is_kept(node) else self.known.setdefault(key_of(node), node)
+        if made is not node:
+            made.readers = made.readers + node.readers
+        self.entered[made] = None
+        return made
+
+
 def rewritten(nodes: Nodes, results: Nodes, rewrites: Sequence[Rewrite]) -> tuple[Nodes, Nodes]:
     """Apply rewrites to every call, operands first, to a fixed point; merge common subexpressions, drop dead calls."""
     for node in nodes:
@@ -209,35 +241,15 @@ def rewritten(nodes: Nodes, results: Nodes, rewrites: Sequence[Rewrite]) -> tupl
     for node in results:
         node.readers.append(None)
     new: dict[Node, Node] = {}
-    entered: dict[Node, None] = {}
-    known: dict[Any, Node] = {}
-
-    def enter(node: Node) -> Node:
-        """Append a call, its new operands first; return the node that holds its value."""
-        if node.function is None:
-            return known.setdefault(key_of(node), node) if is_constant(node) else node
-        if node in entered:
-            return node
-        for x in node.operands:
-            if x not in entered:
-                node = renewed(node, {x: enter(x) for x in node.operands})
-                break
-        for rewrite in rewrites if not is_kept(node) else ():
-            made = rewrite(node)
-            if made is not None:
-                if made.function is not None:
-                    made.name = made.name or node.name
-                    made.readers = made.readers if made in entered else node.readers
-                return enter(made)
-        made = node if is_kept(node) else known.setdefault(key_of(node), node)
-        if made is not node:
-            made.readers = made.readers + node.readers
-        entered[made] = None
-        return made
-
+    program = Rewriting(rewrites)
     for node in nodes:
-        new[node] = enter(renewed(node, new))
-    return alive([*entered], [new.get(node, node) for node in results])
+        new[node] = program.enter(renewed(node, new))
+    for node in (*nodes, *program.entered):
+        node.readers, node.stores = (
+            [],
+            None,
+        )  # which lead in a circle to nodes that are no longer of the program
+    return alive([*program.entered], [new.get(node, node) for node in results])
 
 
 def alive(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:

@@ -46,6 +46,7 @@ def refusals_raised() -> Iterator[None]:
         raise
     except Exception as error:
         if made:
+            error.__cause__ = error.__context__ = None  # or they would be in a circle
             raise made[0].with_traceback(error.__traceback__) from None
         raise
     finally:

@@ -315,7 +315,7 @@ class SourceWriter(Scope):
         source = "\n".join([*self.head(), "", "", head, *body, f"    return {result}", ""])
         namespace = {name: value for name, value in self.namespace.items() if value is not None}
         exec(compile(source, f"<jit {self.name}>", "exec"), namespace)
-        run: Callable[..., Any] = namespace[self.name]
+        run: Callable[..., Any] = namespace.pop(self.name)  # or they would be in a circle
         return source, run
 
     def free_the_dead(self, result: str) -> None:
