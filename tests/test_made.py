@@ -15,7 +15,7 @@ from minigrad import JitError
 
 X = np.linspace(-1, 1, 12).reshape(4, 3)
 LABELS = np.array([2, 0, 1, 2])
-MAKERS = np.zeros, np.ones, np.empty, np.full, np.eye, np.identity, np.array, np.asarray
+MAKERS = np.zeros, np.ones, np.empty, np.full, np.eye, np.identity, np.array, np.asarray, np.zeros_like
 
 
 def one_hot(x, labels):
@@ -325,6 +325,14 @@ def filled_states(w, x):
     return np.sum(states**2)
 
 
+def filled_like_another(w, x):
+    states, last = np.empty_like(x), np.zeros_like(x[0])
+    for t in range(4):
+        states[t] = last
+        last[...] = np.tanh(w * last + x[t])
+    return np.sum(states**2) + np.sum(last**2)
+
+
 def filled_by_lists(w, x):
     a, b = np.eye(3), np.array([w[0], 2.0, w[1]])
     a[0, 1] = w[2]
@@ -350,7 +358,14 @@ def in_one_expression(w, x):
     return np.sum(np.linalg.solve(np.eye(3) + row + second * full, b)[np.array([0, 2])])
 
 
-@pytest.mark.parametrize(("f", "g"), [(filled_states, stacked_states), (filled_by_lists, in_one_expression)])
+@pytest.mark.parametrize(
+    ("f", "g"),
+    [
+        (filled_states, stacked_states),
+        (filled_like_another, stacked_states),
+        (filled_by_lists, in_one_expression),
+    ],
+)
 @pytest.mark.parametrize("derivative", [mg.value_and_grad, mg.grad, mg.hessian])
 def test_what_is_filled_has_a_gradient_in_a_compiled_function(f, g, derivative):
     step = mg.jit(derivative(f))

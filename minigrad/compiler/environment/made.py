@@ -26,10 +26,13 @@ from .outside import Outside
 from .places import put, read
 from .values import finds
 
-FILLS: dict[Callable[..., Any], int] = {np.zeros: 0, np.empty: 0, np.ones: 1}
+FILLS: dict[Callable[..., Any], int] = {
+    **{np.zeros: 0, np.empty: 0, np.ones: 1},
+    **{np.zeros_like: 0, np.empty_like: 0, np.ones_like: 1},
+}
 """The functions that fill an array, and with what; what is in an empty one nobody knows."""
 JOIN = (np.array, np.asarray)
-FUNCTIONS: tuple[Callable[..., Any], ...] = (*FILLS, *JOIN, np.full, np.eye, np.identity)
+FUNCTIONS: tuple[Callable[..., Any], ...] = (*FILLS, *JOIN, np.full, np.full_like, np.eye, np.identity)
 CACHED = type(lru_cache(repr))
 """The class of functions with a cache, which would keep what is recorded: they make arrays."""
 
