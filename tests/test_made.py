@@ -381,6 +381,11 @@ def test_the_error_of_a_plain_array_in_a_gradient_is_the_tapes():
         made[0] = x[0]
         return np.sum(made)
 
-    for step in (mg.grad(f), mg.jit(mg.grad(f))):
+    def of_a_tensor(x):
+        made = np.zeros(3)
+        made[0] = mg.tensor(x, requires_grad=True)[0]
+        return np.sum(made)
+
+    for step in (mg.grad(f), mg.jit(mg.grad(f)), mg.jit(of_a_tensor)):
         with pytest.raises(mg.TapeError, match=r"array\[i\] = t"):
             step(np.ones(2))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..engine.arguments import own_cause, raise_instead
 from ..engine.containers import entries_of, map_tree
 from .environment.rebinding import Containers, Entry
 from .ir import Node
@@ -75,7 +76,10 @@ def run(f: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[st
     given, options = map_tree(stand_in, (trace, inputs, made), (args, kwargs))
     containers = Containers((given, options))
     with refusals_raised():
-        result = f(*given, **options)
+        try:
+            result = f(*given, **options)
+        except ValueError as error:
+            raise_instead(own_cause(error), error)
     rebound, values = containers.rebound(name, (args, kwargs))
     pairs = [*zip(trace.inputs, made, strict=True)]
     writes = {node: x.node for node, x in pairs if type(x) is Traced and x.node is not node}
