@@ -297,6 +297,19 @@ def test_a_step_that_writes_to_its_parameters(program):
         assert_agree([again, other], [loss, plain], program.inputs)
 
 
+def test_a_row_is_there_until_it_is_added_to_a_part_of_a_copy():
+    def f(x):
+        a = np.tanh(x)
+        total = np.sum(np.sin(x) ** 2)  # whose memory the row is in, and then the copy may be
+        b = a.copy()
+        b[1:] -= np.sin(x[0])
+        return a, np.sum(b), total
+
+    x = np.linspace(0, 2, 12).reshape(4, 3)
+    for got, want in zip(mg.jit(f)(x), f(x), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
 @given(programs(dtypes=DTYPES), st.sampled_from(sorted(LAYOUTS)))
 def test_how_arrays_lie_in_memory_changes_nothing(program, layout):
     f = differentiated(program)

@@ -103,7 +103,8 @@ class SourceWriter(Scope):
     def augmented_writes(self) -> dict[Node, tuple[Node, Node]]:
         """Find reads and writes that make an augmented assignment: ``x[i] -= 1``, or ``x[1:] += y``.
 
-        An array y must be there still at the write: in its memory is the sum, or the write comes next.
+        An array y must be there still at the write: in its memory is the sum, or the write comes next, and x is not
+        copied first, into memory that may be y's.
         """
         found = {}
         before: Node | None = None
@@ -123,7 +124,7 @@ class SourceWriter(Scope):
             (other,) = [x for x in changed.args if x is not read] or [None]
             if other is None or (read.function is pick and scalar_of(other) is None):
                 continue
-            kept = scalar_of(other) is not None or changed is last
+            kept = scalar_of(other) is not None or (changed is last and storage.owner is not node)
             if not kept and type(other) is Node:
                 kept = self.plan.storage_of.get(self.plan.viewed(other)) is self.plan.storage_of[changed]
             if kept:
