@@ -306,6 +306,19 @@ def test_a_step_that_writes_to_its_parameters(program):
         assert_agree([again, other], [loss, plain], program.inputs)
 
 
+def test_a_row_is_there_until_it_is_added_to_a_part_of_a_copy():
+    def f(x):
+        a = np.tanh(x)
+        total = np.sum(np.sin(x) ** 2)  # whose memory the row is in, and then the copy may be
+        b = a.copy()
+        b[1:] -= np.sin(x[0])
+        return a, np.sum(b), total
+
+    x = np.linspace(0, 2, 12).reshape(4, 3)
+    for got, want in zip(mg.jit(f)(x), f(x), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
 @given(programs(dtypes=DTYPES), st.sampled_from(sorted(LAYOUTS)))
 def test_how_arrays_lie_in_memory_changes_nothing(program, layout):
     f = differentiated(program)
@@ -2541,6 +2554,45 @@ def test_a_compiled_function_that_is_dropped_is_freed_at_once():
         compiled(np.ones(3))  # another signature
         del compiled
         assert program() is None
+    finally:
+        gc.enable()
+
+
+def filled(x):
+    made = np.zeros((4, 3))
+    for i in range(3):
+        made[i] = x[i] - made[i - 1]
+    made[1:] += 0.9 * made[1:] - 0.1 * x[:3]
+    return made
+
+
+def entry(x):
+    made = np.zeros(3)
+    made[0] = x[0, 0]
+    return np.sum(made * x)
+
+
+def branch(x):
+    made = np.zeros(3)
+    made[0] = x[0, 0]
+    return made if made[0] > 0 else x
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: mg.jit(filled), lambda: mg.jit(mg.grad(entry)), lambda: mg.jit(branch), lambda: mg.grad(entry)],
+)
+def test_what_compiling_and_refusing_leave_is_freed_at_once(make):
+    def call():
+        with suppress(TypeError):
+            make()(np.ones((4, 3)))
+
+    call()
+    gc.collect()
+    gc.disable()
+    try:
+        call()
+        assert gc.collect() == 0
     finally:
         gc.enable()
 

@@ -68,7 +68,8 @@ def _fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
             f"fill_diagonal: got shape {a.shape}, wrap={wrap}; expected a matrix, or axes of one length"
         )
     val, places = joined(val), np.arange(min(a.shape))
-    a[(places,) * a.ndim] = val if np.ndim(val) == 0 else np.resize(val, len(places))
+    if np.size(val):
+        a[(places,) * a.ndim] = val if np.ndim(val) == 0 else np.resize(val, len(places))
 
 
 def _cycled(values: Any, a: Any, shape: tuple[int, ...]) -> Any:

@@ -72,7 +72,8 @@ class SourceWriter(Expressions):
     def augmented_writes(self) -> dict[Node, tuple[Node, Node]]:
         """Find reads and writes that make an augmented assignment: ``x[i] -= 1``, or ``x[1:] += y``.
 
-        The memory of an array y must still hold it at the write: the sum overwrites it there, or the write comes next.
+        The memory of an array y must still hold it at the write: the sum overwrites it there, or the write comes next,
+        and x is not copied first, into memory that may be y's.
         """
         found = {}
         before: Node | None = None
@@ -92,7 +93,7 @@ class SourceWriter(Expressions):
             (other,) = [x for x in changed.args if x is not read] or [None]
             if other is None or (read.function is pick and scalar_of(other) is None):
                 continue
-            kept = scalar_of(other) is not None or changed is last
+            kept = scalar_of(other) is not None or (changed is last and storage.owner is not node)
             if not kept and type(other) is Node:
                 kept = self.plan.storage_of.get(self.plan.viewed(other)) is self.plan.storage_of[changed]
             if kept:
@@ -237,7 +238,7 @@ class SourceWriter(Expressions):
         source = "\n".join([*self.head(), "", "", head, *body, f"    return {result}", ""])
         namespace = {name: value for name, value in self.namespace.items() if value is not None}
         exec(compile(source, f"<jit {self.name}>", "exec"), namespace)
-        run: Callable[..., Any] = namespace[self.name]
+        run: Callable[..., Any] = namespace.pop(self.name)  # or they would be in a circle
         return source, run
 
     def free_the_dead(self, result: str) -> None:

@@ -27,35 +27,57 @@ def rewritten(nodes: Nodes, results: Nodes, rewrites: Sequence[Rewrite]) -> tupl
     """Apply rewrites to every call, operands first, to a fixed point; merge common subexpressions, drop dead calls."""
     find_readers(nodes, results)
     new: dict[Node, Node] = {}
-    entered: dict[Node, None] = {}
-    known: dict[Any, Node] = {}
-    tried: dict[Any, list[Rewrite]] = {}
+    program = Rewriting(rewrites)
+    for node in nodes:
+        new[node] = program.enter(renewed(node, new))
+    for node in (*nodes, *program.entered):
+        node.readers, node.stores = (
+            [],
+            None,
+        )  # which lead in circles to nodes that are no longer of the program
+    return alive([*program.entered], [new.get(node, node) for node in results])
 
-    def enter(node: Node) -> Node:
+
+class Rewriting:
+    """A program that is being rewritten.
+
+    Attributes
+    ----------
+    entered
+        The calls so far, in order.
+    known
+        These, and the constants, by their keys.
+    tried
+        The rewrites that are tried on calls of a function.
+    """
+
+    def __init__(self, rewrites: Sequence[Rewrite]) -> None:
+        self.rewrites = rewrites
+        self.entered: dict[Node, None] = {}
+        self.known: dict[Any, Node] = {}
+        self.tried: dict[Any, list[Rewrite]] = {}
+
+    def enter(self, node: Node) -> Node:
         """Append a call, its new operands first; return the node that holds its value."""
         if node.function is None:
-            return known.setdefault(key_of(node), node) if is_constant(node) else node
-        if node in entered:
+            return self.known.setdefault(key_of(node), node) if is_constant(node) else node
+        if node in self.entered:
             return node
-        node = renewed(node, {x: enter(x) for x in node.operands})
-        if node.function not in tried:
-            tried[node.function] = [] if is_kept(node) else of_function(node.function, rewrites)
-        for rewrite in tried[node.function]:
+        node = renewed(node, {x: self.enter(x) for x in node.operands})
+        if node.function not in self.tried:
+            self.tried[node.function] = [] if is_kept(node) else of_function(node.function, self.rewrites)
+        for rewrite in self.tried[node.function]:
             made = rewrite(node)
             if made is not None:
                 if made.function is not None:
                     made.name = made.name or node.name
-                    made.readers = made.readers if made in entered else node.readers
-                return enter(made)
-        made = node if is_kept(node) else known.setdefault(key_of(node), node)
+                    made.readers = made.readers if made in self.entered else node.readers
+                return self.enter(made)
+        made = node if is_kept(node) else self.known.setdefault(key_of(node), node)
         if made is not node:
             made.readers = made.readers + node.readers
-        entered[made] = None
+        self.entered[made] = None
         return made
-
-    for node in nodes:
-        new[node] = enter(renewed(node, new))
-    return alive([*entered], [new.get(node, node) for node in results])
 
 
 def of_function(f: Any, rewrites: Sequence[Rewrite]) -> list[Rewrite]:
