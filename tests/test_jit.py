@@ -2663,6 +2663,16 @@ def test_the_path_of_an_einsum_depends_on_shapes_alone():
     np.testing.assert_allclose(mg.jit(f)(x), f(x))
 
 
+def test_a_view_of_a_constant_is_neither_handed_out_nor_written_over(monkeypatch):
+    windows = np.lib.stride_tricks.sliding_window_view
+    step = mg.jit(lambda x: windows(np.ones_like(x), 3)[:1].reshape(3))
+    first, second = step(np.ones(9)), step(np.ones(9))
+    assert first.flags.writeable and not np.shares_memory(first, second)
+    kept = [[each for each in rewrites_ if each is not trivial.folded] for rewrites_ in rewrites.PASSES]
+    monkeypatch.setattr(rewrites, "PASSES", kept)
+    check(plain_net, [A, np.array([0, 2, -1, 1]), W, W[0] / 2, V, B[1]])
+
+
 def test_views_of_dicts_and_arrays_of_the_standard_library_are_followed():
     table, numbers = {"k": 2.0}, array("d", [3.0])
     view = MappingProxyType(table)

@@ -184,8 +184,8 @@ class Plan:
         self._share_buffers()
 
     def roots_of(self, node: Node) -> frozenset[Node]:
-        """Return the owners of the memory that a value may alias; none for a constant."""
-        return self.roots.get(node, frozenset())
+        """Return the owners of the memory that a value may alias, constants among them."""
+        return self.roots.get(node) or frozenset({node})
 
     def _roots_of(self, node: Node) -> frozenset[Node]:
         f = node.function
