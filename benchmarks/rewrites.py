@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
-from minigrad.compiler import ir
 from minigrad.compiler.emitting import memory, source
-from minigrad.compiler.rewriting import rewrites
+from minigrad.compiler.rewriting import fixed_point, rewrites
 
 from .contestants import jit_plain, jit_step
 from .measure import Case, Step
 from .problem import make_problem
 
 PATHS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
-    "merging equal calls": (ir, "key_of", lambda node: id(node)),
+    "merging equal calls": (fixed_point, "key_of", lambda node: id(node)),
     "writing over dead operands": (memory.Plan, "_over_an_operand", lambda self, i, node: None),
     "views made beforehand": (source.SourceWriter, "view_beforehand", lambda self, node: False),
     "expressions": (source.SourceWriter, "inline", lambda self, node: False),

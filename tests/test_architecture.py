@@ -16,7 +16,7 @@ WINGS = [
     {"compiler.tracing", "compiler.rewriting"},
     {"compiler.environment"},
     {"compiler.emitting"},
-    {"compiler.run", "compiler.program"},
+    {"compiler.run", "compiler.program", "compiler.recompilation"},
     {"compiler", "compiler.jit"},
     {"checks"},
     {"gradient_check", "optim", "preprocess", "datasets", "census"},

@@ -5,6 +5,7 @@ import dataclasses
 import gc
 import math
 import weakref
+from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache, partial
 from queue import Queue
@@ -264,6 +265,8 @@ def _then_written(view):
             [
                 lambda y: y.reshape(-1),
                 lambda y: y.T.ravel()[:1],
+                lambda y: y[0].ravel(),  # a copy, if y lies in Fortran's order
+                lambda y: np.ravel(y[::2, 0], order="F"),
                 lambda y: np.diagonal(a=y),
                 lambda y: np.split(ary=y, indices_or_sections=2)[0],
                 lambda y: np.rot90(m=y),
@@ -320,6 +323,17 @@ def test_views_of_views_are_read_again_and_written_through(names, writes, shape,
         for got, want in zip(compiled(changed), f(expected), strict=True):
             np.testing.assert_array_equal(got, want)
         np.testing.assert_array_equal(changed, expected)
+
+
+def test_a_new_array_of_one_axis_is_viewed_in_one_line():
+    def f(x):
+        y = x[:, 0] * 2
+        line = y.ravel()
+        line[0], y[1] = 7, 8
+        return y, line
+
+    for got, want in zip(mg.jit(f)(X), f(X), strict=True):
+        np.testing.assert_array_equal(got, want)
 
 
 def spectral(x):
@@ -938,6 +952,83 @@ def test_another_error_that_is_caught_is_refused_with_the_line():
     line = added.__code__.co_firstlineno + 2
     with pytest.raises(mg.JitError, match=rf"test_capture\.py:{line}: add raised ValueError, which the"):
         mg.jit(added)(np.ones(2), np.ones(3))
+
+
+def number_or_0(x):
+    try:
+        return x * float(x[0, 0])
+    except TypeError:
+        return x * 0
+
+
+def doubled_if_positive(x):
+    with suppress(Exception):
+        if x[0, 0] > 0:
+            x = 2 * x
+    return x
+
+
+def doubled_at(x):
+    with suppress(Exception):
+        np.multiply.at(x, [0], 2.0)
+    return x * 1
+
+
+def another_error(x):
+    try:
+        return np.arange(3) * x.item(0)
+    except TypeError:
+        raise RuntimeError("no number") from None
+
+
+def with_entries(x):
+    return x * (2 if hasattr(x, "strides") else 3)
+
+
+@pytest.mark.parametrize(
+    ("f", "message"),
+    [
+        (number_or_0, r"float\(\) needs the values"),
+        (doubled_if_positive, "a condition"),
+        (doubled_at, r"np\.multiply\.at is not captured"),
+        (another_error, r"item\(\) needs the values"),
+        (with_entries, "has no 'strides'"),
+    ],
+)
+def test_a_refusal_is_an_error_although_the_function_catches_it(f, message):
+    with pytest.raises(mg.JitError, match=message):
+        mg.jit(f)(X)
+
+
+@pytest.mark.parametrize("options", [{}, {"where": True}, {"where": np.array(True)}])
+def test_a_number_is_not_written_to(options):
+    def f(x):
+        total = x.sum()
+        return np.negative(total, out=total, **options)
+
+    for g in (f, mg.jit(f)):
+        with pytest.raises(TypeError, match=r"ArrayType|item assignment"):
+            g(X)
+
+
+@pytest.mark.parametrize(
+    "x", [np.array(True), np.array([True]), np.True_, np.int8(3), np.array(0.3), np.exp(1j * np.arange(50))]
+)
+def test_squares_are_of_the_dtype_and_the_entries_that_numpys_are(x):
+    for f in (
+        lambda x: x**2,
+        lambda x: np.power(x, 2),
+        lambda x: np.where(x != 0, x, 0) + np.where(x != 0, 0, x * 2),
+    ):
+        with np.errstate(all="ignore"):
+            got, want = mg.jit(f)(x), f(x)
+        np.testing.assert_array_equal(got, want)
+        assert (type(got), got.dtype) == (type(want), want.dtype)
+
+
+def test_what_is_no_attribute_of_an_array_may_be_asked_for():
+    step = mg.jit(lambda x: x * (2 if hasattr(x, "requires_grad") else 3))
+    np.testing.assert_array_equal(step(X), 3 * X)
 
 
 def test_an_argument_may_be_called_self():

@@ -330,6 +330,36 @@ def test_what_is_set_is_set_again_where_others_have_changed_it(f):
                 net.log = None
 
 
+def test_new_keys_of_a_dict_are_in_their_order():
+    logs = {}
+
+    def f(x):
+        logs["loss"], logs["epoch"], logs["max"] = x.sum(), 3, x.max()
+
+    step = mg.jit(f)
+    for x in CALLS[:2]:
+        logs.clear()
+        step(x)
+        assert [*logs.items()] == [("loss", x.sum()), ("epoch", 3), ("max", x.max())]
+
+
+def test_what_is_set_to_what_it_is_already_is_set_in_each_call():
+    state = types.SimpleNamespace(done=True, scale=1.0)
+
+    def f(x, first):
+        state.done = True
+        if first:
+            state.scale = 2.0
+        return state.scale * x
+
+    step = mg.jit(f)
+    for first in (True, False, False):
+        step(CALLS[0], first)
+    state.done = False  # by another, after scale, which is known to be set by one call, was read by the next
+    step(CALLS[0], False)
+    assert state.done is True
+
+
 @pytest.mark.parametrize("key", [tuple, list, None, len, repr, 1.5, frozenset({1})])
 def test_a_dict_may_have_any_keys(key):
     table = {key: 2.0, "h": 0}

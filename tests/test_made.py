@@ -1,6 +1,8 @@
 """Arrays that a compiled function makes by a shape, and writes what it computes into."""
 
 import threading
+from functools import lru_cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from minigrad import JitError
 
 X = np.linspace(-1, 1, 12).reshape(4, 3)
 LABELS = np.array([2, 0, 1, 2])
-MAKERS = np.zeros, np.ones, np.empty, np.full, np.eye, np.identity, np.array, np.asarray
+MAKERS = np.zeros, np.ones, np.empty, np.full, np.eye, np.identity, np.array, np.asarray, np.zeros_like
 
 
 def one_hot(x, labels):
@@ -89,10 +91,20 @@ def joined(x, labels):
         number,
         *rows,
         np.array((x[0, 0].astype("f"), 2.0)),
+        np.array([2**53 + 1, x[0, 0]], dtype=int),
+        np.asarray(x[0, 0], "f"),
     )
 
 
-FUNCTIONS = [one_hot, recurrent, columns, scattered, masked, written, rounded, joined]
+def marked(x, labels):
+    seen, made = np.zeros(4, bool), np.eye(3)
+    for i in range(4):
+        seen[i] = x[i, 0] > 0
+    np.fill_diagonal(made, x[0, :0])  # writes nothing
+    return seen, np.where(seen, 1.0, x[:, 1]), made
+
+
+FUNCTIONS = [one_hot, recurrent, columns, scattered, masked, written, rounded, joined, marked]
 
 
 @pytest.mark.parametrize("f", FUNCTIONS)
@@ -218,6 +230,82 @@ def test_what_cannot_be_is_refused_and_numpy_left_as_it_was():
         assert all(getattr(np, each.__name__) is each for each in MAKERS)
 
 
+@pytest.mark.parametrize(("item", "dtype"), [(300, np.uint8), (1e300, int), (1j, float)])
+def test_a_number_that_does_not_fit_is_refused(item, dtype):
+    def f(x):
+        return np.array([x[0, 0], item], dtype)
+
+    for g in (f, mg.jit(f)):
+        with pytest.raises((OverflowError, TypeError), match=r"out of bounds|too large|not 'complex'"):
+            g(X)
+
+
+def test_no_array_of_objects_holds_what_is_not_known():
+    with pytest.raises(JitError, match=r"test_made\.py.*dtype object"):
+        mg.jit(lambda x: np.array([x[0, 0], None], dtype=object))(X)
+
+
+def leaves_numpy(state, x):
+    made = state.make(3)
+    made[0], state.xp = x[0, 0], np
+    return made
+
+
+def replaces_its_maker(state, x):
+    made = state.make(3)
+    made[0], state.make = x[0, 0], np.ones
+    return made
+
+
+def returns_a_function(state, x):
+    made = state.make(3)
+    made[0] = x[0, 0]
+    return {"made": made, "by": [np.zeros]}
+
+
+def sets_another(state, x):
+    made = state.make(3)
+    made[0], state.make = x[0, 0], state.other
+    return made
+
+
+@pytest.mark.parametrize("f", [leaves_numpy, replaces_its_maker, returns_a_function])
+def test_what_records_is_not_left_outside(f):
+    state = SimpleNamespace(make=np.zeros, xp=None, other=None)
+    with pytest.raises(JitError, match="returns NumPy, or a function of it"):
+        mg.jit(lambda x: f(state, x))(X)
+    assert state.make is np.zeros and state.xp is None
+
+
+def test_another_function_is_set_in_the_place_of_one_that_makes_arrays():
+    def other(n):
+        return np.zeros(n)
+
+    one, two = (SimpleNamespace(make=np.zeros, xp=None, other=other) for _ in range(2))
+    step = mg.jit(lambda x: sets_another(one, x))
+    for x in (X, X * 2):
+        np.testing.assert_array_equal(step(x), sets_another(two, x))
+        assert one.make is other
+
+
+def test_a_function_with_a_cache_keeps_arrays():
+    @lru_cache
+    def positions(n):
+        table = np.eye(n)
+        return table, tuple(map(int, table.argmax(axis=1)))
+
+    def f(x, what):
+        made = np.zeros(3)
+        made[0] = x[0, 0]
+        return made[list(positions(3)[1])] if what == "numbers" else positions(3)[0] @ made
+
+    np.testing.assert_array_equal(mg.jit(f)(X, "numbers"), f(X, "numbers"))
+    positions.cache_clear()
+    with pytest.raises(JitError, match="comes from outside"):
+        mg.jit(f)(X, "array")
+    np.testing.assert_array_equal(f(X, "array"), f(X, "numbers"))
+
+
 def test_other_threads_make_arrays():
     def f(x):
         made, found = np.zeros(3), []
@@ -235,6 +323,14 @@ def filled_states(w, x):
     for t in range(4):
         states[t + 1] = np.tanh(w * states[t] + x[t])
     return np.sum(states**2)
+
+
+def filled_like_another(w, x):
+    states, last = np.empty_like(x), np.zeros_like(x[0])
+    for t in range(4):
+        states[t] = last
+        last[...] = np.tanh(w * last + x[t])
+    return np.sum(states**2) + np.sum(last**2)
 
 
 def filled_by_lists(w, x):
@@ -262,7 +358,14 @@ def in_one_expression(w, x):
     return np.sum(np.linalg.solve(np.eye(3) + row + second * full, b)[np.array([0, 2])])
 
 
-@pytest.mark.parametrize(("f", "g"), [(filled_states, stacked_states), (filled_by_lists, in_one_expression)])
+@pytest.mark.parametrize(
+    ("f", "g"),
+    [
+        (filled_states, stacked_states),
+        (filled_like_another, stacked_states),
+        (filled_by_lists, in_one_expression),
+    ],
+)
 @pytest.mark.parametrize("derivative", [mg.value_and_grad, mg.grad, mg.hessian])
 def test_what_is_filled_has_a_gradient_in_a_compiled_function(f, g, derivative):
     step = mg.jit(derivative(f))
@@ -278,6 +381,11 @@ def test_the_error_of_a_plain_array_in_a_gradient_is_the_tapes():
         made[0] = x[0]
         return np.sum(made)
 
-    for step in (mg.grad(f), mg.jit(mg.grad(f))):
+    def of_a_tensor(x):
+        made = np.zeros(3)
+        made[0] = mg.tensor(x, requires_grad=True)[0]
+        return np.sum(made)
+
+    for step in (mg.grad(f), mg.jit(mg.grad(f)), mg.jit(of_a_tensor)):
         with pytest.raises(mg.TapeError, match=r"array\[i\] = t"):
             step(np.ones(2))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.compiler.ir import Node, written
-from minigrad.compiler.rewriting import stores
+from minigrad.compiler.rewriting import regions, stores
 
 SHAPE = (3, 4)
 ENDS = st.one_of(st.none(), st.integers(-4, 4))
@@ -20,12 +20,12 @@ INDICES = st.one_of(BASIC, st.just(([0, 1], 2)))
 
 def one_by_one(array, index):
     """Find the last store to an index by a look at every one."""
-    wanted = stores.region(index, array.shape)
+    wanted = regions.region(index, array.shape)
     while wanted is not None and array.function is written:
-        at = stores.region(array.args[1], array.shape)
+        at = regions.region(array.args[1], array.shape)
         if at is None:
             break
-        if not stores.are_apart(at, wanted):
+        if not regions.are_apart(at, wanted):
             return (array.args[2] if at == wanted else None), array
         array = array.args[0]
     return None if wanted is None else (None, array)
@@ -53,19 +53,19 @@ def test_an_index_into_a_part_is_one_into_the_whole(first, second):
         wanted = x[first][second]
     except IndexError:
         return
-    index = stores.composed(first, second, SHAPE)
+    index = regions.composed(first, second, SHAPE)
     np.testing.assert_array_equal(x[index], wanted)
     assert type(x[index]) is type(wanted)
-    assert stores.shape_at(first, SHAPE) == x[first].shape
+    assert regions.region(first, SHAPE).shape == x[first].shape
     if wanted.shape == SHAPE:
-        assert stores.is_whole(index, SHAPE) == np.array_equal(x, wanted)
+        assert regions.is_whole(index, SHAPE) == np.array_equal(x, wanted)
 
 
 def test_an_index_with_arrays_is_none_into_the_whole():
-    assert stores.composed(([0, 1], 2), 0, SHAPE) is None
-    assert stores.composed(slice(2), ([0, 1], 2), SHAPE) is None
-    assert not stores.is_whole(([0, 1, 2], slice(None)), SHAPE)
-    assert not stores.is_whole((), ())
+    assert regions.composed(([0, 1], 2), 0, SHAPE) is None
+    assert regions.composed(slice(2), ([0, 1], 2), SHAPE) is None
+    assert not regions.is_whole(([0, 1, 2], slice(None)), SHAPE)
+    assert not regions.is_whole((), ())
 
 
 def running(x):
@@ -95,7 +95,7 @@ def smoothed(x):
 @pytest.mark.parametrize("f", [running, mirrored, smoothed])
 def test_comparisons_of_stores_grow_as_their_number(f, monkeypatch):
     counts = []
-    are_apart = stores.are_apart
+    are_apart = regions.are_apart
 
     def counted(x, y):
         counts[-1] += 1

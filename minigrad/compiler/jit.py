@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 import weakref
-from collections import Counter
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial, update_wrapper
@@ -21,19 +19,15 @@ from ..engine.watch import Anomaly
 from . import locks
 from .environment.methods import BoundMethod, BoundWeakly, has_weak_references
 from .environment.outside import Outside
-from .environment.places import PlaceKey
-from .environment.signature import Inlined, differing_number, flatten, numbers, own_classes, refuse_overlap
+from .environment.signature import Inlined, flatten, own_classes, refuse_overlap
 from .ir import name_of
 from .program import Compiled, compiled_fetching
-from .where import AsWritten, Begins, JitError
+from .recompilation import Recompilation
+from .where import AsWritten, JitError
 
 __all__ = ["JitError", "Jitted", "jit"]
 MAXSIZE = 32
 """The size of a function's cache, in signatures."""
-MOST_BEGINNINGS = 10
-"""The number of consecutive calls that initialize their own state, after which a warning is given."""
-VALUES = 5
-"""The number of values of one number to compile for, after which a warning is given."""
 
 
 class CacheInfo(NamedTuple):
@@ -132,6 +126,37 @@ def jit(f: Callable[..., Any] | None = None, *, donate_argnums: int | tuple[int,
     return Jitted(f, positions)
 
 
+class Call(NamedTuple):
+    """The arguments of a call, and their part of its signature.
+
+    Attributes
+    ----------
+    leaves
+        The arrays in them.
+    key
+        How they are nested, the arrays' shapes and dtypes, and the values of the options.
+    classes
+        The classes of the objects in them, whose methods may be called.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    leaves: list[Any]
+    key: list[Any]
+    classes: tuple[type, ...]
+
+
+def call_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+    """Return a call with these arguments."""
+    leaves: list[Any] = []
+    key: list[Any] = []
+    flatten(args, leaves, key)
+    if kwargs:
+        key.append("keywords")
+        flatten((kwargs,), leaves, key)
+    return Call(args, kwargs, leaves, key, tuple(dict.fromkeys(own_classes((args, kwargs)))))
+
+
 class Jitted:
     """A compiled function; made by `jit`.
 
@@ -151,9 +176,8 @@ class Jitted:
         self.donated = donated
         self.programs: dict[Any, Compiled] = {}  # the oldest first; list(…) of it is safe in threads
         self.recent: tuple[Outside, Compiled] | None = None
-        self.changes: Counter[Any] = Counter()  # how often each outside value has made it compile anew
+        self.recompilation = Recompilation(name_of(f))
         self.hits = self.misses = 0
-        self.begun = 0  # calls that initialized their state, since it was last compiled
         self.methods: dict[int, tuple[weakref.ref[Any], Jitted]] = {}  # by the ``id`` of their instances
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -182,94 +206,102 @@ class Jitted:
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Slow path: look the signature up; compile if it is new."""
-        leaves: list[Any] = []
-        key: list[Any] = []
         try:
-            flatten(args, leaves, key)
-            if kwargs:
-                key.append("keywords")
-                flatten((kwargs,), leaves, key)
+            call = call_of(args, kwargs)
         except Inlined:
             return self.function(*args, **kwargs)
         except RecursionError:
             raise ValueError(f"jit: {TOO_DEEP}") from None
         if type(recording.get()) is Anomaly:
             return self.function(*args, **kwargs)
-        classes = tuple(dict.fromkeys(own_classes((args, kwargs))))
         with locks.compiling:
             try:
-                program, given, is_new = self._found(args, kwargs, leaves, key, classes)
+                hit = self._cached(call)
+                program, given = hit or self._compiled(call)
             except (AsWritten, Inlined) as error:
-                self._warn_of_a_beginning(error)
+                self.recompilation.warn_of_a_beginning(error)
                 return self.function(*args, **kwargs)
+        is_new = hit is None and program.may_be_kept
         fetched = program.fetched.key() if is_new else None
-        self.begun = 0
+        self.recompilation.beginnings = 0
         outcome = self._run(program, given, args, kwargs)
         if is_new and program.sets_only_unread:  # the call changed outside state: another key
             with locks.compiling:
                 if program.fetched.key() == fetched:  # else of other shapes, say, than it is compiled for
-                    arrays = program.fetched.arrays() or {}
-                    self._keep(program, *self._snapshot(program, arrays, leaves, key, classes)[1:])
+                    self._keep(program, *self._snapshot(program, program.fetched.arrays() or {}, call)[1:])
         return outcome
 
-    def _found(
-        self,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        leaves: list[Any],
-        key: list[Any],
-        classes: tuple[type, ...],
-    ) -> tuple[Compiled, list[Any], bool]:
-        """Return the program of a signature, its inputs, and whether it is new in the cache; compile on a miss."""
-        before = self.recent and self.recent[0]
-        programs = [*self.programs.values()]
-        ways = {(frozenset(each.left_out), each.fetched.together): each for each in reversed(programs)}
+    def _cached(self, call: Call) -> tuple[Compiled, list[Any]] | None:
+        """Return the cached program of a call's signature, and its inputs; None on a miss."""
+        programs = reversed([*self.programs.values()])
+        ways = {(frozenset(each.left_out), each.fetched.together): each for each in programs}
         for way in ways.values():
             arrays = way.fetched.arrays_apart()
             if arrays is None:
                 continue
-            given, signature, outside = self._snapshot(way, arrays, leaves, key, classes)
+            given, signature, outside = self._snapshot(way, arrays, call)
             program = self.programs.get(signature)
             if program is not None:
                 refuse_overlap(given, program.overwritten, program.apart, program.contiguous)
                 self.programs[signature] = self.programs.pop(signature, program)  # the latest, now
                 self.hits += 1
                 self.recent = outside, program
-                return program, given, False
-        everything = Outside(self.function, leaves, (), classes, stores=True)
-        if everything.is_on_a_tape():
-            raise Inlined
-        others = {place: namespace for each in programs for place, namespace in each.unread.items()}
-        program = self._compile(args, kwargs, everything, leaves, others)
-        arrays = program.fetched.arrays() or {}
-        given, signature, fresh = self._snapshot(program, arrays, leaves, key, classes)
-        self._warn_of_a_number(signature, args, kwargs)
-        self._warn_of_a_change(before)
+                return program, given
+        return None
+
+    def _compiled(self, call: Call) -> tuple[Compiled, list[Any]]:
+        """Compile the function for a call; return the program and its inputs."""
+        before = self.recent and self.recent[0]
+        program = self._program_for(call)
+        given, signature, outside = self._snapshot(program, program.fetched.arrays() or {}, call)
+        names = argument_names(self.function, len(call.args))
+        named = [*zip(names, call.args, strict=True), *call.kwargs.items()]
+        self.recompilation.warn_of_a_number(signature, list(self.programs), named)
+        self.recompilation.warn_of_a_change(before)
         refuse_overlap(given, program.overwritten, program.apart, program.contiguous)
         self.misses += 1
         if program.may_be_kept:
-            self._keep(program, signature, fresh)
-        return program, given, program.may_be_kept
+            self._keep(program, signature, outside)
+        return program, given
+
+    def _program_for(self, call: Call) -> Compiled:
+        """Compile the function for a call."""
+        outside = Outside(self.function, call.leaves, (), call.classes, stores=True)
+        if outside.is_on_a_tape():
+            raise Inlined
+        count = len(call.args) + len(call.kwargs)
+        if any(position >= count for position in self.donated):
+            raise TypeError(
+                f"jit: donate_argnums is {self.donated}, but {name_of(self.function)} was called with {count} arguments"
+            )
+        others = {
+            place: namespace
+            for each in list(self.programs.values())
+            for place, namespace in each.unread.items()
+        }
+        compiled = partial(
+            Compiled, self.function, call.args, call.kwargs, self.donated, outside, call.leaves, others
+        )
+        errors: list[Exception] = []
+        try:
+            return compiled_fetching(compiled, outside, errors)
+        finally:
+            errors.clear()  # they are in a circle with the frames that they come from
 
     def _snapshot(
-        self,
-        program: Compiled,
-        arrays: dict[str, Any],
-        leaves: Sequence[Any],
-        key: Sequence[Any],
-        classes: tuple[type, ...],
+        self, program: Compiled, arrays: dict[str, Any], call: Call
     ) -> tuple[list[Any], tuple[Any, ...], Outside]:
         """Return a program's inputs, these arrays included, its signature, and a snapshot of what is outside."""
-        given, whole = [*leaves], [*key]
-        flatten((arrays,), given, whole)
+        given, key = [*call.leaves], [*call.key]
+        flatten((arrays,), given, key)
         places, before = frozenset(program.left_out), self.recent and self.recent[0]
-        if before is not None and before.classes == classes and before.unread == places:
+        if before is not None and before.classes == call.classes and before.unread == places:
             outside = before.now(given)
         else:
-            outside = Outside(self.function, given, places, classes)
+            outside = Outside(self.function, given, places, call.classes)
         if outside.tensors and outside.is_on_a_tape():
             raise Inlined
-        return given, (places, program.fetched.together, *whole, *outside.key), outside
+        return given, (places, program.fetched.together, *key, *outside.key), outside
 
     def _keep(self, program: Compiled, signature: tuple[Any, ...], outside: Outside) -> None:
         """Cache a program under a signature, the latest one, evicting the oldest entries."""
@@ -278,64 +310,6 @@ class Jitted:
         while len(self.programs) > MAXSIZE:
             oldest, *_ = list(self.programs)
             self.programs.pop(oldest, None)
-
-    def _compile(
-        self,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        outside: Outside,
-        leaves: list[Any],
-        others: dict[PlaceKey, Any],
-    ) -> Compiled:
-        """Compile the function for a new signature."""
-        if any(position >= len(args) + len(kwargs) for position in self.donated):
-            raise TypeError(
-                f"jit: donate_argnums is {self.donated}, but {name_of(self.function)} was called with "
-                f"{len(args) + len(kwargs)} arguments"
-            )
-        compiled = partial(Compiled, self.function, args, kwargs, self.donated, outside, leaves, others)
-        errors: list[Exception] = []
-        try:
-            return compiled_fetching(compiled, outside, errors)
-        finally:
-            errors.clear()  # they are in a circle with the frames that they come from
-
-    def _warn_of_a_number(
-        self, signature: tuple[Any, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        """Warn when a signature differs from several earlier ones in the value of one number alone."""
-        counts = Counter(differing_number(signature, other) for other in list(self.programs))
-        named = [*zip(argument_names(self.function, len(args)), args, strict=True), *kwargs.items()]
-        for i, (name, value) in enumerate(each for pair in named for each in numbers(*pair)):
-            if counts[i] == VALUES - 1:
-                dtype = "int64" if type(value) is int else float_dtype([*args, *kwargs.values()])
-                warnings.warn(
-                    f"jit: {name_of(self.function)} was compiled {VALUES} times, for as many values of {name}; if it "
-                    f"changes often, give np.{dtype}({name}), whose value is no part of the signature",
-                    stacklevel=5,
-                )
-
-    def _warn_of_a_beginning(self, error: Exception) -> None:
-        """Warn when call after call initializes its state, and so runs uncompiled."""
-        self.begun += isinstance(error, Begins)
-        if isinstance(error, Begins) and self.begun == MOST_BEGINNINGS:
-            warnings.warn(f"{error}, in each of {MOST_BEGINNINGS} calls: it is not compiled", stacklevel=4)
-
-    def _warn_of_a_change(self, before: Outside | None) -> None:
-        """Warn when an array or a number that the function reads from outside has changed several times."""
-        if before is None:
-            return
-        what, place = before.changed_array(), before.changed_number()
-        if not what and place is not None:
-            what = place[1] if isinstance(place[1], str) else "a number"
-        key = what, place and id(place[0])
-        self.changes[key] += 1
-        if what and self.changes[key] == VALUES - 1:
-            warnings.warn(
-                f"jit: {name_of(self.function)} was compiled {VALUES} times, for as many values of {what} that it "
-                "reads from outside; make it an argument",
-                stacklevel=5,
-            )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Jitted:
         """Return a copy of the function, a method of the copied object, with an empty cache."""
@@ -390,11 +364,3 @@ class Jitted:
     def cache_info(self) -> CacheInfo:
         """Return cache statistics: hits, misses, maximum and current size."""
         return CacheInfo(self.hits, self.misses, MAXSIZE, len(self.programs))
-
-
-def float_dtype(arguments: list[Any]) -> str:
-    """Return the name of the dtype that the floats among the arrays in arguments are promoted to."""
-    leaves: list[Any] = []
-    flatten(arguments, leaves, [])
-    dtypes = [x.dtype for x in leaves if hasattr(x, "dtype") and x.dtype.kind == "f"]
-    return np.result_type(*dtypes).name if dtypes else "float64"

@@ -22,9 +22,9 @@ from .emitting.memory import Plan
 from .emitting.source import SourceWriter
 from .environment.effects import Effects, others_run
 from .environment.fetched import KEYWORD, NONE, Fetched, fetched_of
-from .environment.made import recorded_by
+from .environment.made import recorded_by, refuse_left
 from .environment.outside import LARGE, Outside
-from .environment.places import PlaceKey, place_of, put
+from .environment.places import DELETED, PlaceKey, place_of, put
 from .environment.rebinding import Entry, rebind, refuse_also_outside, replaced
 from .environment.results import LeftArrays, from_outside, nodes_of
 from .environment.values import fresh_copy
@@ -41,6 +41,8 @@ MOST_ERRORS = 10
 """The number of attempts to compile a function, each with fewer fetched arrays, after which none is fetched.
 
 After half of them only arrays of floats are."""
+COMPUTED: Any = object()
+"""Stands for a value that is set outside, and computed in each call."""
 THREADS = (
     "; or call it first while no other thread is in Python code, such as a loader's: then what is "
     "outside is read and set in each call"
@@ -49,8 +51,6 @@ THREADS = (
 
 class Compiled:
     """A function, compiled for one signature: ``run(*leaves)``.
-
-    With ``fills``, the arrays that the function makes by a shape are recorded: it writes what it computes into them.
 
     With ``fills``, the arrays that the function makes by a shape are recorded: it writes what it computes into them.
 
@@ -161,8 +161,10 @@ class Compiled:
             refuse_other_numbers(trace, {node for each in self.fetched.counters for node in leaves[each]})
         effects.after_the_first_run()
         self.rebound, writes = first.rebound, first.writes
-        changed = {each.place for each in (*effects.kept, *effects.fixed)}
-        refuse_changed_outside(name, self.rebound, self.fetched.in_places(changed))
+        refuse_left(name, [first.result, first.values, *[each.value for each in effects.found]])
+        refuse_changed_outside(
+            name, self.rebound, self.fetched.in_places({each.place for each in effects.found})
+        )
         refuse_also_outside(name, self.rebound, (args, kwargs), effects.search.objects)
         found: list[Any] = []
         tree = nodes_of(trace, found, outcome_of(first))
@@ -182,12 +184,21 @@ class Compiled:
 
     def _note(self, effects: Effects) -> None:
         """Note what each call sets outside and in its arguments."""
-        counters = {*self.fetched.counters.values()}
-        self.kept = [(each.namespace, each.name, each.place in counters) for each in effects.kept]
-        self.fixed, self.unread = effects.fixed, effects.unread
+        counters, kept = {*self.fetched.counters.values()}, {each.place for each in effects.kept}
+        self.found = [
+            (
+                each.namespace,
+                each.name,
+                each.place in counters,
+                COMPUTED if each.place in kept else each.value,
+            )
+            for each in effects.found
+        ]
+        self.gives_effects = bool(kept or self.rebound)
+        self.unread = effects.unread
         self.from_outside = {id(x) for x in (*effects.search.arrays, *effects.search.objects)}
-        self.has_effects = bool(self.kept or self.fixed or self.rebound)
-        places = [each.place for each in (*effects.kept, *effects.fixed)]
+        self.has_effects = bool(self.found or self.rebound)
+        places = [each.place for each in effects.found]
         self.sets_only_unread = bool(places) and self.unread.keys() >= set(places)
         self.may_be_kept = effects.are_its_own  # in the cache
 
@@ -201,14 +212,15 @@ class Compiled:
         with locks.compiling:
             if self.rebound:
                 kwargs = {**kwargs, KEYWORD: self.fetched.containers()}  # before others are in their places
-            for namespace, name, value in self.fixed:
-                put(namespace, name, fresh_copy(value, self.from_outside))
-            if not (self.kept or self.rebound):
-                return outcome
-            result, values, left = outcome
-            for (namespace, name, is_counter), value in zip(self.kept, left, strict=True):
-                value = value.item() if is_counter and isinstance(value, np.generic) else value
-                if type(namespace) is dict:
+            result, values, left = outcome if self.gives_effects else (outcome, (), ())
+            computed = iter(left)
+            for namespace, name, is_counter, fixed in self.found:  # in the order of the keys of a dict
+                if fixed is not COMPUTED:
+                    value = fresh_copy(fixed, self.from_outside)
+                else:
+                    value = next(computed)
+                    value = value.item() if is_counter and isinstance(value, np.generic) else value
+                if type(namespace) is dict and value is not DELETED:
                     namespace[name] = value
                 else:
                     put(namespace, name, value)

@@ -13,6 +13,7 @@ from .environment.rebinding import Containers, Entry
 from .ir import Node
 from .tracing.trace import Trace
 from .tracing.traced import Traced
+from .where import refusals_raised
 
 
 def is_leaf(x: Any) -> bool:
@@ -74,10 +75,11 @@ def run(f: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[st
     made: list[Any] = []
     given, options = map_tree(stand_in, (trace, inputs, made), (args, kwargs))
     containers = Containers((given, options))
-    try:
-        result = f(*given, **options)
-    except ValueError as error:
-        raise_instead(own_cause(error), error)
+    with refusals_raised():
+        try:
+            result = f(*given, **options)
+        except ValueError as error:
+            raise_instead(own_cause(error), error)
     rebound, values = containers.rebound(name, (args, kwargs))
     pairs = [*zip(trace.inputs, made, strict=True)]
     writes = {node: x.node for node, x in pairs if type(x) is Traced and x.node is not node}

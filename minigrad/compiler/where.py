@@ -5,6 +5,9 @@ from __future__ import annotations
 import dis
 import os.path
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from copy import deepcopy
 from functools import lru_cache
 from itertools import pairwise
@@ -13,9 +16,42 @@ from typing import Any
 
 import numpy as np
 
+refusals: ContextVar[list[JitError] | None] = ContextVar("refusals", default=None)
+"""The errors made in the run of a function that is being traced; None outside of one."""
+
 
 class JitError(TypeError):
     """Raised for what a compiled function cannot do; the message has the line, and what to write instead."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        made = refusals.get()
+        if made is not None:
+            made.append(self)
+
+
+@contextmanager
+def refusals_raised() -> Iterator[None]:
+    """Raise a `JitError` of this block where the function has caught it, or NumPy has replaced it by another error.
+
+    As it is written, the function would not come to its handler.
+    """
+    made: list[JitError] = []
+    token = refusals.set(made)
+    try:
+        yield
+        if made:
+            raise made[0]
+    except JitError:
+        raise
+    except Exception as error:
+        if made:
+            error.__cause__ = error.__context__ = None  # or they would be in a circle
+            raise made[0].with_traceback(error.__traceback__) from None
+        raise
+    finally:
+        refusals.reset(token)
+        made.clear()  # it is in a circle with the frames that an error comes from
 
 
 class OtherCalls(JitError):

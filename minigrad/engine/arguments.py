@@ -185,6 +185,7 @@ def raise_instead(told: Exception | None, error: Exception) -> NoReturn:
         if told is None:
             raise error
         if told is error.__cause__ or told is error.__context__:
+            error.__cause__ = error.__context__ = None  # or they would be in a circle
             raise told.with_traceback(error.__traceback__) from None
         raise told from error
     finally:

@@ -10,7 +10,8 @@ import numpy as np
 from ..rules.elementwise import astype
 from ..rules.facts import facts
 from ..rules.lookup import known, rules_of
-from ..rules.table import OPS, Composite, Op, full_name, overrides
+from ..rules.overriding import overrides
+from ..rules.table import OPS, Composite, Op, full_name
 from ..rules.ufunc_methods import METHODS
 from .arrays import ARRAYS, ForeignError, foreign, has_stand_ins, is_foreign, refuse_foreign
 from .calls import any_requires_grad, apart, apply, bare, binary, constants

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..rules.indexing import getitem, line_by_line, scatter
 from ..rules.metadata import as_joined
-from ..rules.table import any_true
+from ..rules.overriding import any_true
 from .calls import bare, joined
 from .in_place import become, refuse_view
 
@@ -68,7 +68,8 @@ def _fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
             f"fill_diagonal: got shape {a.shape}, wrap={wrap}; expected a matrix, or axes of one length"
         )
     val, places = joined(val), np.arange(min(a.shape))
-    a[(places,) * a.ndim] = val if np.ndim(val) == 0 else np.resize(val, len(places))
+    if np.size(val):
+        a[(places,) * a.ndim] = val if np.ndim(val) == 0 else np.resize(val, len(places))
 
 
 def _cycled(values: Any, a: Any, shape: tuple[int, ...]) -> Any:

@@ -10,8 +10,9 @@ from ..engine.arguments import takes_arrays
 from ..engine.arrays import refuse_foreign
 from ..engine.layer import layer
 from ..engine.recording import Array
+from ..rules.overriding import whole
 from ..rules.reductions import narrowed, widened
-from ..rules.table import Arguments, Draw, whole
+from ..rules.table import Arguments, Draw
 
 UNSIGNED = {np.dtype(f"i{size}"): np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 """The unsigned integers of signed ones' sizes: a negative label is a large one there."""

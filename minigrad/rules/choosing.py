@@ -10,7 +10,8 @@ import numpy as np
 from .elementwise import ANY, as_floats, within
 from .facts import state
 from .metadata import as_joined, promoted
-from .table import Arguments, Draw, any_true, compose, declare, whole
+from .overriding import any_true, whole
+from .table import Arguments, Draw, compose, declare
 
 
 def as_row(number: float, x: Any) -> Any:

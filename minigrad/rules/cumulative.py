@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from . import metadata
-from .table import Arguments, Draw, compose, declare, whole
+from .overriding import whole
+from .table import Arguments, Draw, compose, declare
 
 
 def along(draw: Draw) -> Arguments:

@@ -10,7 +10,8 @@ import numpy as np
 
 from .facts import MADE, Facts, state
 from .metadata import read_only
-from .table import OPS, Arguments, Draw, Op, Rule, dispatched
+from .overriding import dispatched
+from .table import OPS, Arguments, Draw, Op, Rule
 
 
 def rule(

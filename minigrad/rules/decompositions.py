@@ -13,7 +13,8 @@ import numpy as np
 
 from .conjugates import adjoint, conj, real
 from .linalg import named, tall_or_wide, transposed
-from .table import Arguments, Draw, compose, declare, whole
+from .overriding import whole
+from .table import Arguments, Draw, compose, declare
 
 
 def of_triangle(g: Any, upper: bool = False) -> Any:

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .table import Arguments, Draw, declare, whole
+from .overriding import whole
+from .table import Arguments, Draw, declare
 
 
 @whole(memory="new")

@@ -14,7 +14,8 @@ import numpy as np
 from .conjugates import adjoint, conj, real
 from .decompositions import differences, over_gaps
 from .linalg import named
-from .table import Arguments, Draw, any_true, compose, declare, whole
+from .overriding import any_true, whole
+from .table import Arguments, Draw, compose, declare
 
 ALWAYS_COMPLEX = np.linalg.eigvals(np.eye(1)).dtype.kind == "c"
 """Whether eigenvalues are complex where all are real, too: so since NumPy 2.5."""

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from .facts import state
-from .table import Arguments, Draw, any_true, declare, dispatched, fitted, is_plain, whole
+from .overriding import any_true, dispatched, is_plain, whole
+from .table import Arguments, Draw, declare, fitted
 
 
 def within(*intervals: tuple[float, float]) -> Callable[[Draw], Arguments]:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from . import metadata
-from .table import Arguments, Draw, declare, dispatched, is_plain, whole
+from .overriding import dispatched, is_plain, whole
+from .table import Arguments, Draw, declare
 
 
 def _index(draw: Draw, shape: tuple[int, ...]) -> Any:

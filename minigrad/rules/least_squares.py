@@ -9,7 +9,8 @@ import numpy as np
 from .conjugates import adjoint, conj, real
 from .decompositions import definite, of_triangle
 from .linalg import tall_or_wide, transposed
-from .table import OPS, Arguments, Composite, Draw, declare, whole
+from .overriding import whole
+from .table import OPS, Arguments, Composite, Draw, declare
 
 
 def _through(g: Any, p: Any, a: Any, left: bool = True, right: bool = True) -> Any:

@@ -12,8 +12,9 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from .conjugates import conj, real
 from .facts import state
 from .metadata import outline
+from .overriding import any_true, whole
 from .reductions import FLOAT16, keep, to_last, widened
-from .table import Arguments, Draw, any_true, compose, declare, whole
+from .table import Arguments, Draw, compose, declare
 
 
 def transposed(x: Any) -> Any:

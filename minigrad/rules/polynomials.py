@@ -14,7 +14,8 @@ import numpy as np
 from . import metadata
 from .conjugates import conj, real
 from .elementwise import as_floats
-from .table import Arguments, Draw, any_true, compose, declare, is_plain
+from .overriding import any_true, is_plain
+from .table import Arguments, Draw, compose, declare
 
 
 def _as_line(p: Any) -> Any:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from . import metadata
-from .table import OPS, Arguments, Draw, any_true, compose, declare, whole
+from .overriding import any_true, whole
+from .table import OPS, Arguments, Draw, compose, declare
 
 
 def keep(g: Any, axis: Any, keepdims: bool) -> Any:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from .metadata import ones
+from .overriding import whole
 from .reductions import axes_of
-from .table import Arguments, Draw, declare, whole
+from .table import Arguments, Draw, declare
 
 Axes = tuple[int, ...]
 LARGE = 20_000

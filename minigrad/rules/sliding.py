@@ -12,7 +12,8 @@ import numpy as np
 from . import metadata
 from .conjugates import conj
 from .indexing import getitem
-from .table import Arguments, Draw, declare, dispatched, whole
+from .overriding import dispatched, whole
+from .table import Arguments, Draw, declare
 
 sliding_window_view = np.lib.stride_tricks.sliding_window_view
 SHORT = 8

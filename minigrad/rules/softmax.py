@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from .overriding import any_true, dispatched, whole
 from .reductions import keep, narrowed, widened
-from .table import Arguments, Draw, any_true, declare, dispatched, whole
+from .table import Arguments, Draw, declare
 
 
 def _softmax_inputs(draw: Draw) -> Arguments:

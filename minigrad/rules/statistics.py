@@ -8,8 +8,9 @@ import numpy as np
 
 from . import metadata
 from .conjugates import adjoint, conj, real
+from .overriding import any_true, whole
 from .reductions import axes_of, count_of, keep, narrowed, per_entry, where_chosen, widened
-from .table import Arguments, Draw, any_true, compose, declare, whole
+from .table import Arguments, Draw, compose, declare
 
 
 def _average_inputs(draw: Draw) -> Arguments:

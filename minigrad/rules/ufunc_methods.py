@@ -12,9 +12,10 @@ from . import metadata
 from .cumulative import recurrence_b
 from .indexing import along
 from .lookup import rules_of
+from .overriding import whole
 from .reductions import axes_of
 from .softmax import logaddexp2_reduce, logaddexp_reduce
-from .table import Arguments, Draw, declare, whole
+from .table import Arguments, Draw, declare
 
 REDUCTIONS: dict[Any, Callable[..., Any]] = {
     np.add: np.sum,

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .table import Arguments, Draw, declare, whole
+from .overriding import whole
+from .table import Arguments, Draw, declare
 
 Pair = tuple[int, int]
 EXAMPLES_AT_ONCE = 8

@@ -14,7 +14,8 @@ import numpy as np
 
 from ...rules.facts import facts
 from ..ir import Node, Nodes, added_at, cast, part, written
-from ..rewriting.stores import are_apart, region
+from ..rewriting.patterns import alike
+from ..rewriting.regions import are_apart, region
 
 
 class Storage:
@@ -112,7 +113,7 @@ def reads_elsewhere(node: Node) -> bool:
 
 
 def same_layout(x: Node, y: Node) -> bool:
-    """Tell whether two values lie in memory alike, as their entries follow one another, in any shapes."""
+    """Tell whether two values, of any shapes, are contiguous and of one size."""
     return bool(x.value.size == y.value.size and x.value.flags.c_contiguous and y.value.flags.c_contiguous)
 
 
@@ -183,8 +184,8 @@ class Plan:
         self._share_buffers()
 
     def roots_of(self, node: Node) -> frozenset[Node]:
-        """Return the owners of the memory that a value may alias; none for a constant."""
-        return self.roots.get(node, frozenset())
+        """Return the owners of the memory that a value may alias, constants among them."""
+        return self.roots.get(node) or frozenset({node})
 
     def _roots_of(self, node: Node) -> frozenset[Node]:
         f = node.function
@@ -214,30 +215,29 @@ class Plan:
         return last
 
     def _over_an_operand(self, i: int, node: Node) -> Storage | None:
-        """Return the storage of an operand of the result's shape whose last use is call i; a donated one, if any."""
-        if not fills(node):
-            return None
-        found = []
-        for x in overwrites(node):
-            whole = self.viewed(x)
-            storage = self.storage_of.get(whole)
-            others = [y for y in node.operands if y is not x]
-            if (
-                storage is not None
-                and self.roots_of(x) == {whole}
-                and self.last[whole] == i
-                and (x.shape, x.dtype) == (node.shape, node.dtype)
-                and (
-                    node.function in (written, added_at)
-                    or (x is whole and storage.owner.shape == node.shape)
-                    or same_layout(storage.owner, node)
-                )
-                and (whole.function is not None or storage.donated)
-                and (reads_elsewhere(node) or not any(whole in self.roots_of(y) for y in others))
-                and node in self.ways.get(storage.owner, {node})
-            ):
-                found.append(storage)
-        return max(found, key=lambda storage: storage.donated, default=None)
+        """Return the storage of an operand that the result of call i may overwrite; a donated one, if any."""
+        found = [x for x in overwrites(node) if self._is_free(x, i, node)] if fills(node) else []
+        storages = [self.storage_of[self.viewed(x)] for x in found]
+        return max(storages, key=lambda storage: storage.donated, default=None)
+
+    def _is_free(self, x: Node, i: int, node: Node) -> bool:
+        """Tell whether an operand of the result's shape and dtype is in memory that nothing reads after call i."""
+        whole = self.viewed(x)
+        storage = self.storage_of.get(whole)
+        if storage is None or self.roots_of(x) != {whole} or self.last[whole] != i:
+            return False
+        if whole.function is None and not storage.donated:
+            return False
+        if node not in self.ways.get(storage.owner, {node}):
+            return False
+        others = [y for y in node.operands if y is not x]
+        if any(whole in self.roots_of(y) for y in others) and not reads_elsewhere(node):
+            return False
+        if node.function in (written, added_at):
+            return True
+        return alike(x, node) and (
+            (x is whole and storage.owner.shape == node.shape) or same_layout(storage.owner, node)
+        )
 
     def viewed(self, x: Node) -> Node:
         """Return the value that a reshape views; any other value as it is."""

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import Node, is_constant, uniform_value
+from ..ir import Node, is_constant
+from ..rewriting.patterns import uniform_value
 from .memory import is_reduction
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -13,21 +12,10 @@ import numpy as np
 from ...rules.facts import facts
 from ...rules.indexing import add_at
 from ..environment.results import Assembled, LeftOutside, PassedThrough
-from ..ir import Node, Nodes, added_at, cast, is_constant, is_kept, part, pick, scalar_of, written
+from ..ir import Node, Nodes, added_at, cast, is_kept, part, pick, written
+from ..rewriting.patterns import scalar_of
+from .expressions import SIGNS, Expressions, is_arithmetic
 from .memory import Plan, Storage, is_broadcast, overwrites
-from .scope import Scope
-
-SIGNS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
-OPERATORS: dict[Any, str] = {
-    **SIGNS,
-    np.less: "<",
-    np.less_equal: "<=",
-    np.greater: ">",
-    np.greater_equal: ">=",
-    np.equal: "==",
-    np.not_equal: "!=",
-}
-"""On scalars an operator takes a tenth of the time of a ufunc."""
 
 HINTS = {
     np.greater: "mask",
@@ -40,8 +28,6 @@ HINTS |= {pick: "picked", np.log: "logs", np.vdot: "squares"}
 """Names for the results of these functions, where the traced function has none."""
 VIEW_HINTS = {np.transpose: "_T", np.reshape: "_flat", part: "_part"}
 """Suffixes of the names of views."""
-METHODS = (np.reshape, np.transpose)
-"""Functions of which the method takes a third of the time."""
 NAMES = re.compile(r"[^\W\d]\w*")
 LARGE = 1 << 14
 """Arrays from this size on, in bytes, are deleted after their last use, so that NumPy can reuse their memory."""
@@ -49,23 +35,7 @@ LONGEST = 200
 """The longest expression that is inlined, in characters: Python's parser limits nesting."""
 
 
-def is_arithmetic(node: Node) -> bool:
-    """Tell whether a call is arithmetic on scalars, which are immutable, or compares them."""
-    numbers = all(isinstance(x.value, np.generic) for x in (node, *node.operands))
-    known = node.function in OPERATORS or (node.function is np.negative and node.dtype.kind == "f")
-    return known and not node.kwargs and numbers
-
-
-def takes(f: np.ufunc, dtype: np.dtype[Any]) -> bool:
-    """Tell whether a ufunc has a loop with all operands of this dtype, and none for an integer beside them.
-
-    ``ldexp``, for example, has none for floats; SciPy's polynomials compute otherwise where the order is an integer.
-    """
-    loops = [loop.partition("->")[0] for loop in f.types]
-    return dtype.char * f.nin in loops and not any("l" in loop and "d" in loop for loop in loops)
-
-
-class SourceWriter(Scope):
+class SourceWriter(Expressions):
     """Writes a planned program as the source of a function, and compiles it.
 
     Parameters
@@ -82,8 +52,7 @@ class SourceWriter(Scope):
         self.plan = plan
         self.lines: list[tuple[str, str]] = []
         self.large: set[str] = set()  # the names of large arrays that each call allocates, and of their views
-        # The names of buffers and of their views, by the storage and what they view; of what is stored outside, by its
-        # number.
+        # Names: of buffers and their views, by storage and layout; of what is left outside, by its number.
         self.views: dict[tuple[Any, ...], str] = {}
         self.left_outside: dict[int, str] = {}
         uses = Counter(x for node in plan.nodes for x in node.operands)
@@ -103,7 +72,8 @@ class SourceWriter(Scope):
     def augmented_writes(self) -> dict[Node, tuple[Node, Node]]:
         """Find reads and writes that make an augmented assignment: ``x[i] -= 1``, or ``x[1:] += y``.
 
-        An array y must be there still at the write: in its memory is the sum, or the write comes next.
+        The memory of an array y must still hold it at the write: the sum overwrites it there, or the write comes next,
+        and x is not copied first, into memory that may be y's.
         """
         found = {}
         before: Node | None = None
@@ -123,7 +93,7 @@ class SourceWriter(Scope):
             (other,) = [x for x in changed.args if x is not read] or [None]
             if other is None or (read.function is pick and scalar_of(other) is None):
                 continue
-            kept = scalar_of(other) is not None or changed is last
+            kept = scalar_of(other) is not None or (changed is last and storage.owner is not node)
             if not kept and type(other) is Node:
                 kept = self.plan.storage_of.get(self.plan.viewed(other)) is self.plan.storage_of[changed]
             if kept:
@@ -217,49 +187,6 @@ class SourceWriter(Scope):
         self.names[node] = self.views[key]
         return True
 
-    def arguments(self, node: Node) -> list[str]:
-        """Return the source of a call's arguments, defaults left out."""
-        shown = [self.argument(node, x) for x in node.args]
-        options = {name: x for name, x in node.kwargs.items() if (name, x) != ("keepdims", False)}
-        return shown + [f"{name}={self.spelled(x)}" for name, x in options.items()]
-
-    def argument(self, node: Node, x: Any) -> str:
-        """Return the source of one argument of a call.
-
-        A scalar operand becomes a 0-d array of the arrays' dtype, which saves NumPy a conversion in each call.
-        """
-        number = scalar_of(x)
-        if number is None or not np.isfinite(number) or not isinstance(node.function, np.ufunc):
-            return self.spelled(x)
-        dtypes = {(y.dtype, bool(y.shape)) for y in node.operands if not is_constant(y)}
-        dtype = x.dtype if hasattr(x, "dtype") else next(iter(dtypes))[0] if dtypes else None
-        if {each for each, _ in dtypes} != {dtype} or dtype is None or dtype.kind != "f":
-            return self.spelled(x)
-        if not takes(node.function, dtype) or node.dtype not in (dtype, bool):
-            return self.spelled(x)
-        if (dtype, True) in dtypes and node.shape:
-            return self.number(number, dtype)
-        return repr(number) if dtype == np.float64 else self.spelled(x)
-
-    def call(self, node: Node) -> str:
-        """Return the expression of a call, without ``out``."""
-        f, args = node.function, node.args
-        if is_arithmetic(node):
-            x, *y = self.arguments(node)
-            return f"{x} {OPERATORS[f]} {y[0]}" if y else f"-{x}"
-        if f in (part, pick):
-            return f"{self.spelled(args[0])}[{self.index(args[1])}]"
-        if f is operator.getitem:
-            return f"{self.spelled(args[0])}[{args[1]}]"
-        if f is np.transpose and args[1] == tuple(range(len(args[1])))[::-1]:
-            return f"{self.spelled(args[0])}.T"
-        if f in METHODS and type(args[0]) is Node and not node.kwargs:
-            return f"{self.spelled(args[0])}.{f.__name__}({self.spelled(args[1])})"
-        if f is cast and type(args[0]) is Node:
-            casting = "" if args[2:] in ((), ("unsafe",)) else f", casting={args[2]!r}"
-            return f"{self.spelled(args[0])}.astype({self.spelled(args[1])}{casting})"
-        return f"{self.function(f)}({', '.join(self.arguments(node))})"
-
     def filling(self, node: Node, into: str) -> list[str]:
         """Return the lines that compute a value into an existing array."""
         f, args = node.function, node.args
@@ -280,10 +207,6 @@ class SourceWriter(Scope):
             add = self.function(add_at)
             return [*lines, f"{add}({into}, {self.spelled(index)}, {self.spelled(value)})"]
         return [f"{self.function(f)}({', '.join([*self.arguments(node), f'out={into}'])})"]
-
-    def copying(self, x: Any, into: str) -> str:
-        """Return the line that copies a value into an existing array."""
-        return f"{self.function(np.copyto)}({into}, {self.spelled(x)})"
 
     # -- the function ----------------------------------------------------------------------------------------------
 
@@ -315,7 +238,7 @@ class SourceWriter(Scope):
         source = "\n".join([*self.head(), "", "", head, *body, f"    return {result}", ""])
         namespace = {name: value for name, value in self.namespace.items() if value is not None}
         exec(compile(source, f"<jit {self.name}>", "exec"), namespace)
-        run: Callable[..., Any] = namespace[self.name]
+        run: Callable[..., Any] = namespace.pop(self.name)  # or they would be in a circle
         return source, run
 
     def free_the_dead(self, result: str) -> None:

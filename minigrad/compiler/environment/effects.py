@@ -50,6 +50,8 @@ class Effects:
 
     Attributes
     ----------
+    found : list of Effect
+        The places that it sets, in their order: those in the next two.
     kept : list of Effect
         The places that receive arrays computed in the call.
     fixed : list of Effect
@@ -80,6 +82,7 @@ class Effects:
             )
         ]
         self.known = set(map(id, self.search.objects))
+        self.found: list[Effect] = []
         self.kept: list[Effect] = []
         self.fixed: list[Effect] = []
         self.unread: dict[PlaceKey, Any] = {}
@@ -90,9 +93,9 @@ class Effects:
         if array := self.saved.changed_array():
             raise self.changed(array)
         self.between = self.before.now(self.leaves)
-        found = [each for each in changes(self.before, self.between) if self.may_set(each.name)]
-        self.kept = [each for each in found if self.is_result(each.value)]
-        self.fixed = [each for each in found if not self.is_result(each.value)]
+        self.found = [each for each in changes(self.before, self.between) if self.may_set(each.name)]
+        self.kept = [each for each in self.found if self.is_result(each.value)]
+        self.fixed = [each for each in self.found if not self.is_result(each.value)]
 
     def is_result(self, value: Any) -> bool:
         """Tell whether a value holds arrays that the function computes."""
@@ -119,32 +122,38 @@ class Effects:
         JitError
             If it draws random numbers, or changes what it reads.
         """
-        both = [*self.kept, *self.fixed]
         try:
             again()
         except Exception as error:
-            if both and (isinstance(error, OtherCalls) or not isinstance(error, JitError)):
+            if self.found and (isinstance(error, OtherCalls) or not isinstance(error, JitError)):
                 self.refuse_draws()
                 self.put_back()
                 again()  # what fails with nothing changed is not due to what it sets
-                self.refuse_reads(again, both)
+                self.refuse_reads(again, self.found)
             raise
         self.refuse_draws()
         self.refuse_changes()
-        known = places_of(both)
-        others = [each for each in self.others if each.place not in known]
-        for places in ([*both, *others], both, self.kept):
-            if places and not self.reads(again, places):
-                self.unread = places_of(places)
-                self.fixed += [
-                    each for each in map(now, places[len(both) :]) if type(each.value) is not Unread
-                ]
-                break
-        else:
-            self.refuse_reads(again, both if self.kept else self.made_anew())
+        both = self.found, self.kept
+        free = next((places for places in both if places and not self.reads(again, places)), [])
+        if not free:
+            self.refuse_reads(again, self.found if self.kept else self.made_anew())
             if self.kept:
                 raise self.changed_or_made(self.kept)
+        known = places_of(self.found)
+        only_set = self.set_unread(again, [each for each in self.others if each.place not in known])
+        self.unread = places_of([*free, *only_set])
+        only_set = [each for each in only_set if type(each.value) is not Unread]
+        self.fixed += only_set
+        self.found += only_set
         self.put_back()
+
+    def set_unread(self, again: Callable[[], None], places: Sequence[Effect]) -> list[Effect]:
+        """Return those of the places that the function does not read before it sets them, with what it sets."""
+        if not places:
+            return []
+        if not self.reads(again, places):
+            return [*map(now, places)]
+        return [found for each in places if len(places) > 1 for found in self.set_unread(again, [each])]
 
     def refuse_reads(self, again: Callable[[], None], places: Sequence[Effect]) -> None:
         """Refuse a function that reads one of these places before it sets it."""
@@ -212,7 +221,7 @@ class Effects:
                 return True
             if any(structural_key(now(each).value) != structural_key(each.value) for each in self.fixed):
                 return True
-            for place, value in (*map(placed, (*self.kept, *self.fixed, *self.others)), *self.saved.now()):
+            for place, value in (*map(placed, (*self.found, *self.others)), *self.saved.now()):
                 if type(value) is Unread and value is not made.get(place):  # moved there
                     return True
         return False
@@ -227,7 +236,7 @@ class Effects:
     def forget(self) -> None:
         """Release all values that were seen outside, stand-ins among them."""
         self.between = self.before
-        self.kept = self.fixed = []
+        self.found = self.kept = self.fixed = []
 
     def changed_or_made(self, read: Sequence[Effect], why: str = "") -> JitError:
         """Return the error of a function that changes these places, which it reads, or initializes arrays in them."""

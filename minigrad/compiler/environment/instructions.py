@@ -8,7 +8,7 @@ from itertools import chain
 from types import CodeType
 
 FUNCTIONS = 2**13
-"""Of so many functions it is kept what their code names: a search for what one reads may come by them all."""
+"""The size of the caches, in functions: the search for what one function reads may visit all of them."""
 
 
 @lru_cache

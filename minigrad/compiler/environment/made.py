@@ -7,10 +7,10 @@ as it is: compiled code of libraries calls these functions, too, and takes what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import wraps
-from threading import get_ident
+from contextvars import ContextVar
+from functools import lru_cache, wraps
 from types import ModuleType
 from typing import Any
 
@@ -21,20 +21,24 @@ from ...engine.calls import any_requires_grad, bare, variable
 from ...engine.recording import differentiated
 from ...rules.metadata import as_joined
 from ..tracing.numpy_calls import has_traced, value_of
+from ..where import JitError, user_line
 from .outside import Outside
 from .places import put, read
+from .values import finds
 
-FILLS: dict[Callable[..., Any], int] = {np.zeros: 0, np.empty: 0, np.ones: 1}
+FILLS: dict[Callable[..., Any], int] = {
+    **{np.zeros: 0, np.empty: 0, np.ones: 1},
+    **{np.zeros_like: 0, np.empty_like: 0, np.ones_like: 1},
+}
 """The functions that fill an array, and with what; what is in an empty one nobody knows."""
 JOIN = (np.array, np.asarray)
-FUNCTIONS: tuple[Callable[..., Any], ...] = (*FILLS, *JOIN, np.full, np.eye, np.identity)
+FUNCTIONS: tuple[Callable[..., Any], ...] = (*FILLS, *JOIN, np.full, np.full_like, np.eye, np.identity)
+CACHED = type(lru_cache(repr))
+"""The class of functions with a cache, which would keep what is recorded: they make arrays."""
 
 
-class Recorder:
-    """Who records what the functions make: a trace or nobody, and the thread that it runs in."""
-
-    trace: Any = None
-    thread = 0
+recorder: ContextVar[Any] = ContextVar("recorder", default=None)
+"""The trace that records, in this thread, what the functions make; None: nobody does."""
 
 
 def recorded_by(trace: Any, outside: Outside, f: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,30 +54,32 @@ def recorded_by(trace: Any, outside: Outside, f: Callable[..., Any]) -> Callable
 @contextmanager
 def recording_made(trace: Any, outside: Outside) -> Iterator[None]:
     """Let a trace record what the functions make in this block."""
-    before = Recorder.trace, Recorder.thread
-    found = [] if trace is None else [(place, read(*place)) for place in places_of_functions(outside)]
-    Recorder.trace, Recorder.thread = trace, get_ident()
-    if found:
+    places = [] if trace is None else places_of_functions(outside)
+    token = recorder.set(trace)
+    if places:
         vars(NUMPY).update({**vars(np), **{function.__name__: RECORDED[function] for function in FUNCTIONS}})
+    before = [read(*place) for place in places]
+    instead = [recorded_by(None, outside, x) if type(x) is CACHED else INSTEAD[x] for x in before]
     try:
-        for place, value in found:
-            put(*place, NUMPY if value is np else RECORDED[value])
+        for place, x in zip(places, instead, strict=True):
+            put(*place, x)
         yield
     finally:
-        Recorder.trace, Recorder.thread = before
-        for place, value in found:
-            put(*place, value)
+        recorder.reset(token)
+        for place, x, value in zip(places, instead, before, strict=True):
+            if read(*place) is x:
+                put(*place, value)
 
 
 def places_of_functions(outside: Outside) -> list[tuple[Any, Any]]:
-    """Return the places outside that have NumPy, or one of the functions."""
+    """Return the places outside that have NumPy, one of the functions, or one with a cache."""
     known = [(namespace, name) for namespace, name, value in outside.values if is_one(value)]
     return [place for place in (*outside.numpy, *known) if is_one(read(*place))]
 
 
 def is_one(x: Any) -> bool:
-    """Tell whether x is NumPy, or one of the functions."""
-    return any(x is each for each in (np, *FUNCTIONS))
+    """Tell whether x is NumPy, one of the functions, or one with a cache."""
+    return type(x) is CACHED or any(x is each for each in (np, *FUNCTIONS))
 
 
 def recorded(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -81,8 +87,8 @@ def recorded(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def make(*args: Any, **kwargs: Any) -> Any:
-        trace = Recorder.trace
-        if trace is None or Recorder.thread != get_ident():
+        trace = recorder.get()
+        if trace is None:
             return function(*args, **kwargs)
         made = made_by(trace, function, args, kwargs)
         is_filled = type(made) in STAND_INS and made.dtype.kind in "fc"
@@ -117,12 +123,33 @@ def full(trace: Any, shape: Any, fill_value: Any, dtype: Any = None, **kwargs: A
 
 def joined(x: Any, dtype: Any = None, *, copy: Any = True) -> Any:
     """Return an array of nested ones, as `numpy.array` and `numpy.asarray` do."""
-    made = as_joined(x)
-    if made is x and (copy or not isinstance(value_of(x), np.ndarray)):
-        made = np.copy(made)
-    return made if dtype is None else made.astype(dtype, copy=False)
+    if dtype is not None and np.dtype(dtype).kind not in "fiubc":
+        raise JitError(
+            f"{user_line()}: an array of dtype {np.dtype(dtype)} that is to hold an array, whose values are not known "
+            "while the function is compiled; keep them in a list"
+        )
+    made = as_joined(x if dtype is None else cast_each(x, dtype))
+    is_number = not isinstance(value_of(bare(made)), np.ndarray)
+    return np.copy(made) if is_number or (copy and made is x) else made
+
+
+def cast_each(x: Any, dtype: Any) -> Any:
+    """Return nested arrays and numbers, each cast to a dtype, as NumPy does: Python's numbers have to fit."""
+    if isinstance(x, (list, tuple)):
+        return [cast_each(each, dtype) for each in x]
+    return x.astype(dtype, copy=False) if hasattr(x, "dtype") else np.asarray(x, dtype)
 
 
 RECORDED = {function: recorded(function) for function in FUNCTIONS}
 NUMPY = ModuleType("numpy")
 """What stands in the place of NumPy; it has what this has when a function is traced, a program's own additions too."""
+INSTEAD: dict[Any, Any] = {np: NUMPY, **RECORDED}
+
+
+def refuse_left(name: str, values: Sequence[Any]) -> None:
+    """Refuse a function among whose results, and what it leaves outside, is one that records, or the module of them."""
+    if finds(values, (), lambda x: any(x is each for each in INSTEAD.values())):
+        raise JitError(
+            f"jit: {name} returns NumPy, or a function of it that makes arrays, or leaves it outside, and fills such "
+            "arrays; do one of them"
+        )

@@ -136,7 +136,7 @@ def reader(
     for i in contiguous:
         source.require(f"{source.leaves[i][0]}.flags.c_contiguous")
     exec(compile(source.text(), "<jit signature>", "exec"), source.namespace)
-    leaves_of: Callable[..., Any] = source.namespace["leaves_of"]
+    leaves_of: Callable[..., Any] = source.namespace.pop("leaves_of")  # or they would be in a circle
     return leaves_of
 
 

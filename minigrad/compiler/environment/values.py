@@ -40,12 +40,12 @@ def has_results(x: Any, known: Container[int]) -> bool:
 
     Objects whose ``id`` is known are not looked into.
     """
-    return _finds(x, known, lambda each: type(each.data if type(each) is Tensor else each) in STAND_INS)
+    return finds(x, known, lambda each: type(each.data if type(each) is Tensor else each) in STAND_INS)
 
 
 def has_arrays(x: Any) -> bool:
     """Tell whether there are arrays, NumPy's numbers or tensors in nested containers and objects."""
-    return _finds(x, (), lambda each: isinstance(each, (np.ndarray, np.generic, Tensor)))
+    return finds(x, (), lambda each: isinstance(each, (np.ndarray, np.generic, Tensor)))
 
 
 def nested_alike(x: Any, other: Any) -> bool:
@@ -61,7 +61,7 @@ def nested_alike(x: Any, other: Any) -> bool:
     return type(x) in PLAIN and option_key(x) == option_key(other)
 
 
-def _finds(x: Any, known: Container[int], is_one: Callable[[Any], bool]) -> bool:
+def finds(x: Any, known: Container[int], is_one: Callable[[Any], bool]) -> bool:
     """Tell whether ``is_one`` is true of a part of nested containers and objects."""
     waiting, seen = [x], set()
     while waiting:

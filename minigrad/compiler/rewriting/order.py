@@ -7,20 +7,9 @@ from typing import Any
 import numpy as np
 
 from ...rules.facts import facts
-from ..ir import (
-    SCATTER,
-    WINDOWS_ADDED,
-    Draws,
-    Node,
-    Nodes,
-    added_at,
-    found_in,
-    hashable,
-    is_constant,
-    part,
-    pick,
-    written,
-)
+from ..ir import Draws, Node, Nodes, added_at, found_in, is_constant, part, pick, written
+from .fixed_point import hashable
+from .patterns import SCATTER, WINDOWS_ADDED
 
 INDEXING = {part, pick, written, added_at, SCATTER, WINDOWS_ADDED, np.take, np.take_along_axis}
 """The calls whose second argument is an index."""

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from ..ir import Node, constant
+from .fixed_point import on
+from .shapes import reshaped
 
 
-def over_axes(node: Node, functions: tuple[Any, ...]) -> tuple[Node, tuple[int, ...]] | None:
-    """Return the operand of a reduction and the axes it is over; None for other calls.
+def over_axes(node: Node) -> tuple[Node, tuple[int, ...]] | None:
+    """Return the operand of a reduction and the axes it is over.
 
-    For floats that lie in memory row by row, and some axes, not all.
+    None unless they are some axes, not all, of floats that lie in memory row by row.
     """
-    if (
-        node.function not in functions
-        or len(node.args) != 1
-        or not node.kwargs.keys() <= {"axis", "keepdims"}
-    ):
+    if len(node.args) != 1 or not node.kwargs.keys() <= {"axis", "keepdims"}:
         return None
     x, axis = node.args[0], node.kwargs.get("axis", 0)
     if type(x) is not Node or axis is None or x.dtype.char not in "fd" or node.dtype != x.dtype:
@@ -37,22 +34,18 @@ def in_rows(x: Node, first: int) -> Node:
     return reshaped(x, (rows, x.value.size // rows))
 
 
-def reshaped(x: Node, shape: tuple[int, ...]) -> Node:
-    """Return the node of x in another shape, whose value is a view."""
-    return x if x.shape == shape else Node(np.reshape, (x, shape), {}, np.reshape(x.value, shape))
-
-
 LONGEST = 1024
 """The most entries of a row that the BLAS may add up one after the other, in its lanes."""
 
 
+@on(np.add.reduce)
 def sums_by_dot(node: Node) -> Node | None:
     """Sum over axes by products with ones, 3 to 30 times as fast. Changes the last bits.
 
     The axes are the first or the last ones, or lie between others. May change the sign of a zero; np.dot does not warn
-    of an overflow, as ``rewrites.matrix_products``.
+    of an overflow, as `minigrad.compiler.rewriting.products.matrix_products`.
     """
-    found = over_axes(node, (np.add.reduce,))
+    found = over_axes(node)
     if found is None:
         return None
     x, axes = found
@@ -93,12 +86,13 @@ FEW, MANY = 32, 100
 """Up to so many columns, and from so many rows on, it takes a tenth to a half of the time to compare whole columns."""
 
 
+@on(np.maximum.reduce, np.minimum.reduce)
 def extremes_of_columns(node: Node) -> Node | None:
     """Find the largest or smallest entry of short rows by comparing columns, of a copy that has them in rows.
 
     May change the sign of a zero.
     """
-    found = over_axes(node, (np.maximum.reduce, np.minimum.reduce))
+    found = over_axes(node)
     if found is None:
         return None
     x, axes = found

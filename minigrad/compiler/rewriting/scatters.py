@@ -6,28 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import (
-    SCATTER,
-    Node,
-    added_at,
-    alike,
-    one_a_row,
-    part,
-    pick,
-    scalar_of,
-    scattered,
-    values_of,
-    written,
-)
+from ..ir import Node, added_at, part, pick, values_of, written
+from .fixed_point import on
+from .patterns import SCATTER, alike, one_a_row, scalar_of, scattered
 from .stores import is_zero_at
 
 
+@on(np.negative, np.multiply, np.divide)
 def scattered_products(node: Node) -> Node | None:
     """Move elementwise products inside a scatter: zeros elsewhere stay zero.
 
     Changes the sign of zeros, and leaves zeros where they would be multiplied by infinity or NaN.
     """
-    if node.dtype.kind != "f" or node.kwargs or node.function not in (np.negative, np.multiply, np.divide):
+    if node.dtype.kind != "f" or node.kwargs:
         return None
     for i, x in enumerate(node.args[: 1 if node.function is np.divide else 2]):
         found = scattered(x)
@@ -36,12 +27,10 @@ def scattered_products(node: Node) -> Node | None:
         if any(type(y) is not Node and scalar_of(y) is None for y in node.args):  # a list
             return None
         value, index, shape = found
-        others = [read(y, index, shape) for y in node.args if y is not x]
-        args = (*others[:i], value, *others[i:])
-        if len(args) == len(node.args):
-            with np.errstate(all="ignore"):
-                made = node.function(*values_of(args))
-            return Node(SCATTER, (Node(node.function, args, {}, made), index, shape), {}, node.value)
+        args = tuple([value if j == i else read(y, index, shape) for j, y in enumerate(node.args)])
+        with np.errstate(all="ignore"):
+            made = node.function(*values_of(args))
+        return Node(SCATTER, (Node(node.function, args, {}, made), index, shape), {}, node.value)
     return None
 
 
@@ -63,9 +52,10 @@ def is_basic(index: Any) -> bool:
     )
 
 
+@on(np.add.reduce)
 def sums_of_scattered(node: Node) -> Node | None:
     """Add up what is scattered, in place of an array that is zero elsewhere. May change the sign of a zero."""
-    if node.function != np.add.reduce or len(node.args) > 1 or not node.kwargs.keys() <= {"axis", "keepdims"}:
+    if len(node.args) > 1 or not node.kwargs.keys() <= {"axis", "keepdims"}:
         return None
     found = scattered(node.args[0])
     if found is None or node.dtype != found[0].dtype:
@@ -81,12 +71,13 @@ def sums_of_scattered(node: Node) -> Node | None:
     return Node(np.reshape, (total, node.shape), {}, node.value) if node.shape else total
 
 
+@on(np.add)
 def scattered_onto(node: Node) -> Node | None:
     """Add at an index, in place of adding an array that is zero elsewhere.
 
     Changes the last bits where the index repeats, and may change the sign of a zero.
     """
-    if node.function is not np.add or node.kwargs:
+    if node.kwargs:
         return None
     for sparse, x in (node.args, node.args[::-1]):
         found = scattered(sparse)

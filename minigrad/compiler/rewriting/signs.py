@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import Node, alike, scalar_of
+from ..ir import Node
+from .fixed_point import on
+from .patterns import alike, scalar_of
 
 PRODUCTS = (np.multiply, np.divide)
 
@@ -27,6 +29,7 @@ def is_plain(node: Node, functions: tuple[Any, ...]) -> bool:
     )
 
 
+@on(np.negative, np.add, np.subtract, *PRODUCTS)
 def signs(node: Node) -> Node | None:
     """Cancel two negations, subtract what is negated, negate a product in place of its factor. Exact."""
     twice = of_negative(of_negative(node))

@@ -4,70 +4,19 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ..ir import SCATTER, Node, Nodes, alike, alive, key_of, part, renewed, scattered, written
+from ..ir import Node, Nodes, part, written
+from .fixed_point import alive, key_of, on, renewed
+from .patterns import SCATTER, alike, scattered
+from .regions import Region, are_apart, composed, region
 
 FARTHEST = 200
 """The maximum number of stores that are searched for a read."""
 FEW = 8
 """The maximum number of stores that are dropped from a chain which another one branches off."""
-
-
-class Region(NamedTuple):
-    """What a basic index reads: each axis's range, which axes have an integer, and the least and greatest positions."""
-
-    positions: tuple[range, ...]
-    single: tuple[bool, ...]
-    ends: tuple[tuple[int, int], ...]
-
-
-def region(index: Any, shape: tuple[int, ...]) -> Region | None:
-    """Return the region of a basic index; None for other indices."""
-    parts: list[Any] = []
-    for each in index if type(index) is tuple else (index,):
-        if type(each) is slice:
-            each = each.start, each.stop, each.step
-            if not all(end is None or type(end) is int for end in each):
-                return None
-        elif type(each) is not int:
-            return None
-        parts.append(each)
-    return _region(tuple(parts), shape) if len(parts) <= len(shape) else None
-
-
-def without_ellipsis(index: Any, shape: tuple[int, ...]) -> Any:
-    """Return an index with slices in the place of an ellipsis."""
-    parts = index if type(index) is tuple else (index,)
-    if sum(each is Ellipsis for each in parts) != 1 or len(parts) > len(shape) + 1:
-        return index
-    at = next(i for i, each in enumerate(parts) if each is Ellipsis)
-    return (*parts[:at], *[slice(None)] * (len(shape) + 1 - len(parts)), *parts[at + 1 :])
-
-
-@lru_cache(maxsize=2**14)
-def _region(parts: tuple[Any, ...], shape: tuple[int, ...]) -> Region:
-    """Return the region of integers, and of the ends and steps of slices; a loop asks for each often."""
-    single = tuple([type(each) is int for each in parts]) + (False,) * (len(shape) - len(parts))
-    slices = [slice(each, None) if type(each) is int else slice(*each) for each in parts]
-    slices += [slice(None)] * (len(shape) - len(parts))
-    ranges = [range(n)[each] for each, n in zip(slices, shape, strict=True)]
-    positions = tuple([each[:1] if alone else each for each, alone in zip(ranges, single, strict=True)])
-    ends = tuple(
-        [(min(each[0], each[-1]), max(each[0], each[-1])) if each else (0, -1) for each in positions]
-    )
-    return Region(positions, single, ends)
-
-
-def are_apart(x: Region, y: Region) -> bool:
-    """Tell whether two regions are disjoint, by their ends."""
-    for (low, high), (least, greatest) in zip(x.ends, y.ends, strict=True):
-        if low > greatest or least > high:
-            return True
-    return False
 
 
 class Stores:
@@ -140,7 +89,7 @@ def stores_to(array: Node) -> tuple[Stores, int] | None:
     A few stores by which another array branches off are dropped: rewriting has usually discarded that one.
     """
     new: list[tuple[Node, Region]] = []
-    while not is_looked_up(array) and array.function is written and type(array.args[0]) is Node:
+    while not is_looked_up(array) and array.function is written:
         at = region(array.args[1], array.shape)
         if at is None:
             break
@@ -188,9 +137,14 @@ def stored(array: Node, index: Any) -> tuple[Any, Node] | None:
             node = stores.nodes[last]
             return (node.args[2] if stores.regions[last] == wanted else None), node
         array = stores.base
+    value, at = scattered_at(array)
+    return (value if at == wanted else None), array
+
+
+def scattered_at(array: Node) -> tuple[Node | None, Region | None]:
+    """Return what is scattered into zeros, and where; None of other arrays, and None for advanced indices."""
     found = scattered(array)
-    at = region(found[1], array.shape) if found else None
-    return (found[0], array) if found and at == wanted else (None, array)
+    return (found[0], region(found[1], array.shape)) if found else (None, None)
 
 
 def is_zero_at(array: Node, index: Any) -> bool:
@@ -200,15 +154,13 @@ def is_zero_at(array: Node, index: Any) -> bool:
         return False
     if looked[0] is not None:
         return type(looked[0]) is int and looked[0] == 0
-    found = scattered(looked[1])
-    at = region(found[1], array.shape) if found else None
+    _, at = scattered_at(looked[1])
     return at is not None and are_apart(at, wanted)
 
 
+@on(part)
 def read_as_written(node: Node) -> Node | None:
     """Forward a stored value to a read at the same index. Exact."""
-    if node.function is not part or type(node.args[0]) is not Node:
-        return None
     array, index = node.args
     found = stored(array, index)
     if found is None:
@@ -216,109 +168,72 @@ def read_as_written(node: Node) -> Node | None:
     value, where = found
     if type(value) is Node and alike(node, value) and isinstance(value.value, np.ndarray) == bool(node.shape):
         return value
-    if value is None and where is not array:
-        return Node(part, (where, index), {}, node.value)
-    return None
+    return Node(part, (where, index), {}, node.value) if value is None and where is not array else None
 
 
+@on(written)
 def overwritten(node: Node) -> Node | None:
     """Eliminate a store that the next one overwrites, where no one else reads the array between them. Exact."""
-    if node.function is not written or type(node.args[0]) is not Node:
+    first, index, value = node.args
+    if first.function is not written or len(first.readers) > 1:
         return None
-    first = node.args[0]
-    if len(first.readers) > 1:
-        return None
-    if first.function is not written or type(first.args[0]) is not Node or not alike(node, first):
-        return None
-    at = region(node.args[1], node.shape)
+    at = region(index, node.shape)
     if at is None or at != region(first.args[1], node.shape):
         return None
-    return Node(written, (first.args[0], *node.args[1:]), {}, node.value)
+    return Node(written, (first.args[0], index, value), {}, node.value)
 
 
+@on(written)
 def stored_back(node: Node) -> Node | None:
     """Eliminate a store of the value that is there already. Exact."""
-    if node.function is not written or type(node.args[0]) is not Node or type(node.args[2]) is not Node:
+    array, index, value = node.args
+    found = stored(array, index) if type(value) is Node else None
+    if found is None:
         return None
-    array: Node = node.args[0]
-    _, index, value = node.args
-    found = stored(array, index)
-    if found is None or not alike(node, array):
+    known, where = found
+    is_read = known is None and value.function is part and value.args[0] is where
+    if is_read and region(value.args[1], node.shape) == region(index, node.shape):
+        known = value
+    return array if known is value else None
+
+
+@on(part)
+def read_of_read(node: Node) -> Node | None:
+    """Merge a read of a part of an array into one read. Exact."""
+    x, second = node.args
+    if x.function is not part:
         return None
-    if found[0] is value:
-        return array
-    if value.function is not part or value.args[0] is not found[1] or found[0] is not None:
+    array, first = x.args
+    index = composed(first, second, array.shape)
+    return None if index is None else Node(part, (array, index), {}, node.value)
+
+
+@on(written)
+def store_into_read(node: Node) -> Node | None:
+    """Merge a store into a part of an array, which is stored back, into one store. Exact."""
+    array, first, changed = node.args
+    if type(changed) is not Node or changed.function is not written:
         return None
-    return array if region(value.args[1], node.shape) == region(index, node.shape) else None
-
-
-def at_once(node: Node) -> Node | None:
-    """Merge nested reads, writes or scatters into one, with a composed index. Exact."""
-    f, args = node.function, node.args
-    if f is part and type(args[0]) is Node and args[0].function is part and type(args[0].args[0]) is Node:
-        array, first = args[0].args
-        index = composed(first, args[1], array.shape)
-        return None if index is None else Node(part, (array, index), {}, node.value)
-    found = scattered(node)
-    inner = scattered(found[0]) if found else None
-    if found and inner:
-        index = composed(found[1], inner[1], found[2])
-        if index is not None and np.shape(found[0].value) == shape_at(found[1], found[2]):
-            return Node(SCATTER, (inner[0], index, found[2]), {}, node.value)
-    if f is written and type(args[0]) is Node and type(args[2]) is Node and args[2].function is written:
-        array, first, (before, second, value) = args[0], args[1], args[2].args
-        if type(before) is not Node or before.function is not part or type(before.args[0]) is not Node:
-            return None
-        if before.args[0] is not array and stored(array, first) != (None, before.args[0]):
-            return None
-        at = region(first, array.shape)
-        if at is None or at != region(before.args[1], array.shape):
-            return None
-        index = composed(first, second, array.shape)
-        return None if index is None else Node(written, (array, index, value), {}, node.value)
-    return None
-
-
-def shape_at(index: Any, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Return the shape of what a basic index reads."""
-    at = region(index, shape)
-    if at is None:
+    before, second, value = changed.args
+    if before.function is not part:
         return None
-    return tuple([len(each) for each, alone in zip(at.positions, at.single, strict=True) if not alone])
-
-
-def composed(first: Any, second: Any, shape: tuple[int, ...]) -> tuple[Any, ...] | None:
-    """Return the basic index that reads what the second one reads of what the first one reads."""
-    outer, between = region(first, shape), shape_at(first, shape)
-    inner = region(second, between) if between is not None else None
-    if outer is None or inner is None:
+    if before.args[0] is not array and stored(array, first) != (None, before.args[0]):
         return None
-    rest = zip(inner.positions, inner.single, strict=True)
-    index: list[Any] = []
-    for each, alone, n in zip(outer.positions, outer.single, shape, strict=True):
-        chosen, single = (range(1), True) if alone else next(rest)
-        if single:
-            index.append(each[chosen[0]])
-        else:
-            start, step = each[chosen[0]] if chosen else 0, each.step * chosen.step
-            index.append(as_slice(range(start, start + step * len(chosen), step), n))
-    return tuple(index)
+    if region(first, array.shape) != region(before.args[1], array.shape):
+        return None
+    index = composed(first, second, array.shape)
+    return None if index is None else Node(written, (array, index, value), {}, node.value)
 
 
-def as_slice(positions: range, n: int) -> slice:
-    """Return the slice of an axis of length n that has these positions."""
-    start, stop, step = positions.start, positions.stop, positions.step
-    if step > 0:
-        return slice(start or None, None if stop >= n else stop, None if step == 1 else step)
-    return slice(start, None if stop < 0 else stop, step)
-
-
-def is_whole(index: Any, shape: tuple[int, ...]) -> bool:
-    """Tell whether a basic index reads a whole array, of at least one axis, as it is."""
-    if index is Ellipsis:
-        return bool(shape)
-    at = region(index, shape)
-    return at is not None and bool(shape) and at.positions == tuple(map(range, shape)) and not any(at.single)
+@on(SCATTER)
+def scatter_of_scatter(node: Node) -> Node | None:
+    """Merge two scatters into one, the gradient of a read of a part. Exact."""
+    value, first, shape = node.args
+    inner, at = scattered(value), region(first, shape)
+    if inner is None or at is None or at.shape != inner[2]:
+        return None
+    index = composed(first, inner[1], shape)
+    return None if index is None else Node(SCATTER, (inner[0], index, shape), {}, node.value)
 
 
 def read_late(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
@@ -338,7 +253,7 @@ def read_late(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
     def now(x: Node) -> Node:
         """Return the read of a part from the latest array that has it."""
         array, index = x.args
-        wanted = region(index, array.shape) if type(array) is Node else None
+        wanted = region(index, array.shape)
         if wanted is None:
             return x
         stores, count = stores_to(array) or (begun.get(array), 0)
@@ -362,7 +277,7 @@ def read_late(nodes: Nodes, results: Nodes) -> tuple[Nodes, Nodes]:
         if made.function is written:
             first = made.args[0]
             made.readers = [None]
-            if type(first) is Node and uses[first] == 1:
+            if uses[first] == 1:
                 first.readers = [made]
                 made = overwritten(made) or made
             made = stored_back(made) or made

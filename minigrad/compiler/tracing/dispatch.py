@@ -13,7 +13,7 @@ from ...engine.statements import rebinds
 from ...engine.writing import AT, addend, called_where
 from ...rules.facts import facts
 from ..ir import added_at, mapped
-from ..where import JitError, NeedsValues, PlainArray, user_line
+from ..where import JitError, NeedsValues, PlainArray, refusals_raised, user_line
 from .numpy_calls import (
     CALLS,
     OPTION,
@@ -59,7 +59,7 @@ def call_ufunc(
             "use the result, or start from np.zeros_like(x)"
         )
     squared = ufunc is np.power and method == "__call__" and type(inputs[1]) is int and inputs[1] == 2
-    if squared and inputs[0].dtype != bool:
+    if squared and inputs[0].dtype.kind not in "bc":  # where it rounds otherwise
         ufunc, inputs = np.square, inputs[:1]  # as array ** 2
     result = trace.record(ufunc if method == "__call__" else getattr(ufunc, method), *inputs, **kwargs)
     if out is None:
@@ -87,13 +87,15 @@ def call_function(trace: Any, function: Any, args: tuple[Any, ...], kwargs: dict
     known = facts(function)
     if known.made and known.whole is not None:
         try:
-            return known.whole(*args, **kwargs)  # traced into, as far as it is NumPy
+            with refusals_raised():
+                return known.whole(*args, **kwargs)  # traced into, as far as it is NumPy
         except Exception as error:
             if known.made > trace.begun:  # the next run makes another, of which no call could be compared
                 if isinstance(error, NeedsValues):
-                    error.args = (
-                        f"{error}; or give {function.__name__} its rule outside of the compiled function",
+                    message = (
+                        f"{error}; or give {function.__name__} its rule outside of the compiled function"
                     )
+                    raise type(error)(message, error.node) from None
                 raise
         return perhaps_a_view(trace, known.whole, *args, **kwargs)
     args, kwargs, out = arguments_of(function, args, kwargs)

@@ -21,8 +21,8 @@ from ...rules.elementwise import astype
 from ...rules.facts import facts
 from ...rules.indexing import getitem, setitem
 from ...rules.metadata import outline
+from ...rules.overriding import any_true
 from ...rules.picking import bincount, compress, extract
-from ...rules.table import any_true
 from ..ir import cast, part, pick, stand_ins_in, written
 from ..where import JitError, PlainArray, user_line
 from .refused import shape_error
@@ -99,16 +99,19 @@ def read_part(trace: Any, a: Any, index: Any) -> Any:
     return trace.record(pick, a, index) if _has_arrays(index) else _view(trace, part, a, index)
 
 
-def _view(trace: Any, function: Any, x: Any, argument: Any) -> Any:
-    """Record a call whose result may view its first argument; note the alias if it does."""
+def _view(trace: Any, function: Any, x: Any, argument: Any, in_order: bool = False) -> Any:
+    """Record a call whose result may view its first argument; note the alias if it does.
+
+    Where it is ``in_order``, it views an array whose entries lie in order alone.
+    """
     result = trace.record(function, x, argument)
     if (
         type(x) in STAND_INS
         and isinstance(value_of(x), np.ndarray)
         and isinstance(value_of(result), np.ndarray)
     ):
-        joins_axes = function is np.reshape and not splits_axes(np.shape(x), np.shape(result))
-        return result.viewing(x, Step(function, argument, joins_axes))
+        in_order |= function is np.reshape and not splits_axes(np.shape(x), np.shape(result))
+        return result.viewing(x, Step(function, argument, in_order))
     return result
 
 
@@ -207,7 +210,10 @@ def _reshape(
 
 
 def _ravel(trace: Any, a: Any, order: Any = "C") -> Any:
-    return _reshape(trace, a, -1 if a.size else 0, order)
+    if order not in ("C", "F"):
+        return _reshape(trace, a, -1, order)
+    a = np.transpose(a) if order == "F" else a
+    return _view(trace, np.reshape, a, (a.size,), in_order=True)
 
 
 def _rearranged(function: Any) -> Callable[..., Any]:

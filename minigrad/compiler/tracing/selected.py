@@ -21,7 +21,7 @@ from ...engine.tensor import Tensor
 from ...rules.choosing import exponent, fraction, mantissa
 from ...rules.elementwise import astype, direction, sigmoid
 from ...rules.indexing import getitem, scatter, setitem
-from ...rules.table import any_true
+from ...rules.overriding import any_true
 from ..ir import Node, mapped
 from ..where import OURS
 from .refused import shape_error

@@ -62,7 +62,8 @@ def _operator(name: str) -> Callable[[Traced, Any], Any]:
     def method(self: Traced, other: Any) -> Any:
         if takes_over(other):
             return NotImplemented
-        ufunc = scalar_power(self, other) if name == "__pow__" and self.shape else None
+        is_true = isinstance(self.node.value, np.bool_)  # True ** 2 is one of integers
+        ufunc = scalar_power(self, other) if name == "__pow__" and not is_true else None
         return operator(self, other) if ufunc is None else ufunc(self)
 
     return method
@@ -70,6 +71,21 @@ def _operator(name: str) -> Callable[[Traced, Any], Any]:
 
 ASKED_FIRST = {Tensor, Selected, Length}
 """Types that answer for a call of which one of them is an operand, too."""
+
+
+def _stored_or(refused: Callable[[Traced], Any]) -> Callable[[Traced], Any]:
+    """Make the method by which NumPy asks for the value of an array, too, that is stored into a plain one."""
+
+    def method(self: Traced) -> Any:
+        if is_stored(2):
+            raise PlainArray(
+                f"{user_line()}: array[i] = x (or array.fill, np.fromiter) would need the value of an array, "
+                f"which is not known while the function is compiled; {FILLED}",
+                self.node,
+            )
+        return refused(self)
+
+    return method
 
 
 @stands_in
@@ -219,18 +235,8 @@ class Traced(NDArrayOperatorsMixin, Writable):
         return f"Traced(shape={self.shape}, dtype={self.dtype})"
 
     __hash__: Any = needs_values("a set, or a key of a dict,", KEY)
-    __bool__ = needs_values("a condition (if, while, and, or, not)", BRANCH)
-
-    def __float__(self) -> float:
-        if is_stored(2):
-            raise PlainArray(
-                f"{user_line()}: array[i] = x (or array.fill, np.fromiter) would need the value of an array, "
-                f"which is not known while the function is compiled; {FILLED}",
-                self.node,
-            )
-        return float(self._refused_float())
-
-    _refused_float = needs_values("float()", NUMBER)
+    __bool__ = _stored_or(needs_values("a condition (if, while, and, or, not)", BRANCH))
+    __float__ = _stored_or(needs_values("float()", NUMBER))
     __int__ = needs_values("int()", NUMBER, PlainArray)  # or an array of integers, which is to hold it
     __complex__ = needs_values("complex()", NUMBER, PlainArray)
     __index__ = needs_values(
@@ -309,6 +315,8 @@ class Traced(NDArrayOperatorsMixin, Writable):
 
         A write to a view reaches its base; other views in use are read again.
         """
+        if isinstance(self.node.value, np.generic):
+            raise has_no_items(self.node.value)
         if self.is_read_only:
             raise ValueError("assignment destination is read-only")
         self._part_from_base()
@@ -335,20 +343,21 @@ class Traced(NDArrayOperatorsMixin, Writable):
     def _path(self) -> Path:
         """Return the steps from the base; refuse those of which NumPy may have made a copy.
 
-        A change of shape that joins axes is certain to view entries that lie in order, as those of an argument may.
+        A change of shape that joins axes, as `numpy.ravel`, is certain to view entries that lie in order, as those
+        of an argument may, and those of a new array of one axis do.
         """
         if not is_known(self.path):
             raise in_use()
-        given = self.owner.given
-        if any(step.joins_axes for step in self.path):
-            if given is None or not in_order_until(self.path):
+        owner = self.owner
+        if any(step.in_order for step in self.path):
+            if not in_order_until(self.path) or (owner.given is None and owner.ndim > 1):
                 raise in_use()
-            self.recorder.contiguous.add(given)
+            self.recorder.contiguous.update([] if owner.given is None else [owner.given])
         return self.path
 
     def _part_from_base(self) -> None:
         """Let a view of which all others are parts own its memory, if nothing else holds the base: np.real(a * b)."""
-        if self.base is None or (is_known(self.path) and not any(step.joins_axes for step in self.path)):
+        if self.base is None or (is_known(self.path) and not any(step.in_order for step in self.path)):
             return
         views = [view for view in (each() for each in self.base.views) if view is not None]
         first = min(views, key=lambda view: len(view.path))
@@ -409,7 +418,10 @@ class Traced(NDArrayOperatorsMixin, Writable):
     def __getattr__(self, name: str) -> Any:
         """Find the method that is a NumPy function of the array."""
         if name not in METHODS:
-            raise AttributeError(
+            is_an_arrays = hasattr(np.ndarray, name) and not name.startswith(
+                "__"
+            )  # hasattr(x, "flags") is true
+            raise (JitError if is_an_arrays else AttributeError)(
                 f"{user_line()}: an array in a compiled function has no {name!r}{OTHERWISE.get(name, '')}"
             )
         if name == "copy" and isinstance(value_of(self), np.generic):  # a number stays one

@@ -18,12 +18,12 @@ Record = Callable[..., Any]
 class Step(NamedTuple):
     """How a view is made of what it views: ``function(array, argument)``; no function, if it is not read again.
 
-    Where it ``joins_axes``, it is a view for certain only of an array whose entries lie in order.
+    Where it is ``in_order``, it is a view for certain only of an array whose entries lie in order.
     """
 
     function: Any
     argument: Any
-    joins_axes: bool = False
+    in_order: bool = False
 
 
 def unknown_step() -> Step:
@@ -77,8 +77,8 @@ def can_be_stored(path: Path) -> bool:
 
 
 def in_order_until(path: Path) -> bool:
-    """Tell whether entries that lie in order still do at each step that joins axes: all before are changes of shape."""
-    last = max(i for i, step in enumerate(path) if step.joins_axes)
+    """Tell whether entries that lie in order still do at each step that needs it: all before are changes of shape."""
+    last = max(i for i, step in enumerate(path) if step.in_order)
     return all(step.function is np.reshape for step in path[:last])
 
 

@@ -10,7 +10,7 @@ from scipy import special as sp
 from scipy.special import _ufuncs
 
 from ..elementwise import ABOVE_ZERO, ANY
-from ..table import any_true
+from ..overriding import any_true
 from .entropy import ratio
 from .table import declare, drawn, several
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..elementwise import as_floats
 from ..facts import state
-from ..table import Arguments, Composite, Draw, Op, Rule, full_name, refused, whole
+from ..overriding import whole
+from ..table import Arguments, Composite, Draw, Op, Rule, full_name, refused
 
 SPECIAL: dict[Callable[..., Any], Op | Composite] = {}
 """Every function of `scipy.special` with a rule."""
