@@ -49,7 +49,7 @@ class Search:
     ``classes`` are those of arguments, whose methods may be called; ``unread`` are the keys of places that the
     function is known not to read before it sets them; with ``stores`` places that are only set are found, too.
     ``arrays`` are the arrays found whose entries may be read, not only their shape and dtype; ``tensors`` all tensors,
-    and ``numpy`` the places of NumPy itself.
+    and ``numpy`` the places of NumPy itself and of its modules.
     """
 
     def __init__(
@@ -203,7 +203,8 @@ class Search:
             if place_of(namespace, name) in self.unread:
                 continue
             value = read(namespace, name)
-            self.numpy += [(namespace, name)] if value is np and not ours else []
+            is_numpy = any(value is module for module in (np, np.linalg, np.fft))
+            self.numpy += [(namespace, name)] if is_numpy and not ours else []
             if isinstance(value, ModuleType) and namespace is f.__globals__:
                 continue  # see `of_modules`
             self.waiting.append(value)

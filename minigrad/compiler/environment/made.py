@@ -20,7 +20,8 @@ from ...engine.arrays import STAND_INS
 from ...engine.calls import any_requires_grad, bare, variable
 from ...engine.recording import differentiated
 from ...rules.metadata import as_joined
-from ..tracing.numpy_calls import has_traced, value_of
+from ..tracing.numpy_calls import value_of
+from .joined import JOINED, NAMESPACES, is_computed
 from .outside import Outside
 from .places import put, read
 
@@ -53,11 +54,12 @@ def recording_made(trace: Any, outside: Outside) -> Iterator[None]:
     before = Recorder.trace, Recorder.thread
     found = [] if trace is None else [(place, read(*place)) for place in places_of_functions(outside)]
     Recorder.trace, Recorder.thread = trace, get_ident()
-    if found:
-        vars(NUMPY).update({**vars(np), **{function.__name__: RECORDED[function] for function in FUNCTIONS}})
+    for namespace in NAMESPACES if found else ():
+        own = {name: PLACES.get(id(x), x) for name, x in vars(namespace).items()}
+        PLACES[id(namespace)].__dict__.update(own)
     try:
         for place, value in found:
-            put(*place, NUMPY if value is np else RECORDED[value])
+            put(*place, PLACES[id(value)])
         yield
     finally:
         Recorder.trace, Recorder.thread = before
@@ -66,14 +68,9 @@ def recording_made(trace: Any, outside: Outside) -> Iterator[None]:
 
 
 def places_of_functions(outside: Outside) -> list[tuple[Any, Any]]:
-    """Return the places outside that have NumPy, or one of the functions."""
-    known = [(namespace, name) for namespace, name, value in outside.values if is_one(value)]
-    return [place for place in (*outside.numpy, *known) if is_one(read(*place))]
-
-
-def is_one(x: Any) -> bool:
-    """Tell whether x is NumPy, or one of the functions."""
-    return any(x is each for each in (np, *FUNCTIONS))
+    """Return the places outside that have NumPy, or one of its modules or functions."""
+    known = [(namespace, name) for namespace, name, value in outside.values if id(value) in PLACES]
+    return [place for place in (*outside.numpy, *known) if id(read(*place)) in PLACES]
 
 
 def recorded(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -93,11 +90,10 @@ def recorded(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def made_by(trace: Any, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Return what a function makes, recorded."""
-    given = bare((*args, *kwargs.values()))
-    is_computed = has_traced(given) or any_requires_grad(args, kwargs)
-    if is_computed and function is np.full:
+    computed = is_computed((*args, *kwargs.values()))
+    if computed and function is np.full:
         return full(trace, *args, **kwargs)
-    if is_computed and function in JOIN and len(args) <= 2 and kwargs.keys() <= {"dtype", "copy"}:
+    if computed and function in JOIN and len(args) <= 2 and kwargs.keys() <= {"dtype", "copy"}:
         return joined(*args, **{"copy": function is np.array, **kwargs})
     value = function(*args, **kwargs)
     if function in JOIN or type(value) is not np.ndarray or value.dtype.kind not in "fiubc":
@@ -123,6 +119,9 @@ def joined(x: Any, dtype: Any = None, *, copy: Any = True) -> Any:
     return made if dtype is None else made.astype(dtype, copy=False)
 
 
-RECORDED = {function: recorded(function) for function in FUNCTIONS}
-NUMPY = ModuleType("numpy")
-"""What stands in the place of NumPy; it has what this has when a function is traced, a program's own additions too."""
+PLACES = JOINED | {id(function): recorded(function) for function in FUNCTIONS}
+PLACES |= {id(namespace): ModuleType(namespace.__name__) for namespace in NAMESPACES}
+"""What stands in the places of NumPy, its modules and their functions, by the ``id`` of each.
+
+The modules have what NumPy's have when a function is traced, a program's own additions too.
+"""
