@@ -386,3 +386,20 @@ def test_lists_that_are_refused_are_so_by_the_function():
     for each in (f, g):
         with pytest.raises(JitError, match=r"np\.asarray"):
             mg.jit(each)(np.ones(2))
+
+
+DERIVATIVES = {np.tanh: lambda y: 1 - y**2, np.exp: lambda y: y}
+
+
+def test_functions_are_themselves_where_a_program_asks():
+    def f(x, function=np.tanh):
+        made = np.zeros(6)
+        made[0] = np.sum([x[0], x[1]])
+        made[1] = function is np.tanh
+        made[2] = np.tanh is not function
+        made[3] = function == np.tanh and np.tanh == function
+        made[4] = DERIVATIVES[np.exp](np.exp(x[0]))
+        made[5] = np.multiply.reduce(x) if np.exp != function else 0.0
+        return made
+
+    np.testing.assert_allclose(mg.jit(f)(np.array([0.5, 2.0])), f(np.array([0.5, 2.0])), rtol=1e-14)

@@ -50,6 +50,12 @@ class Joining:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.function, name)
 
+    def __eq__(self, other: object) -> bool:
+        return other is self or other is self.function
+
+    def __hash__(self) -> int:
+        return hash(self.function)
+
 
 class Concatenating:
     """What stands in the place of ``np.r_`` or ``np.c_``: it concatenates arrays, some of which are computed."""

@@ -55,16 +55,21 @@ def recording_made(trace: Any, outside: Outside) -> Iterator[None]:
     found = [] if trace is None else [(place, read(*place)) for place in places_of_functions(outside)]
     Recorder.trace, Recorder.thread = trace, get_ident()
     for namespace in NAMESPACES if found else ():
-        own = {name: PLACES.get(id(x), x) for name, x in vars(namespace).items()}
+        own = {name: stand_in(x, name, outside) for name, x in vars(namespace).items()}
         PLACES[id(namespace)].__dict__.update(own)
     try:
         for place, value in found:
-            put(*place, PLACES[id(value)])
+            put(*place, stand_in(value, place[1], outside))
         yield
     finally:
         Recorder.trace, Recorder.thread = before
         for place, value in found:
             put(*place, value)
+
+
+def stand_in(x: Any, name: Any, outside: Outside) -> Any:
+    """Return what stands in the place of x, of this name: x itself, if the function may compare it by ``is``."""
+    return x if id(x) in JOINED and name in outside.compared else PLACES.get(id(x), x)
 
 
 def places_of_functions(outside: Outside) -> list[tuple[Any, Any]]:
