@@ -67,6 +67,30 @@ def test_of_complex_operands_both_parts_of_the_gradient_are_those_of_differences
     check_grads(f, *arrays, order=2)
 
 
+OF_ONE = [op for op in TAKES_COMPLEX if isinstance(op.function, np.ufunc) and op.function.nin == 1]
+PLACES = [complex(x, y) for x in (-2.0, -0.5, 0.4, 3.0) for y in (-1.5, -0.3, 0.2, 3.0)]
+ON_AXES = [complex(x, zero) for x in (-2.0, -0.5, 0.5, 2.0) for zero in (0.0, -0.0)]
+ON_AXES += [complex(z.imag, z.real) for z in ON_AXES]
+
+
+@pytest.mark.parametrize("derivative", [mg.grad, lambda f: mg.jit(mg.grad(f))], ids=["tape", "jit"])
+@pytest.mark.parametrize("op", OF_ONE, ids=repr)
+def test_gradients_are_right_in_every_quadrant_and_on_both_sides_of_a_cut(op, derivative):
+    def loss(z):
+        w = op.function(z)
+        return 0.7 * np.real(w) + 1.3 * np.imag(w)
+
+    gradient = derivative(loss)
+    for z in PLACES + ON_AXES:
+        slopes = gradient(np.array(z))
+        if z.imag == 0 or z in PLACES:
+            below, above = loss(np.array([complex(z.real + h, z.imag) for h in (-1e-6, 1e-6)]))
+            assert slopes.real == pytest.approx((above - below) / 2e-6, rel=1e-5, abs=1e-8), z
+        if z.real == 0 or z in PLACES:
+            below, above = loss(np.array([complex(z.real, z.imag + h) for h in (-1e-6, 1e-6)]))
+            assert slopes.imag == pytest.approx((above - below) / 2e-6, rel=1e-5, abs=1e-8), z
+
+
 @pytest.mark.parametrize("op", REFUSES, ids=repr)
 @FEWER
 @given(st.data())

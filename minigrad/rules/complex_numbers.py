@@ -33,7 +33,7 @@ state(
     *named(
         "matvec vecmat rollaxis matrix_transpose flipud fliplr rot90 stack tile repeat diagonal tril triu"
     ),
-    *named("var std"),
+    *named("var std cross"),
     *named("sliding_window_view", np.lib.stride_tricks),
     *named("nansum nanmean nanprod nancumsum nancumprod nanvar nanstd"),
     *named("diagonal trace", np.linalg),
