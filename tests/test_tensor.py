@@ -770,6 +770,10 @@ def test_messages_name_functions_and_places():
         TypeError, match=r"\.ndenumerate, called at .*; write for i in np\.ndindex\(t\.shape\), and t\[i\]"
     ):
         list(np.ndenumerate(t))
+    with pytest.raises(TypeError, match=r"\.r_, called at .*; write np\.concatenate"):
+        np.r_[t, 1.0]
+    with pytest.raises(TypeError, match=r"\.c_, called at .*; write np\.column_stack"):
+        np.c_[t, t]
     with pytest.raises(TypeError, match=r"\.vectorize, called at .*; write NumPy's functions with axis="):
         np.vectorize(abs)(t)
     with pytest.raises(TypeError, match=r"^numpy\.kron, called at .* became a plain array"):

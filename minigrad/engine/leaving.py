@@ -43,6 +43,8 @@ OF_SCIPY = {
     "scipy": "it with NumPy's functions (np.linalg, np.fft, np.convolve), or give it a backward rule, mg.rule",
 }
 """What to write instead of SciPy functions about which nothing else is known, by a prefix of their module."""
+BRACKETS = {"RClass": "r_", "CClass": "c_"}
+"""The names of what NumPy's classes are used by."""
 LIBRARIES = ("numpy", "scipy", "minigrad")
 
 
@@ -85,6 +87,7 @@ def asked_by(frame: FrameType) -> tuple[FrameType, str, str]:
         if module != "minigrad.engine.arguments":  # a decorator's
             if called.startswith("__") and "self" in inner.f_locals:  # of a class, as np.vectorize(f)(t)
                 called = type(inner.f_locals["self"]).__name__
+                called = BRACKETS.get(called, called)
             function = getattr(np, called, inner.f_globals.get(called))
             called, given = f"{module}.{called}", inner.f_locals
             asked = given.get("function", given.get("ufunc"))
@@ -95,8 +98,17 @@ def asked_by(frame: FrameType) -> tuple[FrameType, str, str]:
             name = "" if module.startswith("minigrad.compiler") else f"{called}, called "
             known = facts(function).instead if rules_of(function) is None else ""
         program = inner.f_back or inner
-    of_scipy = next((text for of, text in OF_SCIPY.items() if name.startswith(f"{of}.")), "")
-    return program, name, known or of_scipy
+    return program, name, known or instead_of_scipy(name)
+
+
+def instead_of_scipy(name: str) -> str:
+    """Return what to write instead of SciPy's function of this full name: NumPy's of the same name, if there is one."""
+    for of, namespace in (("scipy.linalg", np.linalg), ("scipy.fft", np.fft)):
+        own = name.removesuffix(", called ").rpartition(".")[2]
+        if name.startswith(f"{of}.") and hasattr(namespace, own):
+            text = f"{namespace.__name__}.{own}".replace("numpy", "np")
+            return f"{text}, of which the factor is lower" if own == "cholesky" else text
+    return next((text for of, text in OF_SCIPY.items() if name.startswith(f"{of}.")), "")
 
 
 def decorated_by(frame: FrameType) -> str | None:
