@@ -12,13 +12,14 @@ from minigrad import optim
 from minigrad.checks.proof import of_arrays
 from minigrad.gradient_check import check_grads
 from minigrad.rules import OPS, Op
+from minigrad.rules.conjugates import of_parts
 from minigrad.rules.table import Composite
 from minigrad.testing import calls
 
-OF_REAL_SIGNALS = (np.fft.rfft, np.fft.ihfft, np.fft.rfft2, np.fft.rfftn)
+OF_REAL_NUMBERS = (np.fft.rfft, np.fft.ihfft, np.fft.rfft2, np.fft.rfftn, of_parts)
 """Their results alone are complex, in NumPy too."""
 EVERY = sorted({op for op in OPS.values() if isinstance(op, Op)}, key=lambda op: op.name)
-TAKES_COMPLEX = [op for op in EVERY if op.complex_numbers and op.function not in OF_REAL_SIGNALS]
+TAKES_COMPLEX = [op for op in EVERY if op.complex_numbers and op.function not in OF_REAL_NUMBERS]
 REFUSES = [op for op in EVERY if op not in TAKES_COMPLEX]
 
 
@@ -366,3 +367,49 @@ def test_a_negative_base_of_a_complex_exponent_has_a_complex_logarithm(power, ba
     expected = np.conj(power(base, y) * np.log(np.asarray(base, complex)))
     for found in (mg.grad(f)(y), mg.jit(mg.grad(f))(y)):
         np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def with_parts_set(x, p):
+    z = x * (1 + 1j)
+    before = z * 2
+    z.real = p
+    z.imag = -z.imag * p
+    other = z.copy()
+    other.imag, other.real = [1.0, 2.0], 0
+    number = x * 1
+    number.real = p
+    return np.sum(np.abs(z * before + other) ** 2) + np.sum(number * x)
+
+
+def with_parts_summed(x, p):
+    z = p - 1j * x * p
+    return np.sum(np.abs(z * (x * (2 + 2j)) + np.array([1j, 2j])) ** 2) + np.sum(p * x)
+
+
+def test_the_real_and_the_imaginary_part_are_written_to():
+    for dtype in (np.float64, np.float32):
+        x, p = np.array([1.0, -2.0], dtype), np.array([0.3, 0.6], dtype)
+        want = mg.value_and_grad(with_parts_summed, argnums=(0, 1))(x, p)
+        gradients = mg.value_and_grad(with_parts_set, argnums=(0, 1))
+        for got in (gradients(x, p), mg.jit(gradients)(x, p)):
+            np.testing.assert_allclose(got[0], want[0], rtol=1e-5)
+            for each, exact in zip(got[1], want[1], strict=True):
+                assert each.dtype == dtype
+                np.testing.assert_allclose(each, exact, rtol=1e-5)
+        np.testing.assert_allclose(mg.jit(with_parts_set)(x, p), with_parts_set(x, p), rtol=1e-5)
+
+
+def test_a_part_may_be_infinite_and_must_be_real():
+    def f(x):
+        z = x + 1j
+        z.real = x * np.inf
+        return z
+
+    for got in (f(mg.tensor(np.ones(2))).numpy(), mg.jit(f)(np.ones(2))):
+        np.testing.assert_array_equal(got, np.full(2, complex(np.inf, 1)))
+    for z in (mg.tensor(np.ones(2)), mg.tensor(np.ones(2) + 1j)):
+        with pytest.raises(TypeError, match=r"no imaginary part|np\.real"):
+            z.imag = np.array([1j, 2j])
+    leaf = mg.tensor(np.ones(2) + 1j, requires_grad=True)
+    with pytest.raises(RuntimeError, match="a leaf"):
+        leaf.imag = 0.0

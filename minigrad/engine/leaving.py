@@ -133,14 +133,6 @@ def _of_libraries(frame: FrameType) -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def parts_are_read() -> TapeError:
-    """Return the error of an assignment to the real or the imaginary part alone."""
-    return TapeError(
-        "z.real = x and z.imag = y are not recorded; write z = x + 1j * z.imag, z = z.real + 1j * y, or both at once, "
-        "z[...] = x + 1j * y"
-    )
-
-
 def held_by_others(ufunc: Any) -> TapeError:
     """Return the error of a plain array that would become a tensor in place."""
     return TapeError(
