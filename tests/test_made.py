@@ -383,9 +383,16 @@ def test_lists_that_are_refused_are_so_by_the_function():
     def g(x):
         return np.asfortranarray([x[0], 1.0])
 
+    def h(x):
+        made = np.zeros(2)
+        made[0] = x[0]
+        return np.asarray_chkfinite(made)
+
     for each in (f, g):
         with pytest.raises(JitError, match=r"np\.asarray"):
             mg.jit(each)(np.ones(2))
+    with pytest.raises(JitError, match=r"write join tensors by"):
+        mg.jit(h)(np.ones(2))
 
 
 DERIVATIVES = {np.tanh: lambda y: 1 - y**2, np.exp: lambda y: y}

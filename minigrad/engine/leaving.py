@@ -43,6 +43,8 @@ OF_SCIPY = {
     "scipy": "it with NumPy's functions (np.linalg, np.fft, np.convolve), or give it a backward rule, mg.rule",
 }
 """What to write instead of SciPy functions about which nothing else is known, by a prefix of their module."""
+DECORATORS = {"minigrad.engine.arguments", "minigrad.compiler.environment.joined"}
+"""The modules that call functions for the program."""
 BRACKETS = {"RClass": "r_", "CClass": "c_"}
 """The names of what NumPy's classes are used by."""
 LIBRARIES = ("numpy", "scipy", "minigrad")
@@ -84,7 +86,7 @@ def asked_by(frame: FrameType) -> tuple[FrameType, str, str]:
     program = frame
     for inner in _of_libraries(frame):
         called, module = inner.f_code.co_name, inner.f_globals["__name__"]
-        if module != "minigrad.engine.arguments":  # a decorator's
+        if module not in DECORATORS:
             if called.startswith("__") and "self" in inner.f_locals:  # of a class, as np.vectorize(f)(t)
                 called = type(inner.f_locals["self"]).__name__
                 called = BRACKETS.get(called, called)
