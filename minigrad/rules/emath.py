@@ -50,11 +50,6 @@ for _name in ("arccos", "arcsin", "arctanh"):
     _of_one(_name, _beyond_one, (-0.9, 0.9))
 
 
-@compose(np.emath.logn, inputs=within(ABOVE_ZERO, (1.2, 3.0)))
-def _logn(n: Any, x: Any) -> Any:
-    return np.log(_complex_if(x, _below_zero)) / np.log(_complex_if(n, _below_zero))
-
-
 @compose(np.emath.power, inputs=within(ABOVE_ZERO, ANY))
 def _power(x: Any, p: Any) -> Any:
     p = as_operand(p)
@@ -63,4 +58,4 @@ def _power(x: Any, p: Any) -> Any:
     return np.power(_complex_if(x, _below_zero), p)
 
 
-COMPOSED |= {np.emath.logn: _logn, np.emath.power: _power}
+COMPOSED[np.emath.power] = _power

@@ -54,8 +54,6 @@ def refuse_shapes(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
             f"{function.__name__}, computed",
             "choose by np.where(condition, a, b), multiply by a mask, or call it outside",
         )
-    if function in COMPOSED:  # where n is the base of a logarithm
-        return
     given: Iterable[tuple[str, Any]] = kwargs.items()
     if len(args) > 1:
         given = [*zip(_positional_names(function), args, strict=False), *given]
