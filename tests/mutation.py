@@ -380,7 +380,7 @@ def hold(names: Sequence[str], examples: int) -> None:
     of_layers = properties("test_layers", "layer")
     of_ops = [*properties("test_rules", "op"), *properties("test_dtypes", "op")]
     of_complex, _, of_composed = properties("test_complex_numbers", "op")
-    real = importlib.import_module("test_complex_numbers").OF_REAL_SIGNALS
+    real = importlib.import_module("test_complex_numbers").OF_REAL_NUMBERS
     for name in names:
         if name in layers:
             suspect, tests = layers[name], of_layers

@@ -12,13 +12,14 @@ from minigrad import optim
 from minigrad.checks.proof import of_arrays
 from minigrad.gradient_check import check_grads
 from minigrad.rules import OPS, Op
+from minigrad.rules.conjugates import of_parts
 from minigrad.rules.table import Composite
 from minigrad.testing import calls
 
-OF_REAL_SIGNALS = (np.fft.rfft, np.fft.ihfft, np.fft.rfft2, np.fft.rfftn)
+OF_REAL_NUMBERS = (np.fft.rfft, np.fft.ihfft, np.fft.rfft2, np.fft.rfftn, of_parts)
 """Their results alone are complex, in NumPy too."""
 EVERY = sorted({op for op in OPS.values() if isinstance(op, Op)}, key=lambda op: op.name)
-TAKES_COMPLEX = [op for op in EVERY if op.complex_numbers and op.function not in OF_REAL_SIGNALS]
+TAKES_COMPLEX = [op for op in EVERY if op.complex_numbers and op.function not in OF_REAL_NUMBERS]
 REFUSES = [op for op in EVERY if op not in TAKES_COMPLEX]
 
 
@@ -65,6 +66,30 @@ def test_of_complex_operands_both_parts_of_the_gradient_are_those_of_differences
     args, kwargs = complex_call(op, data)
     f, arrays = of_arrays(without_phase(op.function), args, kwargs)
     check_grads(f, *arrays, order=2)
+
+
+OF_ONE = [op for op in TAKES_COMPLEX if isinstance(op.function, np.ufunc) and op.function.nin == 1]
+PLACES = [complex(x, y) for x in (-2.0, -0.5, 0.4, 3.0) for y in (-1.5, -0.3, 0.2, 3.0)]
+ON_AXES = [complex(x, zero) for x in (-2.0, -0.5, 0.5, 2.0) for zero in (0.0, -0.0)]
+ON_AXES += [complex(z.imag, z.real) for z in ON_AXES]
+
+
+@pytest.mark.parametrize("derivative", [mg.grad, lambda f: mg.jit(mg.grad(f))], ids=["tape", "jit"])
+@pytest.mark.parametrize("op", OF_ONE, ids=repr)
+def test_gradients_are_right_in_every_quadrant_and_on_both_sides_of_a_cut(op, derivative):
+    def loss(z):
+        w = op.function(z)
+        return 0.7 * np.real(w) + 1.3 * np.imag(w)
+
+    gradient = derivative(loss)
+    for z in PLACES + ON_AXES:
+        slopes = gradient(np.array(z))
+        if z.imag == 0 or z in PLACES:
+            below, above = loss(np.array([complex(z.real + h, z.imag) for h in (-1e-6, 1e-6)]))
+            assert slopes.real == pytest.approx((above - below) / 2e-6, rel=1e-5, abs=1e-8), z
+        if z.real == 0 or z in PLACES:
+            below, above = loss(np.array([complex(z.real, z.imag + h) for h in (-1e-6, 1e-6)]))
+            assert slopes.imag == pytest.approx((above - below) / 2e-6, rel=1e-5, abs=1e-8), z
 
 
 @pytest.mark.parametrize("op", REFUSES, ids=repr)
@@ -342,3 +367,49 @@ def test_a_negative_base_of_a_complex_exponent_has_a_complex_logarithm(power, ba
     expected = np.conj(power(base, y) * np.log(np.asarray(base, complex)))
     for found in (mg.grad(f)(y), mg.jit(mg.grad(f))(y)):
         np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def with_parts_set(x, p):
+    z = x * (1 + 1j)
+    before = z * 2
+    z.real = p
+    z.imag = -z.imag * p
+    other = z.copy()
+    other.imag, other.real = [1.0, 2.0], 0
+    number = x * 1
+    number.real = p
+    return np.sum(np.abs(z * before + other) ** 2) + np.sum(number * x)
+
+
+def with_parts_summed(x, p):
+    z = p - 1j * x * p
+    return np.sum(np.abs(z * (x * (2 + 2j)) + np.array([1j, 2j])) ** 2) + np.sum(p * x)
+
+
+def test_the_real_and_the_imaginary_part_are_written_to():
+    for dtype in (np.float64, np.float32):
+        x, p = np.array([1.0, -2.0], dtype), np.array([0.3, 0.6], dtype)
+        want = mg.value_and_grad(with_parts_summed, argnums=(0, 1))(x, p)
+        gradients = mg.value_and_grad(with_parts_set, argnums=(0, 1))
+        for got in (gradients(x, p), mg.jit(gradients)(x, p)):
+            np.testing.assert_allclose(got[0], want[0], rtol=1e-5)
+            for each, exact in zip(got[1], want[1], strict=True):
+                assert each.dtype == dtype
+                np.testing.assert_allclose(each, exact, rtol=1e-5)
+        np.testing.assert_allclose(mg.jit(with_parts_set)(x, p), with_parts_set(x, p), rtol=1e-5)
+
+
+def test_a_part_may_be_infinite_and_must_be_real():
+    def f(x):
+        z = x + 1j
+        z.real = x * np.inf
+        return z
+
+    for got in (f(mg.tensor(np.ones(2))).numpy(), mg.jit(f)(np.ones(2))):
+        np.testing.assert_array_equal(got, np.full(2, complex(np.inf, 1)))
+    for z in (mg.tensor(np.ones(2)), mg.tensor(np.ones(2) + 1j)):
+        with pytest.raises(TypeError, match=r"no imaginary part|np\.real"):
+            z.imag = np.array([1j, 2j])
+    leaf = mg.tensor(np.ones(2) + 1j, requires_grad=True)
+    with pytest.raises(RuntimeError, match="a leaf"):
+        leaf.imag = 0.0

@@ -48,6 +48,7 @@ from minigrad.engine.containers import leaves_of as leaves
 from minigrad.engine.containers import map_tree
 from minigrad.layers import LAYERS
 from minigrad.rules import OPS
+from minigrad.rules.emath import COMPOSED
 from minigrad.rules.indexing import setitem
 from minigrad.testing import LAYOUTS, calls, laid_out, programs
 
@@ -385,7 +386,12 @@ PREPARED = {"cholesky", "conjugate", "lstsq", "eig", "eigvals"}
 
 
 DRAWN = sorted(
-    [op for op in set(OPS.values()) if compiles(op) and op.name not in PREPARED], key=lambda op: op.name
+    [
+        op
+        for op in set(OPS.values())
+        if compiles(op) and op.name not in PREPARED and op.function not in COMPOSED
+    ],
+    key=lambda op: op.name,
 )
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy import zeros
+from numpy import fft, zeros
+from numpy.linalg import norm
 
 import minigrad as mg
 from minigrad import JitError
@@ -104,7 +105,50 @@ def marked(x, labels):
     return seen, np.where(seen, 1.0, x[:, 1]), made
 
 
-FUNCTIONS = [one_hot, recurrent, columns, scattered, masked, written, rounded, joined, marked]
+def listed(x, labels):
+    rows = [row * 2 for row in x]
+    number = x[0, 1].astype("f")
+    return (
+        np.max([row.max() for row in rows]),
+        np.exp((rows[0], [1.0, 2.0, x[0, 0]])),
+        np.where(x[:, 0] > 0, [row[1] for row in rows], 0),
+        np.abs(np.linalg.inv([[2.0, number], [0, 4.0]])),
+        norm([x[0, 0], 0.0]),
+        fft.fft(a=[number, 1.0]).real,
+        np.add.reduce(np.transpose(rows)[0][:2]),
+        np.concatenate([[x[0, 0]], [x[1, 1], number]]),
+        np.argmax([row.max() for row in rows]),
+    )
+
+
+def joined_by_brackets(x, labels):
+    number = x[0, 0].astype("f")
+    return (
+        np.r_[x[0], 1.0, 2:4, [x[1, 1], 3]],
+        np.r_[number, 1.0],
+        np.r_[number],
+        np.r_[x, x[:1]],
+        np.r_["0,2", [1, 2]],
+        np.c_[x, labels],
+        np.c_[x[0], [1, 2, 3], x[1:3].T],
+        np.c_[number, 1],
+        np.c_[0:4, x[:, 0]],
+    )
+
+
+FUNCTIONS = [
+    one_hot,
+    recurrent,
+    columns,
+    scattered,
+    masked,
+    written,
+    rounded,
+    joined,
+    marked,
+    listed,
+    joined_by_brackets,
+]
 
 
 @pytest.mark.parametrize("f", FUNCTIONS)
@@ -358,12 +402,35 @@ def in_one_expression(w, x):
     return np.sum(np.linalg.solve(np.eye(3) + row + second * full, b)[np.array([0, 2])])
 
 
+def with_a_pattern(w, x):
+    signs, made, factors = np.ones(3), np.zeros(3), 1j * np.arange(3.0)
+    signs[1::2] = -1
+    made[:] = w
+    factors *= signs
+    return np.sum(np.abs(made + factors) ** 2)
+
+
+def as_one_array(w, x):
+    return np.sum(np.abs(w + np.array([0, -1j, 2j])) ** 2)
+
+
+def of_lists(w, x):
+    return np.mean([np.sum(w * row) ** 2 for row in x]) + np.sum(np.c_[x, w[:1] * np.r_[x[0], w[0]]] ** 2)
+
+
+def of_arrays(w, x):
+    joined = np.concatenate([x[0], w[:1]])
+    return np.mean((x @ w) ** 2) + np.sum(x**2) + np.sum((w[0] * joined) ** 2)
+
+
 @pytest.mark.parametrize(
     ("f", "g"),
     [
         (filled_states, stacked_states),
         (filled_like_another, stacked_states),
         (filled_by_lists, in_one_expression),
+        (with_a_pattern, as_one_array),
+        (of_lists, of_arrays),
     ],
 )
 @pytest.mark.parametrize("derivative", [mg.value_and_grad, mg.grad, mg.hessian])
@@ -389,3 +456,60 @@ def test_the_error_of_a_plain_array_in_a_gradient_is_the_tapes():
     for step in (mg.grad(f), mg.jit(mg.grad(f)), mg.jit(of_a_tensor)):
         with pytest.raises(mg.TapeError, match=r"array\[i\] = t"):
             step(np.ones(2))
+
+
+def test_the_error_is_that_of_what_no_array_that_is_filled_explains():
+    def f(x):
+        return np.sum(np.geomspace(np.array([x[0], 1.0])[0], 2.0, 3))
+
+    with pytest.raises(mg.TapeError, match="geomspace has no backward rule"):
+        mg.jit(mg.grad(f))(np.ones(2))
+    with pytest.raises(mg.TapeError, match="became a plain array"):
+        mg.grad(f)(np.ones(2))
+
+
+def test_an_array_that_others_hold_is_not_multiplied_in_place_by_one_that_is_made():
+    def f(x):
+        signs, made, factors = np.ones(3), np.zeros(3), np.arange(3.0)
+        signs[1], made[:], kept = -1, x, factors
+        factors *= signs
+        return np.sum(made * kept)
+
+    with pytest.raises(mg.TapeError, match="which others may hold"):
+        mg.jit(mg.grad(f))(np.ones(3))
+
+
+def test_lists_that_are_refused_are_so_by_the_function():
+    def f(x):
+        return np.r_["0,2", x, [1.0, 2.0]]
+
+    def g(x):
+        return np.asfortranarray([x[0], 1.0])
+
+    def h(x):
+        made = np.zeros(2)
+        made[0] = x[0]
+        return np.asarray_chkfinite(made)
+
+    for each in (f, g):
+        with pytest.raises(JitError, match=r"np\.asarray"):
+            mg.jit(each)(np.ones(2))
+    with pytest.raises(JitError, match=r"write join tensors by"):
+        mg.jit(h)(np.ones(2))
+
+
+DERIVATIVES = {np.tanh: lambda y: 1 - y**2, np.exp: lambda y: y}
+
+
+def test_functions_are_themselves_where_a_program_asks():
+    def f(x, function=np.tanh):
+        made = np.zeros(6)
+        made[0] = np.sum([x[0], x[1]])
+        made[1] = function is np.tanh
+        made[2] = np.tanh is not function
+        made[3] = function == np.tanh and np.tanh == function
+        made[4] = DERIVATIVES[np.exp](np.exp(x[0]))
+        made[5] = np.multiply.reduce(x) if np.exp != function else 0.0
+        return made
+
+    np.testing.assert_allclose(mg.jit(f)(np.array([0.5, 2.0])), f(np.array([0.5, 2.0])), rtol=1e-14)

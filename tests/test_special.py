@@ -304,7 +304,7 @@ def test_compiled_an_integer_beside_an_array_stays_one():
     [
         lambda t: linalg.solve_triangular(t, np.ones(2)),
         lambda t: linalg.expm(t),
-        lambda t: fft.fft(t),
+        lambda t: fft.dct(t),
         lambda t: stats.norm.logpdf(t),
         lambda t: signal.convolve(t, t),
     ],
@@ -312,6 +312,20 @@ def test_compiled_an_integer_beside_an_array_stays_one():
 def test_functions_of_scipys_other_modules_say_what_to_write(call):
     for f in (mg.grad(lambda t: np.sum(np.abs(call(t)))), mg.jit(call)):
         with pytest.raises(TypeError, match=r"write it with (NumPy's functions|scipy\.special's)"):
+            f(np.eye(2))
+
+
+@pytest.mark.parametrize(
+    ("call", "instead"),
+    [
+        (lambda t: linalg.inv(t), r"write np\.linalg\.inv"),
+        (lambda t: linalg.cholesky(t), r"write np\.linalg\.cholesky, of which the factor is lower"),
+        (lambda t: fft.fft2(t), r"write np\.fft\.fft2"),
+    ],
+)
+def test_functions_that_numpy_has_too_are_named(call, instead):
+    for f in (mg.grad(lambda t: np.sum(np.abs(call(t)))), mg.jit(call)):
+        with pytest.raises(TypeError, match=instead):
             f(np.eye(2))
 
 
@@ -327,3 +341,28 @@ def test_functions_of_scipys_other_modules_say_what_to_write(call):
 def test_a_decorated_function_of_scipys_is_called_by_its_own_name(function, name):
     with pytest.raises(TypeError, match=rf"^scipy\.[a-z_.]*\.{name}, called at .*test_special\.py"):
         mg.grad(lambda t: np.sum(function(t)))(np.eye(2))
+
+
+@pytest.mark.parametrize(
+    "function", [sp.wofz, sp.erf, sp.erfc, sp.erfi], ids=lambda function: function.__name__
+)
+def test_error_functions_of_complex_numbers(function):
+    def f(z):
+        return 0.7 * np.real(function(z)) + 1.3 * np.imag(function(z))
+
+    far = [20 + 0.1j, -30 + 5j, 20 - 0.1j, 3 - 18j] if function is sp.wofz else []
+    for z in np.array([0.4 + 0.3j, -2 + 1.5j, -0.5 - 0.3j, 2 - 1.5j, 1 + 0j, *far]):
+        slopes = [(f(z + step) - f(z - step)) / 2e-5 for step in (1e-5, 1e-5j)]
+        for derivative in (mg.grad(f), mg.jit(mg.grad(f))):
+            got = derivative(np.array(z))
+            np.testing.assert_allclose([got.real, got.imag], slopes, rtol=1e-5, atol=1e-9 * abs(function(z)))
+
+
+def test_a_line_shape_is_differentiated():
+    def voigt(x, sigma, gamma):
+        w = sp.wofz((x + 1j * gamma) / (sigma * np.sqrt(2)))
+        return np.sum(np.real(w)) / (sigma * np.sqrt(2 * np.pi))
+
+    x = np.linspace(-3, 3, 7)
+    assert float(voigt(x, 0.3, 0.2)) == pytest.approx(np.sum(sp.voigt_profile(x, 0.3, 0.2)))
+    check_grads(voigt, x, np.array(0.3), np.array(0.2), order=2)

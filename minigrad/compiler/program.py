@@ -276,14 +276,8 @@ def compiled_fetching(
 
 def compiled_filling(compiled: Callable[..., Compiled], fetched: Fetched) -> Compiled:
     """Compile a function; record the arrays that it makes, too, if it writes what it computes into a plain one."""
-    try:
+    with suppress(PlainArray, TapeError):
         return compiled(fetched)
-    except PlainArray:
-        pass
-    except TapeError as error:
-        with suppress(TapeError):
-            return compiled(fetched, fills=True)
-        raise error from None
     return compiled(fetched, fills=True)
 
 

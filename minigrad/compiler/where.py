@@ -54,6 +54,16 @@ def refusals_raised() -> Iterator[None]:
         made.clear()  # it is in a circle with the frames that an error comes from
 
 
+def refused_so_far() -> int:
+    """Return how many errors have been made in the run."""
+    return len(refusals.get() or ())
+
+
+def forget_refusals(count: int) -> None:
+    """Forget the errors but for so many, the first: those of an attempt that minigrad itself makes, and caught."""
+    del (refusals.get() or [])[count:]
+
+
 class OtherCalls(JitError):
     """Raised where a function, run twice on the same arguments, makes different calls."""
 

@@ -169,13 +169,17 @@ def _call_into(
     out: tuple[Any, ...], ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """Call a ufunc with ``out``: as NumPy does, where no gradient is needed; recorded, for ``array += tensor``."""
-    if recording.get() is None or not any_requires_grad(*inputs, *out, kwargs):
+    into_array = (
+        method == "__call__" and len(inputs) == 2 and out[0] is inputs[0] and type(out[0]) is np.ndarray
+    )
+    is_recorded = recording.get() is not None and any_requires_grad(*inputs, *out, kwargs)
+    if not is_recorded and not (into_array and has_stand_ins(bare(inputs))):
         getattr(ufunc, method)(*bare(inputs), out=bare(out), **bare(kwargs))
         for array in bare(out):
             if array is not None:
                 wrote(array)
         return out[0] if len(out) == 1 else out
-    if method == "__call__" and len(inputs) == 2 and out[0] is inputs[0] and type(out[0]) is np.ndarray:
+    if into_array:
         if rebinds(out):
             value = ufunc(*inputs, **kwargs)
             return fit_in_place(value if out[0].ndim else np.copy(value), out[0])

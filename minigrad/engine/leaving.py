@@ -43,6 +43,10 @@ OF_SCIPY = {
     "scipy": "it with NumPy's functions (np.linalg, np.fft, np.convolve), or give it a backward rule, mg.rule",
 }
 """What to write instead of SciPy functions about which nothing else is known, by a prefix of their module."""
+DECORATORS = {"minigrad.engine.arguments", "minigrad.compiler.environment.joined"}
+"""The modules that call functions for the program."""
+BRACKETS = {"RClass": "r_", "CClass": "c_"}
+"""The names of what NumPy's classes are used by."""
 LIBRARIES = ("numpy", "scipy", "minigrad")
 
 
@@ -82,9 +86,10 @@ def asked_by(frame: FrameType) -> tuple[FrameType, str, str]:
     program = frame
     for inner in _of_libraries(frame):
         called, module = inner.f_code.co_name, inner.f_globals["__name__"]
-        if module != "minigrad.engine.arguments":  # a decorator's
+        if module not in DECORATORS:
             if called.startswith("__") and "self" in inner.f_locals:  # of a class, as np.vectorize(f)(t)
                 called = type(inner.f_locals["self"]).__name__
+                called = BRACKETS.get(called, called)
             function = getattr(np, called, inner.f_globals.get(called))
             called, given = f"{module}.{called}", inner.f_locals
             asked = given.get("function", given.get("ufunc"))
@@ -95,8 +100,17 @@ def asked_by(frame: FrameType) -> tuple[FrameType, str, str]:
             name = "" if module.startswith("minigrad.compiler") else f"{called}, called "
             known = facts(function).instead if rules_of(function) is None else ""
         program = inner.f_back or inner
-    of_scipy = next((text for of, text in OF_SCIPY.items() if name.startswith(f"{of}.")), "")
-    return program, name, known or of_scipy
+    return program, name, known or instead_of_scipy(name)
+
+
+def instead_of_scipy(name: str) -> str:
+    """Return what to write instead of SciPy's function of this full name: NumPy's of the same name, if there is one."""
+    for of, namespace in (("scipy.linalg", np.linalg), ("scipy.fft", np.fft)):
+        own = name.removesuffix(", called ").rpartition(".")[2]
+        if name.startswith(f"{of}.") and hasattr(namespace, own):
+            text = f"{namespace.__name__}.{own}".replace("numpy", "np")
+            return f"{text}, of which the factor is lower" if own == "cholesky" else text
+    return next((text for of, text in OF_SCIPY.items() if name.startswith(f"{of}.")), "")
 
 
 def decorated_by(frame: FrameType) -> str | None:
@@ -119,14 +133,6 @@ def _of_libraries(frame: FrameType) -> Iterator[FrameType]:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in LIBRARIES:
         yield frame
         frame = frame.f_back
-
-
-def parts_are_read() -> TapeError:
-    """Return the error of an assignment to the real or the imaginary part alone."""
-    return TapeError(
-        "z.real = x and z.imag = y are not recorded; write z = x + 1j * z.imag, z = z.real + 1j * y, or both at once, "
-        "z[...] = x + 1j * y"
-    )
 
 
 def held_by_others(ufunc: Any) -> TapeError:

@@ -41,11 +41,11 @@ from .calls import (
 )
 from .dispatch import Dispatched, call
 from .in_place import as_kept, augmented, set_part
-from .leaving import OTHERWISE, OffTheTape, parts_are_read
+from .leaving import OTHERWISE, OffTheTape
 from .recording import Array, TapeError, recording
 from .sharing import shared
 from .walk import walk_back
-from .writing import Writable
+from .writing import Writable, put_imag, put_real
 
 # Their results are tensors, as `results_are` registers them.
 apply: Callable[..., Tensor] = calls.apply
@@ -164,7 +164,7 @@ class Tensor(OffTheTape, Dispatched, Writable):
 
     @real.setter
     def real(self, part: Any) -> None:
-        raise parts_are_read()
+        put_real(self, part)
 
     @property
     def imag(self) -> Any:
@@ -173,7 +173,7 @@ class Tensor(OffTheTape, Dispatched, Writable):
 
     @imag.setter
     def imag(self, part: Any) -> None:
-        raise parts_are_read()
+        put_imag(self, part)
 
     def detach(self) -> Tensor:
         """Return a constant tensor of the same ``data``, off the tape."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..rules.conjugates import of_parts
 from ..rules.indexing import getitem, line_by_line, scatter
 from ..rules.metadata import as_joined
 from ..rules.overriding import any_true
@@ -175,6 +176,24 @@ class Flat:
     def copy(self) -> Any:
         """Return the entries as an array of their own."""
         return np.copy(np.ravel(self.base))
+
+
+def put_real(z: Any, part: Any) -> None:
+    """Write into the real part: ``z.real = part``."""
+    z[...] = of_parts(_part_of(z, part), np.imag(z)) if np.iscomplexobj(z) else part
+
+
+def put_imag(z: Any, part: Any) -> None:
+    """Write into the imaginary part: ``z.imag = part``."""
+    if not np.iscomplexobj(z):
+        raise TypeError("z.imag = part: real numbers have no imaginary part")
+    z[...] = of_parts(np.real(z), _part_of(z, part))
+
+
+def _part_of(z: Any, part: Any) -> Any:
+    """Return the real or imaginary part that is to be written into complex numbers."""
+    part = np.broadcast_to(as_joined(part), z.shape)
+    return part if np.iscomplexobj(part) else part.astype(np.real(z).dtype, copy=False)
 
 
 class Writable:

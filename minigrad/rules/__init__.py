@@ -18,6 +18,7 @@ from . import (  # noqa: F401  # each enters its rules
     differences,
     eig,
     elementwise,
+    emath,
     fft,
     indexing,
     interpolation,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .conjugates import of_parts
 from .cumulative import recurrence
 from .decompositions import eigenpairs, orthogonal_triangular, singular_triples, singular_values
 from .diagonals import on_diagonal
@@ -33,7 +34,7 @@ state(
     *named(
         "matvec vecmat rollaxis matrix_transpose flipud fliplr rot90 stack tile repeat diagonal tril triu"
     ),
-    *named("var std"),
+    *named("var std cross"),
     *named("sliding_window_view", np.lib.stride_tricks),
     *named("nansum nanmean nanprod nancumsum nancumprod nanvar nanstd"),
     *named("diagonal trace", np.linalg),
@@ -42,7 +43,7 @@ state(
     *named("fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 irfft2 fftn ifftn rfftn irfftn", np.fft),
     *(recurrence, astype, direction, getitem, setitem, scatter, products_of_others, on_diagonal),
     *(sign_and_log, inverses, least_squares, length, windows_at, windows_added),
-    *(general_eigenpairs, general_eigenvalues),
+    *(general_eigenpairs, general_eigenvalues, of_parts),
     *(eigenpairs, singular_triples, singular_values, orthogonal_triangular),
     complex_numbers=True,
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .overriding import whole
 from .table import Arguments, Draw, declare
 
 
@@ -47,6 +48,24 @@ declare(
     forward=lambda val: np.imag(val)[...],
     inputs=complex_inputs,
 )
+
+
+@whole(memory="new")
+def of_parts(re: Any, im: Any) -> Any:
+    """Return complex numbers of two parts; in a sum of them a part that is infinite would make NaN of the other."""
+    if re.dtype.kind == "c" or im.dtype.kind == "c":
+        raise TypeError("z.real = part and z.imag = part: the part is complex; give np.real of it")
+    out = np.empty(np.broadcast_shapes(re.shape, im.shape), np.result_type(re.dtype, im.dtype, np.complex64))
+    out.real, out.imag = re, im
+    return out
+
+
+def _parts_inputs(draw: Draw) -> Arguments:
+    x = draw.array()
+    return (x, draw.array(x.shape)), {}
+
+
+declare(of_parts, lambda g, out, re, im: g, lambda g, out, re, im: np.multiply(g, 1j), inputs=_parts_inputs)
 
 
 def _angle(g: Any, out: Any, z: Any, deg: bool = False) -> Any:

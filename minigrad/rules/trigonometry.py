@@ -12,17 +12,26 @@ from .table import Arguments, Draw, declare
 
 INSIDE = (-0.9, 0.9)
 
+
+def _root(square: Any, like: Any, out: Any) -> Any:
+    """Return the square root; of a complex number the one of the two that ``like(out)`` is, but for rounding."""
+    root = np.sqrt(square)
+    if root.dtype.kind != "c":
+        return root
+    return np.where(np.real(root * np.conjugate(like(out))) < 0, -root, root)
+
+
 declare(np.sin, lambda g, out, x: g * np.cos(x), inputs=within(ANY))
 declare(np.cos, lambda g, out, x: -g * np.sin(x), inputs=within(ANY))
 declare(np.tan, lambda g, out, x: g * (1 + out * out), inputs=within((-1.2, 1.2)))
-declare(np.arcsin, lambda g, out, x: g / np.sqrt((1 - x) * (1 + x)), inputs=within(INSIDE))
-declare(np.arccos, lambda g, out, x: -g / np.sqrt((1 - x) * (1 + x)), inputs=within(INSIDE))
+declare(np.arcsin, lambda g, out, x: g / _root((1 - x) * (1 + x), np.cos, out), inputs=within(INSIDE))
+declare(np.arccos, lambda g, out, x: -g / _root((1 - x) * (1 + x), np.sin, out), inputs=within(INSIDE))
 declare(np.arctan, lambda g, out, x: g / (1 + x * x), inputs=within(ANY))
 declare(np.sinh, lambda g, out, x: g * np.cosh(x), inputs=within(ANY))
 declare(np.cosh, lambda g, out, x: g * np.sinh(x), inputs=within(ANY))
 declare(np.tanh, lambda g, out, x: g * (1 - out * out), inputs=within(ANY))
-declare(np.arcsinh, lambda g, out, x: g / np.sqrt(x * x + 1), inputs=within(ANY))
-declare(np.arccosh, lambda g, out, x: g / np.sqrt((x - 1) * (x + 1)), inputs=within((1.2, 4.0)))
+declare(np.arcsinh, lambda g, out, x: g / _root(x * x + 1, np.cosh, out), inputs=within(ANY))
+declare(np.arccosh, lambda g, out, x: g / _root((x - 1) * (x + 1), np.sinh, out), inputs=within((1.2, 4.0)))
 declare(np.arctanh, lambda g, out, x: g / ((1 - x) * (1 + x)), inputs=within(INSIDE))
 
 

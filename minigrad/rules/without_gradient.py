@@ -68,6 +68,9 @@ state(
     no_gradient="makes a plain array",
     instead="join tensors by np.stack or np.block, or by mg.tensor([t, ...])",
 )
+state(np.emath.logn, no_gradient="a quotient of logarithms", instead="np.emath.log(x) / np.emath.log(n)")
+state(*named("r_"), no_gradient="makes a plain array", instead="np.concatenate")
+state(*named("c_"), no_gradient="makes a plain array", instead="np.column_stack")
 state(*named("full_like"), no_gradient="its value is an option", instead="np.zeros_like(t) + value")
 state(*named("full"), no_gradient="makes a plain array", instead="np.broadcast_to(t, shape)")
 state(

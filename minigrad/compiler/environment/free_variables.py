@@ -26,6 +26,7 @@ from .instructions import (
     STORES_ITEMS,
     attributes_in,
     chains_in,
+    compared_in,
     names_in,
 )
 from .members import attributes_of, contents_of, functions_of, memory_of, methods_of
@@ -49,7 +50,7 @@ class Search:
     ``classes`` are those of arguments, whose methods may be called; ``unread`` are the keys of places that the
     function is known not to read before it sets them; with ``stores`` places that are only set are found, too.
     ``arrays`` are the arrays found whose entries may be read, not only their shape and dtype; ``tensors`` all tensors,
-    and ``numpy`` the places of NumPy itself.
+    and ``numpy`` the places of NumPy itself and of its modules.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Search:
         self.whole: set[str] = set()  # the names whose value is read, beyond its `METADATA`
         self.any_name = False  # whether attributes are read that the code does not name
         self.stored: set[str] = set()  # the names that the code sets
+        self.compared: set[str] = set()  # the names that the code may compare by ``is``
         self.sets_items = False  # whether it may set items of dicts and lists, which have no names
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
@@ -184,6 +186,7 @@ class Search:
             attributes.isdisjoint(("__dict__", "__setattr__")) and DYNAMIC.isdisjoint(names_in(f.__code__))
         )
         self.stored.update(names_in(f.__code__, STORES))
+        self.compared |= compared_in(f.__code__)
         self.sets_items |= bool(names_in(f.__code__, STORES_ITEMS)) or not attributes.isdisjoint(CHANGES)
         found: list[tuple[Any, Any]] = [(cell, CELL) for cell in f.__closure__ or ()]
         if not ours:
@@ -203,7 +206,8 @@ class Search:
             if place_of(namespace, name) in self.unread:
                 continue
             value = read(namespace, name)
-            self.numpy += [(namespace, name)] if value is np and not ours else []
+            is_numpy = any(value is module for module in (np, np.linalg, np.fft))
+            self.numpy += [(namespace, name)] if is_numpy and not ours else []
             if isinstance(value, ModuleType) and namespace is f.__globals__:
                 continue  # see `of_modules`
             self.waiting.append(value)

@@ -57,6 +57,17 @@ def chains_in(code: CodeType) -> frozenset[tuple[str, ...]]:
     return frozenset(found)
 
 
+@lru_cache(maxsize=FUNCTIONS)
+def compared_in(code: CodeType) -> frozenset[str]:
+    """Return the names close before ``is`` in a function's code, nested functions included; not before ``is None``."""
+    found: set[str] = set()
+    for steps in steps_in(code):
+        for i, (step, _) in enumerate(steps):
+            if step == "IS_OP" and steps[i - 1][0] != "LOAD_CONST":
+                found.update(name for _, name in steps[max(i - 6, 0) : i])
+    return frozenset(found)
+
+
 STORES = tuple(f"{how}_{what}" for how in ("STORE", "DELETE") for what in ("ATTR", "GLOBAL", "DEREF"))
 """Instructions that set a variable or an attribute."""
 STORES_ITEMS = ("STORE_SUBSCR", "DELETE_SUBSCR")

@@ -20,8 +20,9 @@ from ...engine.arrays import STAND_INS
 from ...engine.calls import any_requires_grad, bare, variable
 from ...engine.recording import differentiated
 from ...rules.metadata import as_joined
-from ..tracing.numpy_calls import has_traced, value_of
+from ..tracing.numpy_calls import value_of
 from ..where import JitError, user_line
+from .joined import JOINED, NAMESPACES, is_computed
 from .outside import Outside
 from .places import put, read
 from .values import finds
@@ -56,10 +57,14 @@ def recording_made(trace: Any, outside: Outside) -> Iterator[None]:
     """Let a trace record what the functions make in this block."""
     places = [] if trace is None else places_of_functions(outside)
     token = recorder.set(trace)
-    if places:
-        vars(NUMPY).update({**vars(np), **{function.__name__: RECORDED[function] for function in FUNCTIONS}})
+    for namespace in NAMESPACES if places else ():
+        own = {name: stand_in(x, name, outside) for name, x in vars(namespace).items()}
+        INSTEAD[id(namespace)].__dict__.update(own)
     before = [read(*place) for place in places]
-    instead = [recorded_by(None, outside, x) if type(x) is CACHED else INSTEAD[x] for x in before]
+    instead = [
+        recorded_by(None, outside, x) if type(x) is CACHED else stand_in(x, name, outside)
+        for x, (_, name) in zip(before, places, strict=True)
+    ]
     try:
         for place, x in zip(places, instead, strict=True):
             put(*place, x)
@@ -71,15 +76,20 @@ def recording_made(trace: Any, outside: Outside) -> Iterator[None]:
                 put(*place, value)
 
 
+def stand_in(x: Any, name: Any, outside: Outside) -> Any:
+    """Return what stands in the place of x, of this name: x itself, if the function may compare it by ``is``."""
+    return x if id(x) in JOINED and name in outside.compared else INSTEAD.get(id(x), x)
+
+
 def places_of_functions(outside: Outside) -> list[tuple[Any, Any]]:
-    """Return the places outside that have NumPy, one of the functions, or one with a cache."""
+    """Return the places outside that have NumPy, one of its modules or functions, or a function with a cache."""
     known = [(namespace, name) for namespace, name, value in outside.values if is_one(value)]
     return [place for place in (*outside.numpy, *known) if is_one(read(*place))]
 
 
 def is_one(x: Any) -> bool:
-    """Tell whether x is NumPy, one of the functions, or one with a cache."""
-    return type(x) is CACHED or any(x is each for each in (np, *FUNCTIONS))
+    """Tell whether x is NumPy, one of its modules or functions, or a function with a cache."""
+    return type(x) is CACHED or id(x) in INSTEAD
 
 
 def recorded(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -99,11 +109,10 @@ def recorded(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def made_by(trace: Any, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Return what a function makes, recorded."""
-    given = bare((*args, *kwargs.values()))
-    is_computed = has_traced(given) or any_requires_grad(args, kwargs)
-    if is_computed and function is np.full:
+    computed = is_computed((*args, *kwargs.values()))
+    if computed and function is np.full:
         return full(trace, *args, **kwargs)
-    if is_computed and function in JOIN and len(args) <= 2 and kwargs.keys() <= {"dtype", "copy"}:
+    if computed and function in JOIN and len(args) <= 2 and kwargs.keys() <= {"dtype", "copy"}:
         return joined(*args, **{"copy": function is np.array, **kwargs})
     value = function(*args, **kwargs)
     if function in JOIN or type(value) is not np.ndarray or value.dtype.kind not in "fiubc":
@@ -140,16 +149,19 @@ def cast_each(x: Any, dtype: Any) -> Any:
     return x.astype(dtype, copy=False) if hasattr(x, "dtype") else np.asarray(x, dtype)
 
 
-RECORDED = {function: recorded(function) for function in FUNCTIONS}
-NUMPY = ModuleType("numpy")
-"""What stands in the place of NumPy; it has what this has when a function is traced, a program's own additions too."""
-INSTEAD: dict[Any, Any] = {np: NUMPY, **RECORDED}
+INSTEAD = JOINED | {id(function): recorded(function) for function in FUNCTIONS}
+INSTEAD |= {id(namespace): ModuleType(namespace.__name__) for namespace in NAMESPACES}
+"""What stands in the places of NumPy, its modules and their functions, by the ``id`` of each.
+
+The modules have what NumPy's have when a function is traced, a program's own additions too.
+"""
+STAND_IN = set(map(id, INSTEAD.values()))
 
 
 def refuse_left(name: str, values: Sequence[Any]) -> None:
-    """Refuse a function among whose results, and what it leaves outside, is one that records, or the module of them."""
-    if finds(values, (), lambda x: any(x is each for each in INSTEAD.values())):
+    """Refuse a function among whose results, and what it leaves outside, is what stands in the place of NumPy's."""
+    if finds(values, (), lambda x: id(x) in STAND_IN):
         raise JitError(
-            f"jit: {name} returns NumPy, or a function of it that makes arrays, or leaves it outside, and fills such "
-            "arrays; do one of them"
+            f"jit: {name} returns NumPy, or a function of it, or leaves it outside, and fills arrays or joins lists; "
+            "do one of them"
         )

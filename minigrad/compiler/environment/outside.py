@@ -26,6 +26,7 @@ class Outside:
         "arguments",
         "arrays",
         "classes",
+        "compared",
         "function",
         "key",
         "names",
@@ -52,7 +53,7 @@ class Outside:
         given = set(map(id, leaves))
         self.arguments = [x for x in search.arrays if id(x) in given]
         self.arrays = [(x, array_key(x)) for x in search.arrays if id(x) not in given]
-        self.tensors, self.numpy = search.tensors, search.numpy
+        self.tensors, self.numpy, self.compared = search.tensors, search.numpy, search.compared
         self.key = (*[outside_key(value) for _, _, value in found], *[each for _, each in self.arrays])
 
     def is_on_a_tape(self) -> bool:

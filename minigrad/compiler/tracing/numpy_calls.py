@@ -18,6 +18,7 @@ from ...rules.by_parts import apply_along_axis, apply_over_axes, piecewise
 from ...rules.contractions import contracted, contraction_path, einsum_call, einsum_labels, is_product
 from ...rules.eig import eig, eigvals
 from ...rules.elementwise import astype
+from ...rules.emath import COMPOSED
 from ...rules.facts import facts
 from ...rules.indexing import getitem, setitem
 from ...rules.metadata import outline
@@ -309,6 +310,11 @@ def _writer(write: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
+def _composed(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Record the calls that a function is composed of."""
+    return lambda trace, *args: forward(*args)
+
+
 CALLS: dict[Any, Callable[..., Any]] = {
     np.sum: _reduction(np.add, np.sum),
     np.prod: _reduction(np.multiply, np.prod),
@@ -347,6 +353,7 @@ CALLS: dict[Any, Callable[..., Any]] = {
     setitem: lambda trace, a, value, index: trace.record(written, a, index, value),
     astype: lambda trace, x, dtype, casting="unsafe": trace.record(cast, x, np.dtype(dtype), casting),
     any_true: lambda trace, mask: True,
+    **{function: _composed(forward) for function, forward in COMPOSED.items()},
     **{function: _writer(write) for function, write in WRITERS.items()},
 }
 """Normal forms of NumPy's functions, where they differ from the call."""

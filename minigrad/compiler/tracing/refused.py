@@ -7,7 +7,10 @@ from typing import Any
 
 from ..where import JitError, NeedsValues, user_line
 
-BRANCH = "choose by np.where(condition, a, b), or give what decides as a Python number, an option of the call"
+BRANCH = (
+    "choose by np.where(condition, a, b), np.maximum(a, b) for max(a, b), or give what decides as a Python number, an "
+    "option of the call"
+)
 NUMBER = "keep the array: NumPy computes with it as with a number, np.exp(x) in place of math.exp(x)"
 ARRAY = (
     "keep the array, and call NumPy's functions on it: x for np.asarray(x), np.stack([…]) for np.array([…]), "

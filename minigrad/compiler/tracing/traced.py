@@ -15,7 +15,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ...engine.arrays import has_no_items, stands_in, takes_over
 from ...engine.in_place import fit_in_place
-from ...engine.leaving import OTHERWISE, asked_by, held_by_others, parts_are_read, would_be_cut_off
+from ...engine.leaving import OTHERWISE, asked_by, held_by_others, would_be_cut_off
 from ...engine.ownership import BASE_HELD_ONCE, count_of_base
 from ...engine.recording import recording
 from ...engine.statements import (
@@ -26,7 +26,7 @@ from ...engine.statements import (
     refuse_shuffle,
 )
 from ...engine.tensor import Tensor
-from ...engine.writing import Writable
+from ...engine.writing import Writable, put_imag, put_real
 from ...rules.elementwise import scalar_power
 from ...rules.facts import METHODS
 from ...rules.indexing import with_arrays
@@ -214,7 +214,7 @@ class Traced(NDArrayOperatorsMixin, Writable):
 
     @real.setter
     def real(self, part: Any) -> None:
-        raise parts_are_read()
+        put_real(self, part)
 
     @property
     def imag(self) -> Any:
@@ -223,7 +223,7 @@ class Traced(NDArrayOperatorsMixin, Writable):
 
     @imag.setter
     def imag(self, part: Any) -> None:
-        raise parts_are_read()
+        put_imag(self, part)
 
     def __len__(self) -> int:
         return len(self.node.value)

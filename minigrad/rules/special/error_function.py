@@ -16,9 +16,11 @@ PROBABILITIES = (0.05, 0.95)
 ROOT_PI = math.sqrt(math.pi)
 ROOT_2 = math.sqrt(2)
 
-declare(sp.erf, lambda g, out, x: g * (2 / ROOT_PI) * np.exp(-x * x), inputs=drawn(ANY))
-declare(sp.erfc, lambda g, out, x: -g * (2 / ROOT_PI) * np.exp(-x * x), inputs=drawn(ANY))
-declare(sp.erfi, lambda g, out, x: g * (2 / ROOT_PI) * np.exp(x * x), inputs=drawn(ANY))
+declare(sp.erf, lambda g, out, x: g * (2 / ROOT_PI) * np.exp(-x * x), inputs=drawn(ANY), complex_numbers=True)
+declare(
+    sp.erfc, lambda g, out, x: -g * (2 / ROOT_PI) * np.exp(-x * x), inputs=drawn(ANY), complex_numbers=True
+)
+declare(sp.erfi, lambda g, out, x: g * (2 / ROOT_PI) * np.exp(x * x), inputs=drawn(ANY), complex_numbers=True)
 declare(sp.erfinv, lambda g, out, y: g * (ROOT_PI / 2) * np.exp(out * out), inputs=drawn(INSIDE))
 declare(sp.erfcinv, lambda g, out, y: -g * (ROOT_PI / 2) * np.exp(out * out), inputs=drawn((0.1, 1.9)))
 
@@ -48,8 +50,16 @@ def _dawsn(g: Any, out: Any, x: Any) -> Any:
     return g * np.where(far, -_far(y), 1 - 2 * x * out)
 
 
+def _wofz(g: Any, out: Any, z: Any) -> Any:
+    """2i / sqrt(pi) - 2 z wofz(z); far above the real axis, where the two cancel, by the asymptotic series."""
+    far = np.greater(np.abs(z), FAR) & np.greater_equal(np.imag(z), 0)
+    y = 0.5 / np.where(far, z, FAR) ** 2
+    return g * np.where(far, (-2j / ROOT_PI) * _far(y), 2j / ROOT_PI - 2 * z * out)
+
+
 declare(sp.erfcx, _erfcx, inputs=drawn(ANY))
 declare(sp.dawsn, _dawsn, inputs=drawn(ANY))
+declare(sp.wofz, _wofz, inputs=drawn(ANY), complex_numbers=True)
 
 # -- the normal distribution -----------------------------------------------------------------------------------------
 
