@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from ..engine.recording import Array
-from .diagnosis import picture
 from .random_directions import RandomDirections
 from .rounding import roundoff, steps
 from .slopes import Slopes, complex_step, differences
@@ -330,63 +329,3 @@ class Comparison:
             if way.exact:
                 ulps = max(ulps, float(np.max(apart / self.allowed[k], initial=0.0, where=known)))
         return worst, ulps
-
-    def told(self, k: int, wrong: Array) -> str:
-        """Name the worst entry of a wrong gradient, with all ways' values, and draw where it is wrong."""
-        ours, right = np.asarray(self.given.arrays[k]), self.right(k)
-        apart = np.where(wrong, np.nan_to_num(np.abs(ours - right), nan=np.inf), -1.0)
-        index = tuple(int(i) for i in np.unravel_index(int(np.argmax(apart)), apart.shape))
-        if np.isnan(self.slopes[k].value[index]):
-            self.look_at(k, [index])
-            right = self.right(k)
-            apart[index] = abs(ours[index] - right[index])
-        numbers = [(way, float(np.asarray(way.arrays[k])[index])) for way in (self.given, *self.ways)]
-        values = [
-            f"{way.name} {repr(x) if way.exact else f'{x:.8g}'}"
-            for way, x in numbers
-            if way is self.given or not np.isnan(x)
-        ]
-        error, allowed, against = self.furthest(k, index)
-        lines = [
-            f"{self.name}: the gradient of input {self.places[k]} is wrong at index {index}: {', '.join(values)}; "
-            f"relative error {error:.3g}{against}, where {allowed:.1g} is allowed"
-        ]
-        if self.slopes[k].parted[index]:
-            left, right_slope = self.slopes[k].left[index], self.slopes[k].right[index]
-            lines.append(f"a kink: the slope to the left is {left:.6g}, that to the right {right_slope:.6g}")
-        lines += [self.together[k]] if self.together[k] else []
-        return "\n".join([*lines, picture(wrong)])
-
-    def furthest(self, k: int, index: tuple[int, ...]) -> tuple[float, float, str]:
-        """Return the relative error of an entry, its tolerance, and the way that it disagrees with.
-
-        The exact ways come first; the first of them is meant where none is named.
-        """
-        ours = float(np.asarray(self.given.arrays[k])[index])
-        found: list[tuple[float, float, str]] = []
-        for way in sorted(self.ways, key=lambda way: not way.exact):
-            other = float(np.asarray(way.arrays[k])[index])
-            if not np.isnan(other):
-                own = float(np.broadcast_to(way.errors[k], self.arrays[k].shape)[index])
-                size = max(abs(ours), abs(other), 1e-300)
-                against = f" against {way.name}" if found else ""
-                found.append(
-                    (abs(ours - other) / size, (ULPS * self.allowed[k][index] + own) / size, against)
-                )
-        return next((each for each in found if not each[0] <= each[1]), found[0])
-
-    def surely(self) -> str:
-        """Say how surely an error is found."""
-        if self.all:
-            return "every entry looked at, each way"
-        missed = self.directions.missed_share()
-        sampled = f"differences at {SAMPLED} entries of each input"
-        if missed < 1:
-            sampled += (
-                f", and in {self.directions.tried} random directions: an error of more than {missed:.0e} of the "
-                "gradients' norm is missed with probability 1e-6"
-            )
-        else:
-            sampled += " alone, since random directions have kinks: give fewer entries, or others"
-        has_tape = any(way.name == "tape" for way in self.ways)
-        return f"every entry looked at by the tape; {sampled}" if has_tape else sampled
