@@ -15,11 +15,11 @@ ROWS, COLUMNS = 8, 32
 def located(compared: Comparison, k: int, wrong: Array) -> str:
     """Name the worst entry of input k's gradient, with each way's value, and draw where it is wrong."""
     index = _worst(compared, k, wrong)
-    numbers = [(way, float(way.arrays[k][index])) for way in (compared.given, *compared.ways)]
+    numbers = [(way, float(way.arrays[k][index])) for way in (compared.checked, *compared.ways)]
     values = [
         f"{way.name} {repr(x) if way.exact else f'{x:.8g}'}"
         for way, x in numbers
-        if way is compared.given or not np.isnan(x)
+        if way is compared.checked or not np.isnan(x)
     ]
     error, allowed, against = _furthest(compared, k, index)
     lines = [
@@ -36,7 +36,7 @@ def located(compared: Comparison, k: int, wrong: Array) -> str:
 
 def _worst(compared: Comparison, k: int, wrong: Array) -> tuple[int, ...]:
     """Return the index of the entry that is furthest from the right one, and take differences there."""
-    apart = np.abs(compared.given.arrays[k] - compared.right(k))
+    apart = np.abs(compared.checked.arrays[k] - compared.right(k))
     apart = np.where(wrong, np.nan_to_num(apart, nan=np.inf), -1.0)
     index = tuple(int(i) for i in np.unravel_index(int(np.argmax(apart)), apart.shape))
     if np.isnan(compared.slopes[k].value[index]):
@@ -49,7 +49,7 @@ def _furthest(compared: Comparison, k: int, index: tuple[int, ...]) -> tuple[flo
 
     The exact ways come first; the first of them is meant where none is named.
     """
-    ours = float(compared.given.arrays[k][index])
+    ours = float(compared.checked.arrays[k][index])
     found: list[tuple[float, float, str]] = []
     for way in sorted(compared.ways, key=lambda way: not way.exact):
         other = float(way.arrays[k][index])

@@ -92,7 +92,7 @@ def verdict(
     named = [hint for hint in found if not hint.endswith(UNKNOWN)]
     named += dict.fromkeys(hint for _, hint in broken)
     return Report(
-        (compared.given.name, *[way.name for way in compared.ways]),
+        (compared.checked.name, *[way.name for way in compared.ways]),
         max([0.0, *[error for error, _ in errors]]),
         max([0.0, *[ulps for _, ulps in errors]]),
         kinks,
@@ -157,7 +157,7 @@ def _untried(compared: Comparison) -> str:
     lost: list[str] = []
     for k, name in enumerate(compared.names):
         if compared.arrays[k].size and not compared.tested(k):
-            ours, right = compared.given.arrays[k], np.nan_to_num(compared.right(k))
+            ours, right = compared.checked.arrays[k], np.nan_to_num(compared.right(k))
             (lost if np.any(ours) or np.any(right) else zero).append(name)
     told = [
         f"; the gradient of {', '.join(names)} is {what}, and says little: give other inputs"

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..engine.recording import Array
 from .slopes import Slope, slope
-from .vectors import equal_entries, flat, own_random, split
+from .vectors import EPS, equal_entries, flat, own_random, split
 
 APART = 2.0**-14
 """How far equal entries are moved from each other, in units of their size."""
@@ -74,7 +74,7 @@ class Surroundings:
             for point in points:
                 up, down = [flat(self.f(*split(point + s * direction, self.shapes))) for s in (h, -h)]
                 terms = (up - down) * self.dout
-                rounding = np.where(up != down, 16 * np.finfo(float).eps * np.abs(up) + self.off, 0.0)
+                rounding = np.where(up != down, 16 * EPS * np.abs(up) + self.off, 0.0)
                 noise = np.abs(self.dout) @ rounding
                 found.append(float(terms.sum()) / (2 * h))
                 errors.append(float(noise + 1e-5 * np.abs(terms).sum()) / h)
