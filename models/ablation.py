@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from minigrad.datasets import get_cifar10_data
 from minigrad.preprocess import pca_whitening
 
+from .console import add_data_dir
 from .recipes import RECIPES, Features, Recipe, whitened_patches
 
 
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         prog="ablation", usage="python -m models.ablation --recipe NAME [options]"
     )
     parser.add_argument("--recipe", choices=RECIPES, required=True)
-    parser.add_argument("--data-dir", metavar="DIR", help="as of models.train")
+    add_data_dir(parser)
     parser.add_argument("--num-train", type=int, default=45000, metavar="N")
     parser.add_argument("--num-val", type=int, default=5000, metavar="N")
     parser.add_argument(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from minigrad.datasets import get_cifar10_data, load_digits
 from minigrad.solver import Solver
 
 from . import hand_written, two_layer_net
-from .console import FOLDER, NATURAL, PROGRAM, Parser, checked, printed, stop, terminated_as_interrupted
+from .console import FOLDER, NATURAL, PROGRAM, Parser, add_data_dir, checked, completed, refusing, stop
 from .outputs import check_folder, histories, parameters, pictures, settings_of, write
 from .registry import MODELS, settings_of_net
 
@@ -81,11 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         are at fault, and with 1 when the training diverged or the results cannot be written.
     """
     try:
-        with terminated_as_interrupted() as terminated:
-            return printed(lambda: run(parse(argv)))
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted", file=sys.stderr)
-        return 143 if terminated() else 130
+        return completed(lambda: run(parse(argv)))
     except MemoryError as error:
         stop(
             2,
@@ -191,13 +186,7 @@ def make_parser() -> Parser:
         default="digits",
         help="8x8 handwritten digits, which come with the package, or CIFAR-10 (default: %(default)s)",
     )
-    data.add_argument(
-        "--data-dir",
-        type=FOLDER,
-        metavar="DIR",
-        help="the folder cifar-10-batches-py or its parent (default: what the environment variable "
-        "CIFAR10_DIR names, or else the cache folder)",
-    )
+    add_data_dir(data)
 
     net = parser.add_argument_group("net")
     net.add_argument(
@@ -305,7 +294,5 @@ def load(args: argparse.Namespace) -> dict[str, Any]:
         stop(2, f"--data-dir is for --dataset cifar10; the {args.dataset} come with the package")
     if args.dataset == "digits":
         return load_digits(args.dtype)
-    try:
+    with refusing():
         return get_cifar10_data(args.data_dir, dtype=args.dtype)
-    except (OSError, ValueError) as error:
-        stop(2, str(error))
