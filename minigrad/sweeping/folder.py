@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..engine.leaving import stacklevel_of_program
 from ..files import fingerprint, pack, told, unpack, write
 from .search_space import Setting, key_of
 from .trials import STATUSES, Arrays, Trial, read_history
@@ -134,7 +135,7 @@ class SweepFolder:
                 f"{self.lines} had {len(rejected)} damaged line(s), now in {aside.name}; "
                 "their settings are trained again",
                 RuntimeWarning,
-                stacklevel=6,
+                stacklevel=stacklevel_of_program(),
             )
         return trials
 

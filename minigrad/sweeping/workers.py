@@ -25,6 +25,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from ..engine.leaving import stacklevel_of_program
 from ..files import told
 from .search_space import Setting
 from .trials import Arrays, Trial
@@ -201,7 +202,7 @@ class Workers:
                 f"the executor lost a worker or a result ({type(error).__name__}: {error}); "
                 f"what it lost is trained by {trained_by}",
                 RuntimeWarning,
-                stacklevel=6,
+                stacklevel=stacklevel_of_program(),
             )
 
 
