@@ -15,9 +15,27 @@ from numpy.typing import NDArray
 from ..engine.scalars import as_int, as_real
 from ..engine.tensor import Tensor
 from ..layers.parameters import check_keys
-from ..optim.rule import CourseRule, UpdateRule
+from ..optim.rule import CourseRule, UpdateRule, find_rule
 from ..optim.validation import Config
 from .identity import name_of
+
+
+def check_arguments(arguments: Mapping[str, Any]) -> CourseRule:
+    """Refuse arguments of a Solver that its docstring does not allow; return the update rule."""
+    model, data, batches, weights = (
+        arguments[name] for name in ("model", "data", "batches", "sample_weights")
+    )
+    check_model(model)
+    check_data(data, is_labels=arguments["metric"] is None, is_streamed=batches is not None)
+    check_options(arguments)
+    if batches is not None:
+        check_stream(batches, arguments["replacement"], weights)
+    if weights is not None:
+        check_weights(weights, len(data["X_train"]))
+        check_takes_weights(model)
+    rule = find_rule(arguments["update_rule"])
+    check_config(rule, arguments["optim_config"], model.params)
+    return rule
 
 
 def check_model(model: Any) -> None:

@@ -44,12 +44,13 @@ class Identity:
         them; a model that is its attribute, likewise.
     data : mapping
         The arrays, known by their fingerprints.
-    settings : mapping
-        What `described` describes.
+    arguments : mapping
+        The Solver's; those that are ``DECISIVE``, as `described` describes them.
     """
 
-    def __init__(self, model: Any, data: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> None:
-        self._model, self._data, self._settings = model, data, settings
+    def __init__(self, model: Any, data: Mapping[str, NDArray[Any]], arguments: Mapping[str, Any]) -> None:
+        self._model, self._data = model, data
+        self._settings = {name: arguments[name] for name in DECISIVE}
         self._parts: dict[str, Any] = {}
 
     def parts(self) -> dict[str, Any]:

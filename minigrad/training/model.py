@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, SupportsFloat, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..engine.leaving import stacklevel_of_program
 from .arguments import check_takes_weights
 from .batches import Batch
 from .returned import as_number
@@ -53,6 +55,16 @@ def loss_and_gradients(model: Any, batch: Batch) -> tuple[float, Mapping[str, ND
             "parameters to their gradients"
         )
     return as_number(result[0], "the loss that model.loss(X, y) returned"), result[1]
+
+
+def warn_left_out(model: Any, names: list[str], before: str, after: str) -> None:
+    """Warn of what is not in a model's ``state``."""
+    left_out = ", ".join(f"{type(model).__name__}.{name}" for name in names)
+    warnings.warn(
+        f"{before} {left_out}, {after}. Put it into an attribute state, a dict, as in "
+        f"self.state = {{{names[0]!r}: self.{names[0]}}}",
+        stacklevel=stacklevel_of_program(),
+    )
 
 
 def left_out_of_state(model: Any, generators: bool = True) -> list[str]:
