@@ -19,19 +19,11 @@ from .files import fingerprint
 from .solver import Model, Solver
 from .sweeping.folder import SweepFolder, only_one
 from .sweeping.halving import HalvedResults, Halving, read_halving
+from .sweeping.job import DATA_FOLDER, Train, one_blas_thread, stored
 from .sweeping.results import Results, train_all
 from .sweeping.search_space import Setting, choices, log_uniform, read_grid, uniform
 from .sweeping.trials import Arrays, SweepResult, Table, Trial
-from .sweeping.workers import (
-    DATA_FOLDER,
-    Executor,
-    ThisProcess,
-    Train,
-    Workers,
-    check_executor,
-    one_blas_thread,
-    stored,
-)
+from .sweeping.workers import Executor, ThisProcess, Workers, check_executor
 
 __all__ = [
     "Executor",
