@@ -27,6 +27,7 @@ import numpy.typing as npt
 from .cifar_pickle import MAX_BYTES, read_pickle
 from .engine.arguments import names_itself
 from .engine.scalars import as_int
+from .extras import extra, installing
 from .files import scratch, told
 
 __all__ = ["cifar10_folder", "download_cifar10", "get_CIFAR10_data", "get_cifar10_data", "load_digits"]
@@ -183,8 +184,8 @@ def cifar10_folder(root: str | os.PathLike[str] | None = None) -> Path:
     raise FileNotFoundError(
         f"no CIFAR-10 data set at {place} (from {named_by}): {found}. "
         "Either fetch it with minigrad.datasets.download_cifar10(), which needs the extra "
-        '"data" (pip install "minigrad-numpy[data]", or pip install -e ".[data]" in a checkout), or '
-        f"put the folder {_FOLDER} (the python version, from {CIFAR10_URL}) somewhere and name it or its "
+        f'"data" ({installing("data")}), '
+        f"or put the folder {_FOLDER} (the python version, from {CIFAR10_URL}) somewhere and name it or its "
         "parent as root, as the environment variable CIFAR10_DIR, or with --data-dir."
     )
 
@@ -230,14 +231,8 @@ def download_cifar10(
     if os.path.lexists(folder):
         lacks = ", ".join(_missing(folder))
         raise FileExistsError(f"{folder} is there, but lacks {lacks}: move it away, then download again")
-    try:
+    with extra("data", "download_cifar10 needs pooch"):
         import pooch
-    except ImportError as error:
-        raise ImportError(
-            'download_cifar10 needs pooch, the extra "data": pip install "minigrad-numpy[data]", or '
-            'pip install -e ".[data]" in a checkout'
-        ) from error
-
     with told(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
@@ -249,17 +244,10 @@ def download_cifar10(
             )
         except OSError as error:  # among them all errors of requests
             raise OSError(f"{url} could not be downloaded: {error} (into {folder.parent})") from error
-        unpacked = temporary / "unpacked"
         with told(folder):
+            unpacked = _unpacked(archive, temporary / "unpacked", url)
             try:
-                _unpack(archive, unpacked)
-            except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-                raise ValueError(f"{url} is not a complete tar archive: {error}") from error
-        if missing := _missing(unpacked / _FOLDER):
-            raise ValueError(f"{url} is not CIFAR-10, python version: {_FOLDER} lacks {', '.join(missing)}")
-        with told(folder):
-            try:
-                os.replace(unpacked / _FOLDER, folder)
+                os.replace(unpacked, folder)
             except OSError:
                 if _missing(folder):  # it was not another download that got there first
                     raise
@@ -277,6 +265,17 @@ def _place(root: str | os.PathLike[str] | None) -> tuple[Path, str]:
 
 def _missing(folder: Path) -> list[str]:
     return [name for name in _TRAINING_FILES + _TEST_FILES if not os.path.isfile(folder / name)]
+
+
+def _unpacked(archive: str, folder: Path, url: str) -> Path:
+    """Unpack an archive into a folder; return the data set in it."""
+    try:
+        _unpack(archive, folder)
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"{url} is not a complete tar archive: {error}") from error
+    if missing := _missing(folder / _FOLDER):
+        raise ValueError(f"{url} is not CIFAR-10, python version: {_FOLDER} lacks {', '.join(missing)}")
+    return folder / _FOLDER
 
 
 def _unpack(archive: str, folder: Path) -> None:

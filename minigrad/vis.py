@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .engine.arguments import names_itself
+from .extras import extra
 from .sweeping.axis import places, plain_text
 
 if TYPE_CHECKING:
@@ -277,13 +278,8 @@ def _filters_as_images(W1: NDArray[Any]) -> NDArray[Any]:
 
 def _new_axes(count: int, side_by_side: bool = False) -> Sequence[Axes]:
     """Return the axes of a new figure, one below the other; or side by side, with one vertical axis."""
-    try:
+    with extra("plot", "drawing needs matplotlib"):
         import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            'drawing needs matplotlib, the extra "plot": pip install "minigrad-numpy[plot]", or '
-            'pip install -e ".[plot]" in a checkout'
-        ) from error
     if side_by_side:
         size = (max(3.0 * count, 4.0), 4.0)
         _, axes = plt.subplots(1, count, figsize=size, layout="constrained", squeeze=False, sharey=True)

@@ -16,6 +16,7 @@ from inspect import signature
 from typing import Any, Protocol
 
 from ..engine.leaving import stacklevel_of_program
+from ..extras import extra
 from .job import Stored, Train, end_with, train_in_worker, train_setting
 from .own_processes import OwnProcesses
 from .search_space import Setting
@@ -41,13 +42,8 @@ def check_executor(executor: Any, train: Any) -> None:
         raise TypeError(
             f"train cannot be sent to the executor's workers ({error}); define it at the top of a module"
         ) from error
-    try:
+    with extra("sweep", "sweep with an executor needs threadpoolctl"):
         import threadpoolctl  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            'sweep with an executor needs threadpoolctl, the extra "sweep": pip install "minigrad-numpy[sweep]", or '
-            'pip install -e ".[sweep]" in a checkout'
-        ) from error
 
 
 class ThisProcess:

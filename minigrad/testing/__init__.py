@@ -3,13 +3,10 @@
 It needs Hypothesis: ``pip install "minigrad-numpy[testing]"``.
 """
 
-try:
+from ..extras import extra
+
+with extra("testing", "minigrad.testing needs hypothesis"):
     import hypothesis  # noqa: F401
-except ImportError as error:
-    raise ImportError(
-        'minigrad.testing needs hypothesis, the extra "testing": pip install "minigrad-numpy[testing]", or '
-        'pip install -e ".[testing]" in a checkout'
-    ) from error
 
 from .arrays import (
     LAYOUTS,
