@@ -8,17 +8,8 @@ from ..extras import extra
 with extra("testing", "minigrad.testing needs hypothesis"):
     import hypothesis  # noqa: F401
 
-from .arrays import (
-    LAYOUTS,
-    HypothesisDraw,
-    array_code,
-    arrays_for,
-    calls,
-    labels,
-    laid_out,
-    layers_inputs,
-    scores,
-)
+from .arrays import HypothesisDraw, arrays_for, calls, labels, layers_inputs, scores
+from .layouts import LAYOUTS, array_code, laid_out
 from .programs import Program, programs
 from .properties import gradient_property
 
