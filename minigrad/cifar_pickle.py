@@ -2,8 +2,8 @@
 
 A batch is a dict with byte strings, ints, lists and one array of uint8. The opcodes that write these are admitted,
 by Python 2 as in the original files or by Python 3, with NumPy 1 or 2; any other is refused. Time and memory
-are bounded: every length by the rest of the file, opcodes and containers by what a batch may have of them, and only
-keys, which are bytes, are hashed.
+are bounded: lengths by the rest of the file, opcodes and containers by a maximum, and only keys, which are bytes, are
+hashed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _STRINGS = {  # pushes bytes, after a length of this format
 _TEXTS = {b"X": "<I", b"\x8c": "<B"}  # in UTF-8
 _PUT = {b"q": "<B", b"r": "<I"}
 _GET = {b"h": "<B", b"j": "<I"}
-_SKIPPED = {b"\x80": 1, b"\x95": 8}  # protocol, frame: so many bytes
+_SKIPPED = {b"\x80": 1, b"\x95": 8}  # protocol, frame: the lengths of their arguments
 _TUPLES = {b")": 0, b"\x85": 1, b"\x86": 2, b"\x87": 3}
 
 _MARK = object()
@@ -53,7 +53,7 @@ _GLOBALS = {
 
 
 class _Global(str):
-    """A name that may be called, or passed."""
+    """A stand-in for a function or a class that a batch names."""
 
 
 class _UInt8:
@@ -159,11 +159,11 @@ class _Machine:
     # What it is made of
 
     def take(self, length: int) -> bytes:
-        """Return so many bytes of the file."""
+        """Return the next bytes of the file."""
         return self.content[self.span(length)]
 
     def span(self, length: int) -> slice:
-        """Return the place of so many bytes of the file."""
+        """Return the place of the next bytes of the file, and go past them."""
         start, self.place = self.place, self.place + length
         if length < 0 or self.place > len(self.content):
             raise ValueError(

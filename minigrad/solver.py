@@ -79,7 +79,7 @@ class Solver:
         `minigrad.training`. It replaces `lr_decay` and the config's learning rate.
     replacement : bool
         Whether each minibatch is drawn from all training examples, as in the course. Otherwise an epoch is a
-        permutation of them, cut into minibatches; what is left over, fewer than `batch_size`, is dropped.
+        permutation of them, cut into minibatches; an incomplete last one is dropped.
     augment : callable, optional
         ``augment(X, rng) -> X``, a change of each training minibatch that keeps shape and dtype, such as those of
         `minigrad.training`. It runs in a thread, one minibatch ahead of the step.
@@ -88,7 +88,7 @@ class Solver:
         waits for as many more.
     average : float, optional
         Decay of an exponential moving average of the parameters, between 0 and 1, such as 0.999. The average is
-        then what is measured and kept as `best_params`.
+        then measured, and kept as `best_params`.
     metric : callable, optional
         ``metric(outputs, y) -> float``, the higher the better, in the place of the accuracy: for regression, say,
         ``lambda outputs, y: -np.mean((outputs - y) ** 2)``, where both have one shape: those of (N, 1) and (N,) would
@@ -101,7 +101,7 @@ class Solver:
     batches : iterable or callable, optional
         The minibatches, in the place of those drawn from the training set, as of data larger than the memory:
         ``(X, y)`` or ``(X, y, sample_weights)``, each pass an epoch; or ``batches(rng)``, which returns them for an
-        epoch and takes what is random from ``rng``, so that `resume` continues bit for bit. Training accuracies are
+        epoch and takes its random numbers from ``rng``, so that `resume` continues bit for bit. Training accuracies are
         then of the training set in `data` or, without one, of the last minibatch.
     checkpoint : path, optional
         A file from which `resume` continues bit for bit. It is replaced atomically after each epoch, when training
@@ -509,7 +509,7 @@ class Solver:
         checkpoints.save(self.checkpoint, self._state())
 
     def _tell_left_out(self, names: list[str], before: str, after: str) -> None:
-        """Warn once of what is not in the model's ``state``."""
+        """Warn, once, of attributes that are not in the model's ``state``."""
         if names and not self._told:
             self._told = True
             warn_left_out(self.model, names, before, after)

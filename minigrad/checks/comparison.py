@@ -23,17 +23,17 @@ from .vectors import EPS, flat, largest, own_random, split
 from .ways import ULPS, Way, on_tape, tape_gradients, walked_back
 
 EVERY = 1000
-"""The most entries that are all found by differences; of more, ``SAMPLED`` of each input, and random directions.
+"""Up to so many entries are all found by differences; of more, ``SAMPLED`` of each input, and random directions.
 
 So many are looked at, too, where the tape's slope is another.
 """
 SAMPLED = 2
 TIES = 64
-"""The most entries of a large input that are looked at because they are equal to others."""
+"""The most tied entries of a large input that are looked at."""
 SMALL_INPUT = 0.01
-"""Inputs of less than this may have a gradient that is less than an ulp of dout."""
+"""Inputs below this may have a gradient below an ulp of dout."""
 SMALLEST = 1e-100
-"""Gradients of no more than an ulp of this are not compared: squares underflow, and complex steps."""
+"""Gradients up to an ulp of this are not compared: squares and complex steps underflow."""
 
 
 @dataclass
@@ -100,7 +100,7 @@ class Comparison:
         )
 
     def by_complex_step(self) -> list[Way]:
-        """Return what the complex step finds, where f is analytic."""
+        """Return the complex step's gradients, where f is analytic."""
         found = complex_step(self.f, self.arrays, self.dout, self.slopes) if self.analytic else None
         return [] if found is None else [Way("complex step", *found)]
 
@@ -202,7 +202,7 @@ class Comparison:
         return wrongs
 
     def admit_ties(self, wrongs: list[Array]) -> None:
-        """Clear the entries that lie among the slopes around, where equal ones differ; of large inputs try some."""
+        """Clear tied entries that lie among the slopes at points around, where they differ; of large inputs try some."""
         shapes, ours, wrong = [x.shape for x in self.arrays], flat(self.checked.arrays), flat(wrongs)
         on_kink = self.all_on_kink()
         around = Surroundings(self.f, self.arrays, self.dout, self.values_off)
@@ -263,7 +263,7 @@ class Comparison:
         return bool(np.any(self.on_kink(k)))
 
     def all_on_kink(self) -> Array:
-        """Tell the same of the entries of all inputs, one after the other."""
+        """Return `on_kink` of all inputs, as one vector."""
         return flat([self.on_kink(k) for k in range(len(self.arrays))]).astype(bool)
 
     def unlike(self, k: int) -> Array:

@@ -115,7 +115,7 @@ def _is_number(x: Any) -> bool:
 
 
 def axes_of(ndim: int, least: int = 1) -> Iterator[tuple[int, ...]]:
-    """Yield the sets of at least so many of an array's axes, the smallest first."""
+    """Yield the sets of at least ``least`` of an array's axes, the smallest first."""
     for count in range(least, ndim + 1):
         yield from itertools.combinations(range(ndim), count)
 

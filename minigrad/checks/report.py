@@ -115,7 +115,7 @@ def _undefined(compared: Comparison) -> list[tuple[str, str]]:
 
 
 def _unfit(compared: Comparison, k: int, got: Any) -> str:
-    """Say that a gradient is missing, or of which other shape it is."""
+    """Name a gradient that is missing, or of another shape than its input."""
     what = "no gradient" if got is None else f"a gradient of shape {np.shape(got)}"
     shape = compared.arrays[k].shape
     return f"{compared.name}: backward returned {what} for input {compared.places[k]} of shape {shape}"
@@ -152,7 +152,7 @@ def _surely(compared: Comparison) -> str:
 
 
 def _untried(compared: Comparison) -> str:
-    """Say whose gradient is untested: 0 everywhere, as behind a relu that lets nothing through, or lost in rounding."""
+    """Name the gradients that are untested: 0 everywhere, as behind a dead relu, or lost in rounding."""
     zero: list[str] = []
     lost: list[str] = []
     for k, name in enumerate(compared.names):

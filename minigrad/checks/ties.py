@@ -23,7 +23,7 @@ TURNS = 4
 
 
 def ties(arrays: Sequence[Array]) -> list[Array]:
-    """Return the groups of equal entries, each as their places among the entries of all arrays, one after the other."""
+    """Return the groups of equal entries, each as their places in the vector of all arrays."""
     group, counts = equal_entries(arrays)
     order = np.argsort(group, kind="stable")
     return [places for places in np.split(order, np.cumsum(counts)[:-1]) if len(places) > 1]
@@ -48,7 +48,7 @@ class Surroundings:
         }
 
     def _moved(self, order: Any, by: float, below: float) -> Array:
-        """Return the entries, equal ones apart; ``order(n)`` ranks n of them, of which the part ``below`` falls."""
+        """Return the entries, tied ones moved apart; ``order(n)`` ranks n of them, and the part ``below`` moves down."""
         moved = flat(self.arrays)
         for places in self.groups:
             count = len(places)

@@ -19,9 +19,9 @@ FEW = 12
 
 
 def places(ax: Axes, name: str, trials: Sequence[Trial]) -> Callable[[Trial], float]:
-    """Return where on the axis a setting is: at its number, where there are many; else at that of its value.
+    """Set up the axis, and return a setting's position on it: its number, where there are many, or its category.
 
-    Settings of one value are set side by side.
+    Settings of one category are set side by side.
     """
     values: list[Any] = list({repr(t.setting.get(name)): t.setting.get(name) for t in trials}.values())
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):

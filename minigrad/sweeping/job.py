@@ -71,9 +71,8 @@ def end_with(sweeping: int) -> None:
         born_of = os.getppid()
 
         def wait() -> None:
-            while (
-                parent.is_alive() and os.getppid() == born_of
-            ):  # the first fails while a sibling has the pipe
+            # is_alive alone stays true while a sibling has the pipe
+            while parent.is_alive() and os.getppid() == born_of:
                 parent.join(1)
             os._exit(1)
 

@@ -14,7 +14,7 @@ from .search_space import Setting
 from .trials import Trial
 
 ATTEMPTS = 2
-"""After so many dedicated processes have died of a setting, it is recorded as an error."""
+"""How many processes may die of a setting before it is recorded as an error."""
 
 
 class OwnProcesses:
@@ -125,7 +125,7 @@ def _work(
     setting: Setting,
     seed: int,
 ) -> None:
-    """Run the job for one setting; say when it starts, and send what it returns."""
+    """Run the job for one setting; send a message when it starts, and then its result."""
     if initializer is not None:
         initializer(*initargs)
     connection.send("started")

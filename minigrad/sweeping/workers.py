@@ -1,4 +1,4 @@
-"""Workers: who trains the settings of a sweep, and who trains what a worker loses."""
+"""Where the settings of a sweep are trained: in this process, or in an executor, whose losses are retried."""
 
 from __future__ import annotations
 

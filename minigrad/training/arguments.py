@@ -39,7 +39,7 @@ def check_arguments(arguments: Mapping[str, Any]) -> CourseRule:
 
 
 def check_model(model: Any) -> None:
-    """Refuse a model without parameters or a loss, and one that does not keep what ``train`` changes."""
+    """Refuse a model without parameters or a loss, or whose parameters or state are made anew at each read."""
     if isinstance(model, type):
         raise TypeError(f"model is the class {model.__name__}; give an object of it, as {model.__name__}(…)")
     called = type(model).__name__
@@ -204,7 +204,7 @@ def _check_bool(name: str, value: object) -> None:
 
 
 def _takes(*arguments: str) -> Callable[[str, object], None]:
-    """Return a check that an option is a function that can be called with so many arguments."""
+    """Return a check that an option is a function of these arguments."""
 
     def check(name: str, value: object) -> None:
         if not callable(value):

@@ -36,7 +36,7 @@ class Sampled:
         Examples in a minibatch; without `replacement` all the training set's, if it has fewer.
     replacement : bool
         Whether to draw each minibatch from all examples; otherwise each epoch is a permutation of them, cut into
-        minibatches, and what is left over is dropped.
+        minibatches; an incomplete last one is dropped.
     rng : numpy.random.Generator
         The generator of the examples.
 
@@ -156,7 +156,7 @@ class Streamed:
 
 
 class Batches:
-    """The minibatches of a source, augmented if they are to be.
+    """The minibatches of a source, augmented in a background thread.
 
     Parameters
     ----------

@@ -58,7 +58,7 @@ def loss_and_gradients(model: Any, batch: Batch) -> tuple[float, Mapping[str, ND
 
 
 def warn_left_out(model: Any, names: list[str], before: str, after: str) -> None:
-    """Warn of what is not in a model's ``state``."""
+    """Warn that attributes of a model are not in its ``state``."""
     left_out = ", ".join(f"{type(model).__name__}.{name}" for name in names)
     warnings.warn(
         f"{before} {left_out}, {after}. Put it into an attribute state, a dict, as in "
@@ -85,7 +85,7 @@ def left_out_of_state(model: Any, generators: bool = True) -> list[str]:
 
 
 def _within(value: Any) -> Iterator[Any]:
-    """Yield a value and, if it is a container, what is in it, however deep."""
+    """Yield a value and, if it is a container, its contents at any depth."""
     found, seen = [value], set()
     while found:
         each = found.pop()
