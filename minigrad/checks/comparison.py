@@ -202,7 +202,7 @@ class Comparison:
         return wrongs
 
     def admit_ties(self, wrongs: list[Array]) -> None:
-        """Clear tied entries that lie among the slopes at points around, where they differ; of large inputs try some."""
+        """Clear tied entries that lie among the slopes around, where they differ; of large inputs try some."""
         shapes, ours, wrong = [x.shape for x in self.arrays], flat(self.checked.arrays), flat(wrongs)
         on_kink = self.all_on_kink()
         around = Surroundings(self.f, self.arrays, self.dout, self.values_off)

@@ -48,7 +48,7 @@ class Surroundings:
         }
 
     def _moved(self, order: Any, by: float, below: float) -> Array:
-        """Return the entries, tied ones moved apart; ``order(n)`` ranks n of them, and the part ``below`` moves down."""
+        """Return the entries, tied ones moved apart; ``order(n)`` ranks n, the part ``below`` moves down."""
         moved = flat(self.arrays)
         for places in self.groups:
             count = len(places)
