@@ -61,9 +61,10 @@ class Comparison:
     def __post_init__(self) -> None:
         count = sum(x.size for x in self.arrays)
         self.all = count <= EVERY and count * (count + self.dout.size) <= 4e6
+        self.shapes = [x.shape for x in self.arrays]
         self.here = flat(self.f(*self.arrays))
         self.values_off = self.rounding_of_values()
-        self.slopes = [Slopes.unknown(x.shape) for x in self.arrays]
+        self.slopes = [Slopes.unknown(shape) for shape in self.shapes]
         rng = own_random(0)
         for k, x in enumerate(self.arrays):
             chosen = range(x.size) if self.all else rng.choice(x.size, min(SAMPLED, x.size), replace=False)
@@ -71,7 +72,7 @@ class Comparison:
         self.ways = [*self.by_tape(), self.by_differences(), *self.by_complex_step()]
         self.allowed = self.rounding_units()
         self.directions = self.in_directions()
-        self.admitted = [np.zeros(x.shape, bool) for x in self.arrays]
+        self.admitted = [np.zeros(shape, bool) for shape in self.shapes]
         self.together = [""] * len(self.arrays)
 
     @property
@@ -203,49 +204,22 @@ class Comparison:
 
     def admit_ties(self, wrongs: list[Array]) -> None:
         """Clear tied entries that lie among the slopes around, where they differ; of large inputs try some."""
-        shapes, ours, wrong = [x.shape for x in self.arrays], flat(self.checked.arrays), flat(wrongs)
-        on_kink = self.all_on_kink()
         around = Surroundings(self.f, self.arrays, self.dout, self.values_off)
-        tied = np.concatenate([*around.groups, np.zeros(0, int)])
-        places = np.sort(tied[wrong[tied] != 0])
-        admitted = np.zeros(wrong.shape, bool)
-        with np.errstate(all="ignore"):
-            for place in places if self.all else own_random(6).permutation(places)[:TIES]:
-                found = around.slopes([place], on_kink[place])
-                if found is None or not found[0] <= ours[place] <= found[1]:
-                    break
-                admitted[place] = True
-            else:
-                admitted[places] = True
-        for k, kept in enumerate(split(admitted, shapes)):
+        most = None if self.all else TIES
+        admitted = around.admitted(flat(self.checked.arrays), flat(wrongs), self.all_on_kink(), most)
+        for k, kept in enumerate(split(admitted, self.shapes)):
             self.admitted[k] |= kept
             wrongs[k] &= ~kept
 
     def wrong_together(self) -> list[Array]:
         """Find ties on a kink whose gradients do not add up to the slope of moving them together."""
-        shapes, ours = [x.shape for x in self.arrays], flat(self.checked.arrays)
-        wrong, on_kink = np.zeros(ours.shape, bool), self.all_on_kink()
-        if not on_kink.any():
-            return split(wrong, shapes)
-        around = Surroundings(self.f, self.arrays, self.dout, self.values_off)
-        for places in around.groups:
-            if not on_kink[places].any():
-                continue
-            theirs = around.together(places)
-            total = float(ours[places].sum())
-            if not np.isfinite(theirs.error) or theirs.is_kink or abs(total - theirs.value) <= theirs.margin:
-                continue
-            with np.errstate(all="ignore"):
-                found = around.slopes(places, is_kink=False)
-            if found is None or not found[0] <= total <= found[1]:
-                wrong[places] = True
-                told = (
-                    f"its {len(places)} entries equal to {flat(self.arrays)[places[0]]:.6g} are on a kink: moved "
-                    f"together, their slope is {theirs.value:.6g}, and their gradients add up to {total:.6g}"
-                )
-                self.together = [told] * len(shapes)
-                break
-        return split(wrong, shapes)
+        wrong, on_kink = np.zeros(flat(self.arrays).shape, bool), self.all_on_kink()
+        if on_kink.any():
+            around = Surroundings(self.f, self.arrays, self.dout, self.values_off)
+            places, told = around.unlike_together(flat(self.checked.arrays), on_kink)
+            wrong[places] = True
+            self.together = [told] * len(self.arrays)
+        return split(wrong, self.shapes)
 
     def on_kink(self, k: int) -> Array:
         """Tell at which entries of input k more than one gradient is right."""
