@@ -96,11 +96,14 @@ def check_layer(
         argnums = as_arrays(made.name, inputs, numbers=False)[1][0]
     call = LayerCall(made, inputs, given, draw, argnums)
     broken = [(f"{call.name}: {problem}", hint) for problem, hint in broken_contracts(call, per_example)]
+    return _done(_check_call(call, broken), raise_on_error)
+
+
+def _check_call(call: LayerCall, broken: list[tuple[str, str]]) -> Report:
+    """Compare a layer's gradients with the other ways; ``broken`` are its broken contracts."""
     if not call.gradients:
         problems = tuple(problem for problem, _ in broken)
-        return _done(
-            Report(("hand-derived",), np.nan, problems=problems, diagnosis=broken[0][1]), raise_on_error
-        )
+        return Report(("hand-derived",), np.nan, problems=problems, diagnosis=broken[0][1])
     names = call.names()
     comparison = Comparison(
         call.name,
@@ -114,8 +117,8 @@ def check_layer(
         call.eps,
         call.off,
     )
-    known = {**_defaults(made.forward), **call.options, **dict(zip(names, call.inputs, strict=True))}
-    return _done(verdict(comparison, call.returned, known, broken), raise_on_error)
+    known = {**_defaults(call.layer.forward), **call.options, **dict(zip(names, call.inputs, strict=True))}
+    return verdict(comparison, call.returned, known, broken)
 
 
 def _defaults(forward: Any) -> dict[str, Any]:

@@ -48,7 +48,19 @@ def check_model(model: Any) -> None:
         raise TypeError(f"{called}.params must be a dict from names to arrays, got {type(params).__name__}")
     if not params:
         raise TypeError(f"{called}.params is empty; all parameters must be there when the Solver is made")
-    again = model.params
+    _check_params(called, params, again=model.params)
+    state, again = getattr(model, "state", None), getattr(model, "state", None)
+    if state is not again and (lost := _not_kept(state, again, f"{called}.state")):
+        raise TypeError(
+            f"{lost} is made anew whenever {called}.state is read, so that what `resume` restores there would be lost; "
+            "let the attribute be a dict that the model keeps, and reads itself"
+        )
+    if not callable(getattr(model, "loss", None)):
+        raise TypeError(f"{called} must have a method loss(X, y=None)")
+
+
+def _check_params(called: str, params: dict[str, Any], again: dict[str, Any]) -> None:
+    """Refuse parameters, read twice, that are no arrays of floats, or that are made anew."""
     for name, w in params.items():
         if not isinstance(w, np.ndarray):
             hint = {dict: "; give one dict of arrays, not nested", Tensor: "; give its array, .data"}
@@ -65,14 +77,6 @@ def check_model(model: Any) -> None:
                 f"{called}.params is made anew whenever it is read, so that updates of {name!r} would be "
                 "lost; it must hold the arrays that the model computes with"
             )
-    state, again = getattr(model, "state", None), getattr(model, "state", None)
-    if state is not again and (lost := _not_kept(state, again, f"{called}.state")):
-        raise TypeError(
-            f"{lost} is made anew whenever {called}.state is read, so that what `resume` restores there would be lost; "
-            "let the attribute be a dict that the model keeps, and reads itself"
-        )
-    if not callable(getattr(model, "loss", None)):
-        raise TypeError(f"{called} must have a method loss(X, y=None)")
 
 
 def _not_kept(first: Any, again: Any, place: str) -> str | None:
