@@ -170,7 +170,7 @@ def arrays_for(
         Values that some entries take exactly, as 0 for a relu; so there are ties, too. By default all entries of
         all arrays are distinct, and away from 0: differences of a small step meet no kink.
     layouts
-        Memory layouts of the arrays: names in `LAYOUTS`.
+        Memory layouts of the arrays: names in `minigrad.testing.layouts.LAYOUTS`.
     min_side, max_side
         The least and the greatest length of an axis; 0 for empty arrays, too.
 
