@@ -151,7 +151,7 @@ def make_net(args: argparse.Namespace, shape: tuple[int, ...]) -> Any:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return the arguments, with the data set's defaults filled in; those of nets are for the two-layer net."""
+    """Return the arguments, with the data set's defaults filled in; a net other than the two-layer net has its own."""
     args = make_parser().parse_args(argv)
     if args.model != "two-layer":
         if args.loss != "softmax" or args.backend == "hand":
@@ -275,7 +275,7 @@ def add_training(training: Any) -> None:
 
 
 def add_output(output: Any) -> None:
-    """Add the flags of what is printed and written."""
+    """Add the flags of the log and the results."""
     output.add_argument(
         "--print-every",
         type=NATURAL,

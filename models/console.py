@@ -138,7 +138,7 @@ def stop(status: int, message: str, program: str = PROGRAM) -> NoReturn:
 
 @contextlib.contextmanager
 def refusing(saying: str = "", program: str = PROGRAM) -> Iterator[None]:
-    """Stop with the message of an error: what was asked for is not there, or cannot be."""
+    """Stop, with the message, at an error that what was asked for leads to."""
     try:
         yield
     except (OSError, ValueError) as error:

@@ -42,7 +42,7 @@ def check_folder(folder: Path, outputs: Sequence[str] = OUTPUTS, program: str = 
 
 
 def settings_of(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the arguments that decide what is trained."""
+    """Return the arguments that decide the training."""
     settings = vars(args) | {"data_dir": args.data_dir and str(args.data_dir)}
     return {name: value for name, value in settings.items() if name not in ("print_every", "quiet", "out")}
 

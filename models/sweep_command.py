@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def principal_components(args: argparse.Namespace, data: dict[str, Any]) -> dict[str, Any]:
-    """Return the data as so many principal components; stop if there are not as many."""
+    """Return the data's first principal components; stop if there are not as many."""
     try:
         return pca_whitened(data, args.pca)
     except ValueError as error:
@@ -124,7 +124,7 @@ def grid_of(args: argparse.Namespace) -> dict[str, list[Any]]:
 
 
 def grid_of_recipe(args: argparse.Namespace, given: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """Return a recipe's grid; stop if it cannot be changed so, or a flag is given that is none of a recipe's."""
+    """Return a recipe's grid; stop at a value or a flag that a recipe does not take."""
     for flag, none in (("dataset", "cifar10"), ("pca", None), ("halving", None), ("update_rule", "sgd")):
         if (value := getattr(args, flag)) != none:
             stop(
