@@ -65,6 +65,16 @@ class Identity:
         return self._parts
 
 
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Write the entries in which two descriptions differ."""
+    absent = "nothing"
+    return [
+        f"{name}: {there.get(name, absent)} there, {here.get(name, absent)} here"
+        for name in {**there, **here}
+        if there.get(name, absent) != here.get(name, absent)
+    ]
+
+
 def described(value: Any, within: tuple[Any, ...] = ()) -> Any:
     """Return a value as a checkpoint holds it: the same for equal ones.
 
