@@ -1,1 +1,4 @@
-"""Hypotheses about a wrong gradient, one file a kind of mistake: each returns it in words, or None if it is another."""
+"""Usual mistakes, one file a kind: each is a function that looks at the evidence, and yields in words what it finds.
+
+The diagnosis has them in the order in which they are tried.
+"""

@@ -40,22 +40,21 @@ def of_one_place(e: Evidence) -> Iterator[str]:
 
 def assigned(e: Evidence) -> Iterator[str]:
     """One term, written over the others by ``=``: the last or the first that is not 0, or another."""
-    if e.summands is None:
+    if e.summands is None or e.dout.size < 2:
         return
     out = e.dout.ndim
-    if e.dout.size > 1:
-        for axes in range(out):  # a loop over the last axes; over the first ones the sum is right
-            terms = e.summands.sum(axis=tuple(range(axes))).reshape(-1, e.right.size)
-            last = len(terms) - 1 - np.argmax(terms[::-1] != 0, axis=0)
-            first = np.argmax(terms != 0, axis=0)
-            for places, which in ((last, "last"), (first, "first")):
-                picked = np.take_along_axis(terms, places[None], axis=0)
-                if equal(e.got, picked.reshape(e.right.shape)):
-                    yield f"= in place of +=: of all terms that add up only the {which} one counts"
-        for axes in range(out):
-            terms = e.summands.sum(axis=tuple(range(out - axes, out))).reshape(-1, e.right.size)
-            if _one_counts(terms, e):
-                yield "of the terms that add up only one counts: = in place of +=, or a loop that leaves out some"
+    for axes in range(out):  # a loop over the last axes; over the first ones the sum is right
+        terms = e.summands.sum(axis=tuple(range(axes))).reshape(-1, e.right.size)
+        last = len(terms) - 1 - np.argmax(terms[::-1] != 0, axis=0)
+        first = np.argmax(terms != 0, axis=0)
+        for places, which in ((last, "last"), (first, "first")):
+            picked = np.take_along_axis(terms, places[None], axis=0)
+            if equal(e.got, picked.reshape(e.right.shape)):
+                yield f"= in place of +=: of all terms that add up only the {which} one counts"
+    for axes in range(out):
+        terms = e.summands.sum(axis=tuple(range(out - axes, out))).reshape(-1, e.right.size)
+        if _one_counts(terms, e):
+            yield "of the terms that add up only one counts: = in place of +=, or a loop that leaves out some"
 
 
 def _one_counts(terms: Array, e: Evidence) -> bool:
