@@ -1,4 +1,4 @@
-"""What a call on tensors adds to NumPy's, for every function with a rule, in multiples of what ``x + y`` adds."""
+"""The overhead of a call on tensors, for every function with a rule, in multiples of that of ``x + y``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Plain:
         return self.rng.uniform(low, high, self.shape() if shape is None else shape)
 
     def shape(self, min_ndim: int = 0, max_ndim: int = 3, min_side: int = 0) -> tuple[int, ...]:
-        """Return 4 × 4, or as near to it as the number of axes may be."""
+        """Return 4 × 4, with more or fewer axes where the bounds demand it."""
         return (SIDE,) * min(max(2, min_ndim), max_ndim)
 
     def broadcastable(self, count: int) -> list[tuple[int, ...]]:
@@ -41,7 +41,7 @@ class Plain:
         return [self.shape()] * count
 
     def integer(self, low: int, high: int) -> int:
-        """Return 4, or as near to it as may be."""
+        """Return 4, or the bound that is nearest to it."""
         return min(max(SIDE, low), high)
 
     def choice(self, values: Sequence[Any]) -> Any:
@@ -133,7 +133,7 @@ def torch_step(function: Callable[..., Any], args: Any, options: Any, ours: Step
 
 
 def figures(function: Callable[..., Any], seconds: float) -> dict[str, Any]:
-    """Time a function: what tensors add, in multiples of what ``x + y`` adds, and the medians in microseconds."""
+    """Time a function: its overhead on tensors, in multiples of that of ``x + y``, and the medians in microseconds."""
     made = steps(function)
     times = {name: each[0] / 1000 for name, each in run(Case("", made, ()), seconds).items()}
     unit, zero, plain, tensors = (times[name] for name in (FORWARD[1], *FORWARD[::2], FORWARD[3]))
@@ -148,7 +148,7 @@ def figures(function: Callable[..., Any], seconds: float) -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """Return the figures as lines, what adds most first."""
+    """Return the figures as lines, the largest overhead first."""
     cells = [["µs", "numpy", "tensors", "added, × x + y", "and backward", "torch", "× torch"]]
     for row in sorted(rows, key=lambda row: -row["added"]):
         known = [row["medians"].get(name, math.nan) for name in ("numpy", "tensors", "and backward", "torch")]
@@ -158,7 +158,7 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Time a call of every function with a rule, and print what its recording adds to NumPy's own call."""
+    """Time a call of every function with a rule, and print the overhead of recording it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks calls", description=main.__doc__)
     parser.add_argument("functions", nargs="*", metavar="NAME", help="names such as np.sum; all by default")
     parser.add_argument("--seconds", type=float, default=0.2, help="to spend on each; 0.2 by default")

@@ -73,7 +73,7 @@ def _two_layers(problem: Problem, params: dict[str, np.ndarray]) -> Callable[[],
 
 
 def _layers(problem: Problem, params: dict[str, np.ndarray]) -> Callable[[], Any]:
-    """Make what the course's fully connected net of any depth does."""
+    """Make the step of the course's fully connected net, of any depth."""
     data_loss = {"softmax": softmax_loss, "svm": svm_loss}[problem.loss]
     depth, reg = problem.depth, problem.reg
 
@@ -157,7 +157,7 @@ def preallocated(problem: Problem) -> Contestant:
 
 
 def _softmax_in_place(scores: np.ndarray, y: np.ndarray) -> Callable[[], Any]:
-    """Make what replaces the scores by their gradient, and returns the loss."""
+    """Make the function that replaces the scores by their gradient, and returns the loss."""
     n, classes = scores.shape
     flat, starts, correct = scores.reshape(-1), np.arange(n) * classes, np.empty(n, int)
     column, picked = np.empty((n, 1), scores.dtype), np.empty(n, scores.dtype)
@@ -182,7 +182,7 @@ def _softmax_in_place(scores: np.ndarray, y: np.ndarray) -> Callable[[], Any]:
 
 
 def _svm_in_place(scores: np.ndarray, y: np.ndarray) -> Callable[[], Any]:
-    """Make what replaces the scores by their gradient, and returns the loss."""
+    """Make the function that replaces the scores by their gradient, and returns the loss."""
     n, classes = scores.shape
     flat, starts, correct = scores.reshape(-1), np.arange(n) * classes, np.empty(n, int)
     picked = np.empty(n, scores.dtype)

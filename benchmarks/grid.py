@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def race(dataset: str, data: dict[str, np.ndarray], workers: int, full: bool) -> dict[str, Any]:
-    """Run both searches over the grid of a data set; return what they found and took.
+    """Run both searches over the grid of a data set; return their results and times.
 
     Parameters
     ----------
@@ -294,7 +294,7 @@ def accuracies(report: dict[str, Any]) -> str:
 
 
 def times(report: dict[str, Any]) -> str:
-    """Return what the whole grid takes the course's loop, by hidden size and epochs."""
+    """Return the seconds of the course's loop for the whole grid, by hidden size and epochs."""
     rows = [
         [
             str(size["hidden_dim"]),

@@ -35,7 +35,7 @@ def cases() -> Iterator[Case]:
 
 
 def case(name: str, steps: dict[str, Step], floor: str = "") -> Case:
-    """Let those that compute the same be timed against the floor, if there is one, and torch, if it is there."""
+    """Make a case of steps that compute the same, against the floor, if there is one, and torch, if it is there."""
     others = {who: step for who, step in steps.items() if who != floor}
     check_same([(who, np.concatenate([np.ravel(g) for g in step()])) for who, step in others.items()], 1e-3)
     against = [who for who in (floor, "torch") if who in steps]

@@ -60,7 +60,7 @@ def in_a_process(name: str, n: int, dims: tuple[int, ...], steps: int) -> dict[s
 
 
 def held(name: str, n: int, dims: tuple[int, ...], steps: int) -> dict[str, Any]:
-    """Measure a contestant in this process; what it needs at all, such as its library, is loaded before."""
+    """Measure a contestant in this process, after its library is loaded."""
     make = (CONTESTANTS | peers.PEERS)[name]
     make(make_problem(2, (2, 2), "float32")).step()
     problem = make_problem(n, dims, "float32")
@@ -87,7 +87,7 @@ def status(which: str) -> int:
 
 
 def allocated(step: Any) -> int:
-    """Return the most bytes that a step held above what it found, as `tracemalloc` sees them."""
+    """Return the peak of the bytes that a step allocates, as `tracemalloc` sees them."""
     tracemalloc.start()
     try:
         step()

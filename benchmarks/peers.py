@@ -233,7 +233,7 @@ def present() -> dict[str, Make]:
 
 
 def limit_threads(count: int) -> None:
-    """Let torch compute with so many threads, if it is installed; XLA has one for each processor that it may use."""
+    """Set torch's number of threads, if it is installed; XLA has one for each processor that it may use."""
     try:
         import torch
     except ImportError:
@@ -242,7 +242,7 @@ def limit_threads(count: int) -> None:
 
 
 def libraries() -> dict[str, dict[str, Any]]:
-    """Return the version of each peer present, and what multiplies matrices in it."""
+    """Return the version of each peer present, and its library of matrix products."""
     found = {name: {"version": version(name), "products": PRODUCTS[name]} for name in present()}
     if "torch" in found:
         import torch

@@ -29,7 +29,7 @@ def cases() -> Iterator[Case]:
 def case(
     name: str, loss: Callable[..., Any], by_hand: Callable[..., Gradients], params: list[Any], data: list[Any]
 ) -> Case:
-    """Let the jit and the tape find what is derived by hand; check that all agree."""
+    """Make the case of gradients by the jit, the tape and by hand; check that all agree."""
     compiled, eager = mg.jit(mg.value_and_grad(loss)), mg.value_and_grad(loss)
     steps = {
         "hand": lambda: by_hand(params, *data),
@@ -97,7 +97,7 @@ def rnn_by_hand(params: list[Any], xs: Any, targets: Any, h: Any) -> Gradients:
 
 
 def lstm_inputs(dtype: str) -> tuple[list[Any], list[Any]]:
-    """Draw the weights of inputs, state and a bias, a batch of sequences, and what the states are weighted by."""
+    """Draw the weights of inputs and state, a bias, a batch of sequences, and the weights of the states in the loss."""
     rng = np.random.default_rng(0)
     shapes = [(FEATURES, 4 * STATE), (STATE, 4 * STATE), (4 * STATE,)]
     params = [(rng.standard_normal(shape) / 10).astype(dtype) for shape in shapes]

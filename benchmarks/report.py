@@ -46,7 +46,7 @@ def write_json(path: Path, report: dict[str, Any]) -> None:
 
 
 def machine() -> dict[str, Any]:
-    """Return what the figures depend on: the processor, Python, NumPy and its BLAS."""
+    """Return the machine that the figures are of: the processor, Python, NumPy and its BLAS."""
     return {
         "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "platform": platform.platform(),
@@ -72,7 +72,7 @@ def blas() -> list[dict[str, Any]]:
 
 
 def limit_threads(count: int) -> None:
-    """Let every BLAS in this process have so many threads, if threadpoolctl is installed."""
+    """Set the number of threads of every BLAS in this process, if threadpoolctl is installed."""
     try:
         from threadpoolctl import threadpool_limits
     except ImportError:

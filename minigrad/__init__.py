@@ -6,20 +6,11 @@ from typing import TYPE_CHECKING, Any
 from .engine.checkpoint import checkpoint
 from .engine.containers import register_container
 from .engine.derivatives import grad, value_and_grad
+from .engine.jacobians import hessian, hvp, jacobian, jvp, vjp
 from .engine.layer import layer
 from .engine.recording import TapeError, no_grad
 from .engine.tensor import Tensor, tensor
-from .engine.transformations import (
-    elementwise_grad,
-    flatten,
-    hessian,
-    hvp,
-    jacobian,
-    jvp,
-    per_example_grads,
-    stop_gradient,
-    vjp,
-)
+from .engine.transformations import elementwise_grad, flatten, per_example_grads, stop_gradient
 from .engine.watch import detect_anomaly
 from .rules.custom import rule
 from .rules.elementwise import sigmoid

@@ -2,14 +2,15 @@
 
 A batch is a dict with byte strings, ints, lists and one array of uint8. The opcodes that write these are admitted,
 by Python 2 as in the original files or by Python 3, with NumPy 1 or 2; any other is refused. Time and memory
-are bounded: every length by the rest of the file, opcodes and containers by what a batch may have of them, and only
-keys, which are bytes, are hashed.
+are bounded: lengths by the rest of the file, opcodes and containers by a maximum, and only keys, which are bytes, are
+hashed.
 """
 
 from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,24 +25,6 @@ MAX_OPCODES = 200_000
 MAX_CONTAINERS = 100
 """How many dicts, lists and tuples a file may make; the original ones make 9, those of Python 3 up to 17."""
 
-_FIXED = {  # pushes a number of this format
-    b"K": "<B",
-    b"M": "<H",
-    b"J": "<i",
-}
-_CONSTANTS = {b"N": None, b"\x88": True, b"\x89": False}
-_STRINGS = {  # pushes bytes, after a length of this format
-    b"U": "<B",
-    b"T": "<i",
-    b"C": "<B",
-    b"B": "<I",
-}
-_TEXTS = {b"X": "<I", b"\x8c": "<B"}  # in UTF-8
-_PUT = {b"q": "<B", b"r": "<I"}
-_GET = {b"h": "<B", b"j": "<I"}
-_SKIPPED = {b"\x80": 1, b"\x95": 8}  # protocol, frame: so many bytes
-_TUPLES = {b")": 0, b"\x85": 1, b"\x86": 2, b"\x87": 3}
-
 _MARK = object()
 _GLOBALS = {
     ("numpy.core.multiarray", "_reconstruct"): "array",
@@ -53,7 +36,7 @@ _GLOBALS = {
 
 
 class _Global(str):
-    """A name that may be called, or passed."""
+    """A stand-in for a function or a class that a batch names."""
 
 
 class _UInt8:
@@ -95,75 +78,27 @@ class _Machine:
 
     def run(self) -> Any:
         """Return the value that the file ends with."""
-        stack = self.stack
         for _ in range(MAX_OPCODES):
             opcode = self.take(1)
             if opcode == b".":
                 return self.pop()
-            if opcode in _FIXED:
-                stack.append(self.number(_FIXED[opcode]))
-            elif opcode in _PUT:
-                self.remember(self.number(_PUT[opcode]), stack[-1])
-            elif opcode in _GET:
-                stack.append(self.memo[self.number(_GET[opcode])])
-            elif opcode in _STRINGS:
-                stack.append(self.take(self.number(_STRINGS[opcode])))
-            elif opcode in _TEXTS:
-                length = self.number(_TEXTS[opcode])
-                stack.append(str(memoryview(self.content)[self.span(length)], "utf-8"))
-            elif opcode in _CONSTANTS:
-                stack.append(_CONSTANTS[opcode])
-            elif opcode in _TUPLES:
-                size = _TUPLES[opcode]
-                self.push(tuple(self.pop() for _ in range(size))[::-1])
-            elif opcode in _SKIPPED:
-                self.take(_SKIPPED[opcode])
-            else:
-                self.rare(opcode)
+            if opcode not in _OPCODES:
+                raise ValueError(f"it has the opcode {opcode!r}, which no batch has")
+            _OPCODES[opcode](self)
         raise ValueError(f"it has more than {MAX_OPCODES} opcodes, which no batch has")
-
-    def rare(self, opcode: bytes) -> None:
-        """Execute a rare opcode, or refuse it."""
-        stack = self.stack
-        if opcode == b"(":
-            stack.append(_MARK)
-        elif opcode == b"t":
-            self.push(tuple(self.since_mark()))
-        elif opcode == b"]":
-            self.push([])
-        elif opcode == b"}":
-            self.push({})
-        elif opcode == b"a":
-            self.extend([self.pop()])
-        elif opcode == b"e":
-            self.extend(self.since_mark())
-        elif opcode == b"s":
-            self.update([self.pop(), self.pop()][::-1])
-        elif opcode == b"u":
-            self.update(self.since_mark())
-        elif opcode == b"\x94":
-            self.remember(len(self.memo), stack[-1])
-        elif opcode == b"c":
-            self.name(self.line(), self.line())
-        elif opcode == b"\x93":
-            name, module = self.pop(), self.pop()
-            self.name(module, name)
-        elif opcode == b"R":
-            arguments, function = self.pop(), self.pop()
-            stack.append(self.call(function, arguments))
-        elif opcode == b"b":
-            self.build(self.pop(), stack[-1])
-        else:
-            raise ValueError(f"it has the opcode {opcode!r}, which no batch has")
 
     # What it is made of
 
     def take(self, length: int) -> bytes:
-        """Return so many bytes of the file."""
+        """Return the next bytes of the file."""
         return self.content[self.span(length)]
 
+    def text(self, length: int) -> str:
+        """Return the next bytes of the file, which are UTF-8."""
+        return str(memoryview(self.content)[self.span(length)], "utf-8")
+
     def span(self, length: int) -> slice:
-        """Return the place of so many bytes of the file."""
+        """Return the place of the next bytes of the file, and go past them."""
         start, self.place = self.place, self.place + length
         if length < 0 or self.place > len(self.content):
             raise ValueError(
@@ -197,6 +132,10 @@ class _Machine:
         if value is _MARK:
             raise ValueError("a value is missing")
         return value
+
+    def pops(self, count: int) -> list[Any]:
+        """Return the values on top of the stack, the last one last, and forget them."""
+        return [self.pop() for _ in range(count)][::-1]
 
     def push(self, container: Any) -> None:
         """Put a new container on the stack."""
@@ -237,7 +176,11 @@ class _Machine:
             raise ValueError(f"it names {_short(module)}.{_short(name)}, which no CIFAR-10 batch does")
         self.stack.append(_Global(_GLOBALS[module, name]))
 
-    def call(self, function: Any, arguments: Any) -> Any:
+    def call(self, function: Any, arguments: Any) -> None:
+        """Push the stand-in for a call's result."""
+        self.stack.append(self.result(function, arguments))
+
+    def result(self, function: Any, arguments: Any) -> Any:
         """Return the stand-in for a call's result."""
         if type(function) is not _Global or type(arguments) is not tuple:
             raise ValueError("it calls something that is not a function")
@@ -260,6 +203,50 @@ class _Machine:
             value.values = _array(state)
         elif type(value) is not _UInt8:
             raise ValueError(f"it changes a {type(value).__name__}")
+
+
+_OPCODES: dict[bytes, Callable[[_Machine], object]] = {
+    b"\x80": lambda m: m.take(1),  # the protocol
+    b"\x95": lambda m: m.take(8),  # the length of a frame
+    # values: numbers by their format in the file, bytes and texts by that of their length
+    b"N": lambda m: m.stack.append(None),
+    b"\x88": lambda m: m.stack.append(True),
+    b"\x89": lambda m: m.stack.append(False),
+    b"K": lambda m: m.stack.append(m.number("<B")),
+    b"M": lambda m: m.stack.append(m.number("<H")),
+    b"J": lambda m: m.stack.append(m.number("<i")),
+    b"U": lambda m: m.stack.append(m.take(m.number("<B"))),
+    b"T": lambda m: m.stack.append(m.take(m.number("<i"))),
+    b"C": lambda m: m.stack.append(m.take(m.number("<B"))),
+    b"B": lambda m: m.stack.append(m.take(m.number("<I"))),
+    b"X": lambda m: m.stack.append(m.text(m.number("<I"))),
+    b"\x8c": lambda m: m.stack.append(m.text(m.number("<B"))),
+    # the memo
+    b"q": lambda m: m.remember(m.number("<B"), m.stack[-1]),
+    b"r": lambda m: m.remember(m.number("<I"), m.stack[-1]),
+    b"\x94": lambda m: m.remember(len(m.memo), m.stack[-1]),
+    b"h": lambda m: m.stack.append(m.memo[m.number("<B")]),
+    b"j": lambda m: m.stack.append(m.memo[m.number("<I")]),
+    # containers
+    b"(": lambda m: m.stack.append(_MARK),
+    b")": lambda m: m.push(()),
+    b"\x85": lambda m: m.push(tuple(m.pops(1))),
+    b"\x86": lambda m: m.push(tuple(m.pops(2))),
+    b"\x87": lambda m: m.push(tuple(m.pops(3))),
+    b"t": lambda m: m.push(tuple(m.since_mark())),
+    b"]": lambda m: m.push([]),
+    b"a": lambda m: m.extend(m.pops(1)),
+    b"e": lambda m: m.extend(m.since_mark()),
+    b"}": lambda m: m.push({}),
+    b"s": lambda m: m.update(m.pops(2)),
+    b"u": lambda m: m.update(m.since_mark()),
+    # functions
+    b"c": lambda m: m.name(m.line(), m.line()),
+    b"\x93": lambda m: m.name(*m.pops(2)),
+    b"R": lambda m: m.call(*m.pops(2)),
+    b"b": lambda m: m.build(m.pop(), m.stack[-1]),
+}
+"""What each opcode does to the machine; b"." ends the file."""
 
 
 def _short(value: Any) -> Any:

@@ -30,7 +30,7 @@ except ImportError:  # Windows, where an open file cannot be removed
 SCRATCH = ".minigrad-"
 """Prefix of the names of scratch folders."""
 PREPARED, CLEARED = ".minigrad.prepared", ".minigrad.cleared"
-"""A set of files that is complete; the same, after the files of the set before it were removed."""
+"""A complete new set of files; the same, after the old set was removed."""
 A_DAY = 86_400.0
 
 
@@ -50,7 +50,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def publish(folder: Path, files: Mapping[str, bytes], names: Sequence[str]) -> None:
-    """Replace a set of files: at any moment those in the folder are all of one set.
+    """Replace a set of files: at no moment does the folder hold files of two sets.
 
     The new set is on disk, complete, before a file of the old one is touched. A writer that is killed after that
     leaves the rest of the move to `finish`.

@@ -185,7 +185,7 @@ def pca_whitened(
 def _principal(
     function: str, name: str, X: NDArray[Any], n_components: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]:
-    """Return the mean of the rows of X, their directions of largest variance, those variances and the sum of all."""
+    """Return the mean of the rows of X, their principal directions, the variances there, and the total variance."""
     n_components = as_int(f"{function}: n_components", n_components)
     if not 1 <= n_components <= X.shape[1]:
         raise ValueError(

@@ -7,7 +7,6 @@ import json
 import math
 import os
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -18,25 +17,16 @@ from numpy.typing import NDArray
 from .engine.arguments import names_itself
 from .engine.scalars import as_int
 from .files import write
-from .optim.rule import CourseRule, find_rule
+from .optim.rule import CourseRule
 from .optim.validation import Config
 from .training import checkpoint as checkpoints
-from .training.arguments import (
-    check_config,
-    check_data,
-    check_examples,
-    check_model,
-    check_options,
-    check_stream,
-    check_takes_weights,
-    check_weights,
-)
+from .training.arguments import check_arguments, check_examples
 from .training.augmentation import Augment
 from .training.batches import Batch, Batches, Sampled, Stream, Streamed
-from .training.identity import DECISIVE, Identity
+from .training.identity import Identity
 from .training.interrupt import deferred_interrupt
 from .training.measure import Metric, accuracy, measured, undone_on_error
-from .training.model import Model, left_out_of_state, loss_and_gradients
+from .training.model import Model, left_out_of_state, loss_and_gradients, warn_left_out
 from .training.progress import Log
 from .training.returned import check_names, checked_gradients
 from .training.schedules import Schedule
@@ -89,7 +79,7 @@ class Solver:
         `minigrad.training`. It replaces `lr_decay` and the config's learning rate.
     replacement : bool
         Whether each minibatch is drawn from all training examples, as in the course. Otherwise an epoch is a
-        permutation of them, cut into minibatches; what is left over, fewer than `batch_size`, is dropped.
+        permutation of them, cut into minibatches; an incomplete last one is dropped.
     augment : callable, optional
         ``augment(X, rng) -> X``, a change of each training minibatch that keeps shape and dtype, such as those of
         `minigrad.training`. It runs in a thread, one minibatch ahead of the step.
@@ -98,7 +88,7 @@ class Solver:
         waits for as many more.
     average : float, optional
         Decay of an exponential moving average of the parameters, between 0 and 1, such as 0.999. The average is
-        then what is measured and kept as `best_params`.
+        then measured, and kept as `best_params`.
     metric : callable, optional
         ``metric(outputs, y) -> float``, the higher the better, in the place of the accuracy: for regression, say,
         ``lambda outputs, y: -np.mean((outputs - y) ** 2)``, where both have one shape: those of (N, 1) and (N,) would
@@ -111,7 +101,7 @@ class Solver:
     batches : iterable or callable, optional
         The minibatches, in the place of those drawn from the training set, as of data larger than the memory:
         ``(X, y)`` or ``(X, y, sample_weights)``, each pass an epoch; or ``batches(rng)``, which returns them for an
-        epoch and takes what is random from ``rng``, so that `resume` continues bit for bit. Training accuracies are
+        epoch and takes its random numbers from ``rng``, so that `resume` continues bit for bit. Training accuracies are
         then of the training set in `data` or, without one, of the last minibatch.
     checkpoint : path, optional
         A file from which `resume` continues bit for bit. It is replaced atomically after each epoch, when training
@@ -175,16 +165,8 @@ class Solver:
         history: str | os.PathLike[str] | None = None,
     ) -> None:
         arguments = dict(locals())
-        check_model(model)
-        check_data(data, is_labels=metric is None, is_streamed=batches is not None)
-        check_options(arguments)
-        if batches is not None:
-            check_stream(batches, replacement, sample_weights)
-        if sample_weights is not None:
-            check_weights(sample_weights, len(data["X_train"]))
-            check_takes_weights(model)
-        rule = find_rule(update_rule)
-        check_config(rule, optim_config, model.params)
+        rule = check_arguments(arguments)
+        config = dict(optim_config or {})
 
         self.model = model
         self._data = {name: np.asarray(data[name]) for name in _DATA if name in data}
@@ -216,7 +198,7 @@ class Solver:
         self.diverged: int | None = None
         self._names = frozenset(model.params)
         self._weights = Weights(model, average)
-        self._update = updating(rule, optim_config or {}, model.params)
+        self._update = updating(rule, config, model.params)
         self._records: list[dict[str, Any]] = []
         # The call of `train` that has not ended: the epoch at which it began, and how many it makes.
         self._call: tuple[int, int | None] | None = None
@@ -227,22 +209,16 @@ class Solver:
         minibatches = np.random.default_rng(seed)
         self._samples, augmenting = minibatches.spawn(2)
         source: Sampled | Streamed
-        if batches is not None:
-            source = Streamed(batches, metric is None, minibatches)
+        if batches is None:
+            source = Sampled(self._data, batch_size, replacement, minibatches)
         else:
-            assert self.X_train is not None and self.y_train is not None
-            weights = self._data.get("sample_weights")
-            source = Sampled(self.X_train, self.y_train, weights, batch_size, replacement, minibatches)
-        self._steps = None if batches is not None else max(len(data["X_train"]) // batch_size, 1)  # an epoch
+            source = Streamed(batches, metric is None, minibatches)
+        self._steps = source.steps
         self._batches = Batches(source, augment, augmenting)
         self._batch: Batch
-        settings = {name: arguments[name] for name in DECISIVE} | {
-            "update_rule": rule,
-            "optim_config": dict(optim_config or {}),
-            "lr_decay": float(lr_decay),
-            "replacement": bool(replacement),
-        }
-        self._identity = Identity(model, self._data, settings)
+        self._identity = Identity(
+            model, self._data, arguments | {"update_rule": rule, "optim_config": config}
+        )
         self._applied = True  # the last gradient
         self._told = False  # what the model's state lacks
         self._is_training = False
@@ -302,7 +278,6 @@ class Solver:
                     left_out_of_state(self.model, generators=False),
                     f"the model has the best parameters, of epoch {best}, but",
                     f"of epoch {self.epoch}: together they were not measured",
-                    stacklevel=4,
                 )
         except FloatingPointError:
             self.diverged = len(self.loss_history) + (not self._applied)
@@ -419,38 +394,37 @@ class Solver:
         last = None if self._steps is None else goal * self._steps
         of_all = "" if last is None else f" / {last}"
         to_do = None if last is None else last - len(self.loss_history) + bool(self._unmeasured)
-        saved = time.monotonic()
+        due = self._due()
         with deferred_interrupt() as interrupted, self._log.bar(to_do):
             while self.epoch < goal and not self._stopped():
-                epoch, t = self.epoch, len(self.loss_history)
+                epoch = self.epoch
                 if not self._unmeasured:  # or a call before this one failed there
-                    self._step(f"iteration {t + 1}{of_all}")
-                    if self.print_every > 0 and t % self.print_every == 0:
-                        self._log.write(f"(Iteration {t + 1}{of_all}) loss: {self.loss_history[-1]:f}")
-                due = (
-                    self.checkpoint_seconds is not None and time.monotonic() > saved + self.checkpoint_seconds
-                )
+                    self._step(of_all)
                 while self._unmeasured:
                     self._measure(goal)
-                    due = due or self.epoch > epoch
-                if due or interrupted():
+                if self.epoch > epoch or time.monotonic() > due or interrupted():
                     self._save()
-                    saved = time.monotonic()
+                    due = self._due()
                 self._log.step(self.loss_history[-1], self.train_acc_history[-1], self.val_acc_history[-1])
                 if interrupted():
                     raise KeyboardInterrupt(self._how_to_go_on(of_all))
 
-    def _step(self, where: str) -> None:
-        """Update the parameters on one minibatch; record its loss before the update."""
+    def _due(self) -> float:
+        """Return the time at which a checkpoint between epochs is due."""
+        return math.inf if self.checkpoint_seconds is None else time.monotonic() + self.checkpoint_seconds
+
+    def _step(self, of_all: str) -> None:
+        """Update the parameters on one minibatch; record and log its loss before the update."""
+        t = len(self.loss_history) + 1
         self._applied = False
         self._batch = self._batches.draw()
         loss, grads = loss_and_gradients(self.model, self._batch)
         if self.lr_schedule is not None:
-            follow(self.lr_schedule, len(self.loss_history), self._update.configs)
+            follow(self.lr_schedule, t - 1, self._update.configs)
         if not math.isfinite(loss):
             rate = learning_rate(self._update.configs, "the rule's default")
             raise FloatingPointError(
-                f"the loss is {loss} at {where} (learning rate: {rate}); "
+                f"the loss is {loss} at iteration {t}{of_all} (learning rate: {rate}); "
                 "its gradient was not applied. Try a lower learning rate, a smaller weight_scale or "
                 "less regularization, and look for NaN and unscaled values in the data"
             )
@@ -458,11 +432,12 @@ class Solver:
         self._update(self.model.params, checked_gradients(self.model.params, grads))
         self._weights.updated()
         self.loss_history.append(loss)
-        t = len(self.loss_history)
         is_last = self._batch.is_last if self._steps is None else t % self._steps == 0
         self._unmeasured = [0] * (t == 1) + [self.epoch + 1] * bool(is_last)
         self._batches.used()
         self._applied = True
+        if self.print_every > 0 and (t - 1) % self.print_every == 0:
+            self._log.write(f"(Iteration {t}{of_all}) loss: {loss:f}")
 
     def _measure(self, goal: int) -> None:
         """Measure, record and log an epoch's accuracies; keep the parameters if they are the best so far.
@@ -479,17 +454,7 @@ class Solver:
             if val_acc > self.best_val_acc:
                 self._weights.keep_as_best()
                 self.best_val_acc = val_acc
-        rate = learning_rate(self._update.configs)
-        self._records.append(
-            {
-                "epoch": epoch,
-                "iteration": len(self.loss_history),
-                "loss": self.loss_history[-1],
-                "train_acc": train_acc,
-                "val_acc": val_acc,
-                "learning_rate": None if rate is None else np.asarray(rate, float).tolist(),
-            }
-        )
+        self._record(epoch, train_acc, val_acc)
         self.train_acc_history.append(train_acc)
         self.val_acc_history.append(val_acc)
         self.epoch = epoch
@@ -501,6 +466,19 @@ class Solver:
         self._log.write(f"(Epoch {epoch} / {goal}) train acc: {train_acc:f}; val_acc: {val_acc:f}")
         if epoch > 0 and self.callback is not None:
             self._ended = bool(self.callback(self))
+
+    def _record(self, epoch: int, train_acc: float, val_acc: float) -> None:
+        rate = learning_rate(self._update.configs)
+        self._records.append(
+            {
+                "epoch": epoch,
+                "iteration": len(self.loss_history),
+                "loss": self.loss_history[-1],
+                "train_acc": train_acc,
+                "val_acc": val_acc,
+                "learning_rate": None if rate is None else np.asarray(rate, float).tolist(),
+            }
+        )
 
     def _stopped(self) -> bool:
         """Tell whether the callback or patience ended training."""
@@ -527,20 +505,14 @@ class Solver:
             left_out_of_state(self.model),
             f"{self.checkpoint} does not hold",
             "which may change in training: resume() would not continue bit for bit",
-            stacklevel=6,
         )
         checkpoints.save(self.checkpoint, self._state())
 
-    def _tell_left_out(self, names: list[str], before: str, after: str, stacklevel: int) -> None:
-        """Warn of what is not in the model's ``state``, once, where `train` is called."""
+    def _tell_left_out(self, names: list[str], before: str, after: str) -> None:
+        """Warn, once, of attributes that are not in the model's ``state``."""
         if names and not self._told:
             self._told = True
-            left_out = ", ".join(f"{type(self.model).__name__}.{name}" for name in names)
-            warnings.warn(
-                f"{before} {left_out}, {after}. Put it into an attribute state, a dict, as in "
-                f"self.state = {{{names[0]!r}: self.{names[0]}}}",
-                stacklevel=stacklevel,
-            )
+            warn_left_out(self.model, names, before, after)
 
     def _how_to_go_on(self, of_all: str) -> str:
         kept = (

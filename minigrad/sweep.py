@@ -19,19 +19,11 @@ from .files import fingerprint
 from .solver import Model, Solver
 from .sweeping.folder import SweepFolder, only_one
 from .sweeping.halving import HalvedResults, Halving, read_halving
+from .sweeping.job import DATA_FOLDER, Train, one_blas_thread, stored
 from .sweeping.results import Results, train_all
 from .sweeping.search_space import Setting, choices, log_uniform, read_grid, uniform
 from .sweeping.trials import Arrays, SweepResult, Table, Trial
-from .sweeping.workers import (
-    DATA_FOLDER,
-    Executor,
-    ThisProcess,
-    Train,
-    Workers,
-    check_executor,
-    one_blas_thread,
-    stored,
-)
+from .sweeping.workers import Executor, ThisProcess, Workers, check_executor
 
 __all__ = [
     "Executor",
@@ -122,8 +114,8 @@ def sweep(
     no shorter run is better than the longest, and one that is as good has the same.
 
     When a worker of a ``ProcessPoolExecutor`` dies, its pool is broken. Then, with a warning,
-    as many processes of the sweep's own, with the pool's context and initializer, train what is missing, each
-    one setting; a setting that kills two of them is recorded as an error. So is one that kills workers of Dask,
+    as many processes of the sweep's own, with the pool's context and initializer, train the remaining settings,
+    one each; a setting that kills two of them is recorded as an error. So is one that kills workers of Dask,
     after one process of the sweep's own, started by spawn, was tried. A setting that an executor loses in another
     way is trained in this process, with a warning.
 

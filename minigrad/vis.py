@@ -6,13 +6,15 @@ Drawing needs matplotlib, which is imported when something is drawn.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .engine.arguments import names_itself
+from .extras import extra
+from .sweeping.axis import places, plain_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -199,9 +201,7 @@ def plot_sweep(result: SweepResult, axes: Sequence[Axes] | None = None) -> list[
     ImportError
         When matplotlib is missing.
     """
-    names = list(dict.fromkeys(name for trial in result.trials for name in trial.setting))
-    varied = [name for name in names if len({repr(trial.setting.get(name)) for trial in result.trials}) > 1]
-    varied = varied or names[:1]
+    varied = _varied(result.trials)
     finished = [trial for trial in result.trials if trial.val_acc is not None]
     lost = [trial for trial in result.trials if trial.val_acc is None]
     accuracies = [float(trial.val_acc or 0.0) for trial in finished]
@@ -212,12 +212,12 @@ def plot_sweep(result: SweepResult, axes: Sequence[Axes] | None = None) -> list[
     colours: dict[str, Any] = {"cmap": "viridis", "vmin": low - 0.5 * span, "vmax": high + 0.1 * span}
     panels = list(axes if axes is not None else _new_axes(len(varied), side_by_side=True))
     for ax, name in zip(panels, varied, strict=True):
-        place = _places(ax, name, result.trials)
+        place = places(ax, name, result.trials)
         ax.scatter([place(t) for t in finished], accuracies, c=accuracies, **colours, s=24, alpha=0.9)
         ax.scatter([place(t) for t in lost], [below] * len(lost), marker="x", color="tab:red", s=24)
         if finished:
             ax.plot(place(finished[0]), accuracies[0], "*", color="tab:orange", markersize=15, zorder=3)
-        ax.set(xlabel=_plain_text(name), ylim=(low - (0.35 if lost else 0.1) * span, high + 0.1 * span))
+        ax.set(xlabel=plain_text(name), ylim=(low - (0.35 if lost else 0.1) * span, high + 0.1 * span))
         ax.grid(alpha=0.3)
     panels[0].set(ylabel="validation accuracy")
     if lost:
@@ -233,92 +233,11 @@ def plot_sweep(result: SweepResult, axes: Sequence[Axes] | None = None) -> list[
     return panels
 
 
-FEW = 12
-"""The maximum number of values of a name as categories; more are on a scale, if they are numbers."""
-
-
-def _places(ax: Axes, name: str, trials: Sequence[Trial]) -> Callable[[Trial], float]:
-    """Return where on the axis a setting is: at its number, where there are many; else at that of its value.
-
-    Settings of one value are set side by side.
-    """
-    values: list[Any] = list({repr(t.setting.get(name)): t.setting.get(name) for t in trials}.values())
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        values.sort()
-        # a scale overflows near the ends of what floats hold
-        if len(values) > FEW and all(value == 0 or 1e-100 < abs(value) < 1e100 for value in values):
-            _set_scale(ax, np.array(values, dtype=np.float64))
-            return lambda trial: float(trial.setting[name])
-    _label(ax, values)
-    beside: dict[int, float] = {}
-    for i, value in enumerate(values):
-        same = [trial for trial in trials if repr(trial.setting.get(name)) == repr(value)]
-        for k, trial in enumerate(same):
-            beside[id(trial)] = i + 0.5 * ((k + 0.5) / len(same) - 0.5)
-    return lambda trial: beside[id(trial)]
-
-
-def _set_scale(ax: Axes, values: NDArray[np.float64]) -> None:
-    """Set that scale, linear or logarithmic, on which the values, in order, leave the smaller gap.
-
-    Where some are zero or negative, the logarithmic one is linear between the least of the others and zero.
-    """
-    sizes = np.abs(values[values != 0])
-    least = sizes.min()
-    orders = np.log10(np.where(values == 0, least, np.abs(values))) - np.log10(least)
-    logarithms = np.sign(values) * (1 + orders)
-    if sizes.max() < 30 * least or _widest_gap(logarithms) >= _widest_gap(values):
-        return
-    if values[0] > 0:
-        ax.set_xscale("log")
-    else:
-        ax.set_xscale("symlog", linthresh=least, linscale=1 + orders.max() / 3)  # room for the ticks around 0
-        ax.locator_params(axis="x", numticks=6)
-        ax.tick_params(axis="x", rotation=90)
-
-
-def _widest_gap(values: NDArray[np.float64]) -> float:
-    return float(np.diff(values).max() / np.ptp(values))
-
-
-def _label(ax: Axes, values: Sequence[Any]) -> None:
-    """Write the values below the axis at 0, 1, ...: upright where they are too long, some where too many."""
-    labels = _labels(values)
-    room = ax.bbox.width / ax.figure.dpi / len(labels)  # inches
-    upright = max(map(len, labels)) * LETTER + 0.1 > room
-    step = math.ceil(LINE / room) if upright else 1
-    ax.set_xticks(range(0, len(labels), step), labels[::step], rotation=90 if upright else 0)
-    ax.set_xlim(-0.5, len(labels) - 0.5)
-
-
-LETTER, LINE = 0.09, 0.15
-"""Width and height of a letter, in inches."""
-
-
-def _labels(values: Sequence[Any]) -> list[str]:
-    """Format each value as shortly as keeps them distinct."""
-    for digits in (6, 9, 12, 17):
-        labels = [_plain_text(_shortened(_written(value, digits))) for value in values]
-        if len(set(labels)) == len(labels):
-            return labels
-    return [f"{label} ({i})" for i, label in enumerate(labels, start=1)]
-
-
-def _written(value: Any, digits: int) -> str:
-    if isinstance(value, float):
-        return f"{value:.{digits}g}" if digits < 17 else repr(value)
-    if isinstance(value, str) and digits == 6 and value.strip() and value.isprintable():
-        return value
-    return repr(value)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 20 else f"{text[:9]}…{text[-9:]}"
-
-
-def _plain_text(text: str) -> str:
-    """Keep matplotlib from reading a formula."""
-    return text.replace("$", r"\$")
+def _varied(trials: Sequence[Trial]) -> list[str]:
+    """Return the names of more than one value; if there are none, the first."""
+    names = list(dict.fromkeys(name for trial in trials for name in trial.setting))
+    varied = [name for name in names if len({repr(trial.setting.get(name)) for trial in trials}) > 1]
+    return varied or names[:1]
 
 
 def _of_pixels(W1: NDArray[Any], whitening: Whitening) -> NDArray[Any]:
@@ -359,13 +278,8 @@ def _filters_as_images(W1: NDArray[Any]) -> NDArray[Any]:
 
 def _new_axes(count: int, side_by_side: bool = False) -> Sequence[Axes]:
     """Return the axes of a new figure, one below the other; or side by side, with one vertical axis."""
-    try:
+    with extra("plot", "drawing needs matplotlib"):
         import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            'drawing needs matplotlib, the extra "plot": pip install "minigrad-numpy[plot]", or '
-            'pip install -e ".[plot]" in a checkout'
-        ) from error
     if side_by_side:
         size = (max(3.0 * count, 4.0), 4.0)
         _, axes = plt.subplots(1, count, figsize=size, layout="constrained", squeeze=False, sharey=True)

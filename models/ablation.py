@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from minigrad.datasets import get_cifar10_data
 from minigrad.preprocess import pca_whitening
 
+from .console import add_data_dir
 from .recipes import RECIPES, Features, Recipe, whitened_patches
 
 
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         prog="ablation", usage="python -m models.ablation --recipe NAME [options]"
     )
     parser.add_argument("--recipe", choices=RECIPES, required=True)
-    parser.add_argument("--data-dir", metavar="DIR", help="as of models.train")
+    add_data_dir(parser)
     parser.add_argument("--num-train", type=int, default=45000, metavar="N")
     parser.add_argument("--num-val", type=int, default=5000, metavar="N")
     parser.add_argument(
@@ -70,13 +71,13 @@ def ablations(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
 
 
 def standardized(X_train: NDArray[Any]) -> Features:
-    """Return the function to pixels of mean 0 and variance 1 on the training images, those of an image in a row."""
+    """Return the function that standardizes pixels by the training images, and makes a row of each image."""
     mean, deviation = X_train.mean(axis=0), X_train.std(axis=0)
     return lambda X: ((X - mean) / deviation).reshape(len(X), -1)
 
 
 def standardized_blocks(X_train: NDArray[Any]) -> Features:
-    """Return the function to pixels of mean 0 and variance 1, those of each 2 by 2 block as channels of one pixel."""
+    """Return the function that standardizes pixels, and makes channels of one pixel of each 2 by 2 block."""
     mean, deviation = X_train.mean(axis=0), X_train.std(axis=0)
 
     def features(X: NDArray[Any]) -> NDArray[Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from minigrad.datasets import get_cifar10_data, load_digits
 from minigrad.solver import Solver
 
 from . import hand_written, two_layer_net
-from .console import FOLDER, NATURAL, PROGRAM, Parser, checked, printed, stop, terminated_as_interrupted
+from .console import FOLDER, NATURAL, PROGRAM, Parser, add_data_dir, checked, completed, refusing, stop
 from .outputs import check_folder, histories, parameters, pictures, settings_of, write
 from .registry import MODELS, settings_of_net
 
@@ -50,6 +49,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 OF_NETS = ("hidden_dim", "weight_scale", "reg")
 """The settings here that are a net's own."""
 
+POSITIVE = checked(float, lambda x: 0 < x < math.inf, "a finite number > 0")
+NOT_NEGATIVE = checked(float, lambda x: 0 <= x < math.inf, "a finite number >= 0")
+COUNT = checked(int, lambda n: 1 <= n <= 10**9, "an integer from 1 to 1000000000")
+
 EXAMPLES = """\
 examples:
   python -m models.two_layer_net
@@ -81,11 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         are at fault, and with 1 when the training diverged or the results cannot be written.
     """
     try:
-        with terminated_as_interrupted() as terminated:
-            return printed(lambda: run(parse(argv)))
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted", file=sys.stderr)
-        return 143 if terminated() else 130
+        return completed(lambda: run(parse(argv)))
     except MemoryError as error:
         stop(
             2,
@@ -152,7 +151,7 @@ def make_net(args: argparse.Namespace, shape: tuple[int, ...]) -> Any:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return the arguments, with the data set's defaults filled in; those of nets are for the two-layer net."""
+    """Return the arguments, with the data set's defaults filled in; a net other than the two-layer net has its own."""
     args = make_parser().parse_args(argv)
     if args.model != "two-layer":
         if args.loss != "softmax" or args.backend == "hand":
@@ -170,10 +169,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def make_parser() -> Parser:
     """Return the parser of all flags."""
-    positive = checked(float, lambda x: 0 < x < math.inf, "a finite number > 0")
-    not_negative = checked(float, lambda x: 0 <= x < math.inf, "a finite number >= 0")
-    count = checked(int, lambda n: 1 <= n <= 10**9, "an integer from 1 to 1000000000")
-
     parser = Parser(
         prog=PROGRAM,
         usage="python -m models.two_layer_net [options]",
@@ -183,23 +178,26 @@ def make_parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    add_data(parser.add_argument_group("data"))
+    add_net(parser.add_argument_group("net"))
+    add_training(parser.add_argument_group("training"))
+    add_output(parser.add_argument_group("output"))
+    return parser
 
-    data = parser.add_argument_group("data")
+
+def add_data(data: Any) -> None:
+    """Add the flags of the data set."""
     data.add_argument(
         "--dataset",
         choices=DEFAULTS,
         default="digits",
         help="8x8 handwritten digits, which come with the package, or CIFAR-10 (default: %(default)s)",
     )
-    data.add_argument(
-        "--data-dir",
-        type=FOLDER,
-        metavar="DIR",
-        help="the folder cifar-10-batches-py or its parent (default: what the environment variable "
-        "CIFAR10_DIR names, or else the cache folder)",
-    )
+    add_data_dir(data)
 
-    net = parser.add_argument_group("net")
+
+def add_net(net: Any) -> None:
+    """Add the flags of the net."""
     net.add_argument(
         "--model",
         choices=MODELS,
@@ -208,11 +206,11 @@ def make_parser() -> Parser:
         "penalty, and `sweep` can set their other options",
     )
     net.add_argument(
-        "--hidden-dim", "--hidden", type=count, metavar="N", help=by_dataset("hidden units", "hidden_dim")
+        "--hidden-dim", "--hidden", type=COUNT, metavar="N", help=by_dataset("hidden units", "hidden_dim")
     )
     net.add_argument(
         "--weight-scale",
-        type=positive,
+        type=POSITIVE,
         metavar="X",
         help=by_dataset("standard deviation of the first weights", "weight_scale"),
     )
@@ -223,7 +221,7 @@ def make_parser() -> Parser:
         help="cross-entropy of the softmax, or multiclass hinge (default: %(default)s)",
     )
     net.add_argument(
-        "--reg", type=not_negative, metavar="X", help=by_dataset("strength of the L2 penalty", "reg")
+        "--reg", type=NOT_NEGATIVE, metavar="X", help=by_dataset("strength of the L2 penalty", "reg")
     )
     net.add_argument(
         "--dtype",
@@ -238,7 +236,9 @@ def make_parser() -> Parser:
         help="gradients from a compiled tape, a tape, or written by hand (default: %(default)s)",
     )
 
-    training = parser.add_argument_group("training")
+
+def add_training(training: Any) -> None:
+    """Add the flags of the training."""
     training.add_argument(
         "--update-rule",
         choices=optim.update_rules,
@@ -248,21 +248,21 @@ def make_parser() -> Parser:
     training.add_argument(
         "--learning-rate",
         "--lr",
-        type=positive,
+        type=POSITIVE,
         metavar="X",
         help=by_dataset("learning rate", "learning_rate") + "; a rule other than sgd has its own default",
     )
     training.add_argument(
         "--lr-decay",
-        type=positive,
+        type=POSITIVE,
         metavar="X",
         help=by_dataset("factor of the learning rate after each epoch", "lr_decay"),
     )
     training.add_argument(
-        "--num-epochs", "--epochs", type=count, metavar="N", help=by_dataset("epochs", "num_epochs")
+        "--num-epochs", "--epochs", type=COUNT, metavar="N", help=by_dataset("epochs", "num_epochs")
     )
     training.add_argument(
-        "--batch-size", type=count, metavar="N", help=by_dataset("images in a minibatch", "batch_size")
+        "--batch-size", type=COUNT, metavar="N", help=by_dataset("images in a minibatch", "batch_size")
     )
     training.add_argument(
         "--seed",
@@ -273,7 +273,9 @@ def make_parser() -> Parser:
         "(default: %(default)s)",
     )
 
-    output = parser.add_argument_group("output")
+
+def add_output(output: Any) -> None:
+    """Add the flags of the log and the results."""
     output.add_argument(
         "--print-every",
         type=NATURAL,
@@ -290,7 +292,6 @@ def make_parser() -> Parser:
         "and weights.png; those of an earlier run are replaced. "
         "Interrupted, it writes the history and the best parameters so far",
     )
-    return parser
 
 
 def by_dataset(text: str, name: str) -> str:
@@ -305,7 +306,5 @@ def load(args: argparse.Namespace) -> dict[str, Any]:
         stop(2, f"--data-dir is for --dataset cifar10; the {args.dataset} come with the package")
     if args.dataset == "digits":
         return load_digits(args.dtype)
-    try:
+    with refusing():
         return get_cifar10_data(args.data_dir, dtype=args.dtype)
-    except (OSError, ValueError) as error:
-        stop(2, str(error))

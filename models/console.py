@@ -61,6 +61,30 @@ FOLDER = checked(lambda text: Path(text) if text else None, lambda path: path is
 NATURAL = checked(int, lambda n: n >= 0, "an integer >= 0")
 
 
+def add_data_dir(parser: Any) -> None:
+    """Add the flag ``--data-dir`` to a parser, or to a group of its flags."""
+    parser.add_argument(
+        "--data-dir",
+        type=FOLDER,
+        metavar="DIR",
+        help="the folder cifar-10-batches-py or its parent (default: what the environment variable "
+        "CIFAR10_DIR names, or else the cache folder)",
+    )
+
+
+def completed(command: Callable[[], None], program: str = PROGRAM) -> int:
+    """Run a printing function that a signal may end; return the exit status: as `printed`, or 130 or 143.
+
+    143 is for SIGTERM, 130 for any other interrupt.
+    """
+    try:
+        with terminated_as_interrupted() as terminated:
+            return printed(command)
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        return 143 if terminated() else 130
+
+
 def printed(command: Callable[[], None]) -> int:
     """Run a printing function; return the exit status: 0, or 141 for a broken pipe on stdout.
 
@@ -110,6 +134,15 @@ def stop(status: int, message: str, program: str = PROGRAM) -> NoReturn:
     line = " ".join(part.strip() for part in message.splitlines())
     print(f"{program}: error: {line}", file=sys.stderr)
     raise SystemExit(status)
+
+
+@contextlib.contextmanager
+def refusing(saying: str = "", program: str = PROGRAM) -> Iterator[None]:
+    """Stop, with the message, at an error that what was asked for leads to."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        stop(2, f"{saying}{error}", program)
 
 
 def discard_stdout() -> None:

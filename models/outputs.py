@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,10 @@ from minigrad.vis import plot_history, show_net_weights
 from .console import PROGRAM, stop
 from .registry import running
 
-PICTURES = ("curves.png", "weights.png")
+PICTURES: dict[str, Callable[[Solver, Any], Any]] = {
+    "curves.png": lambda solver, figure: plot_history(solver, figure.subplots(2)),
+    "weights.png": lambda solver, figure: show_net_weights(solver.model, figure.subplots()),
+}
 OUTPUTS = ("history.json", "history.csv", "params.npz", *PICTURES)
 
 
@@ -39,7 +42,7 @@ def check_folder(folder: Path, outputs: Sequence[str] = OUTPUTS, program: str = 
 
 
 def settings_of(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the arguments that decide what is trained."""
+    """Return the arguments that decide the training."""
     settings = vars(args) | {"data_dir": args.data_dir and str(args.data_dir)}
     return {name: value for name, value in settings.items() if name not in ("print_every", "quiet", "out")}
 
@@ -86,17 +89,24 @@ def parameters(model: Any) -> dict[str, bytes]:
     return {"params.npz": file.getvalue()}
 
 
-def pictures(solver: Solver) -> dict[str, bytes]:
-    """Return the learning curves and the first layer's weights; none, and a hint, without matplotlib."""
+def pictures(solver: Solver, outputs: Sequence[str] = OUTPUTS, program: str = PROGRAM) -> dict[str, bytes]:
+    """Return the learning curves and the first layer's weights, if they are among the outputs.
+
+    Without matplotlib, none, and a hint is printed.
+    """
+    names = [name for name in PICTURES if name in outputs]
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        print(f'{PROGRAM}: {", ".join(PICTURES)} need matplotlib: pip install -e ".[plot]"', file=sys.stderr)
+        needs = "needs" if len(names) == 1 else "need"
+        print(f'{program}: {", ".join(names)} {needs} matplotlib: pip install -e ".[plot]"', file=sys.stderr)
         return {}
-    curves, weights = (Figure(figsize=(8, 8), layout="constrained") for _ in PICTURES)
-    plot_history(solver, curves.subplots(2))
-    show_net_weights(solver.model, weights.subplots())
-    return dict(zip(PICTURES, map(png, (curves, weights)), strict=True))
+    files = {}
+    for name in names:
+        figure = Figure(figsize=(8, 8), layout="constrained")
+        PICTURES[name](solver, figure)
+        files[name] = png(figure)
+    return files
 
 
 def png(figure: Any) -> bytes:

@@ -75,7 +75,7 @@ class Recipe:
         return {each.name: described(getattr(self, each.name)) for each in fields(self)}
 
     def choices(self) -> dict[str, Any]:
-        """Return what `changed` may change, by name: the recipe's own settings, its net's and its features'."""
+        """Return the settings that `changed` takes, and their values: the recipe's own, its net's and its features'."""
         options = signature(self.net).parameters.items()
         of_net = {name: each.default for name, each in options if name not in FIXED} | self.options
         own = {name: getattr(self, name) for name in OWN}
@@ -120,7 +120,7 @@ class Recipe:
         return OnFeatures(net, features)
 
     def training(self, num_train: int) -> dict[str, Any]:
-        """Return the options of a Solver that trains on so many images."""
+        """Return the options of a Solver for a number of training images."""
         steps = max(num_train // self.batch_size, 1)
         return {
             "update_rule": self.update_rule,
@@ -133,7 +133,7 @@ class Recipe:
         }
 
     def solver(self, data: dict[str, NDArray[Any]], seed: int, **options: Any) -> Solver:
-        """Return what trains a new net on images, ``X_train`` of shape (N, C, H, W) and so on; options as of Solver."""
+        """Return a Solver of a new net on images, ``X_train`` of shape (N, C, H, W) and so on; options as of Solver."""
         training = self.training(len(data["X_train"]))
         return Solver(self.model(data["X_train"], seed), data, seed=seed, **training, **options)
 

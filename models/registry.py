@@ -144,7 +144,7 @@ def check_names(names: Iterable[str], model: str, rules: Iterable[str]) -> None:
 
 
 def train(setting: dict[str, Any], data: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Train one setting; what it leaves out is as the course does: batches of 200, 0.95 times the rate each epoch.
+    """Train one setting; the defaults are the course's: batches of 200, 0.95 times the rate each epoch.
 
     Its names are ``model`` (``"two-layer"`` by default), those of the model in `MODELS`, those of `TRAINING`, of which
     ``num_epochs`` and ``learning_rate`` are needed, and those of the update rule. Or they are ``recipe`` and those that
@@ -163,7 +163,7 @@ def train(setting: dict[str, Any], data: dict[str, Any], seed: int) -> dict[str,
 
 
 def training(setting: dict[str, Any], num_train: int) -> dict[str, Any]:
-    """Return the options of the Solver that trains a setting on so many examples."""
+    """Return the options of the Solver of a setting, for a number of training examples."""
     if "recipe" in setting:
         return recipe_of(setting).training(num_train)
     rest = dict(setting)

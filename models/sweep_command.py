@@ -20,7 +20,7 @@ from minigrad.solver import Solver
 from minigrad.sweep import SweepResult, sweep
 
 from .command_line import DEFAULTS, load
-from .console import FOLDER, NATURAL, PROGRAM, Parser, checked, printed, stop
+from .console import FOLDER, NATURAL, PROGRAM, Parser, add_data_dir, checked, printed, refusing, stop
 from .recipes import RECIPES
 from .registry import MODELS, TRAINING, check_names, settings_of_net, train, trained
 
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def principal_components(args: argparse.Namespace, data: dict[str, Any]) -> dict[str, Any]:
-    """Return the data as so many principal components; stop if there are not as many."""
+    """Return the data's first principal components; stop if there are not as many."""
     try:
         return pca_whitened(data, args.pca)
     except ValueError as error:
@@ -86,10 +86,8 @@ def principal_components(args: argparse.Namespace, data: dict[str, Any]) -> dict
 
 def images(args: argparse.Namespace) -> dict[str, Any]:
     """Return CIFAR-10 as the recipes take it; stop if it cannot be read."""
-    try:
+    with refusing():
         return get_cifar10_data(args.data_dir, 45000, 5000, 5000, dtype=np.float32)
-    except (OSError, ValueError) as error:
-        stop(2, str(error))
 
 
 def grid_of(args: argparse.Namespace) -> dict[str, list[Any]]:
@@ -120,27 +118,23 @@ def grid_of(args: argparse.Namespace) -> dict[str, list[Any]]:
     grid |= given
     if args.halving is not None:
         grid["num_epochs"] = [max(grid["num_epochs"])]
-    try:
+    with refusing("--grid: "):
         check_names(grid, args.model, grid.get("update_rule", ["sgd"]))
-    except ValueError as error:
-        stop(2, f"--grid: {error}")
     return grid if args.model == "two-layer" else {"model": [args.model], **grid}
 
 
 def grid_of_recipe(args: argparse.Namespace, given: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """Return a recipe's grid; stop if it cannot be changed so, or a flag is given that is none of a recipe's."""
+    """Return a recipe's grid; stop at a value or a flag that a recipe does not take."""
     for flag, none in (("dataset", "cifar10"), ("pca", None), ("halving", None), ("update_rule", "sgd")):
         if (value := getattr(args, flag)) != none:
             stop(
                 2,
                 f"--{flag.replace('_', '-')} {value} is not for recipes, which are for CIFAR-10 and have their own",
             )
-    try:
+    with refusing("--grid: "):
         for name, values in given.items():
             for value in values:
                 RECIPES[args.recipe].changed({name: value})
-    except ValueError as error:
-        stop(2, f"--grid: {error}")
     return {"recipe": [args.recipe], **given}
 
 
@@ -161,10 +155,8 @@ def client(address: str) -> Any:
         from distributed import Client
     except ImportError:
         stop(2, '--scheduler needs Dask: pip install -e ".[dask]"')
-    try:
+    with refusing(f"--scheduler {address}: "):
         return Client(address)
-    except (OSError, ValueError) as error:
-        stop(2, f"--scheduler {address}: {error}")
 
 
 def learning_rates(rule: str) -> list[float]:
@@ -204,9 +196,7 @@ def make_parser() -> Parser:
         allow_abbrev=False,
     )
     parser.add_argument("--dataset", choices=GRIDS, help="(default: digits; of recipes, cifar10)")
-    parser.add_argument(
-        "--data-dir", type=FOLDER, metavar="DIR", help="the folder cifar-10-batches-py or its parent"
-    )
+    add_data_dir(parser)
     parser.add_argument(
         "--pca",
         type=checked(int, lambda k: k >= 1, "an integer of at least 1"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -12,10 +11,9 @@ import numpy as np
 
 from minigrad.datasets import get_cifar10_data
 from minigrad.solver import Solver
-from minigrad.vis import plot_history
 
-from .console import FOLDER, NATURAL, Parser, checked, printed, stop, terminated_as_interrupted
-from .outputs import check_folder, histories, parameters, png, settings_of, write
+from .console import FOLDER, NATURAL, Parser, add_data_dir, checked, completed, refusing, stop
+from .outputs import check_folder, histories, parameters, pictures, settings_of, write
 from .recipes import RECIPES, Recipe
 
 PROGRAM = "train"
@@ -37,12 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     recipe = RECIPES[args.recipe]
     if args.num_epochs is not None:
         recipe = recipe.changed({"num_epochs": args.num_epochs})
-    try:
-        with terminated_as_interrupted() as terminated:
-            return printed(lambda: run(args, recipe))
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted", file=sys.stderr)
-        return 143 if terminated() else 130
+    return completed(lambda: run(args, recipe), PROGRAM)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # the solver says when training diverges
@@ -51,13 +44,11 @@ def run(args: argparse.Namespace, recipe: Recipe) -> None:
     if args.out is not None:
         check_folder(args.out, OUTPUTS, PROGRAM)
     start, cpu_start = time.perf_counter(), time.process_time()
-    try:
+    with refusing(program=PROGRAM):
         data = get_cifar10_data(args.data_dir, args.num_train, args.num_val, args.num_test, dtype=np.float32)
         solver = recipe.solver(
             data, args.seed, print_every=0, verbose=not args.quiet, progress=False if args.quiet else None
         )
-    except (OSError, ValueError) as error:
-        stop(2, str(error), PROGRAM)
     try:
         solver.train()
     except KeyboardInterrupt:
@@ -84,7 +75,7 @@ def write_results(
     if solver.val_acc_history:
         files |= parameters(solver.model)
     if test_accuracy is not None:
-        files |= curves(solver)
+        files |= pictures(solver, OUTPUTS, PROGRAM)
     write(args.out, files, OUTPUTS, PROGRAM)
 
 
@@ -95,18 +86,6 @@ def measured(solver: Solver, recipe: Recipe, data: dict[str, Any]) -> dict[str, 
         name: solver.check_accuracy(data[f"X_{part}"], data[f"y_{part}"])
         for name, part in (("validation", "val"), ("test", "test"))
     }
-
-
-def curves(solver: Solver) -> dict[str, bytes]:
-    """Return the learning curves; none, and a hint, without matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        print(f'{PROGRAM}: curves.png needs matplotlib: pip install -e ".[plot]"', file=sys.stderr)
-        return {}
-    figure = Figure(figsize=(8, 8), layout="constrained")
-    plot_history(solver, figure.subplots(2))
-    return {"curves.png": png(figure)}
 
 
 def make_parser() -> Parser:
@@ -122,13 +101,7 @@ def make_parser() -> Parser:
         allow_abbrev=False,
     )
     parser.add_argument("--recipe", choices=RECIPES, required=True, help="see below")
-    parser.add_argument(
-        "--data-dir",
-        type=FOLDER,
-        metavar="DIR",
-        help="the folder cifar-10-batches-py or its parent (default: what the environment variable "
-        "CIFAR10_DIR names, or else the cache folder)",
-    )
+    add_data_dir(parser)
     parts = (("train", "training", 45000), ("val", "validation", 5000), ("test", "test", 5000))
     for name, part, number in parts:
         parser.add_argument(

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 WINGS = [
     {"rules"},
-    {"engine", "files", "cifar_pickle"},
+    {"engine", "files", "extras", "cifar_pickle", "cifar10_files"},
     {"layers", "pictures"},
     {"compiler.where", "compiler.locks"},
     {"compiler.ir"},

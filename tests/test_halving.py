@@ -193,3 +193,14 @@ def test_bad_halvings_are_refused_before_anything_is_written(tmp_path, grid, hal
     with pytest.raises(error, match=message):
         sweep(train_scripted, grid, DATA, out=tmp_path / "out", halving=halving)
     assert not Path(tmp_path, "out").exists()
+
+
+def test_a_warning_is_of_the_statement_that_sweeps(tmp_path):
+    halving = Halving((1, 2))
+    sweep(train_softmax, CONFIGS, DATA, out=tmp_path, halving=halving)
+    with (tmp_path / "results.jsonl").open("ab") as file:
+        file.write(b"damaged\n")
+    (tmp_path / "best.npz").unlink()
+    with pytest.warns(RuntimeWarning) as told:
+        sweep(train_softmax, CONFIGS, DATA, out=tmp_path, halving=halving)
+    assert [each.filename for each in told] == [__file__] * 2

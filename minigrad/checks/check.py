@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from .contracts import broken_contracts
 from .layer_call import LayerCall, as_arrays, as_layer
 from .report import GradientMismatch, Report, verdict
 from .rounding import roundoff
-from .vectors import largest, own_random, parts, split
+from .vectors import EPS, largest, own_random, parts, split
 from .ways import Way, tape_gradients
 
 
@@ -95,11 +96,14 @@ def check_layer(
         argnums = as_arrays(made.name, inputs, numbers=False)[1][0]
     call = LayerCall(made, inputs, given, draw, argnums)
     broken = [(f"{call.name}: {problem}", hint) for problem, hint in broken_contracts(call, per_example)]
+    return _done(_check_call(call, broken), raise_on_error)
+
+
+def _check_call(call: LayerCall, broken: list[tuple[str, str]]) -> Report:
+    """Compare a layer's gradients with the other ways; ``broken`` are its broken contracts."""
     if not call.gradients:
         problems = tuple(problem for problem, _ in broken)
-        return _done(
-            Report(("hand-derived",), np.nan, problems=problems, diagnosis=broken[0][1]), raise_on_error
-        )
+        return Report(("hand-derived",), np.nan, problems=problems, diagnosis=broken[0][1])
     names = call.names()
     comparison = Comparison(
         call.name,
@@ -109,12 +113,12 @@ def check_layer(
         [np.array(call.inputs[i], np.float64) for i in call.floats],
         call.dout,
         Way("hand-derived", call.gradients, []),
-        lambda xs, dout: call.backward(split(dout, call.shapes), call.forward(xs)[1]),
+        lambda xs: call.backward(split(xs[-1], call.shapes), call.forward(xs[:-1])[1]),
         call.eps,
         call.off,
     )
-    known = {**_defaults(made.forward), **call.options, **dict(zip(names, call.inputs, strict=True))}
-    return _done(verdict(comparison, call.returned, known, broken), raise_on_error)
+    known = {**_defaults(call.layer.forward), **call.options, **dict(zip(names, call.inputs, strict=True))}
+    return verdict(comparison, call.returned, known, broken)
 
 
 def _defaults(forward: Any) -> dict[str, Any]:
@@ -228,8 +232,7 @@ def _check_tape(
     analytic: bool = True,
 ) -> Report:
     """Compare the tape's gradients of a function of float arrays with the other ways."""
-    names = [f"input {i}" for i in places]
-    eps = float(np.finfo(float).eps)
+    names, gradients = [f"input {i}" for i in places], partial(tape_gradients, f)
     comparison = Comparison(
         name,
         names,
@@ -237,14 +240,13 @@ def _check_tape(
         f,
         arrays,
         dout,
-        Way("tape", tape_gradients(f, arrays, dout), []),
-        lambda xs, dout: tape_gradients(f, xs, dout),
-        eps,
-        roundoff(lambda xs: tape_gradients(f, xs[:-1], xs[-1]), [*arrays, dout], eps, largest(dout)),
+        Way("tape", gradients([*arrays, dout]), []),
+        gradients,
+        EPS,
+        roundoff(gradients, [*arrays, dout], EPS, largest(dout)),
         analytic,
-        tape=False,
     )
-    return verdict(comparison, comparison.given.arrays, dict(zip(names, arrays, strict=True)), [])
+    return verdict(comparison, comparison.checked.arrays, dict(zip(names, arrays, strict=True)), [])
 
 
 def _weighted(out: Any, dout: Sequence[Array]) -> Any:

@@ -7,45 +7,42 @@ rest, and miss an error with a stated probability.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..engine.recording import Array
-from .diagnosis import picture
 from .random_directions import RandomDirections
-from .rounding import roundoff, steps
+from .rounding import Function, gradient_steps, roundoff, steps, term_sizes
 from .slopes import Slopes, complex_step, differences
 from .ties import Surroundings
-from .vectors import NUDGE, directions, flat, largest, nudged, own_random, split
+from .vectors import EPS, flat, largest, own_random, split
 from .ways import ULPS, Way, on_tape, tape_gradients, walked_back
 
 EVERY = 1000
-"""The most entries that are all found by differences; of more, ``SAMPLED`` of each input, and random directions.
+"""Up to so many entries are all found by differences; of more, ``SAMPLED`` of each input, and random directions.
 
 So many are looked at, too, where the tape's slope is another.
 """
 SAMPLED = 2
 TIES = 64
-"""The most entries of a large input that are looked at because they are equal to others."""
-LONGEST_STEP = 1e-8
-"""Steps of a gradient longer than this, of its largest entry or dout's, are those of float32, or of a mask."""
+"""The most tied entries of a large input that are looked at."""
 SMALL_INPUT = 0.01
-"""Inputs of less than this may have a gradient that is less than an ulp of dout."""
+"""Inputs below this may have a gradient below an ulp of dout."""
 SMALLEST = 1e-100
-"""Gradients of no more than an ulp of this are not compared: squares underflow, and complex steps."""
+"""Gradients up to an ulp of this are not compared: squares and complex steps underflow."""
 
 
 @dataclass
 class Comparison:
-    """A gradient in several ways, of a function f whose gradients are found by ``first``.
+    """A gradient in several ways, of a function f at arrays.
 
-    ``first(arrays, dout)`` returns the gradients to be checked, ``given`` are those at the arrays themselves; they
-    are compared in float64, the dtype of the arrays, and may differ by rounding of relative size ``eps``; ``off``
-    are their measured rounding errors. ``name`` is f's name, ``names`` are the arrays' names, and ``places`` their
+    ``checked`` is the way to be checked, and ``gradients([*arrays, dout])`` returns the same at any arrays; they are
+    compared in float64, the dtype of the arrays, and may differ by rounding of relative size ``eps``; ``off`` are
+    their measured rounding errors. ``name`` is f's name, ``names`` are the arrays' names, and ``places`` their
     positions among its inputs.
     """
 
@@ -55,45 +52,45 @@ class Comparison:
     f: Callable[..., Any]
     arrays: Sequence[Array]
     dout: Array
-    given: Way
-    first: Callable[[Sequence[Array], Array], Sequence[Array]]
+    checked: Way
+    gradients: Function
     eps: float
     off: Sequence[Array]
     analytic: bool = True
-    tape: bool = True
 
     def __post_init__(self) -> None:
         count = sum(x.size for x in self.arrays)
         self.all = count <= EVERY and count * (count + self.dout.size) <= 4e6
-        rng = own_random(0)
-        self.slopes = [Slopes.unknown(x.shape) for x in self.arrays]
-        eps = float(np.finfo(float).eps)
+        self.shapes = [x.shape for x in self.arrays]
         self.here = flat(self.f(*self.arrays))
-        rounding = roundoff(lambda xs: [flat(self.f(*xs))], self.arrays, eps)[0]
-        self.values_off = np.maximum(rounding, steps(self.f, self.arrays, self.here))
+        self.values_off = self.rounding_of_values()
+        self.slopes = [Slopes.unknown(shape) for shape in self.shapes]
+        rng = own_random(0)
         for k, x in enumerate(self.arrays):
-            if self.all:
-                indices = list(np.ndindex(x.shape))
-            else:
-                chosen = rng.choice(x.size, min(SAMPLED, x.size), replace=False)
-                indices = [tuple(map(int, np.unravel_index(i, x.shape))) for i in chosen]
-            differences(self.f, self.arrays, k, self.dout, indices, self.slopes[k], self.values_off)
-        exact = [0.0] * len(self.arrays)
-        self.ways = []
-        if self.tape:
-            taped = None
-            with suppress(Exception):  # whatever of an array a tensor has not
-                taped = on_tape(self.f, self.arrays)
-            if taped is not None:
-                self.ways.append(Way("tape", walked_back(*taped, self.arrays, self.dout), exact))
-        self.ways.append(self.by_differences())
-        if self.analytic:
-            found = complex_step(self.f, self.arrays, self.dout, self.slopes)
-            self.ways += [] if found is None else [Way("complex step", *found)]
-        self.allowed = self.rounding()
+            chosen = range(x.size) if self.all else rng.choice(x.size, min(SAMPLED, x.size), replace=False)
+            self.differentiate(k, [np.unravel_index(i, x.shape) for i in chosen])
+        self.ways = [*self.by_tape(), self.by_differences(), *self.by_complex_step()]
+        self.allowed = self.rounding_units()
         self.directions = self.in_directions()
-        self.admitted = [np.zeros(x.shape, bool) for x in self.arrays]
+        self.admitted = [np.zeros(shape, bool) for shape in self.shapes]
         self.together = [""] * len(self.arrays)
+
+    @property
+    def given(self) -> list[Array]:
+        """The arrays that ``gradients`` takes."""
+        return [*self.arrays, self.dout]
+
+    # -- the ways --------------------------------------------------------------------------------------------
+
+    def by_tape(self) -> list[Way]:
+        """Return the tape's gradients, unless they are to be checked, or it cannot run f."""
+        if self.checked.name == "tape":
+            return []
+        try:
+            taped = on_tape(self.f, self.arrays)
+        except Exception:  # whatever of an array a tensor has not
+            return []
+        return [Way("tape", walked_back(*taped, self.arrays, self.dout), [0.0] * len(self.arrays))]
 
     def by_differences(self) -> Way:
         """Return the differences as a way."""
@@ -103,36 +100,75 @@ class Comparison:
             [2 * slopes.error + 1e-9 * slopes.size for slopes in self.slopes],
         )
 
-    def rounding(self) -> list[Array]:
+    def by_complex_step(self) -> list[Way]:
+        """Return the complex step's gradients, where f is analytic."""
+        found = complex_step(self.f, self.arrays, self.dout, self.slopes) if self.analytic else None
+        return [] if found is None else [Way("complex step", *found)]
+
+    def differentiate(self, k: int, indices: Iterable[Sequence[Any]]) -> None:
+        """Take differences at entries of input k."""
+        entries = [tuple(map(int, index)) for index in indices]
+        differences(self.f, self.arrays, k, self.dout, entries, self.slopes[k], self.values_off)
+
+    def look_at(self, k: int, indices: Iterable[Sequence[Any]]) -> None:
+        """Take differences at more entries of input k."""
+        self.differentiate(k, indices)
+        self.ways = [way if way.exact else self.by_differences() for way in self.ways]
+
+    # -- how far they may be apart -----------------------------------------------------------------------------
+
+    def rounding_of_values(self) -> Array:
+        """Measure the rounding errors of f's values."""
+
+        def values(arrays: Sequence[Array]) -> list[Array]:
+            return [flat(self.f(*arrays))]
+
+        return np.maximum(roundoff(values, self.arrays, EPS)[0], steps(values, self.arrays, self.here))
+
+    def rounding_units(self) -> list[Array]:
         """Estimate the rounding unit of each entry, from the size of the terms it sums.
 
-        That size is the larger of the one found by differences, where they were taken, and the entry's change under
-        small relative changes of the inputs and dout. Rounding errors inside the function are measured, too.
+        That size is the larger of the one found by differences, where they were taken, and the one found by small
+        changes of the inputs and dout. Rounding errors inside the function are measured, too.
         """
-        drawn = directions([*self.arrays, self.dout], own_random(1))
-        with np.errstate(all="ignore"):
-            here = self.first(self.arrays, self.dout)
-            sizes = [np.abs(g) for g in here]
-            for _ in range(2):
-                *xs, dout = nudged([*self.arrays, self.dout], NUDGE, next(drawn))
-                there = self.first(xs, dout)
-                sizes = [
-                    np.fmax(size, np.abs(a - b) / NUDGE)
-                    for size, a, b in zip(sizes, here, there, strict=True)
-                ]
+        sizes = term_sizes(self.gradients, self.given)
         whole = np.abs(np.ravel(self.dout)) @ np.where(np.isfinite(self.here), np.abs(self.here), np.inf)
-        result = []
+        units = []
         for x, size, slopes, off in zip(self.arrays, sizes, self.slopes, self.off, strict=True):
             # A gradient of small inputs may be small throughout: x times it is some multiple of dout times f.
             least = largest(self.dout)
             if whole > 0 and 0 < largest(x) < SMALL_INPUT:
                 least = min(least, whole / largest(x))
-            least = max(least, SMALLEST)
-            size = np.nan_to_num(size, nan=0.0, posinf=0.0)
             unit = self.eps * np.maximum(size, np.nan_to_num(slopes.size))
             unit = np.maximum(unit + 1e-3 * np.max(unit, initial=0.0), off)
-            result.append(unit + self.eps * least)
-        return result
+            units.append(unit + self.eps * max(least, SMALLEST))
+        return units
+
+    def measure_steps(self) -> None:
+        """Allow for steps in the gradients to be checked, and in the tape's, and for those of float32."""
+        own = gradient_steps(self.gradients, self.given, self.checked.arrays)
+        if self.eps > EPS:
+            # What the same backward loses in float32 is rounding; four times as much is allowed.
+            in_float64 = self.gradients(self.given)
+            lost = [np.abs(x - y) for x, y in zip(self.checked.arrays, in_float64, strict=True)]
+            own = [
+                np.fmax(x, np.where(np.isfinite(y), y, 0.0) * 4 / ULPS)
+                for x, y in zip(own, lost, strict=True)
+            ]
+        self.allowed = [np.maximum(x, y) for x, y in zip(self.allowed, own, strict=True)]
+        self.ways = [self.with_rounding(way) if way.name == "tape" else way for way in self.ways]
+        self.together = [""] * len(self.arrays)
+        self.directions = self.in_directions()
+
+    def with_rounding(self, tape: Way) -> Way:
+        """Return the tape's gradients with their own rounding errors: they may be less exact than those checked."""
+        gradients = partial(tape_gradients, self.f)
+        off = roundoff(gradients, self.given, EPS, largest(self.dout))
+        longer = gradient_steps(gradients, self.given, tape.arrays)
+        errors = [ULPS * np.maximum(x, y) for x, y in zip(off, longer, strict=True)]
+        return Way(tape.name, tape.arrays, errors)
+
+    # -- where they are further apart --------------------------------------------------------------------------
 
     def wrongs(self) -> list[Array]:
         """Tell which entries of each gradient are wrong; in a large one at least one, if a direction reveals it.
@@ -145,48 +181,10 @@ class Comparison:
             wrongs = self.unlike_others()
         return wrongs
 
-    def measure_steps(self) -> None:
-        """Allow for steps in the gradients to be checked, and in the tape's, and for those of float32."""
-        own = self.in_steps(self.first, self.given.arrays)
-        if self.eps > np.finfo(float).eps:
-            # What the same backward loses in float32 is rounding; four times as much is allowed.
-            in_float64 = self.first(self.arrays, self.dout)
-            lost = [np.abs(x - y) for x, y in zip(self.given.arrays, in_float64, strict=True)]
-            own = [
-                np.fmax(x, np.where(np.isfinite(y), y, 0.0) * 4 / ULPS)
-                for x, y in zip(own, lost, strict=True)
-            ]
-        self.allowed = [np.maximum(x, y) for x, y in zip(self.allowed, own, strict=True)]
-        self.ways = [self.with_rounding(way) if way.name == "tape" else way for way in self.ways]
-        self.together = [""] * len(self.arrays)
-        self.directions = self.in_directions()
-
-    def with_rounding(self, tape: Way) -> Way:
-        """Return the tape's gradients with their own rounding errors: they may be less exact than those checked."""
-
-        def found(arrays: Sequence[Array], dout: Array) -> list[Array]:
-            return tape_gradients(self.f, arrays, dout)
-
-        given, eps = [*self.arrays, self.dout], float(np.finfo(float).eps)
-        off = roundoff(lambda xs: found(xs[:-1], xs[-1]), given, eps, largest(self.dout))
-        longer = self.in_steps(found, tape.arrays)
-        errors = [ULPS * np.maximum(x, y) for x, y in zip(off, longer, strict=True)]
-        return Way(tape.name, tape.arrays, errors)
-
-    def in_steps(
-        self, found: Callable[[Sequence[Array], Array], Sequence[Array]], here: Sequence[Array]
-    ) -> list[Array]:
-        """Measure rounding errors of gradients that are alike an ulp beside, as of s (1 - s) for s near 1."""
-        values = flat(here)
-        off = steps(lambda *xs: found(xs[:-1], xs[-1]), [*self.arrays, self.dout], values, 4)
-        size = max(largest(self.dout), float(np.max(np.abs(values), initial=0.0, where=np.isfinite(values))))
-        off[off > LONGEST_STEP * size] = 0.0
-        return split(off, [x.shape for x in self.arrays])
-
     def in_directions(self) -> RandomDirections:
         """Return the comparison in random directions, none tried so far."""
         return RandomDirections(
-            self.f, self.arrays, self.dout, self.values_off, self.analytic, self.given.arrays, self.allowed
+            self.f, self.arrays, self.dout, self.values_off, self.analytic, self.checked.arrays, self.allowed
         )
 
     def unlike_others(self) -> list[Array]:
@@ -205,50 +203,23 @@ class Comparison:
         return wrongs
 
     def admit_ties(self, wrongs: list[Array]) -> None:
-        """Clear the entries that lie among the slopes around, where equal ones differ; of large inputs try some."""
-        shapes, ours, wrong = [x.shape for x in self.arrays], flat(self.given.arrays), flat(wrongs)
-        on_kink = self.all_on_kink()
+        """Clear tied entries that lie among the slopes around, where they differ; of large inputs try some."""
         around = Surroundings(self.f, self.arrays, self.dout, self.values_off)
-        tied = np.concatenate([*around.groups, np.zeros(0, int)])
-        places = np.sort(tied[wrong[tied] != 0])
-        admitted = np.zeros(wrong.shape, bool)
-        with np.errstate(all="ignore"):
-            for place in places if self.all else own_random(6).permutation(places)[:TIES]:
-                found = around.slopes([place], on_kink[place])
-                if found is None or not found[0] <= ours[place] <= found[1]:
-                    break
-                admitted[place] = True
-            else:
-                admitted[places] = True
-        for k, kept in enumerate(split(admitted, shapes)):
+        most = None if self.all else TIES
+        admitted = around.admitted(flat(self.checked.arrays), flat(wrongs), self.all_on_kink(), most)
+        for k, kept in enumerate(split(admitted, self.shapes)):
             self.admitted[k] |= kept
             wrongs[k] &= ~kept
 
     def wrong_together(self) -> list[Array]:
         """Find ties on a kink whose gradients do not add up to the slope of moving them together."""
-        shapes, ours = [x.shape for x in self.arrays], flat(self.given.arrays)
-        wrong, on_kink = np.zeros(ours.shape, bool), self.all_on_kink()
-        if not on_kink.any():
-            return split(wrong, shapes)
-        around = Surroundings(self.f, self.arrays, self.dout, self.values_off)
-        for places in around.groups:
-            if not on_kink[places].any():
-                continue
-            theirs = around.together(places)
-            total = float(ours[places].sum())
-            if not np.isfinite(theirs.error) or theirs.is_kink or abs(total - theirs.value) <= theirs.margin:
-                continue
-            with np.errstate(all="ignore"):
-                found = around.slopes(places, is_kink=False)
-            if found is None or not found[0] <= total <= found[1]:
-                wrong[places] = True
-                told = (
-                    f"its {len(places)} entries equal to {flat(self.arrays)[places[0]]:.6g} are on a kink: moved "
-                    f"together, their slope is {theirs.value:.6g}, and their gradients add up to {total:.6g}"
-                )
-                self.together = [told] * len(shapes)
-                break
-        return split(wrong, shapes)
+        wrong, on_kink = np.zeros(flat(self.arrays).shape, bool), self.all_on_kink()
+        if on_kink.any():
+            around = Surroundings(self.f, self.arrays, self.dout, self.values_off)
+            places, told = around.unlike_together(flat(self.checked.arrays), on_kink)
+            wrong[places] = True
+            self.together = [told] * len(self.arrays)
+        return split(wrong, self.shapes)
 
     def on_kink(self, k: int) -> Array:
         """Tell at which entries of input k more than one gradient is right."""
@@ -258,7 +229,7 @@ class Comparison:
         """Tell whether another way is exact enough to tell some entry of input k's gradient from 0."""
         if not self.arrays[k].size:
             return True
-        ours, right = np.abs(self.given.arrays[k]), np.abs(self.right(k))
+        ours, right = np.abs(self.checked.arrays[k]), np.abs(self.right(k))
         for way in self.ways:
             allowed = ULPS * self.allowed[k] + way.errors[k]
             if np.any(way.known(k) & (np.fmax(ours, right) > 2 * allowed)):
@@ -266,13 +237,13 @@ class Comparison:
         return bool(np.any(self.on_kink(k)))
 
     def all_on_kink(self) -> Array:
-        """Tell the same of the entries of all inputs, one after the other."""
+        """Return `on_kink` of all inputs, as one vector."""
         return flat([self.on_kink(k) for k in range(len(self.arrays))]).astype(bool)
 
     def unlike(self, k: int) -> Array:
         """Tell which entries of the gradient of input k differ from another way's, and are not between two slopes."""
-        ours, slopes = np.asarray(self.given.arrays[k]), self.slopes[k]
-        agree, wrong = {self.given.name: np.ones(ours.shape, bool)}, np.zeros(ours.shape, bool)
+        ours, slopes = np.asarray(self.checked.arrays[k]), self.slopes[k]
+        agree, wrong = {self.checked.name: np.ones(ours.shape, bool)}, np.zeros(ours.shape, bool)
         for way in self.ways:
             with np.errstate(invalid="ignore"):
                 near = np.abs(ours - way.arrays[k]) <= ULPS * self.allowed[k] + way.errors[k]
@@ -301,15 +272,9 @@ class Comparison:
         other = {"finite differences": "complex step", "complex step": "finite differences"}.get(way.name, "")
         return agree["tape"] & agree[other] if other in agree and "tape" in agree else np.zeros((), bool)
 
-    def look_at(self, k: int, indices: Any) -> None:
-        """Take differences at more entries of input k."""
-        entries = [tuple(map(int, index)) for index in indices]
-        differences(self.f, self.arrays, k, self.dout, entries, self.slopes[k], self.values_off)
-        self.ways = [way if way.exact else self.by_differences() for way in self.ways]
-
     def right(self, k: int) -> Array:
         """Return the gradient of input k, each entry by the most exact way; ours, where a kink admits it."""
-        ours = np.asarray(self.given.arrays[k])
+        ours = np.asarray(self.checked.arrays[k])
         right = np.full(ours.shape, np.nan)
         for way in sorted(self.ways, key=lambda way: not way.exact):
             right = np.where(np.isnan(right), way.arrays[k], right)
@@ -318,7 +283,7 @@ class Comparison:
 
     def errors(self, k: int) -> tuple[float, float]:
         """Return the largest relative error of input k's gradient against all, and in ulps against exact ways."""
-        ours, smooth = np.asarray(self.given.arrays[k]), ~self.on_kink(k)
+        ours, smooth = np.asarray(self.checked.arrays[k]), ~self.on_kink(k)
         worst, ulps = 0.0, 0.0
         for way in self.ways:
             other = np.asarray(way.arrays[k])
@@ -330,63 +295,3 @@ class Comparison:
             if way.exact:
                 ulps = max(ulps, float(np.max(apart / self.allowed[k], initial=0.0, where=known)))
         return worst, ulps
-
-    def told(self, k: int, wrong: Array) -> str:
-        """Name the worst entry of a wrong gradient, with all ways' values, and draw where it is wrong."""
-        ours, right = np.asarray(self.given.arrays[k]), self.right(k)
-        apart = np.where(wrong, np.nan_to_num(np.abs(ours - right), nan=np.inf), -1.0)
-        index = tuple(int(i) for i in np.unravel_index(int(np.argmax(apart)), apart.shape))
-        if np.isnan(self.slopes[k].value[index]):
-            self.look_at(k, [index])
-            right = self.right(k)
-            apart[index] = abs(ours[index] - right[index])
-        numbers = [(way, float(np.asarray(way.arrays[k])[index])) for way in (self.given, *self.ways)]
-        values = [
-            f"{way.name} {repr(x) if way.exact else f'{x:.8g}'}"
-            for way, x in numbers
-            if way is self.given or not np.isnan(x)
-        ]
-        error, allowed, against = self.furthest(k, index)
-        lines = [
-            f"{self.name}: the gradient of input {self.places[k]} is wrong at index {index}: {', '.join(values)}; "
-            f"relative error {error:.3g}{against}, where {allowed:.1g} is allowed"
-        ]
-        if self.slopes[k].parted[index]:
-            left, right_slope = self.slopes[k].left[index], self.slopes[k].right[index]
-            lines.append(f"a kink: the slope to the left is {left:.6g}, that to the right {right_slope:.6g}")
-        lines += [self.together[k]] if self.together[k] else []
-        return "\n".join([*lines, picture(wrong)])
-
-    def furthest(self, k: int, index: tuple[int, ...]) -> tuple[float, float, str]:
-        """Return the relative error of an entry, its tolerance, and the way that it disagrees with.
-
-        The exact ways come first; the first of them is meant where none is named.
-        """
-        ours = float(np.asarray(self.given.arrays[k])[index])
-        found: list[tuple[float, float, str]] = []
-        for way in sorted(self.ways, key=lambda way: not way.exact):
-            other = float(np.asarray(way.arrays[k])[index])
-            if not np.isnan(other):
-                own = float(np.broadcast_to(way.errors[k], self.arrays[k].shape)[index])
-                size = max(abs(ours), abs(other), 1e-300)
-                against = f" against {way.name}" if found else ""
-                found.append(
-                    (abs(ours - other) / size, (ULPS * self.allowed[k][index] + own) / size, against)
-                )
-        return next((each for each in found if not each[0] <= each[1]), found[0])
-
-    def surely(self) -> str:
-        """Say how surely an error is found."""
-        if self.all:
-            return "every entry looked at, each way"
-        missed = self.directions.missed_share()
-        sampled = f"differences at {SAMPLED} entries of each input"
-        if missed < 1:
-            sampled += (
-                f", and in {self.directions.tried} random directions: an error of more than {missed:.0e} of the "
-                "gradients' norm is missed with probability 1e-6"
-            )
-        else:
-            sampled += " alone, since random directions have kinks: give fewer entries, or others"
-        has_tape = any(way.name == "tape" for way in self.ways)
-        return f"every entry looked at by the tape; {sampled}" if has_tape else sampled

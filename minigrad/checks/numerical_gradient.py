@@ -10,6 +10,7 @@ import numpy as np
 
 from ..engine.arguments import names_itself
 from ..engine.arrays import Array, overlaps_itself
+from ..engine.leaving import stacklevel_of_program
 
 
 @names_itself
@@ -134,7 +135,7 @@ def _check_nudgeable(x: Any, h: float) -> None:
         warnings.warn(
             f"numerical gradient: a step of {h:g} is lost in the rounding of {x.dtype}; give float64, or a step of "
             f"about {float(np.finfo(x.dtype).eps) ** (1 / 3):.0e}",
-            stacklevel=5,
+            stacklevel=stacklevel_of_program(),
         )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..engine.recording import Array
 from .slopes import COMPLEX_STEPS, Slope, imaginary, slope
-from .vectors import equal_entries, flat, own_random, split
+from .vectors import EPS, equal_entries, flat, own_random, split
 from .ways import ULPS
 
 DIRECTIONS = 8
@@ -82,7 +82,7 @@ class RandomDirections:
         ours = sum(float(np.vdot(g, v)) for g, v in pairs)
         theirs, error = self.derivative(direction)
         spread = _norm([u * v for u, v in zip(self.allowed, direction, strict=True)])
-        spread += float(np.finfo(float).eps) * _norm([g * v for g, v in pairs])
+        spread += EPS * _norm([g * v for g, v in pairs])
         apart, allowed = abs(ours - theirs), ULPS * spread + 2 * error
         return (np.inf if np.isnan(ours) else apart), (allowed if np.isfinite(allowed) else np.inf)
 
@@ -99,7 +99,7 @@ class RandomDirections:
             if not self.trusted:
                 return theirs.value, theirs.error
         terms = exact * self.dout
-        return float(terms.sum()), ULPS * float(np.finfo(float).eps * np.linalg.norm(terms))
+        return float(terms.sum()), ULPS * float(EPS * np.linalg.norm(terms))
 
     def is_kink_along(self, direction: Sequence[Array]) -> bool:
         """Tell whether f's slopes in a direction and against it differ by more than their errors."""

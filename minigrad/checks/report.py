@@ -1,19 +1,18 @@
-"""The report of a check: how far the ways are apart, where a gradient is wrong, and a diagnosis."""
+"""The report of a check: how far the ways are apart, what is wrong, and how surely that would have been found."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ..engine.recording import Array
-from .comparison import Comparison
+from .comparison import SAMPLED, Comparison
 from .diagnosis import UNKNOWN, diagnose
-from .evidence import Evidence
-from .vectors import flat, parts
+from .evidence import evidence_of
+from .location import located
 
 LOST = 1e-2
 """The relative error from which a right gradient says little."""
@@ -77,62 +76,88 @@ def verdict(
     ``returned`` are the gradients as the backward returned them; ``known`` are the call's other arrays and
     numbers, by name; ``broken`` are the contracts broken, each with a hint.
     """
-    worst, ulps, kinks, told, found = 0.0, 0.0, 0, [], []
-    lost = np.flatnonzero(np.isnan(compared.here))
-    if lost.size:
-        problem = (
-            f"{compared.name}: {lost.size} of the {compared.here.size} entries of its result are NaN, the first at "
-            f"flat index {lost[0]}: there is no gradient to compare"
-        )
-        broken = [*broken, (problem, "give inputs at which the result is a number")]
+    broken = [*broken, *_undefined(compared)]
     wrongs = compared.wrongs()
-    fit = [
-        returned[k] is not None and np.shape(returned[k]) == x.shape and not wrongs[k].any()
-        for k, x in enumerate(compared.arrays)
-    ]
-    for k, wrong in enumerate(wrongs):
-        got, shape = returned[k], compared.arrays[k].shape
-        if got is None or np.shape(got) != shape:
-            what = "no gradient" if got is None else f"a gradient of shape {np.shape(got)}"
-            told.append(
-                f"{compared.name}: backward returned {what} for input {compared.places[k]} of shape {shape}"
-            )
-        else:
-            error, units = compared.errors(k)
-            worst, ulps = max(worst, error), max(ulps, units)
-            kinks += int(np.count_nonzero(compared.on_kink(k)))
-            if not wrong.any():
-                continue
-            told.append(compared.told(k, wrong))
-        if compared.together[k]:
-            hint = "equal entries each get too much or too little; share the gradient, or give one of them all of it"
-        else:
-            hint = (
-                "missing, or None"
-                if got is None
-                else diagnose(_evidence(compared, k, got, wrong, known, fit))
-            )
-        found.append(f"{compared.names[k]}: {hint}")
+    inputs = range(len(compared.arrays))
+    fit = [k for k in inputs if returned[k] is not None and np.shape(returned[k]) == compared.arrays[k].shape]
+    right = [k for k in fit if not wrongs[k].any()]
+    errors = [compared.errors(k) for k in fit]
+    kinks = sum(int(np.count_nonzero(compared.on_kink(k))) for k in fit)
+    problems, found = [], []
+    for k in inputs:
+        if k not in right:
+            problems.append(located(compared, k, wrongs[k]) if k in fit else _unfit(compared, k, returned[k]))
+            hint = _hint(compared, k, returned[k], wrongs[k], known, [compared.names[j] for j in right])
+            found.append(f"{compared.names[k]}: {hint}")
     named = [hint for hint in found if not hint.endswith(UNKNOWN)]
     named += dict.fromkeys(hint for _, hint in broken)
     return Report(
-        (compared.given.name, *[way.name for way in compared.ways]),
-        worst,
-        ulps,
+        (compared.checked.name, *[way.name for way in compared.ways]),
+        max([0.0, *[error for error, _ in errors]]),
+        max([0.0, *[ulps for _, ulps in errors]]),
         kinks,
-        compared.surely() + _untried(compared),
-        (*told, *[problem for problem, _ in broken]),
+        _surely(compared) + _untried(compared),
+        (*problems, *[problem for problem, _ in broken]),
         "; ".join(named or found),
     )
 
 
+def _undefined(compared: Comparison) -> list[tuple[str, str]]:
+    """Return the problem that a result is NaN, with a hint, if it is."""
+    lost = np.flatnonzero(np.isnan(compared.here))
+    if not lost.size:
+        return []
+    problem = (
+        f"{compared.name}: {lost.size} of the {compared.here.size} entries of its result are NaN, the first at "
+        f"flat index {lost[0]}: there is no gradient to compare"
+    )
+    return [(problem, "give inputs at which the result is a number")]
+
+
+def _unfit(compared: Comparison, k: int, got: Any) -> str:
+    """Name a gradient that is missing, or of another shape than its input."""
+    what = "no gradient" if got is None else f"a gradient of shape {np.shape(got)}"
+    shape = compared.arrays[k].shape
+    return f"{compared.name}: backward returned {what} for input {compared.places[k]} of shape {shape}"
+
+
+def _hint(
+    compared: Comparison, k: int, got: Any, wrong: Array, known: dict[str, Any], right: list[str]
+) -> str:
+    """Return a hint at the mistake in the gradient of an input."""
+    if compared.together[k]:
+        return (
+            "equal entries each get too much or too little; share the gradient, or give one of them all of it"
+        )
+    if got is None:
+        return "missing, or None"
+    return diagnose(evidence_of(compared, k, got, wrong, known, right))
+
+
+def _surely(compared: Comparison) -> str:
+    """Say how surely an error is found."""
+    if compared.all:
+        return "every entry looked at, each way"
+    missed = compared.directions.missed_share()
+    sampled = f"differences at {SAMPLED} entries of each input"
+    if missed < 1:
+        sampled += (
+            f", and in {compared.directions.tried} random directions: an error of more than {missed:.0e} of the "
+            "gradients' norm is missed with probability 1e-6"
+        )
+    else:
+        sampled += " alone, since random directions have kinks: give fewer entries, or others"
+    has_tape = any(way.name == "tape" for way in compared.ways)
+    return f"every entry looked at by the tape; {sampled}" if has_tape else sampled
+
+
 def _untried(compared: Comparison) -> str:
-    """Say whose gradient is untested: 0 everywhere, as behind a relu that lets nothing through, or lost in rounding."""
+    """Name the gradients that are untested: 0 everywhere, as behind a dead relu, or lost in rounding."""
     zero: list[str] = []
     lost: list[str] = []
     for k, name in enumerate(compared.names):
         if compared.arrays[k].size and not compared.tested(k):
-            ours, right = compared.given.arrays[k], np.nan_to_num(compared.right(k))
+            ours, right = compared.checked.arrays[k], np.nan_to_num(compared.right(k))
             (lost if np.any(ours) or np.any(right) else zero).append(name)
     told = [
         f"; the gradient of {', '.join(names)} is {what}, and says little: give other inputs"
@@ -140,43 +165,3 @@ def _untried(compared: Comparison) -> str:
         if names
     ]
     return "".join(told)
-
-
-def _evidence(
-    compared: Comparison, k: int, got: Any, wrong: Array, known: dict[str, Any], fit: list[bool]
-) -> Evidence:
-    """Collect the evidence for a diagnosis."""
-    x, slopes = compared.arrays[k], compared.slopes[k]
-    outs = parts(compared.f(*compared.arrays))
-    out = np.asarray(outs[0]) if len(outs) == 1 else flat(outs)
-    terms = None
-    if compared.all and len(slopes.terms) == x.size and x.size:
-        columns = [slopes.terms[index] for index in np.ndindex(x.shape)]
-        terms = np.stack(columns, axis=-1).reshape(out.shape + x.shape)
-    arrays = dict(_among(known, lambda x: isinstance(x, np.ndarray)))
-    return Evidence(
-        got=np.asarray(got, np.float64),
-        right=compared.right(k),
-        wrong=wrong,
-        input=x,
-        dout=compared.dout.reshape(out.shape),
-        others={name: compared.right(j) for j, name in enumerate(compared.names) if j != k},
-        fit=frozenset(itertools.compress(compared.names, fit)),
-        arrays={**arrays, "the output": out},
-        numbers={name: float(x) for name, x in _among(known, _is_number)},
-        terms=terms,
-        outputs=tuple(np.size(each) for each in outs),
-    )
-
-
-def _among(options: dict[str, Any], is_one: Callable[[Any], bool]) -> Iterator[tuple[str, Any]]:
-    """Yield the options of some types, by name; those in dicts, too."""
-    for name, option in options.items():
-        if isinstance(option, dict):
-            yield from _among(option, is_one)
-        elif is_one(option):
-            yield str(name), option
-
-
-def _is_number(x: Any) -> bool:
-    return isinstance(x, (int, float, np.number)) and not isinstance(x, bool)

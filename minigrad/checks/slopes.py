@@ -17,7 +17,7 @@ import numpy as np
 
 from ..engine.recording import Array
 from .numerical_gradient import with_entry_moved
-from .vectors import NUDGE, flat, largest
+from .vectors import EPS, NUDGE, flat, largest
 
 STEP = 2.0**-12
 """The first step of the differences, at entries of size 1; it is halved until their error is small."""
@@ -146,7 +146,7 @@ def slope(at: Callable[[float], Array], x: float, dout: Array, off: Array, least
             lefts, rights = 2 * first[1] - before[1], 2 * first[2] - before[2]
             apart = abs(value - (first[0] if np.isnan(extrapolated) else extrapolated))
             moved = (up != down) | (up != here) | reached
-            ulps = np.finfo(float).eps * (np.abs(up) + np.abs(down))
+            ulps = EPS * (np.abs(up) + np.abs(down))
             noise = float(weights @ np.where(moved, ROUNDINGS * np.maximum(ulps, off), ulps)) / h
             size = float(np.abs(terms).sum())
             # Orders further apart than that say nothing: the step is too long for what the function does.
@@ -167,7 +167,7 @@ def slope(at: Callable[[float], Array], x: float, dout: Array, off: Array, least
 
 def _reached(at: Callable[[float], Array], far: float, here: Array, off: Array) -> Any:
     """Tell which values depend on x although a small step may show no change: it is lost in their rounding."""
-    hidden = off > ROUNDINGS * np.finfo(float).eps * np.abs(here)
+    hidden = off > ROUNDINGS * EPS * np.abs(here)
     if not hidden.any():
         return hidden
     with suppress(ArithmeticError, ValueError):  # outside of what f takes

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..engine.recording import Array
 from .slopes import Slope, slope
-from .vectors import equal_entries, flat, own_random, split
+from .vectors import EPS, equal_entries, flat, own_random, split
 
 APART = 2.0**-14
 """How far equal entries are moved from each other, in units of their size."""
@@ -23,7 +23,7 @@ TURNS = 4
 
 
 def ties(arrays: Sequence[Array]) -> list[Array]:
-    """Return the groups of equal entries, each as their places among the entries of all arrays, one after the other."""
+    """Return the groups of equal entries, each as their places in the vector of all arrays."""
     group, counts = equal_entries(arrays)
     order = np.argsort(group, kind="stable")
     return [places for places in np.split(order, np.cumsum(counts)[:-1]) if len(places) > 1]
@@ -48,7 +48,7 @@ class Surroundings:
         }
 
     def _moved(self, order: Any, by: float, below: float) -> Array:
-        """Return the entries, equal ones apart; ``order(n)`` ranks n of them, of which the part ``below`` falls."""
+        """Return the entries, tied ones moved apart; ``order(n)`` ranks n, the part ``below`` moves down."""
         moved = flat(self.arrays)
         for places in self.groups:
             count = len(places)
@@ -59,7 +59,43 @@ class Surroundings:
     def _size(entry: float) -> float:
         return max(abs(float(entry)), 1e-2)
 
-    def slopes(self, places: Any, is_kink: bool) -> tuple[float, float] | None:
+    def admitted(self, ours: Array, wrong: Array, on_kink: Array, most: int | None) -> Array:
+        """Tell which wrong entries of a gradient are tied, and between the slopes around.
+
+        At most so many of them are tried, and if they are, the others are taken to be, too.
+        """
+        tied = np.concatenate([*self.groups, np.zeros(0, int)])
+        places = np.sort(tied[wrong[tied] != 0])
+        admitted = np.zeros(wrong.shape, bool)
+        for place in places if most is None else own_random(6).permutation(places)[:most]:
+            if not self._admit(ours[place], [place], on_kink[place]):
+                return admitted
+            admitted[place] = True
+        admitted[places] = True
+        return admitted
+
+    def unlike_together(self, ours: Array, on_kink: Array) -> tuple[Array, str]:
+        """Return a group on a kink whose gradients do not add up to its slope, with a note; else an empty one."""
+        for places in self.groups:
+            if not on_kink[places].any():
+                continue
+            theirs, total = self._together(places), float(ours[places].sum())
+            if not np.isfinite(theirs.error) or theirs.is_kink or abs(total - theirs.value) <= theirs.margin:
+                continue
+            if not self._admit(total, places, is_kink=False):
+                return places, (
+                    f"its {len(places)} entries equal to {flat(self.arrays)[places[0]]:.6g} are on a kink: moved "
+                    f"together, their slope is {theirs.value:.6g}, and their gradients add up to {total:.6g}"
+                )
+        return np.zeros(0, int), ""
+
+    def _admit(self, ours: float, places: Any, is_kink: bool) -> bool:
+        """Tell whether a slope of the entries at some places is between those around."""
+        with np.errstate(all="ignore"):
+            found = self._slopes(places, is_kink)
+        return found is not None and bool(found[0] <= ours <= found[1])
+
+    def _slopes(self, places: Any, is_kink: bool) -> tuple[float, float] | None:
         """Return the least and the largest slope at these points, along a move of the entries at some places alike.
 
         None where the function is differentiable, which is asked unless they are known to be on a kink: then the slopes
@@ -74,7 +110,7 @@ class Surroundings:
             for point in points:
                 up, down = [flat(self.f(*split(point + s * direction, self.shapes))) for s in (h, -h)]
                 terms = (up - down) * self.dout
-                rounding = np.where(up != down, 16 * np.finfo(float).eps * np.abs(up) + self.off, 0.0)
+                rounding = np.where(up != down, 16 * EPS * np.abs(up) + self.off, 0.0)
                 noise = np.abs(self.dout) @ rounding
                 found.append(float(terms.sum()) / (2 * h))
                 errors.append(float(noise + 1e-5 * np.abs(terms).sum()) / h)
@@ -88,7 +124,7 @@ class Surroundings:
             return None
         return float(least - error), float(largest + error)
 
-    def together(self, places: Any) -> Slope:
+    def _together(self, places: Any) -> Slope:
         """Differentiate along a move of the entries at some places alike, at the arrays themselves."""
         here, direction = flat(self.arrays), np.zeros(sum(x.size for x in self.arrays))
         direction[places] = 1.0

@@ -12,6 +12,8 @@ from ..engine.recording import Array
 
 NUDGE = 2.0**-26
 """The smallest relative change of an entry by which its effect is measured."""
+EPS = float(np.finfo(np.float64).eps)
+"""An ulp of 1."""
 OWN = 0x6D67
 """Seeds the checks' random numbers, together with other seeds."""
 

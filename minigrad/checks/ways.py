@@ -43,8 +43,9 @@ def on_tape(f: Callable[..., Any], arrays: Sequence[Array]) -> tuple[dict[int, C
     return targets, parts(recorded(f, inputs, {}, targets))  # in which float(t) is refused
 
 
-def tape_gradients(f: Callable[..., Any], arrays: Sequence[Array], dout: Array) -> list[Array]:
-    """Return the gradients of f that the tape finds."""
+def tape_gradients(f: Callable[..., Any], given: Sequence[Array]) -> list[Array]:
+    """Return the gradients of f that the tape finds, given the arrays and, last, dout."""
+    *arrays, dout = given
     return walked_back(*on_tape(f, arrays), arrays, dout)
 
 

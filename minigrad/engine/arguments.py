@@ -211,6 +211,12 @@ def array_of(x: Any, called: str, name: str) -> Any:
         raise ValueError(f"{called}: {name} is no array: {error}") from error
 
 
+def check_callable(called: str, f: Any) -> None:
+    """Refuse what is no function."""
+    if not callable(f):
+        raise TypeError(f"{called}: got {f!r}; expected a function of arrays")
+
+
 def _told(x: Any) -> str:
     """Describe an argument: by its dtype and shape, or its type."""
     if hasattr(x, "dtype") and hasattr(x, "shape"):

@@ -61,9 +61,7 @@ def gelu_forward(x: Array) -> tuple[Array, tuple[Array, Array]]:
 def gelu_backward(dout: Array, cache: tuple[Array, Array]) -> Array:
     """Compute the gradient of `gelu_forward`."""
     x, t = cache
-    near = (
-        ROOT_2_BY_PI * x * (1 - t * t)
-    )  # 0 where the tanh is flat: it comes first, as x^2 may overflow there
+    near = ROOT_2_BY_PI * x * (1 - t * t)  # 0 where the tanh is flat: first, as x^2 may overflow there
     dx: Array = 0.5 * dout * (1 + t + near + 3 * 0.044715 * near * x * x)
     return dx
 

@@ -393,9 +393,9 @@ def _layernorm_inputs(draw: Draw) -> Arguments:
     return (x, draw.array((d,)), draw.array((d,))), {"ln_param": {"eps": 0.3}}
 
 
-def _groupnorm_inputs(draw: Draw, parameter: tuple[int, ...] = ()) -> Arguments:
+def _groupnorm_inputs(draw: Draw, is_spatial: bool = False) -> Arguments:
     shape = _spatial(draw)
-    of = (1, shape[1], 1, 1) if parameter else (shape[1],)
+    of = (1, shape[1], 1, 1) if is_spatial else (shape[1],)
     return (draw.array(shape), draw.array(of), draw.array(of)), {
         "G": draw.choice([1, 2]),
         "gn_param": {"eps": 0.3},
@@ -415,5 +415,5 @@ groupnorm = layer(groupnorm_forward, groupnorm_backward, inputs=_groupnorm_input
 spatial_groupnorm = layer(
     spatial_groupnorm_forward,
     spatial_groupnorm_backward,
-    inputs=lambda draw: _groupnorm_inputs(draw, (1, 0, 1, 1)),
+    inputs=lambda draw: _groupnorm_inputs(draw, is_spatial=True),
 )

@@ -35,7 +35,7 @@ class UpdateRule(PickledByName):
     Parameters
     ----------
     step
-        ``step(w, dw, state, settings) -> (step, state)``: what is added to the parameter, and the new state; pure.
+        ``step(w, dw, state, settings) -> (step, state)``, pure: the change of the parameter, and the new state.
     settings
         The settings, and their defaults.
     state
@@ -62,7 +62,7 @@ class UpdateRule(PickledByName):
         dw : ndarray of w's shape
             The gradient of the loss with respect to `w`; of another dtype, it is converted to w's.
         config : dict, optional
-            The settings and the state; what is missing is filled in.
+            The settings and the state; missing entries are filled in.
 
         Returns
         -------

@@ -14,7 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..engine.leaving import stacklevel_of_program
 from ..files import fingerprint, pack, told, unpack, write
+from ..training.identity import differences
 from .search_space import Setting, key_of
 from .trials import STATUSES, Arrays, Trial, read_history
 
@@ -134,7 +136,7 @@ class SweepFolder:
                 f"{self.lines} had {len(rejected)} damaged line(s), now in {aside.name}; "
                 "their settings are trained again",
                 RuntimeWarning,
-                stacklevel=6,
+                stacklevel=stacklevel_of_program(),
             )
         return trials
 
@@ -179,13 +181,7 @@ def _check_same(grid_file: Path, description: dict[str, Any]) -> None:
         raise ValueError(
             f"{grid_file} is damaged ({type(error).__name__}: {error}); name another out, or remove this one"
         ) from error
-    absent = "nothing"
-    different = [
-        f"{name}: {old.get(name, absent)} there, {new.get(name, absent)} here"
-        for name in old | new
-        if old.get(name, absent) != new.get(name, absent)
-    ]
-    if different:
+    if different := differences(old, new):
         raise FileExistsError(
             errno.EEXIST,
             f"out holds another sweep ({'; '.join(different)}); name another out",

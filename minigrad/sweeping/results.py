@@ -6,6 +6,7 @@ import warnings
 from dataclasses import replace
 from typing import Any
 
+from ..engine.leaving import stacklevel_of_program
 from ..training.progress import progress_bar
 from .folder import SweepFolder
 from .search_space import Setting, key_of, seed_of, without_epochs
@@ -115,7 +116,7 @@ class Results:
         warnings.warn(
             f"{self.folder.best_file} is missing, damaged or of another setting: {best.setting} is trained again",
             RuntimeWarning,
-            stacklevel=5,
+            stacklevel=stacklevel_of_program(),
         )
         del self.trained[self._source(best)]
         self.trials.clear()

@@ -147,7 +147,7 @@ def _cell(value: Any) -> str:
     return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-# From what train returned
+# Reading what train returned
 
 
 def read_record(setting: Setting, record: Any) -> tuple[Trial, Arrays]:

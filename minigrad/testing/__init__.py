@@ -3,25 +3,13 @@
 It needs Hypothesis: ``pip install "minigrad-numpy[testing]"``.
 """
 
-try:
-    import hypothesis  # noqa: F401
-except ImportError as error:
-    raise ImportError(
-        'minigrad.testing needs hypothesis, the extra "testing": pip install "minigrad-numpy[testing]", or '
-        'pip install -e ".[testing]" in a checkout'
-    ) from error
+from ..extras import extra
 
-from .arrays import (
-    LAYOUTS,
-    HypothesisDraw,
-    array_code,
-    arrays_for,
-    calls,
-    labels,
-    laid_out,
-    layers_inputs,
-    scores,
-)
+with extra("testing", "minigrad.testing needs hypothesis"):
+    import hypothesis  # noqa: F401
+
+from .arrays import HypothesisDraw, arrays_for, calls, labels, layers_inputs, scores
+from .layouts import LAYOUTS, array_code, laid_out
 from .programs import Program, programs
 from .properties import gradient_property
 

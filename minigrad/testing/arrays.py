@@ -1,8 +1,7 @@
-"""Strategies for arrays: shapes that fit together, memory layouts, dtypes, kinks; and arrays as code."""
+"""Strategies for arrays: shapes that fit together, memory layouts, dtypes, kinks."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,15 +14,7 @@ from ..engine.recording import Array
 from ..engine.scalars import as_int
 from ..layers import Layer
 from ..rules.table import Arguments, Draw
-
-LAYOUTS: dict[str, Callable[[Any], Any]] = {
-    "contiguous": lambda x: x,
-    "transposed": lambda x: x.T.copy().T,
-    "sliced": lambda x: np.repeat(x, 2, axis=-1)[..., ::2] if x.ndim else x,
-    "reversed": lambda x: x[..., ::-1].copy()[..., ::-1] if x.ndim else x,
-    "read-only": lambda x: _read_only(x),
-}
-"""Memory layouts of an array."""
+from .layouts import LAYOUTS
 
 SPACING = 0.016
 """Spacing of the entries of one array. No two differ by nearly 1, where a hinge has its kink."""
@@ -32,42 +23,6 @@ KINKED = 0.3
 """The fraction of entries at a kink, if kinks are asked for."""
 
 Drawing = Callable[[st.SearchStrategy[Any]], Any]
-
-
-@names_itself
-def laid_out(x: Any, layout: str) -> Any:
-    """Return an equal array of another memory layout, one of `LAYOUTS`."""
-    return LAYOUTS[layout](np.array(x))
-
-
-def _read_only(x: Any) -> Any:
-    x.flags.writeable = False
-    return x
-
-
-@names_itself
-def array_code(x: Any) -> str:
-    """Return an array as code that can be pasted: entries, dtype, and memory layout."""
-    if x.size:
-        with np.printoptions(
-            nanstr="np.nan", infstr="np.inf", floatmode="unique", threshold=x.size, sign="-"
-        ):
-            entries = re.sub(r"\s+", " ", np.array2string(x, separator=", "))
-            entries = re.sub(r"(?<=\[) | (?=[\],])", "", entries)
-        code = f'np.array({entries}, dtype="{x.dtype}")'
-    else:
-        code = f'np.zeros({x.shape}, dtype="{x.dtype}")'
-    return code if (layout := _layout(x)) == "contiguous" else f'laid_out({code}, "{layout}")'
-
-
-def _layout(x: Any) -> str:
-    if not x.flags.writeable:
-        return "read-only"
-    if x.flags.c_contiguous:
-        return "contiguous"
-    if x.flags.f_contiguous:
-        return "transposed"
-    return "reversed" if min(x.strides) < 0 else "sliced"
 
 
 class HypothesisDraw:
@@ -215,7 +170,7 @@ def arrays_for(
         Values that some entries take exactly, as 0 for a relu; so there are ties, too. By default all entries of
         all arrays are distinct, and away from 0: differences of a small step meet no kink.
     layouts
-        Memory layouts of the arrays: names in `LAYOUTS`.
+        Memory layouts of the arrays: names in `minigrad.testing.layouts.LAYOUTS`.
     min_side, max_side
         The least and the greatest length of an axis; 0 for empty arrays, too.
 

@@ -13,7 +13,8 @@ import minigrad as mg
 
 from ..engine.arguments import names_itself
 from ..engine.recording import Array
-from .arrays import HypothesisDraw, array_code
+from .arrays import HypothesisDraw
+from .layouts import array_code, imports_for
 from .statements import write_statement
 from .writer import Writer
 
@@ -50,10 +51,8 @@ class Program:
     def __repr__(self) -> str:
         names = [f"x{i}" for i in range(len(self.inputs))]
         arrays = [f"{name} = {array_code(x)}" for name, x in zip(names, self.inputs, strict=True)]
-        imports = ["import numpy as np", "import minigrad as mg"]
-        if any("laid_out" in array for array in arrays):
-            imports.append("from minigrad.testing import laid_out")
         call = f"result = program({', '.join(names)})"
+        imports = imports_for(arrays, "import minigrad as mg")
         return "\n".join(["", *imports, "", self.source, *arrays, call, ""])
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ..engine.arguments import argument_names, names_itself
 from ..gradient_check import GradientMismatch, check_layer
-from .arrays import array_code, layers_inputs
+from .arrays import layers_inputs
+from .layouts import array_code, imports_for
 
 
 @names_itself
@@ -131,9 +132,7 @@ class Example:
         else:
             given = ", ".join(f"{name!r}: {_code(value)}" for name, value in self.options.items())
             options.append(f"options={{{given}}}")
-        imports = ["import numpy as np", "from minigrad.gradient_check import check_layer"]
-        if any("laid_out" in value for value in values):
-            imports.append("from minigrad.testing import laid_out")
+        imports = imports_for(values, "from minigrad.gradient_check import check_layer")
         arrays = [f"{name} = {value}" for name, value in zip(names, values, strict=True)]
         return "\n".join(["", *imports, *arrays, f"check_layer({', '.join([layer, *names, *options])})", ""])
 

@@ -15,13 +15,31 @@ from numpy.typing import NDArray
 from ..engine.scalars import as_int, as_real
 from ..engine.tensor import Tensor
 from ..layers.parameters import check_keys
-from ..optim.rule import CourseRule, UpdateRule
+from ..optim.rule import CourseRule, UpdateRule, find_rule
 from ..optim.validation import Config
 from .identity import name_of
 
 
+def check_arguments(arguments: Mapping[str, Any]) -> CourseRule:
+    """Refuse arguments of a Solver that its docstring does not allow; return the update rule."""
+    model, data, batches, weights = (
+        arguments[name] for name in ("model", "data", "batches", "sample_weights")
+    )
+    check_model(model)
+    check_data(data, is_labels=arguments["metric"] is None, is_streamed=batches is not None)
+    check_options(arguments)
+    if batches is not None:
+        check_stream(batches, arguments["replacement"], weights)
+    if weights is not None:
+        check_weights(weights, len(data["X_train"]))
+        check_takes_weights(model)
+    rule = find_rule(arguments["update_rule"])
+    check_config(rule, arguments["optim_config"], model.params)
+    return rule
+
+
 def check_model(model: Any) -> None:
-    """Refuse a model without parameters or a loss, and one that does not keep what ``train`` changes."""
+    """Refuse a model without parameters or a loss, or whose parameters or state are made anew at each read."""
     if isinstance(model, type):
         raise TypeError(f"model is the class {model.__name__}; give an object of it, as {model.__name__}(…)")
     called = type(model).__name__
@@ -30,7 +48,19 @@ def check_model(model: Any) -> None:
         raise TypeError(f"{called}.params must be a dict from names to arrays, got {type(params).__name__}")
     if not params:
         raise TypeError(f"{called}.params is empty; all parameters must be there when the Solver is made")
-    again = model.params
+    _check_params(called, params, again=model.params)
+    state, again = getattr(model, "state", None), getattr(model, "state", None)
+    if state is not again and (lost := _not_kept(state, again, f"{called}.state")):
+        raise TypeError(
+            f"{lost} is made anew whenever {called}.state is read, so that what `resume` restores there would be lost; "
+            "let the attribute be a dict that the model keeps, and reads itself"
+        )
+    if not callable(getattr(model, "loss", None)):
+        raise TypeError(f"{called} must have a method loss(X, y=None)")
+
+
+def _check_params(called: str, params: dict[str, Any], again: dict[str, Any]) -> None:
+    """Refuse parameters, read twice, that are no arrays of floats, or that are made anew."""
     for name, w in params.items():
         if not isinstance(w, np.ndarray):
             hint = {dict: "; give one dict of arrays, not nested", Tensor: "; give its array, .data"}
@@ -47,14 +77,6 @@ def check_model(model: Any) -> None:
                 f"{called}.params is made anew whenever it is read, so that updates of {name!r} would be "
                 "lost; it must hold the arrays that the model computes with"
             )
-    state, again = getattr(model, "state", None), getattr(model, "state", None)
-    if state is not again and (lost := _not_kept(state, again, f"{called}.state")):
-        raise TypeError(
-            f"{lost} is made anew whenever {called}.state is read, so that what `resume` restores there would be lost; "
-            "let the attribute be a dict that the model keeps, and reads itself"
-        )
-    if not callable(getattr(model, "loss", None)):
-        raise TypeError(f"{called} must have a method loss(X, y=None)")
 
 
 def _not_kept(first: Any, again: Any, place: str) -> str | None:
@@ -186,7 +208,7 @@ def _check_bool(name: str, value: object) -> None:
 
 
 def _takes(*arguments: str) -> Callable[[str, object], None]:
-    """Return a check that an option is a function that can be called with so many arguments."""
+    """Return a check that an option is a function of these arguments."""
 
     def check(name: str, value: object) -> None:
         if not callable(value):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -30,28 +30,28 @@ class Sampled:
 
     Parameters
     ----------
-    X, y, weights : ndarray
-        The training set; weights may be None.
+    data : mapping
+        ``X_train``, ``y_train`` and, if there are, ``sample_weights``.
     size : int
         Examples in a minibatch; without `replacement` all the training set's, if it has fewer.
     replacement : bool
         Whether to draw each minibatch from all examples; otherwise each epoch is a permutation of them, cut into
-        minibatches, and what is left over is dropped.
+        minibatches; an incomplete last one is dropped.
     rng : numpy.random.Generator
         The generator of the examples.
+
+    Attributes
+    ----------
+    steps : int
+        Minibatches in an epoch.
     """
 
     def __init__(
-        self,
-        X: NDArray[Any],
-        y: NDArray[Any],
-        weights: NDArray[Any] | None,
-        size: int,
-        replacement: bool,
-        rng: np.random.Generator,
+        self, data: Mapping[str, NDArray[Any]], size: int, replacement: bool, rng: np.random.Generator
     ) -> None:
-        self._X, self._y, self._weights, self._size = X, y, weights, size
-        self._replacement, self._rng = replacement, rng
+        self._X, self._y, self._weights = data["X_train"], data["y_train"], data.get("sample_weights")
+        self._size, self._replacement, self._rng = size, replacement, rng
+        self.steps = max(len(self._X) // size, 1)
         self._order: NDArray[np.intp] | None = None  # of the rest of the epoch
 
     def take(self) -> Batch:
@@ -92,6 +92,9 @@ class Streamed:
     rng : numpy.random.Generator
         The generator that a callable gets.
     """
+
+    steps = None
+    """The number of minibatches in an epoch is not known."""
 
     def __init__(self, stream: Stream, is_labels: bool, rng: np.random.Generator) -> None:
         self._stream, self._is_labels, self._rng = stream, is_labels, rng
@@ -153,7 +156,7 @@ class Streamed:
 
 
 class Batches:
-    """The minibatches of a source, augmented if they are to be.
+    """The minibatches of a source, augmented in a background thread.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files import pack, unpack, write
+from .identity import differences
 
 BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 _EMPTY_DIGEST = b"0" * 64
@@ -68,17 +69,12 @@ def check(tree: dict[str, Any]) -> None:
 
 def refuse_other(path: Path, saved: dict[str, Any], expected: dict[str, Any]) -> None:
     """Raise ValueError, with the differences, when a checkpoint is not of this model, data and settings."""
-    absent = "nothing"
-    different = []
-    for part, here in expected.items():
-        there = saved.get(part)
-        there = there if isinstance(there, dict) else {}
-        different += [
-            f"{part} {name!r}: {there.get(name, absent)} there, {here.get(name, absent)} here"
-            for name in there | here
-            if there.get(name, absent) != here.get(name, absent)
-        ]
-    if different:
+
+    def flat(tree: dict[str, Any]) -> dict[str, Any]:
+        parts = {part: tree[part] for part in expected if isinstance(tree.get(part), dict)}
+        return {f"{part} {name!r}": value for part, values in parts.items() for name, value in values.items()}
+
+    if different := differences(flat(saved), flat(expected)):
         raise ValueError(f"{path} is the checkpoint of another training ({'; '.join(different)})")
 
 

@@ -34,26 +34,27 @@ DECISIVE = (
 
 
 class Identity:
-    """What a checkpoint and the solver that resumes it must agree in.
+    """A training's model, data and settings: a checkpoint is resumed by a solver with the same.
 
     Parameters
     ----------
     model : Model
-        The model: its class, its parameters' shapes and dtypes, and what its class was called with: attributes named as
-        parameters of its constructor (``loss_name`` for ``loss``, too) that are numbers, strings, None or tuples of
-        them; a model that is its attribute, likewise.
+        The model: its class, its parameters' shapes and dtypes, and its constructor arguments: attributes of their
+        names (``loss_name`` for ``loss``, too) that are numbers, strings, None or tuples of them. Models among its
+        attributes, likewise.
     data : mapping
         The arrays, known by their fingerprints.
-    settings : mapping
-        What `described` describes.
+    arguments : mapping
+        The Solver's, of which the ``DECISIVE`` ones count.
     """
 
-    def __init__(self, model: Any, data: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> None:
-        self._model, self._data, self._settings = model, data, settings
+    def __init__(self, model: Any, data: Mapping[str, NDArray[Any]], arguments: Mapping[str, Any]) -> None:
+        self._model, self._data = model, data
+        self._settings = {name: arguments[name] for name in DECISIVE}
         self._parts: dict[str, Any] = {}
 
     def parts(self) -> dict[str, Any]:
-        """Return the parts of a checkpoint that must agree; they are computed when they are first needed."""
+        """Return the parts of a checkpoint that must agree; computed lazily, as data take long to hash."""
         if not self._parts:
             shapes = {name: f"{w.dtype} {w.shape}" for name, w in self._model.params.items()}
             self._parts = {
@@ -64,12 +65,22 @@ class Identity:
         return self._parts
 
 
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Write the entries in which two descriptions differ."""
+    absent = "nothing"
+    return [
+        f"{name}: {there.get(name, absent)} there, {here.get(name, absent)} here"
+        for name in {**there, **here}
+        if there.get(name, absent) != here.get(name, absent)
+    ]
+
+
 def described(value: Any, within: tuple[Any, ...] = ()) -> Any:
     """Return a value as a checkpoint holds it: the same for equal ones.
 
     An array is known by its fingerprint; a function by its name, defaults, closure cells and constants; any other
-    object by its class and what that was called with. ``within`` are the functions that this one is a part of, whose
-    arrays, perhaps work arrays, are known by their shapes and dtypes.
+    object by its class and constructor arguments. ``within`` are the functions and objects around: arrays in them,
+    perhaps work arrays, are known by their shapes and dtypes.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -103,17 +114,16 @@ def name_of(value: Any) -> str:
 
 
 def _made_of(f: Any) -> dict[str, Any]:
-    """Return what a function has beside its name: defaults, closure cells and constants, or a partial's function and
-    arguments; of another object what its class was called with.
+    """Return a function's defaults, closure cells and constants, a partial's parts, or an object's arguments.
 
-    Variables that it assigns to, and lists, dicts and sets, change from call to call: they are left out.
+    Variables that a function assigns to, and lists, dicts and sets, change from call to call: they are left out.
     """
     if isinstance(f, partial):
         return {"func": f.func} | {str(i): each for i, each in enumerate(f.args)} | f.keywords
     if isinstance(f, MethodType):
-        return _called_with(f.__self__) | _made_of(f.__func__)
+        return _constructor_arguments(f.__self__) | _made_of(f.__func__)
     if not isinstance(f, FunctionType):
-        return {} if hasattr(f, "__qualname__") else _called_with(f)
+        return {} if hasattr(f, "__qualname__") else _constructor_arguments(f)
     code, defaults, assigned = f.__code__, f.__defaults__ or (), _assigned_in(f.__code__)
     names = code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount]
     found = dict(zip(names, defaults, strict=True)) | (f.__kwdefaults__ or {})
@@ -122,9 +132,8 @@ def _made_of(f: Any) -> dict[str, Any]:
             with contextlib.suppress(ValueError):  # it is not bound yet
                 found[name] = cell.cell_contents
     found = {name: each for name, each in found.items() if not isinstance(each, list | dict | set)}
-    is_ours = (
-        str(f.__module__).partition(".")[0] == __name__.partition(".")[0]
-    )  # which its name and cells tell
+    # A function of minigrad is known by its name and cells.
+    is_ours = str(f.__module__).partition(".")[0] == __name__.partition(".")[0]
     constants = () if is_ours else tuple(_constants_in(code))
     return found | {"its constants": constants} if constants else found
 
@@ -135,9 +144,7 @@ def _constants_in(code: CodeType) -> Iterator[Any]:
         value = each.argval
         if isinstance(value, CodeType):
             yield from _constants_in(value)
-        elif (
-            each.opcode in dis.hasconst or each.opname == "LOAD_SMALL_INT"
-        ):  # Python 3.14 has small ints in the code
+        elif each.opcode in dis.hasconst or each.opname == "LOAD_SMALL_INT":  # the latter in Python 3.14
             if isinstance(value, frozenset):  # of ``step in {3, 5}``
                 value = tuple(sorted(value, key=repr))
             elif isinstance(value, slice):
@@ -153,9 +160,9 @@ def _assigned_in(code: CodeType) -> set[Any]:
 
 
 def _settings_of(model: Any, within: tuple[Any, ...] = ()) -> dict[str, Any]:
-    """Return a model's class and what it was called with, and those of a model that is its attribute."""
+    """Return a model's class and constructor arguments, and those of models among its attributes."""
     found = {"class": type(model).__name__}
-    found |= {name: described(value) for name, value in _called_with(model).items()}
+    found |= {name: described(value) for name, value in _constructor_arguments(model).items()}
     within = (*within, model)
     for name, value in getattr(model, "__dict__", {}).items():
         if isinstance(getattr(value, "params", None), dict) and not any(value is each for each in within):
@@ -163,8 +170,8 @@ def _settings_of(model: Any, within: tuple[Any, ...] = ()) -> dict[str, Any]:
     return found
 
 
-def _called_with(x: Any) -> dict[str, Any]:
-    """Return the attributes of an object that are plain, and named as parameters of its class."""
+def _constructor_arguments(x: Any) -> dict[str, Any]:
+    """Return an object's constructor arguments: plain attributes that are named as parameters of its class."""
     parameters: Collection[str] = ()
     with contextlib.suppress(ValueError):  # a class made in C
         parameters = inspect.signature(type(x)).parameters

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, SupportsFloat, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..engine.leaving import stacklevel_of_program
 from .arguments import check_takes_weights
 from .batches import Batch
 from .returned import as_number
@@ -55,6 +57,16 @@ def loss_and_gradients(model: Any, batch: Batch) -> tuple[float, Mapping[str, ND
     return as_number(result[0], "the loss that model.loss(X, y) returned"), result[1]
 
 
+def warn_left_out(model: Any, names: list[str], before: str, after: str) -> None:
+    """Warn that attributes of a model are not in its ``state``."""
+    left_out = ", ".join(f"{type(model).__name__}.{name}" for name in names)
+    warnings.warn(
+        f"{before} {left_out}, {after}. Put it into an attribute state, a dict, as in "
+        f"self.state = {{{names[0]!r}: self.{names[0]}}}",
+        stacklevel=stacklevel_of_program(),
+    )
+
+
 def left_out_of_state(model: Any, generators: bool = True) -> list[str]:
     """Return the names of a model's attributes that hold running means or generators which are not in its ``state``."""
     state = list(_within(getattr(model, "state", {})))
@@ -73,7 +85,7 @@ def left_out_of_state(model: Any, generators: bool = True) -> list[str]:
 
 
 def _within(value: Any) -> Iterator[Any]:
-    """Yield a value and, if it is a container, what is in it, however deep."""
+    """Yield a value and, if it is a container, its contents at any depth."""
     found, seen = [value], set()
     while found:
         each = found.pop()

@@ -26,7 +26,7 @@ class Log:
 
     @contextlib.contextmanager
     def bar(self, total: int | None) -> Iterator[None]:
-        """Show the bar, of so many steps."""
+        """Show the bar, for a total of steps."""
         try:
             with progress_bar(self._progress, total) as self._bar:
                 yield

@@ -12,7 +12,7 @@ from ..optim.validation import Config
 
 
 def check_updated(rule: Any, name: str, w: NDArray[Any], result: Any) -> tuple[NDArray[Any], Config]:
-    """Return what an update rule returned for a parameter; refuse all but ``(w, config)``, w like the parameter."""
+    """Return an update rule's result for a parameter; refuse all but ``(w, config)``, w like the parameter."""
     called = f"the update rule {getattr(rule, '__name__', type(rule).__name__)} returned"
     if not (isinstance(result, tuple | list) and len(result) == 2 and isinstance(result[1], dict)):
         raise TypeError(

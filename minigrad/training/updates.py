@@ -67,7 +67,7 @@ class OneByOne:
                     params[name] = w
 
     def begin_anew(self, params: Params) -> None:
-        """Put the configs back to what they were before the first step, all but the learning rates."""
+        """Reset the configs, but for the learning rates."""
         for name, config in self.configs.items():
             rate = {"learning_rate": config["learning_rate"]} if "learning_rate" in config else {}
             self.configs[name] = copy.deepcopy(self._initial) | rate
@@ -135,7 +135,7 @@ class AtOnce:
         return {"learning_rate": np.float64(rate)}, others
 
     def begin_anew(self, params: Params) -> None:
-        """Put the state back to what it was before the first step; the settings stay."""
+        """Reset the state; the settings stay."""
         self._state = self._rule.init(params)
 
     def state(self) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def compiled(rule: UpdateRule, settings: tuple[tuple[str, float], ...]) -> Jitte
 
 
 def apart(grads: Grads, params: Params) -> Params:
-    """Return the parameters' gradients; of those that may share memory with a parameter copies."""
+    """Return the parameters' gradients, copied where they may share memory with a parameter."""
     written = {id(owner(w)) for w in params.values()}
     return {
         name: dw.copy() if id(owner(dw)) in written else dw
@@ -168,7 +168,7 @@ def apart(grads: Grads, params: Params) -> Params:
 
 
 def owner(x: NDArray[Any]) -> Any:
-    """Return the array whose memory an array is in."""
+    """Return the array that owns an array's memory."""
     return x if x.base is None else x.base
 
 
@@ -178,7 +178,7 @@ def share_memory(params: Params) -> bool:
 
 
 def updating(rule: CourseRule, config: Config, params: Params) -> OneByOne | AtOnce:
-    """Return the update of parameters by a rule: those that share memory add up their steps one by one."""
+    """Return the update of parameters by a rule; one by one where they share memory, so that their steps add up."""
     if isinstance(rule, UpdateRule) and not share_memory(params):
         return AtOnce(rule, config, params)
     return OneByOne(rule, config, params)

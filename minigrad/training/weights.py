@@ -66,9 +66,9 @@ class Weights:
         self.best, self.best_state = copies(self._model.params), self._copied_state()
 
     def begin(self) -> None:
-        """Put the last parameters back into the model; unless its own are new, then the average begins from them.
+        """Put the last parameters and state back into the model, all but what was changed meanwhile.
 
-        Entries of its state that were changed since training left it, are kept.
+        If parameters were changed, they all stay, and the average begins anew.
         """
         last, self._last = self._last, None
         left = self._left
