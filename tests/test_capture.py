@@ -919,10 +919,6 @@ def test_a_constant_that_is_changed_after_its_use_is_refused():
     [
         (lambda x, rng: (x + rng.normal(size=2), rng), "a random generator is returned"),
         (lambda x, rng: x + copy.deepcopy(rng).normal(size=2), r"test_capture\.py.*deepcopy of a random"),
-        (
-            lambda x, rng: np.piecewise(x, [x < 0, x >= 0], [lambda x: -x, lambda x: x]),
-            r"test_capture\.py.*piecewise",
-        ),
     ],
 )
 def test_results_and_functions_that_are_refused(f, message):

@@ -81,6 +81,8 @@ def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: 
     for mask, function in zip(masks, funclist, strict=True):
         if not callable(function):
             y[mask] = function
-        elif (part := x[mask]).size:
+            continue
+        part = x[mask]
+        if type(part.size) is not int or part.size:  # of no entries no function is called, unless jit traces
             y[mask] = function(part, *args, **kw)
     return y

@@ -284,13 +284,6 @@ def _bincount(trace: Any, x: Any, weights: Any = None, minlength: Any = 0) -> An
     return bincount(x, weights, minlength)
 
 
-def _piecewise(trace: Any, x: Any, condlist: Any, *args: Any, **kwargs: Any) -> Any:
-    """Call functions where conditions hold, which must be known at compile time."""
-    if has_traced(condlist):
-        raise shape_error("piecewise, computed", "write np.where(condition, a, b), or np.select")
-    return piecewise(x, condlist, *args, **kwargs)
-
-
 def _filled(value: int) -> Callable[..., Any]:
     return lambda trace, a, *args, **kwargs: _full_like(trace, a, value, *args, **kwargs)
 
@@ -341,7 +334,7 @@ CALLS: dict[Any, Callable[..., Any]] = {
     np.compress: lambda trace, *args, **kwargs: compress(*args, **kwargs),
     np.extract: lambda trace, *args, **kwargs: extract(*args, **kwargs),
     np.bincount: _bincount,
-    np.piecewise: _piecewise,
+    np.piecewise: lambda trace, *args, **kwargs: piecewise(*args, **kwargs),
     np.linalg.eig: lambda trace, a: eig(a),  # of a dtype that does not depend on values
     np.linalg.eigvals: lambda trace, a: eigvals(a),
     np.flip: lambda trace, m, axis=None: _view(trace, np.flip, m, axis),
