@@ -24,8 +24,20 @@ def loss(f):
 @EVERY
 @pytest.mark.parametrize(
     "x",
-    [INSIDE, OUTSIDE, INSIDE.astype("f"), OUTSIDE.astype("f"), np.float16(OUTSIDE), OUTSIDE[1], OUTSIDE + 2j],
+    [
+        *(
+            INSIDE,
+            OUTSIDE,
+            INSIDE.astype("f"),
+            OUTSIDE.astype("f"),
+            np.float16(OUTSIDE),
+            OUTSIDE[1],
+            OUTSIDE + 2j,
+        ),
+        *(np.array([0.0, 1.0]), np.array([-0.5, 0.5])),
+    ],
 )
+@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
 def test_values_and_dtypes_are_numpys(f, x):
     x = np.asarray(x)
     got, want = f(mg.tensor(x, requires_grad=True)), f(x)
@@ -50,6 +62,11 @@ def test_compiled_the_results_are_complex_whatever_the_values(f):
         assert got.dtype == np.complex128
         np.testing.assert_allclose(got, 2 * f(x), rtol=1e-14)
     assert compiled.cache_info().misses == 1
+
+
+def test_compiled_integers_have_negative_powers():
+    x = np.array([2, -4])
+    np.testing.assert_allclose(mg.jit(lambda x: np.emath.power(x, -2))(x), np.emath.power(x, -2), rtol=1e-15)
 
 
 def test_logarithms_to_a_base_are_quotients():

@@ -53,10 +53,7 @@ for _name in ("arccos", "arcsin", "arctanh"):
 
 @compose(np.emath.power, inputs=within(ABOVE_ZERO, ANY))
 def _power(x: Any, p: Any) -> Any:
-    p = as_operand(p)
-    if p.dtype.kind == "i" and any_true(_below_zero(p)):
-        p = p * 1.0
-    return np.power(_complex_if(x, _below_zero), p)
+    return np.power(_complex_if(x, _below_zero), as_operand(p))
 
 
 COMPOSED[np.emath.power] = _power
