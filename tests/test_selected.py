@@ -189,3 +189,14 @@ NEEDING_THE_LENGTH = {
 def test_what_needs_the_length_is_refused(f):
     with pytest.raises(JitError, match=r"reading by a mask.*np\.where\(mask, x, 0\)"):
         mg.jit(f)(X)
+
+
+def test_a_part_keeps_its_shape_in_place():
+    def f(x):
+        part = x[:, :1][x[:, 0] > -1]
+        part += np.ones(3)
+        return np.sum(part)
+
+    for each in (f, mg.jit(f)):
+        with pytest.raises(ValueError, match="shape"):
+            each(X)

@@ -29,6 +29,7 @@ from .instructions import (
     compared_in,
     names_in,
 )
+from .joined import NAMESPACES
 from .members import attributes_of, contents_of, functions_of, memory_of, methods_of
 from .origin import has_constant_globals, is_library_class, is_users
 from .places import CELL, KEYS, THREAD, Contents, PlaceKey, place_of, read
@@ -206,7 +207,7 @@ class Search:
             if place_of(namespace, name) in self.unread:
                 continue
             value = read(namespace, name)
-            is_numpy = any(value is module for module in (np, np.linalg, np.fft))
+            is_numpy = any(value is module for module in NAMESPACES)
             self.numpy += [(namespace, name)] if is_numpy and not ours else []
             if isinstance(value, ModuleType) and namespace is f.__globals__:
                 continue  # see `of_modules`

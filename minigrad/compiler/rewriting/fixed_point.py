@@ -30,11 +30,8 @@ def rewritten(nodes: Nodes, results: Nodes, rewrites: Sequence[Rewrite]) -> tupl
     program = Rewriting(rewrites)
     for node in nodes:
         new[node] = program.enter(renewed(node, new))
-    for node in (*nodes, *program.entered):
-        node.readers, node.stores = (
-            [],
-            None,
-        )  # which lead in circles to nodes that are no longer of the program
+    for node in (*nodes, *program.entered):  # they lead in circles to nodes that are no longer of the program
+        node.readers, node.stores = [], None
     return alive([*program.entered], [new.get(node, node) for node in results])
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ...engine.arrays import NUMBERS, stands_in
+from ...engine.in_place import fit_in_place
 from ...engine.tensor import Tensor
 from ...rules.choosing import exponent, fraction, mantissa
 from ...rules.elementwise import astype, direction, sigmoid
@@ -32,9 +33,9 @@ MASK = (
 )
 CALM: set[Any] = {np.positive, np.negative, np.absolute, np.sign, np.add, np.subtract, np.multiply}
 CALM |= {np.maximum, np.minimum, np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal}
-CALM.update((np.where, np.clip, np.copy, np.real, np.imag, np.zeros_like, np.ones_like, np.full_like))
+CALM.update((np.where, np.clip, np.copy, np.real, np.imag, np.zeros_like, np.ones_like, np.full_like, astype))
 """Functions that compute each entry by itself, and warn of no finite one, but for overflow."""
-ELEMENTWISE = CALM | {astype, direction, sigmoid, fraction, mantissa, exponent}
+ELEMENTWISE = CALM | {direction, sigmoid, fraction, mantissa, exponent}
 """Functions that compute each entry by itself; so do ufuncs."""
 
 
@@ -168,7 +169,7 @@ class Selected(NDArrayOperatorsMixin):
         return Selected(self.whole, self.mask, self.is_filled)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Selected:
-        return Selected(self.whole, self.mask, self.is_filled)
+        return copy(self)
 
     def __repr__(self) -> str:
         return f"Selected(ndim={self.ndim}, dtype={self.dtype})"
@@ -217,7 +218,7 @@ class Selected(NDArrayOperatorsMixin):
 
     def copy(self, order: Any = "C") -> Selected:
         """`numpy.ndarray.copy`."""
-        return Selected(self.whole, self.mask, self.is_filled)
+        return self.__copy__()
 
     def sum(self, axis: Any = None, *, keepdims: bool = False, **others: Any) -> Any:
         """`numpy.sum`, over all axes or the first."""
@@ -273,8 +274,8 @@ class Selected(NDArrayOperatorsMixin):
             if out is None:
                 return self._elementwise(ufunc, inputs, {})
             if out[0] is self:
-                result = self._elementwise(ufunc, inputs, {})
-                self.whole, self.is_filled = self._cast(result), result.is_filled
+                result = fit_in_place(self._elementwise(ufunc, inputs, {}), self)
+                self.whole, self.is_filled = result.whole, result.is_filled
                 return self
         raise refused()
 
@@ -327,12 +328,6 @@ class Selected(NDArrayOperatorsMixin):
             filler = np.where(np.ravel(self.mask)[first], filler, self.dtype.type(1))
             self.whole = np.where(self.chosen, self.whole, filler)
         self.is_filled = True
-
-    def _cast(self, other: Selected) -> Any:
-        """Return the entries of a result in this array's dtype, as they are written into it."""
-        if not np.can_cast(other.dtype, self.dtype, "same_kind"):
-            raise TypeError(f"cannot write {other.dtype} into an array of {self.dtype}")
-        return other.whole if other.dtype == self.dtype else astype(other.whole, self.dtype)
 
 
 def _whole_of(x: Any) -> Any:

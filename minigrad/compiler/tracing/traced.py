@@ -418,9 +418,8 @@ class Traced(NDArrayOperatorsMixin, Writable):
     def __getattr__(self, name: str) -> Any:
         """Find the method that is a NumPy function of the array."""
         if name not in METHODS:
-            is_an_arrays = hasattr(np.ndarray, name) and not name.startswith(
-                "__"
-            )  # hasattr(x, "flags") is true
+            # An array has it: hasattr(x, "flags") is true.
+            is_an_arrays = hasattr(np.ndarray, name) and not name.startswith("__")
             raise (JitError if is_an_arrays else AttributeError)(
                 f"{user_line()}: an array in a compiled function has no {name!r}{OTHERWISE.get(name, '')}"
             )
